@@ -1,0 +1,86 @@
+# `make` alone lists the targets.
+SHELL := /bin/bash -o pipefail
+.DEFAULT_GOAL := help
+
+BIN := bin
+BUF := $(BIN)/buf
+GOLANGCI := $(BIN)/golangci-lint
+GOLANGCI_VERSION := v2.15.0
+
+# Named once: what ends in the binary as its version.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X github.com/hookstream/hookstream/app.Version=$(VERSION)
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## the whole thing in one command: gateway, both senders, live tail (Ctrl-C ends it)
+	@go run ./cmd/hookstream demo
+
+.PHONY: build
+build: ## build bin/hookstream, static
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/hookstream ./cmd/hookstream
+
+.PHONY: test
+test: ## all tests, with the race detector
+	go test -race -timeout 15m ./...
+
+.PHONY: check
+check: check-proto check-generated lint test fuzz ## everything CI runs
+
+.PHONY: generate
+generate: $(BUF) ## generate code and the published image from proto/
+	$(BUF) format -w
+	$(BUF) generate
+	$(MAKE) image
+
+.PHONY: image
+image: $(BUF) ## build the published descriptors and OpenAPI document into image/
+	$(BUF) build proto -o image/hookstream.binpb
+	cp gen/openapi/hookstream.swagger.json image/hookstream.swagger.json
+
+.PHONY: third-party
+third-party: $(BUF) ## print third_party/proto anew from the pinned modules
+	go -C tools run ./thirdparty "$(CURDIR)/third_party/proto"
+	$(BUF) format -w
+
+.PHONY: check-proto
+check-proto: $(BUF) ## lint, formatting and breaking changes of proto/
+	$(BUF) format -d --exit-code
+	$(BUF) lint
+	$(BUF) breaking proto --against image/released.binpb.gz
+
+.PHONY: check-generated
+check-generated: third-party generate ## generated files are what the sources say
+	@git diff --exit-code -- gen third_party image proto || { echo 'generated files differ: run make generate and commit'; exit 1; }
+	@test -z "$$(git ls-files --others --exclude-standard gen third_party image)" || { echo 'generated files are not committed'; exit 1; }
+	go mod tidy -diff
+	cd tools && go mod tidy -diff
+
+.PHONY: lint
+lint: $(GOLANGCI) ## go vet and golangci-lint
+	go vet ./...
+	$(GOLANGCI) run
+
+.PHONY: fuzz
+fuzz: ## each fuzz target for a few seconds, from its corpus
+	@go list -f '{{if .TestGoFiles}}{{.Dir}}{{else if .XTestGoFiles}}{{.Dir}}{{end}}' ./... | while read -r dir; do \
+	  for f in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' $$dir/*_test.go | sed 's/^func //'); do \
+	    echo "fuzz $${dir#$(CURDIR)/} $$f"; \
+	    go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$dir || exit 1; \
+	  done; done
+
+FUZZTIME ?= 5s
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf $(BIN)
+
+$(BUF): tools/go.mod tools/go.sum
+	go build -modfile=tools/go.mod -o $@ github.com/bufbuild/buf/cmd/buf
+
+$(GOLANGCI): Makefile
+	GOBIN=$(CURDIR)/$(BIN) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	@touch $@
