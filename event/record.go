@@ -1,0 +1,157 @@
+package event
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+)
+
+// A Record is one event as the log keeps it.
+type Record struct {
+	// Seq is its position in the log, from 1.
+	Seq uint64
+	// Time is when the log stored it.
+	Time time.Time
+	// Data is the event as Encode wrote it. Not to be changed.
+	Data []byte
+}
+
+// Field numbers of hookstream.v1.Event that are read here without decoding. A
+// test holds them against the schema.
+const (
+	fieldSource      = 2
+	fieldProvider    = 3
+	fieldEnvironment = 4
+	fieldTopic       = 5
+	fieldAction      = 6
+	fieldType        = 7
+	fieldRaw         = 30
+)
+
+// Encode answers the form in which an event is kept: the wire form of
+// hookstream.v1.Event without name and payload, which are derived, and with the
+// raw request last. A view of the event is then made by joining pieces, and an
+// event is marshalled once in its life.
+//
+// The raw request is given apart, e.Raw is nil; raw may be nil.
+func Encode(e *hookstreamv1.Event, raw *hookstreamv1.RawRequest) ([]byte, error) {
+	if e.Name != "" || e.Payload != nil || e.Raw != nil {
+		return nil, errors.New("event: name and payload are derived, and raw is given apart")
+	}
+	var size int
+	if raw != nil {
+		size = proto.Size(raw)
+	}
+	out := make([]byte, 0, proto.Size(e)+size+8)
+	out, err := proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(out, e)
+	if err != nil || raw == nil {
+		return out, err
+	}
+	out = protowire.AppendTag(out, fieldRaw, protowire.BytesType)
+	out = protowire.AppendVarint(out, uint64(size))
+	return proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(out, raw)
+}
+
+// Parts are the pieces of a kept event. They alias Record.Data.
+type Parts struct {
+	// Meta is the wire form of the event without name, payload and raw.
+	Meta []byte
+	// Raw is the wire form of the field `raw`, tag and length included; empty
+	// when the event has none.
+	Raw []byte
+	// Source is the resource name; the others are as in hookstream.v1.Event.
+	Source, Provider, Environment, Topic, Action, Type []byte
+}
+
+// ErrRecordInvalid says that the bytes of a record are not an event.
+var ErrRecordInvalid = errors.New("record is not an event")
+
+// Split finds the pieces of a kept event without decoding it.
+func Split(data []byte) (Parts, error) {
+	var p Parts
+	rest := data
+	for len(rest) > 0 {
+		num, typ, n := protowire.ConsumeTag(rest)
+		if n < 0 {
+			return Parts{}, fmt.Errorf("%w: %w", ErrRecordInvalid, protowire.ParseError(n))
+		}
+		if num == fieldRaw {
+			p.Meta, p.Raw = data[:len(data)-len(rest)], rest
+			return p, nil
+		}
+		m := protowire.ConsumeFieldValue(num, typ, rest[n:])
+		if m < 0 {
+			return Parts{}, fmt.Errorf("%w: %w", ErrRecordInvalid, protowire.ParseError(m))
+		}
+		if typ == protowire.BytesType {
+			v, _ := protowire.ConsumeBytes(rest[n:])
+			p.set(num, v)
+		}
+		rest = rest[n+m:]
+	}
+	p.Meta = data
+	return p, nil
+}
+
+func (p *Parts) set(num protowire.Number, v []byte) {
+	switch num {
+	case fieldSource:
+		p.Source = v
+	case fieldProvider:
+		p.Provider = v
+	case fieldEnvironment:
+		p.Environment = v
+	case fieldTopic:
+		p.Topic = v
+	case fieldAction:
+		p.Action = v
+	case fieldType:
+		p.Type = v
+	}
+}
+
+// Body answers the raw body of the request, without decoding the rest. It
+// aliases the record.
+func (p Parts) Body() []byte {
+	_, _, n := protowire.ConsumeTag(p.Raw)
+	if n < 0 {
+		return nil
+	}
+	raw, m := protowire.ConsumeBytes(p.Raw[n:])
+	if m < 0 {
+		return nil
+	}
+	const fieldBody = 2
+	for len(raw) > 0 {
+		num, typ, n := protowire.ConsumeTag(raw)
+		if n < 0 {
+			return nil
+		}
+		if num == fieldBody && typ == protowire.BytesType {
+			v, _ := protowire.ConsumeBytes(raw[n:])
+			return v
+		}
+		m := protowire.ConsumeFieldValue(num, typ, raw[n:])
+		if m < 0 {
+			return nil
+		}
+		raw = raw[n+m:]
+	}
+	return nil
+}
+
+// Decode answers the kept event as a message, with name and raw request but
+// without payload.
+func Decode(inc Incarnation, r Record) (*hookstreamv1.Event, error) {
+	e := new(hookstreamv1.Event)
+	if err := proto.Unmarshal(r.Data, e); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrRecordInvalid, err)
+	}
+	e.Name = Name(inc, r.Seq)
+	return e, nil
+}

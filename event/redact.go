@@ -1,0 +1,248 @@
+package event
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	optionsv1 "github.com/hookstream/hookstream/gen/hookstream/options/v1"
+)
+
+// Redact clears every field of m that the schema marks as sensitive, however
+// deep, and answers their paths in m, such as `signer.signature_link` or
+// `documents[0].token`. Only what was set is answered.
+//
+// Content without a schema is held to the names: in a Struct, a key that is
+// spelt like a sensitive field of the same Protobuf package, letter case and
+// underscores aside, is removed. A sender that moves a secret to where nobody
+// expected it does not thereby publish it.
+func Redact(m proto.Message) []string {
+	r := redactor{}
+	r.message(m.ProtoReflect(), nil)
+	return r.paths
+}
+
+// redactor walks a message. A path is a list of pieces that hold their own
+// separators: joined only when something is found.
+type redactor struct{ paths []string }
+
+func (r *redactor) found(path []string) { r.paths = append(r.paths, strings.Join(path, "")) }
+
+// step extends a path by a name. The full slice expression keeps siblings apart.
+func step(path []string, name string) []string {
+	if len(path) > 0 {
+		name = "." + name
+	}
+	return append(path[:len(path):len(path)], name)
+}
+
+func index(path []string, i int) []string {
+	return append(path[:len(path):len(path)], "["+strconv.Itoa(i)+"]")
+}
+
+func (r *redactor) message(m protoreflect.Message, path []string) {
+	plan := planOf(m.Descriptor())
+	for _, f := range plan.sensitive {
+		if m.Has(f) {
+			m.Clear(f)
+			r.found(step(path, string(f.Name())))
+		}
+	}
+	for _, f := range plan.walk {
+		if m.Has(f) {
+			r.field(f, m.Get(f), step(path, string(f.Name())), plan.names)
+		}
+	}
+}
+
+func (r *redactor) field(f protoreflect.FieldDescriptor, v protoreflect.Value, path []string, names map[string]bool) {
+	switch {
+	case f.IsList():
+		for i := range v.List().Len() {
+			r.value(v.List().Get(i).Message(), index(path, i), names)
+		}
+	case f.IsMap():
+		v.Map().Range(func(k protoreflect.MapKey, v protoreflect.Value) bool {
+			r.value(v.Message(), step(path, k.String()), names)
+			return true
+		})
+	default:
+		r.value(v.Message(), path, names)
+	}
+}
+
+func (r *redactor) value(m protoreflect.Message, path []string, names map[string]bool) {
+	switch m := m.Interface().(type) {
+	case *structpb.Struct:
+		r.object(m, path, names)
+	case *structpb.Value:
+		r.untyped(m, path, names)
+	case *structpb.ListValue:
+		r.array(m, path, names)
+	default:
+		r.message(m.ProtoReflect(), path)
+	}
+}
+
+func (r *redactor) object(s *structpb.Struct, path []string, names map[string]bool) {
+	keys := make([]string, 0, len(s.GetFields()))
+	for k := range s.GetFields() {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys) // the paths of one event come in one order
+	for _, k := range keys {
+		if names[plainName(k)] {
+			delete(s.Fields, k)
+			r.found(step(path, k))
+			continue
+		}
+		r.untyped(s.Fields[k], step(path, k), names)
+	}
+}
+
+func (r *redactor) untyped(v *structpb.Value, path []string, names map[string]bool) {
+	switch kind := v.GetKind().(type) {
+	case *structpb.Value_StructValue:
+		r.object(kind.StructValue, path, names)
+	case *structpb.Value_ListValue:
+		r.array(kind.ListValue, path, names)
+	}
+}
+
+func (r *redactor) array(l *structpb.ListValue, path []string, names map[string]bool) {
+	for i, v := range l.GetValues() {
+		r.untyped(v, index(path, i), names)
+	}
+}
+
+// plainName makes `signature_link`, `signatureLink` and `Signature-Link` one.
+func plainName(s string) string {
+	return strings.Map(func(c rune) rune {
+		switch {
+		case c == '_' || c == '-' || c == ' ':
+			return -1
+		case 'A' <= c && c <= 'Z':
+			return c + ('a' - 'A')
+		}
+		return c
+	}, s)
+}
+
+// redactPlan is what there is to do for messages of one type.
+type redactPlan struct {
+	sensitive []protoreflect.FieldDescriptor
+	walk      []protoreflect.FieldDescriptor // fields below which something may be sensitive
+	names     map[string]bool                // of sensitive fields of the package, in plain form
+}
+
+var redactPlans sync.Map // protoreflect.MessageDescriptor to *redactPlan
+
+func planOf(d protoreflect.MessageDescriptor) *redactPlan {
+	if p, ok := redactPlans.Load(d); ok {
+		return p.(*redactPlan)
+	}
+	p := &redactPlan{names: sensitiveNames(d.ParentFile())}
+	for i := range d.Fields().Len() {
+		f := d.Fields().Get(i)
+		switch {
+		case factsOf(f).GetSensitive():
+			p.sensitive = append(p.sensitive, f)
+		case messageOf(f) != nil && mayHold(messageOf(f), len(p.names) > 0):
+			p.walk = append(p.walk, f)
+		}
+	}
+	redactPlans.Store(d, p)
+	return p
+}
+
+func factsOf(f protoreflect.FieldDescriptor) *optionsv1.FieldFacts {
+	facts, _ := proto.GetExtension(f.Options(), optionsv1.E_Field).(*optionsv1.FieldFacts)
+	return facts
+}
+
+// messageOf answers the type of a field's values, nil when they are scalars.
+func messageOf(f protoreflect.FieldDescriptor) protoreflect.MessageDescriptor {
+	if f.IsMap() {
+		return f.MapValue().Message()
+	}
+	return f.Message()
+}
+
+// mayHold reports whether anything sensitive can stand in a message of the type
+// or below. Types may hold themselves.
+func mayHold(d protoreflect.MessageDescriptor, named bool) bool {
+	seen := make(map[protoreflect.FullName]bool)
+	var visit func(protoreflect.MessageDescriptor) bool
+	visit = func(d protoreflect.MessageDescriptor) bool {
+		if isUntyped(d) {
+			return named
+		}
+		if seen[d.FullName()] {
+			return false
+		}
+		seen[d.FullName()] = true
+		named := named || len(sensitiveNames(d.ParentFile())) > 0
+		for i := range d.Fields().Len() {
+			f := d.Fields().Get(i)
+			if factsOf(f).GetSensitive() || messageOf(f) != nil && (visit(messageOf(f)) || named && isUntyped(messageOf(f))) {
+				return true
+			}
+		}
+		return false
+	}
+	return visit(d)
+}
+
+func isUntyped(d protoreflect.MessageDescriptor) bool {
+	switch d.FullName() {
+	case "google.protobuf.Struct", "google.protobuf.Value", "google.protobuf.ListValue":
+		return true
+	}
+	return false
+}
+
+var namesOfPackages sync.Map // protoreflect.FullName to map[string]bool
+
+// sensitiveNames answers every name, in plain form, of every sensitive field in
+// the package of the file.
+func sensitiveNames(file protoreflect.FileDescriptor) map[string]bool {
+	if names, ok := namesOfPackages.Load(file.Package()); ok {
+		return names.(map[string]bool)
+	}
+	names := make(map[string]bool)
+	collectNames(file.Messages(), names)
+	protoregistry.GlobalFiles.RangeFilesByPackage(file.Package(), func(f protoreflect.FileDescriptor) bool {
+		collectNames(f.Messages(), names)
+		return true
+	})
+	namesOfPackages.Store(file.Package(), names)
+	return names
+}
+
+func collectNames(messages protoreflect.MessageDescriptors, names map[string]bool) {
+	for i := range messages.Len() {
+		m := messages.Get(i)
+		for j := range m.Fields().Len() {
+			addNames(m.Fields().Get(j), names)
+		}
+		collectNames(m.Messages(), names)
+	}
+}
+
+func addNames(f protoreflect.FieldDescriptor, names map[string]bool) {
+	facts := factsOf(f)
+	if !facts.GetSensitive() {
+		return
+	}
+	for _, name := range append([]string{string(f.Name()), facts.GetJson()}, facts.GetJsonAliases()...) {
+		if name != "" {
+			names[plainName(name)] = true
+		}
+	}
+}
