@@ -1,0 +1,30 @@
+package eventlog
+
+import "context"
+
+// Bucket keeps small values by key: configuration. Every change is durable when
+// the call returns, and is seen by every gateway that watches.
+type Bucket interface {
+	// Create keeps a new value; ErrConflict when the key exists.
+	Create(ctx context.Context, key string, value []byte) (revision uint64, err error)
+	// Update replaces the value whose revision is given; ErrConflict when it was
+	// changed since.
+	Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error)
+	// Delete removes the key; ErrConflict when it was changed since the
+	// revision.
+	Delete(ctx context.Context, key string, revision uint64) error
+	// Watch calls fn for every key there is, then for every change, in order,
+	// until ctx ends. After the last of the keys there were, it calls ready
+	// once. It follows across reconnects; its error wraps ErrUnavailable when it
+	// cannot any more.
+	Watch(ctx context.Context, fn func(Change), ready func()) error
+}
+
+// Change is one key's new state.
+type Change struct {
+	Key string
+	// Value is nil when the key was deleted.
+	Value []byte
+	// Revision grows with every change in the bucket.
+	Revision uint64
+}

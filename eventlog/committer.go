@@ -1,0 +1,221 @@
+package eventlog
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// pending is an entry on its way to the disk.
+type pending struct {
+	msg  *nats.Msg // nil: nothing to publish, only to sync
+	got  Appended
+	err  error
+	done chan struct{} // closed when got and err are final
+}
+
+func (r *pending) size() int {
+	if r.msg == nil {
+		return 0
+	}
+	return len(r.msg.Data)
+}
+
+// committer makes entries of one stream durable in groups. While one group is
+// being synced the next is being published, and whoever comes meanwhile makes
+// up the one after: no timer, and nothing waits when there is one caller.
+type committer struct {
+	name    string
+	pub     *publisher
+	barrier barrier
+	opts    Options
+	fatal   func(error)
+
+	mu     sync.Mutex
+	queue  []*pending
+	bytes  int
+	closed bool
+	wake   chan struct{} // holds one token when the queue is not empty
+
+	published chan group    // unbuffered: one group in the sync, one being published
+	watermark atomic.Uint64 // no sequence up to this one is lost by a power cut
+	advanced  func()        // called after the watermark has moved
+
+	wg sync.WaitGroup
+}
+
+// group is a published group with what its sync must cover.
+type group struct {
+	entries []*pending
+	bytes   int64
+	last    uint64
+	took    time.Duration
+}
+
+// Queue bounds: past them entries are refused, which is better than answering
+// them too late.
+const (
+	maxQueue      = 16 << 10
+	maxQueueBytes = 64 << 20
+)
+
+var errQueueFull = fmt.Errorf("%w: too many entries are waiting to be written", ErrUnavailable)
+
+func newCommitter(name string, nc *nats.Conn, b barrier, o Options, watermark uint64, advanced func(), fatal func(error)) (*committer, error) {
+	pub, err := newPublisher(nc)
+	if err != nil {
+		return nil, err
+	}
+	c := &committer{name: name, pub: pub, barrier: b, opts: o, fatal: fatal, advanced: advanced,
+		wake: make(chan struct{}, 1), published: make(chan group)}
+	c.watermark.Store(watermark)
+	c.wg.Go(c.publishLoop)
+	c.wg.Go(c.syncLoop)
+	return c, nil
+}
+
+// commit returns when the message is durable, or the context ends, or it cannot
+// be done. The message belongs to the committer from then on.
+func (c *committer) commit(ctx context.Context, msg *nats.Msg) (Appended, error) {
+	r := &pending{msg: msg, done: make(chan struct{})}
+	if err := c.enqueue(r); err != nil {
+		return Appended{}, err
+	}
+	select {
+	case <-r.done:
+		return r.got, r.err
+	case <-ctx.Done():
+		return Appended{}, context.Cause(ctx)
+	}
+}
+
+func (c *committer) enqueue(r *pending) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.closed:
+		return fmt.Errorf("%w: closed", ErrUnavailable)
+	case len(c.queue) >= maxQueue || c.bytes >= maxQueueBytes:
+		return errQueueFull
+	}
+	c.queue = append(c.queue, r)
+	c.bytes += r.size()
+	c.signal()
+	return nil
+}
+
+func (c *committer) signal() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take answers the next group, none when nothing waits, and whether nothing
+// more will come.
+func (c *committer) take() ([]*pending, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n, size := 0, 0
+	for n < len(c.queue) && n < maxGroup && (n == 0 || size+c.queue[n].size() <= maxGroupBytes) {
+		size += c.queue[n].size()
+		n++
+	}
+	g := c.queue[:n:n]
+	c.queue, c.bytes = c.queue[n:], c.bytes-size
+	if len(c.queue) == 0 {
+		c.queue = nil // the array goes with the last group that lies in it
+	} else {
+		c.signal()
+	}
+	return g, c.closed
+}
+
+func (c *committer) publishLoop() {
+	defer close(c.published)
+	for {
+		entries, closed := c.take()
+		if len(entries) == 0 {
+			if closed {
+				return
+			}
+			<-c.wake
+			continue
+		}
+		start := time.Now()
+		c.pub.publish(entries)
+		g := group{entries: entries, took: time.Since(start)}
+		for _, r := range entries {
+			if r.err != nil {
+				continue
+			}
+			g.last = max(g.last, r.got.Seq)
+			if !r.got.Duplicate {
+				g.bytes += int64(r.size())
+			}
+		}
+		c.published <- g
+	}
+}
+
+func (c *committer) syncLoop() {
+	for g := range c.published {
+		start := time.Now()
+		if err := c.barrier.sync(g.bytes); err != nil {
+			c.fail(g, err)
+			return
+		}
+		if g.last > c.watermark.Load() {
+			c.watermark.Store(g.last)
+			c.advanced()
+		}
+		for _, r := range g.entries {
+			close(r.done)
+		}
+		if c.opts.OnCommit != nil {
+			c.opts.OnCommit(c.name, len(g.entries), g.took, time.Since(start))
+		}
+	}
+}
+
+// fail refuses this group and all that come: after a failed fsync nobody knows
+// what is on the disk, and trying again may report success for pages that the
+// kernel has dropped.
+func (c *committer) fail(g group, cause error) {
+	err := fmt.Errorf("%w: the disk failed: %w", ErrUnavailable, cause)
+	refuse := func(entries []*pending) {
+		for _, r := range entries {
+			r.err = err
+			close(r.done)
+		}
+	}
+	refuse(g.entries)
+	c.mu.Lock()
+	c.closed = true
+	c.signal()
+	c.mu.Unlock()
+	c.fatal(fmt.Errorf("stream %s: %w", c.name, cause))
+	for g := range c.published {
+		refuse(g.entries)
+	}
+}
+
+// nudge makes sure that the watermark passes seq, which the stream shows: its
+// acknowledgement came too late, or went to another process.
+func (c *committer) nudge(seq uint64) {
+	_ = c.enqueue(&pending{got: Appended{Seq: seq}, done: make(chan struct{})})
+}
+
+// close makes durable what is queued, and ends.
+func (c *committer) close() {
+	c.mu.Lock()
+	c.closed = true
+	c.signal()
+	c.mu.Unlock()
+	c.wg.Wait()
+	c.barrier.close()
+}

@@ -1,0 +1,83 @@
+package eventlog
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+)
+
+// embedded is a nats-server inside the process: no socket, files under the data
+// directory.
+type embedded struct {
+	srv *server.Server
+	dir string // where its streams lie
+}
+
+// startTimeout bounds recovery: every message of the deduplication window is
+// read at start.
+const startTimeout = 5 * time.Minute
+
+func startEmbedded(o Options, syncAlways bool) (*embedded, error) {
+	srv, err := server.NewServer(&server.Options{
+		ServerName:             "hookstream",
+		DontListen:             true,
+		NoSigs:                 true,
+		JetStream:              true,
+		DisableJetStreamBanner: true,
+		StoreDir:               o.Dir, // an empty one would be a temporary directory
+		SyncAlways:             syncAlways,
+		SyncInterval:           5 * time.Second,
+		MaxPayload:             int32(o.MaxEntryBytes + entryOverhead),
+		// Nothing here lives in memory. The quota on disk is ours to watch
+		// (MinFreeBytes): a quota of the server would be taken from what is free
+		// at start.
+		JetStreamMaxMemory: 64 << 20,
+		JetStreamMaxStore:  1 << 60,
+		JetStreamLimits:    server.JSLimitOpts{DefaultMaxConsumers: -1},
+		WriteDeadline:      30 * time.Second,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("start embedded NATS: %w", err)
+	}
+	srv.SetLoggerV2(natsLogger{o.Logger}, false, false, false)
+	srv.Start()
+	if !srv.ReadyForConnections(startTimeout) || !srv.JetStreamEnabled() {
+		srv.Shutdown()
+		srv.WaitForShutdown()
+		return nil, errors.New("start embedded NATS: JetStream did not come up; its reason is in the log above")
+	}
+	return &embedded{srv: srv, dir: filepath.Join(o.Dir, "jetstream", "$G", "streams")}, nil
+}
+
+// entryOverhead is what JetStream and our headers add to an entry.
+const entryOverhead = 64 << 10
+
+func (e *embedded) option() nats.Option { return nats.InProcessServer(e.srv) }
+
+func (e *embedded) stop() {
+	e.srv.Shutdown()
+	e.srv.WaitForShutdown()
+}
+
+// msgsDir is where the block files of a stream lie. It is not an API of the
+// server: the barrier checks at every sync that the files grow as expected.
+func (e *embedded) msgsDir(stream string) string { return filepath.Join(e.dir, stream, "msgs") }
+
+// natsLogger passes the server's own messages on, its notices as debug: they
+// tell of start and stop, which we tell ourselves.
+type natsLogger struct{ l *slog.Logger }
+
+func (n natsLogger) Noticef(f string, v ...any) { n.l.Debug(text(f, v), "from", "nats") }
+func (n natsLogger) Warnf(f string, v ...any)   { n.l.Warn(text(f, v), "from", "nats") }
+func (n natsLogger) Errorf(f string, v ...any)  { n.l.Error(text(f, v), "from", "nats") }
+func (n natsLogger) Fatalf(f string, v ...any)  { n.l.Error(text(f, v), "from", "nats", "fatal", true) }
+func (n natsLogger) Debugf(string, ...any)      {}
+func (n natsLogger) Tracef(string, ...any)      {}
+
+func text(format string, v []any) string { return strings.TrimSpace(fmt.Sprintf(format, v...)) }

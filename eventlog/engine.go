@@ -1,0 +1,249 @@
+package eventlog
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/hookstream/hookstream/event"
+	"github.com/hookstream/hookstream/eventlog/index"
+)
+
+// Engine is the JetStream engine: the streams, how they are reached, and how
+// they are made durable.
+type Engine struct {
+	opts   Options
+	logger *slog.Logger
+	node   *embedded // nil: external
+
+	js     jetstream.JetStream // configuration and requests that are not on a hot path
+	conns  []*nats.Conn
+	events *stream
+	inbox  *natsInbox
+	index  *index.Index
+
+	health atomic.Pointer[error]
+	failed atomic.Bool // for good
+	closed atomic.Bool
+	ctx    context.Context
+	stop   context.CancelFunc
+	wg     sync.WaitGroup
+}
+
+// Open starts the engine, or connects to it, and returns when the log can be
+// read and written: what an earlier process left is durable and the index knows
+// it. It may take as long as reading what was written in the last minutes.
+func Open(ctx context.Context, o Options) (_ *Engine, err error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	e := &Engine{opts: o, logger: o.Logger}
+	e.ctx, e.stop = context.WithCancel(context.Background())
+	defer func() {
+		if err != nil {
+			e.abort()
+		}
+	}()
+	if err := e.start(); err != nil {
+		return nil, err
+	}
+	if err := e.openEvents(ctx); err != nil {
+		return nil, err
+	}
+	if e.inbox, err = e.openInbox(ctx); err != nil {
+		return nil, err
+	}
+	e.wg.Go(e.watch)
+	return e, nil
+}
+
+// abort undoes a start that failed halfway.
+func (e *Engine) abort() {
+	if err := e.Close(); err != nil {
+		e.logger.Warn("closing after a failed start", "err", err)
+	}
+}
+
+func (e *Engine) start() error {
+	if err := os.MkdirAll(e.opts.Dir, 0o700); err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	if e.opts.URL == "" {
+		node, err := startEmbedded(e.opts, e.opts.Durability == DurabilitySync && !barrierSupported)
+		if err != nil {
+			return err
+		}
+		e.node = node
+	}
+	nc, err := e.connect("manage")
+	if err != nil {
+		return err
+	}
+	e.js, err = jetstream.New(nc, jetstream.WithDefaultTimeout(requestTimeout))
+	return err
+}
+
+// requestTimeout bounds one request to JetStream.
+const requestTimeout = 10 * time.Second
+
+// connect opens a connection for one purpose: each has one read loop, so that a
+// burst of acknowledgements does not wait behind a page of history.
+func (e *Engine) connect(purpose string) (*nats.Conn, error) {
+	opts := []nats.Option{
+		nats.Name("hookstream " + purpose),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(200 * time.Millisecond),
+		nats.ReconnectBufSize(-1), // fail at once: what is not sent is not kept
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				e.logger.Warn("connection to NATS lost", "purpose", purpose, "err", err)
+			}
+		}),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			e.logger.Warn("NATS", "purpose", purpose, "err", err)
+		}),
+	}
+	if e.node != nil {
+		opts = append(opts, e.node.option())
+	} else {
+		opts = append(opts, e.opts.NATS...)
+	}
+	nc, err := nats.Connect(e.opts.URL, opts...)
+	if err != nil {
+		return nil, fmt.Errorf("connect to NATS: %w", err)
+	}
+	e.conns = append(e.conns, nc)
+	return nc, nil
+}
+
+// incarnationKey is where a stream's configuration holds its Incarnation.
+const incarnationKey = "hookstream_incarnation"
+
+// ensureStream creates the stream or brings its configuration up to date,
+// keeping what marks it as the same stream.
+func (e *Engine) ensureStream(ctx context.Context, cfg jetstream.StreamConfig) (jetstream.Stream, error) {
+	cfg.Storage, cfg.Retention = jetstream.FileStorage, jetstream.LimitsPolicy
+	cfg.Replicas, cfg.Compression = e.opts.Replicas, jetstream.NoCompression
+	cfg.Duplicates, cfg.Discard = natsDedupWindow, jetstream.DiscardOld
+	cfg.MaxMsgSize = int32(e.opts.MaxEntryBytes + entryOverhead/2)
+	cfg.Metadata = map[string]string{incarnationKey: newIncarnation().String()}
+	old, err := e.js.Stream(ctx, cfg.Name)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		st, err := e.js.CreateStream(ctx, cfg)
+		if !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+			return st, wrapStream(cfg.Name, err)
+		}
+		// Another gateway was faster.
+		if old, err = e.js.Stream(ctx, cfg.Name); err != nil {
+			return nil, wrapStream(cfg.Name, err)
+		}
+	case err != nil:
+		return nil, wrapStream(cfg.Name, err)
+	}
+	if inc, ok := old.CachedInfo().Config.Metadata[incarnationKey]; ok {
+		cfg.Metadata[incarnationKey] = inc
+	}
+	st, err := e.js.UpdateStream(ctx, cfg)
+	return st, wrapStream(cfg.Name, err)
+}
+
+func wrapStream(name string, err error) error {
+	if err != nil {
+		return fmt.Errorf("stream %s: %w", name, err)
+	}
+	return nil
+}
+
+func newIncarnation() event.Incarnation {
+	var b [4]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return event.Incarnation(binary.BigEndian.Uint32(b[:]))
+}
+
+// committerFor opens a connection and a committer for a stream.
+func (e *Engine) committerFor(stream string, watermark uint64, advanced func()) (*committer, error) {
+	nc, err := e.connect("publish " + stream)
+	if err != nil {
+		return nil, err
+	}
+	b, err := e.barrierFor(stream, newBlockBarrier)
+	if err != nil {
+		return nil, err
+	}
+	return newCommitter(stream, nc, b, e.opts, watermark, advanced, e.fatal)
+}
+
+// fatal ends the engine's usefulness; see Options.OnFatal.
+func (e *Engine) fatal(err error) {
+	if e.failed.Swap(true) {
+		return
+	}
+	err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+	e.health.Store(&err)
+	e.logger.Error("the log can not be written any more; nothing is acknowledged until a restart", "err", err)
+	if e.opts.OnFatal != nil {
+		go e.opts.OnFatal(err)
+	}
+}
+
+// Events is the log.
+func (e *Engine) Events() Log { return e.events }
+
+// Inbox is the inbox.
+func (e *Engine) Inbox() Inbox { return e.inbox }
+
+// Healthy answers nil when the log can be read and written, as of a second ago.
+func (e *Engine) Healthy() error {
+	if err := e.health.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// MaxEntryBytes is the largest entry that Append takes.
+func (e *Engine) MaxEntryBytes() int {
+	n := e.opts.MaxEntryBytes
+	if limit := int(e.js.Conn().MaxPayload()); limit > 0 {
+		n = min(n, limit-entryOverhead/2)
+	}
+	return n
+}
+
+// Close makes durable what was accepted, and ends. It returns when all files
+// are closed. Closing again does nothing.
+func (e *Engine) Close() error {
+	if e.closed.Swap(true) {
+		return nil
+	}
+	e.stop()
+	if e.events != nil {
+		e.events.close()
+	}
+	if e.inbox != nil {
+		e.inbox.close()
+	}
+	e.wg.Wait()
+	var err error
+	if e.index != nil {
+		err = e.index.Close()
+	}
+	for _, nc := range slices.Backward(e.conns) {
+		nc.Close()
+	}
+	if e.node != nil {
+		e.node.stop()
+	}
+	return err
+}

@@ -1,0 +1,308 @@
+package eventlog
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/hookstream/hookstream/eventlog/index"
+)
+
+// natsInbox is the Inbox on a JetStream stream with one durable consumer. Rows
+// lie on one subject per source. What is known of a question lies on a subject
+// of the row's key, so that the last word on it can be read.
+type natsInbox struct {
+	e        *Engine
+	js       jetstream.Stream
+	rows     jetstream.Consumer
+	commit   *committer
+	outcomes *nats.Conn
+
+	waiting waiters
+	pending atomic.Int64 // undecided rows, as of the last look and what was put since
+	rowSize atomic.Int64 // average
+}
+
+const verifierConsumer = "VERIFIER"
+
+// claimTime is how long a row may be held before another worker gets it.
+const claimTime = time.Minute
+
+const headerRowKey = "Hookstream-Key"
+
+func (e *Engine) openInbox(ctx context.Context) (*natsInbox, error) {
+	js, err := e.ensureStream(ctx, jetstream.StreamConfig{
+		Name:        streamInbox,
+		Description: "Hookstream: requests whose verification needs the sender's answer",
+		Subjects:    []string{subjectRows + ".>", subjectAsked + ".>"},
+		MaxAge:      e.opts.InboxMaxAge,
+		MaxBytes:    -1,
+		// The last word on a question must come from the leader.
+		AllowDirect: false,
+	})
+	if err != nil {
+		return nil, err
+	}
+	rows, err := e.js.CreateOrUpdateConsumer(ctx, streamInbox, jetstream.ConsumerConfig{
+		Durable:       verifierConsumer,
+		FilterSubject: subjectRows + ".>",
+		AckPolicy:     jetstream.AckExplicitPolicy,
+		AckWait:       claimTime,
+		MaxDeliver:    -1,
+		// Rows that wait for another try count as pending: with less than the
+		// inbox may hold, one dead API would stop the others.
+		MaxAckPending: int(e.opts.InboxMaxRows) + maxQueue,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("inbox: %w", err)
+	}
+	b := &natsInbox{e: e, js: js, rows: rows, waiting: waiters{m: make(map[index.Hash]map[chan []byte]struct{})}}
+	if err := b.look(ctx); err != nil {
+		return nil, err
+	}
+	if b.commit, err = e.committerFor(streamInbox, js.CachedInfo().State.LastSeq, func() {}); err != nil {
+		return nil, err
+	}
+	return b, b.listen()
+}
+
+// listen hears every gateway's outcomes.
+func (b *natsInbox) listen() error {
+	nc, err := b.e.connect("outcomes")
+	if err != nil {
+		return err
+	}
+	b.outcomes = nc
+	_, err = nc.Subscribe(subjectOutcome+".*", func(m *nats.Msg) {
+		raw, err := hex.DecodeString(m.Subject[len(subjectOutcome)+1:])
+		if err == nil && len(raw) == len(index.Hash{}) {
+			b.waiting.tell(index.Hash(raw), m.Data)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return nc.Flush()
+}
+
+// look counts the undecided rows.
+func (b *natsInbox) look(ctx context.Context) error {
+	info, err := b.rows.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("%w: inbox: %w", ErrUnavailable, err)
+	}
+	st, err := b.js.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("%w: inbox: %w", ErrUnavailable, err)
+	}
+	b.pending.Store(int64(info.NumPending) + int64(info.NumAckPending))
+	if st.State.Msgs > 0 {
+		b.rowSize.Store(int64(st.State.Bytes / st.State.Msgs))
+	}
+	return nil
+}
+
+func (b *natsInbox) Pending() (rows, bytes int64) {
+	rows = max(b.pending.Load(), 0)
+	return rows, rows * b.rowSize.Load()
+}
+
+func (b *natsInbox) Put(ctx context.Context, r Row) (uint64, error) {
+	rows, bytes := b.Pending()
+	if rows >= b.e.opts.InboxMaxRows || bytes >= b.e.opts.InboxMaxBytes {
+		return 0, fmt.Errorf("%w: %d requests wait for their verification", ErrFull, rows)
+	}
+	if b.e.events.full.Load() {
+		return 0, fmt.Errorf("%w: the file system has less than %d bytes left", ErrFull, b.e.opts.MinFreeBytes)
+	}
+	if len(r.Data) > b.e.opts.MaxEntryBytes {
+		return 0, fmt.Errorf("%w: %d bytes", ErrTooLarge, len(r.Data))
+	}
+	got, err := b.commit.commit(ctx, &nats.Msg{
+		Subject: rowSubject(r.Source),
+		Header:  nats.Header{headerRowKey: []string{r.Key}, headerRowSource: []string{r.Source}},
+		Data:    r.Data,
+	})
+	if err == nil {
+		b.pending.Add(1)
+	}
+	return got.Seq, err
+}
+
+const headerRowSource = "Hookstream-Source"
+
+func rowSubject(source string) string { return tokens(subjectRows, source) }
+
+// Work pulls rows and spreads them over the workers.
+func (b *natsInbox) Work(ctx context.Context, workers int, fn func(context.Context, *Claim)) error {
+	it, err := b.rows.Messages(jetstream.PullMaxMessages(2*workers), jetstream.WithMessagesErrOnMissingHeartbeat(false))
+	if err != nil {
+		return fmt.Errorf("%w: inbox: %w", ErrUnavailable, err)
+	}
+	stop := context.AfterFunc(ctx, it.Stop)
+	defer stop()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	slots := make(chan struct{}, workers)
+	for {
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		m, err := it.Next()
+		if ctx.Err() != nil || errors.Is(err, jetstream.ErrMsgIteratorClosed) {
+			return workEnd(ctx, err)
+		}
+		if err != nil { // the iterator goes on by itself
+			b.e.logger.Debug("inbox", "err", err)
+			<-slots
+			continue
+		}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			b.handle(ctx, m, fn)
+		})
+	}
+}
+
+func workEnd(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return fmt.Errorf("%w: inbox: %w", ErrUnavailable, err)
+}
+
+// retrySoon is when a row comes back about which its worker said nothing.
+const retrySoon = time.Second
+
+func (b *natsInbox) handle(ctx context.Context, m jetstream.Msg, fn func(context.Context, *Claim)) {
+	md, err := m.Metadata()
+	if err != nil {
+		b.e.logger.Error("inbox: a row without metadata", "err", err)
+		return
+	}
+	h := m.Headers()
+	held := &heldRow{natsInbox: b, msg: m}
+	c := &Claim{
+		Row:       Row{Source: h.Get(headerRowSource), Key: h.Get(headerRowKey), Data: m.Data()},
+		ID:        md.Sequence.Stream,
+		Attempt:   int(md.NumDelivered),
+		StoreTime: md.Timestamp,
+		inbox:     held,
+	}
+	fn(ctx, c)
+	if !held.decided {
+		_ = m.NakWithDelay(retrySoon)
+	}
+}
+
+// heldRow is a row in a worker's hands.
+type heldRow struct {
+	*natsInbox
+	msg     jetstream.Msg
+	decided bool
+}
+
+func (h *heldRow) done(ctx context.Context, _ *Claim) error {
+	h.decided = true
+	if err := h.msg.DoubleAck(ctx); err != nil {
+		return fmt.Errorf("%w: inbox: %w", ErrUnavailable, err)
+	}
+	h.pending.Add(-1)
+	return nil
+}
+
+func (h *heldRow) retry(_ *Claim, after time.Duration) error {
+	h.decided = true
+	return h.msg.NakWithDelay(after)
+}
+
+// Words on a question.
+const (
+	wordAsked    = "asked"
+	wordAnswered = "answered"
+)
+
+func questionHash(c *Claim) index.Hash { return index.HashOf("question", c.Source, c.Key) }
+
+func questionSubject(c *Claim) string {
+	h := questionHash(c)
+	return subjectAsked + "." + hex.EncodeToString(h[:])
+}
+
+func (h *heldRow) asking(ctx context.Context, c *Claim) (bool, error) {
+	last, err := h.js.GetLastMsgForSubject(ctx, questionSubject(c))
+	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+		return false, fmt.Errorf("%w: inbox: %w", ErrUnavailable, err)
+	}
+	unresolved := err == nil && string(last.Data) == wordAsked
+	if unresolved {
+		return true, nil // it is written down already
+	}
+	return false, h.word(ctx, c, wordAsked)
+}
+
+func (h *heldRow) answered(ctx context.Context, c *Claim) error { return h.word(ctx, c, wordAnswered) }
+
+func (h *heldRow) word(ctx context.Context, c *Claim, word string) error {
+	_, err := h.commit.commit(ctx, &nats.Msg{Subject: questionSubject(c), Data: []byte(word)})
+	return err
+}
+
+func (h *heldRow) announce(c *Claim, outcome []byte) error {
+	key := outcomeHash(c.Source, c.Key)
+	return h.outcomes.Publish(subjectOutcome+"."+hex.EncodeToString(key[:]), outcome)
+}
+
+func outcomeHash(source, key string) index.Hash { return index.HashOf("outcome", source, key) }
+
+func (b *natsInbox) Outcome(source, key string) (<-chan []byte, func()) {
+	h, ch := outcomeHash(source, key), make(chan []byte, 1)
+	b.waiting.add(h, ch)
+	return ch, func() { b.waiting.remove(h, ch) }
+}
+
+func (b *natsInbox) close() { b.commit.close() }
+
+// waiters are the handlers of this process that wait for an outcome.
+type waiters struct {
+	mu sync.Mutex
+	m  map[index.Hash]map[chan []byte]struct{}
+}
+
+func (w *waiters) add(h index.Hash, ch chan []byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.m[h] == nil {
+		w.m[h] = make(map[chan []byte]struct{})
+	}
+	w.m[h][ch] = struct{}{}
+}
+
+func (w *waiters) remove(h index.Hash, ch chan []byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.m[h], ch)
+	if len(w.m[h]) == 0 {
+		delete(w.m, h)
+	}
+}
+
+func (w *waiters) tell(h index.Hash, outcome []byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for ch := range w.m[h] {
+		select {
+		case ch <- outcome:
+		default: // it has one
+		}
+	}
+}

@@ -1,0 +1,154 @@
+package eventlog
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// publisher sends groups of messages to one stream and collects their
+// acknowledgements on one inbox. It is used by one goroutine.
+type publisher struct {
+	nc    *nats.Conn
+	inbox string
+	acks  chan *nats.Msg
+	next  uint64 // number of the next message, which is its reply's last token
+	sub   *nats.Subscription
+}
+
+// Group bounds. A group is what one sync covers.
+const (
+	maxGroup      = 512
+	maxGroupBytes = 1 << 20
+)
+
+// ackTimeout is how long JetStream may take. A stream that stalls for longer is
+// not available.
+const ackTimeout = 5 * time.Second
+
+func newPublisher(nc *nats.Conn) (*publisher, error) {
+	p := &publisher{nc: nc, inbox: nats.NewInbox() + "."}
+	// Larger than any group: nats.go drops what a full channel does not take.
+	p.acks = make(chan *nats.Msg, 4*maxGroup)
+	sub, err := nc.ChanSubscribe(p.inbox+"*", p.acks)
+	if err != nil {
+		return nil, err
+	}
+	p.sub = sub
+	return p, nc.Flush()
+}
+
+// publish sends the group and fills in what became of each entry.
+func (p *publisher) publish(group []*pending) {
+	base := p.next
+	p.next += uint64(len(group))
+	waiting := 0
+	for i, r := range group {
+		if r.msg == nil {
+			continue
+		}
+		r.msg.Reply = p.inbox + strconv.FormatUint(base+uint64(i), 10)
+		if err := p.nc.PublishMsg(r.msg); err != nil {
+			r.err = publishError(err)
+			continue
+		}
+		r.err = errNoAck
+		waiting++
+	}
+	p.collect(group, base, waiting)
+}
+
+var errNoAck = fmt.Errorf("%w: no acknowledgement in %s", ErrUnavailable, ackTimeout)
+
+func (p *publisher) collect(group []*pending, base uint64, waiting int) {
+	timeout := time.NewTimer(ackTimeout)
+	defer timeout.Stop()
+	for waiting > 0 {
+		select {
+		case m, ok := <-p.acks:
+			if !ok {
+				return
+			}
+			n, err := strconv.ParseUint(m.Subject[len(p.inbox):], 10, 64)
+			if err != nil || n < base || n-base >= uint64(len(group)) {
+				continue // an answer to an earlier group, which gave up on it
+			}
+			r := group[n-base]
+			r.got, r.err = parseAck(m)
+			waiting--
+		case <-timeout.C:
+			return
+		}
+	}
+}
+
+func publishError(err error) error {
+	if errors.Is(err, nats.ErrMaxPayload) {
+		return fmt.Errorf("%w: %w", ErrTooLarge, err)
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
+
+// pubAck is JetStream's answer to a publish.
+type pubAck struct {
+	Seq       uint64 `json:"seq"`
+	Duplicate bool   `json:"duplicate"`
+	Error     *struct {
+		Code        int    `json:"code"`
+		ErrCode     int    `json:"err_code"`
+		Description string `json:"description"`
+	} `json:"error"`
+}
+
+// JetStream error codes that mean there is no room.
+const (
+	codeInsufficientResources = 10023
+	codeStorageExceeded       = 10047
+	codeMemoryExceeded        = 10028
+	codeStoreFailed           = 10077
+)
+
+// codeDuplicateInProcess: an equal message is on its way to the quorum.
+const codeDuplicateInProcess = 10158
+
+var errDuplicateInProcess = fmt.Errorf("%w: an equal entry is being stored", ErrUnavailable)
+
+func parseAck(m *nats.Msg) (Appended, error) {
+	if seq, ok := plainAck(m.Data); ok {
+		return Appended{Seq: seq}, nil
+	}
+	if len(m.Data) == 0 { // 503: nobody listens on the stream's subjects
+		return Appended{}, fmt.Errorf("%w: the stream does not answer (%s)", ErrUnavailable, m.Header.Get("Status"))
+	}
+	var ack pubAck
+	if err := json.Unmarshal(m.Data, &ack); err != nil {
+		return Appended{}, fmt.Errorf("%w: acknowledgement is not valid: %w", ErrUnavailable, err)
+	}
+	if ack.Error == nil {
+		return Appended{Seq: ack.Seq, Duplicate: ack.Duplicate}, nil
+	}
+	cause := fmt.Errorf("%s (%d)", ack.Error.Description, ack.Error.ErrCode)
+	switch ack.Error.ErrCode {
+	case codeInsufficientResources, codeStorageExceeded, codeMemoryExceeded, codeStoreFailed:
+		return Appended{}, fmt.Errorf("%w: %w", ErrFull, cause)
+	case codeDuplicateInProcess:
+		return Appended{}, errDuplicateInProcess
+	}
+	return Appended{}, fmt.Errorf("%w: %w", ErrUnavailable, cause)
+}
+
+// plainAck reads the usual `{"stream":"X","seq":12}` without the cost of JSON.
+func plainAck(data []byte) (uint64, bool) {
+	s := string(data)
+	i := strings.Index(s, `"seq":`)
+	if i < 0 || !strings.HasSuffix(s, "}") || strings.Contains(s, `"error"`) {
+		return 0, false
+	}
+	seq, err := strconv.ParseUint(strings.TrimSpace(s[i+len(`"seq":`):len(s)-1]), 10, 64)
+	return seq, err == nil
+}

@@ -1,0 +1,60 @@
+package eventlog
+
+import "strings"
+
+// Names of streams, subjects and buckets. On a cluster that serves others too
+// they must not be anybody else's, hence the prefix.
+const (
+	streamEvents   = "HOOKSTREAM_EVENTS"
+	streamInbox    = "HOOKSTREAM_INBOX"
+	bucketPrefix   = "HOOKSTREAM_"
+	subjectEvents  = "hookstream.events"
+	subjectRows    = "hookstream.inbox.row"
+	subjectAsked   = "hookstream.inbox.asked"
+	subjectOutcome = "hookstream.outcome"
+)
+
+// eventSubject is the subject of an entry: one per source, topic and action.
+func eventSubject(source, topic, action string) string {
+	return tokens(subjectEvents, source, topic, action)
+}
+
+// tokens joins a prefix and names to a subject.
+func tokens(prefix string, names ...string) string {
+	var b strings.Builder
+	b.Grow(len(prefix) + 64)
+	b.WriteString(prefix)
+	for _, s := range names {
+		b.WriteByte('.')
+		writeToken(&b, s)
+	}
+	return b.String()
+}
+
+// maxToken bounds one token of a subject. What is longer is cut: subjects are
+// for filtering, the event holds the name whole.
+const maxToken = 128
+
+const hexDigits = "0123456789ABCDEF"
+
+// writeToken writes s as one token of a subject. Letters, digits, - and _ stand
+// for themselves, all other bytes as %XX, an empty string as a single %: so no
+// name that a sender chooses can reach another token, a wildcard, or a system
+// subject.
+func writeToken(b *strings.Builder, s string) {
+	if s == "" {
+		b.WriteByte('%')
+		return
+	}
+	for i := range min(len(s), maxToken) {
+		c := s[i]
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
+			b.WriteByte(c)
+		default:
+			b.WriteByte('%')
+			b.WriteByte(hexDigits[c>>4])
+			b.WriteByte(hexDigits[c&15])
+		}
+	}
+}

@@ -1,0 +1,92 @@
+package eventlog
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// lookEvery is how often the engine looks after itself.
+const lookEvery = time.Second
+
+// sweepEvery is how often the index forgets.
+const sweepEvery = time.Hour
+
+// watch keeps what is told about the engine true: health, room on the disk, the
+// number of undecided rows.
+func (e *Engine) watch() {
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	sweep := time.NewTicker(sweepEvery)
+	defer sweep.Stop()
+	e.look()
+	for {
+		select {
+		case <-look.C:
+			e.look()
+		case <-sweep.C:
+			if n, err := e.index.Sweep(time.Now()); err != nil {
+				e.logger.Error("index", "err", err)
+			} else if n > 0 {
+				e.logger.Debug("index forgot", "entries", n)
+			}
+		case <-e.ctx.Done():
+			return
+		}
+	}
+}
+
+func (e *Engine) look() {
+	ctx, cancel := context.WithTimeout(e.ctx, requestTimeout)
+	defer cancel()
+	err := e.inbox.look(ctx)
+	if err == nil {
+		_, err = e.events.Bounds(ctx)
+	}
+	if err == nil {
+		err = e.lookAtDisk()
+	}
+	if e.ctx.Err() != nil {
+		return
+	}
+	e.report(err)
+}
+
+// lookAtDisk refuses entries before the disk is full: JetStream does not
+// recover from a write that failed until it is started again.
+func (e *Engine) lookAtDisk() error {
+	if e.node == nil || e.opts.MinFreeBytes == 0 {
+		return nil
+	}
+	free, err := freeBytes(e.node.dir)
+	if err != nil {
+		return fmt.Errorf("look at the disk: %w", err)
+	}
+	full := free < e.opts.MinFreeBytes
+	if e.events.full.Swap(full) != full {
+		e.logger.Warn("room on the disk", "full", full, "free_bytes", free, "min_free_bytes", e.opts.MinFreeBytes)
+	}
+	if full {
+		return fmt.Errorf("%w: %d bytes left on the file system", ErrFull, free)
+	}
+	return nil
+}
+
+// report keeps the last health unless the engine has failed for good.
+func (e *Engine) report(err error) {
+	if e.failed.Load() {
+		return
+	}
+	old := e.health.Load()
+	switch {
+	case err == nil && old == nil:
+		return
+	case err == nil:
+		e.logger.Info("the log is well again")
+		e.health.CompareAndSwap(old, nil)
+		return
+	case old == nil:
+		e.logger.Error("the log is not well", "err", err)
+	}
+	e.health.CompareAndSwap(old, &err)
+}
