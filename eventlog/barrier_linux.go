@@ -34,6 +34,8 @@ type blockBarrier struct {
 	sizes  map[int]int64
 	ahead  int64 // growth that was synced before it was acknowledged to us
 	missed int   // syncs in a row that did not find the files as expected
+
+	onSynced func(block int, size int64) // for tests
 }
 
 // maxAhead bounds what the group that is being written may be ahead of the
@@ -189,6 +191,9 @@ func (b *blockBarrier) syncBlocks(last int) (grown int64, err error) {
 		}
 		if err := unix.Fdatasync(fd); err != nil {
 			return 0, fmt.Errorf("fdatasync of a block: %w", err)
+		}
+		if b.onSynced != nil {
+			b.onSynced(n, size)
 		}
 		grown += size - b.sizes[n]
 		b.sizes[n] = size

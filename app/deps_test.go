@@ -1,0 +1,91 @@
+package app_test
+
+import (
+	"encoding/json"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/hookstream/hookstream/"
+
+// arrows says which packages of ours a package may import. gen and image hold
+// what the build makes and may be used by all. A new package is a line here, on
+// purpose.
+var arrows = map[string][]string{
+	"event":           {},
+	"eventlog/index":  {},
+	"eventlog":        {"event", "eventlog/index"},
+	"eventlog/memlog": {"event", "eventlog"},
+	"source":          {"event", "eventlog"},
+
+	"ingress":          {"event", "eventlog", "source"},
+	"ingress/lenient":  {},
+	"ingress/yousign":  {"event", "ingress", "ingress/lenient"},
+	"ingress/ignisign": {"event", "ingress", "ingress/lenient"},
+
+	"server/hub": {"event", "eventlog"},
+	"server":     {"event", "eventlog", "server/hub", "source"},
+
+	"simulator": {"event", "ingress/yousign", "ingress/ignisign"},
+
+	"app":            {"event", "eventlog", "source", "ingress", "ingress/yousign", "ingress/ignisign", "server", "server/hub"},
+	"cmd/hookstream": {"app", "event", "ingress", "ingress/yousign", "ingress/ignisign", "simulator", "source"},
+
+	// Only for tests.
+	"eventlog/logtest":            {"event", "eventlog"},
+	"eventlog/natstest":           {},
+	"ingress/providertest":        {"event", "ingress"},
+	"ingress/lenient/lenienttest": {},
+}
+
+var madeByTheBuild = []string{"gen/", "image"}
+
+type pkg struct {
+	ImportPath string
+	Imports    []string
+}
+
+func TestArrows(t *testing.T) {
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", module+"...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := make(map[string]bool)
+	for dec := json.NewDecoder(strings.NewReader(string(out))); dec.More(); {
+		var p pkg
+		if err := dec.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		name := strings.TrimPrefix(p.ImportPath, module)
+		seen[name] = true
+		checkImports(t, name, p.Imports)
+	}
+	for name := range arrows {
+		if !seen[name] {
+			t.Errorf("%s is in the table and not in the project", name)
+		}
+	}
+}
+
+func checkImports(t *testing.T, name string, imports []string) {
+	t.Helper()
+	if made(name) {
+		return
+	}
+	allowed, ok := arrows[name]
+	if !ok {
+		t.Errorf("%s is a package that nobody placed: add it to the table", name)
+	}
+	for _, imp := range imports {
+		ours, ok := strings.CutPrefix(imp, module)
+		if ok && !made(ours) && !slices.Contains(allowed, ours) {
+			t.Errorf("%s must not import %s", name, ours)
+		}
+	}
+}
+
+func made(name string) bool {
+	return slices.ContainsFunc(madeByTheBuild, func(p string) bool { return strings.HasPrefix(name, p) })
+}
