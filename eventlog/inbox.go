@@ -17,8 +17,8 @@ type Inbox interface {
 
 	// Work calls fn for every undecided row, workers at a time, until ctx ends.
 	// A row is held by one call at a time among all gateways that share the
-	// inbox, unless a gateway dies or stays silent for longer than the claim
-	// (a minute): then another gets it. fn decides by calling Done or Retry;
+	// inbox. When a gateway dies another gets its rows after 20 seconds; an
+	// embedded engine hands them out at once when it is opened again. fn decides by calling Done or Retry;
 	// when it calls neither, the row is tried again soon.
 	Work(ctx context.Context, workers int, fn func(context.Context, *Claim)) error
 

@@ -32,8 +32,9 @@ type natsInbox struct {
 
 const verifierConsumer = "VERIFIER"
 
-// claimTime is how long a row may be held before another worker gets it.
-const claimTime = time.Minute
+// claimTime is how long a row stays with a gateway that says nothing more. One
+// that works on it says so in time.
+const claimTime = 20 * time.Second
 
 const headerRowKey = "Hookstream-Key"
 
@@ -50,16 +51,7 @@ func (e *Engine) openInbox(ctx context.Context) (*natsInbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, err := e.js.CreateOrUpdateConsumer(ctx, streamInbox, jetstream.ConsumerConfig{
-		Durable:       verifierConsumer,
-		FilterSubject: subjectRows + ".>",
-		AckPolicy:     jetstream.AckExplicitPolicy,
-		AckWait:       claimTime,
-		MaxDeliver:    -1,
-		// Rows that wait for another try count as pending: with less than the
-		// inbox may hold, one dead API would stop the others.
-		MaxAckPending: int(e.opts.InboxMaxRows) + maxQueue,
-	})
+	rows, err := e.openVerifier(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("inbox: %w", err)
 	}
@@ -72,6 +64,41 @@ func (e *Engine) openInbox(ctx context.Context) (*natsInbox, error) {
 	}
 	return b, b.listen()
 }
+
+// openVerifier answers the consumer that hands rows out.
+func (e *Engine) openVerifier(ctx context.Context) (jetstream.Consumer, error) {
+	cfg := jetstream.ConsumerConfig{
+		Durable:       verifierConsumer,
+		FilterSubject: subjectRows + ".>",
+		AckPolicy:     jetstream.AckExplicitPolicy,
+		AckWait:       claimTime,
+		MaxDeliver:    -1,
+		// Rows that wait for another try count as pending: with less than the
+		// inbox may hold, one dead API would stop the others.
+		MaxAckPending: int(e.opts.InboxMaxRows) + maxQueue,
+	}
+	rows, err := e.js.CreateOrUpdateConsumer(ctx, streamInbox, cfg)
+	if err != nil || e.node == nil || rows.CachedInfo().NumAckPending == 0 {
+		return rows, err
+	}
+	// Embedded, whoever held rows is dead: this process is the only one, and it
+	// has just started. A claim that lasts no time ends all of them.
+	cfg.AckWait = time.Millisecond
+	if _, err := e.js.UpdateConsumer(ctx, streamInbox, cfg); err != nil {
+		return nil, err
+	}
+	select {
+	case <-time.After(releaseTime):
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	cfg.AckWait = claimTime
+	return e.js.UpdateConsumer(ctx, streamInbox, cfg)
+}
+
+// releaseTime is how long JetStream takes to look at its claims after their
+// time was changed (100 ms), and to spare.
+const releaseTime = 300 * time.Millisecond
 
 // listen hears every gateway's outcomes.
 func (b *natsInbox) listen() error {
@@ -198,10 +225,30 @@ func (b *natsInbox) handle(ctx context.Context, m jetstream.Msg, fn func(context
 		StoreTime: md.Timestamp,
 		inbox:     held,
 	}
+	defer keepAlive(m)()
 	fn(ctx, c)
 	if !held.decided {
 		_ = m.NakWithDelay(retrySoon)
 	}
+}
+
+// keepAlive tells, until the answered function is called, that a row is being
+// worked on.
+func keepAlive(m jetstream.Msg) (stop func()) {
+	done := make(chan struct{})
+	go func() {
+		t := time.NewTicker(claimTime / 4)
+		defer t.Stop()
+		for {
+			select {
+			case <-t.C:
+				_ = m.InProgress()
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() { close(done) }
 }
 
 // heldRow is a row in a worker's hands.

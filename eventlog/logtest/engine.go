@@ -27,6 +27,7 @@ func RunEngine(t *testing.T, options func(*testing.T) eventlog.Options) {
 		{"retention drops from the front", retention},
 		{"an inbox row is worked until it is done", inboxDone},
 		{"an inbox row outlives a restart", inboxRestart},
+		{"a row that died with its worker comes back", inboxWorkerDies},
 		{"an open question is remembered, an answered one is not", inboxQuestion},
 		{"an outcome reaches who waits", inboxOutcome},
 		{"a full inbox refuses", inboxFull},
@@ -115,7 +116,7 @@ func work(t *testing.T, in eventlog.Inbox, fn func(context.Context, *eventlog.Cl
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := in.Work(ctx, 4, fn); !errors.Is(err, context.Canceled) {
+		if err := in.Work(ctx, 4, fn); !errors.Is(err, context.Canceled) && !errors.Is(err, eventlog.ErrUnavailable) {
 			t.Errorf("work ended with %v", err)
 		}
 	}()
@@ -195,6 +196,35 @@ func inboxRestart(t *testing.T, o eventlog.Options) {
 		}
 	case <-time.After(20 * time.Second):
 		t.Error("the row did not come")
+	}
+}
+
+// The engine is closed while a worker holds the row, as if the process had died.
+func inboxWorkerDies(t *testing.T, o eventlog.Options) {
+	if o.URL != "" {
+		t.Skip("takes the claim's 20 seconds on a cluster")
+	}
+	e := Open(t, o)
+	held, dead := make(chan struct{}), make(chan struct{})
+	stopDead := work(t, e.Inbox(), func(context.Context, *eventlog.Claim) {
+		close(held)
+		<-dead // never says what became of the row
+	})
+	defer stopDead()
+	defer close(dead)
+	put(t, e.Inbox(), "k")
+	<-held
+	shut(t, e)
+	found := make(chan int, 1)
+	stop := work(t, Open(t, o).Inbox(), func(ctx context.Context, c *eventlog.Claim) {
+		_ = c.Done(ctx)
+		found <- c.Attempt
+	})
+	defer stop()
+	select {
+	case <-found:
+	case <-time.After(10 * time.Second):
+		t.Error("the row did not come back in 10 s")
 	}
 }
 
