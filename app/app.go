@@ -1,0 +1,344 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/ingress"
+	"github.com/hookstream/hookstream/server"
+	"github.com/hookstream/hookstream/server/hub"
+	"github.com/hookstream/hookstream/source"
+)
+
+// App is a gateway.
+type App struct {
+	opts    Options
+	logger  *slog.Logger
+	metrics *metrics
+
+	providers providers
+	engine    *eventlog.Engine
+	sources   *source.Store
+	gateway   *ingress.Gateway
+	hub       *hub.Hub
+	server    *server.Server
+
+	ingressLis, grpcLis, httpLis net.Listener
+	ingressSrv, httpSrv          *http.Server
+
+	ready    atomic.Bool
+	fatal    chan error // holds what the engine died of
+	cleanups []func() error
+}
+
+// Addrs are where a gateway listens, as host:port.
+type Addrs struct{ Ingress, GRPC, HTTP string }
+
+// New starts the engine, loads what it holds and binds the ports: senders and
+// consumers can connect when it returns, and are served when Run is called. The
+// App must be Run or Closed.
+func New(ctx context.Context, o Options) (_ *App, err error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	a := &App{opts: o, logger: o.Logger, metrics: newMetrics(), providers: newProviders(), fatal: make(chan error, 1)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.Close())
+		}
+	}()
+	// In the order of dependence; Close goes the other way.
+	for _, step := range []func(context.Context) error{
+		a.listen, a.openEngine, a.openSources, a.openIngress, a.openServer,
+	} {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return a, nil
+}
+
+// onClose adds what Close does, last in first out.
+func (a *App) onClose(fn func() error) { a.cleanups = append(a.cleanups, fn) }
+
+// Close releases what New took. After Run there is nothing left to release.
+func (a *App) Close() error {
+	var errs []error
+	for _, fn := range slices.Backward(a.cleanups) {
+		errs = append(errs, fn())
+	}
+	a.cleanups = nil
+	return errors.Join(errs...)
+}
+
+// listen comes first: a port that is taken is told before the log is opened.
+func (a *App) listen(context.Context) error {
+	cert, err := a.opts.certificate()
+	if err != nil {
+		return err
+	}
+	for _, l := range []struct {
+		lis       *net.Listener
+		what      string
+		addr      string
+		protocols []string
+	}{
+		{&a.ingressLis, "ingress", a.opts.IngressAddr, nil},
+		{&a.grpcLis, "gRPC", a.opts.GRPCAddr, []string{"h2"}},
+		{&a.httpLis, "HTTP", a.opts.HTTPAddr, []string{"http/1.1"}},
+	} {
+		c := cert
+		if l.protocols == nil {
+			c = nil // TLS for senders is the proxy's that faces the internet
+		}
+		if *l.lis, err = listen(l.addr, c, l.protocols...); err != nil {
+			return fmt.Errorf("%s listener: %w", l.what, err)
+		}
+		lis := *l.lis
+		a.onClose(func() error { return ignoreClosed(lis.Close()) })
+	}
+	return nil
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+func (a *App) openEngine(ctx context.Context) error {
+	o := a.opts.log()
+	o.NATS = a.opts.nats()
+	o.OnCommit = a.metrics.commit
+	o.OnFatal = func(err error) { a.fatal <- err }
+	engine, err := eventlog.Open(ctx, o)
+	if err != nil {
+		return err
+	}
+	a.engine = engine
+	a.onClose(engine.Close)
+	a.metrics.engine(engine)
+	return nil
+}
+
+func (a *App) openSources(ctx context.Context) error {
+	key, err := a.opts.encryptionKey()
+	if err != nil {
+		return err
+	}
+	bucket, err := a.engine.Bucket(ctx, "SOURCES")
+	if err != nil {
+		return err
+	}
+	if a.sources, err = source.Open(ctx, bucket, key, a.logger); err != nil {
+		return err
+	}
+	a.onClose(func() error { a.sources.Close(); return nil })
+	return nil
+}
+
+func (o Options) encryptionKey() (source.Key, error) {
+	switch {
+	case o.EncryptionKey != "":
+		return source.ParseKey(o.EncryptionKey)
+	case o.EncryptionKeyFile != "":
+		return source.LoadOrCreateKey(o.EncryptionKeyFile)
+	}
+	return source.LoadOrCreateKey(filepath.Join(o.DataDir, "secret.key"))
+}
+
+func (a *App) openIngress(context.Context) error {
+	o := ingress.DefaultOptions()
+	o.Log, o.Inbox = a.engine.Events(), a.engine.Inbox()
+	o.Sources, o.Providers = a.sources, a.providers.make
+	o.MaxBodyBytes = min(a.opts.MaxBodyBytes, a.engine.MaxEntryBytes()-rawOverhead)
+	o.VerifyWait, o.DefaultRate, o.Workers = a.opts.VerifyWait, a.opts.SourceRate, a.opts.Verifiers
+	o.Logger, o.Metrics, o.Step = a.logger, a.metrics.ingress(), dieAt()
+	a.gateway = ingress.New(o)
+	a.onClose(func() error { a.gateway.Close(); return nil })
+	a.ingressSrv = a.gateway.Server()
+	return nil
+}
+
+func (a *App) openServer(context.Context) error {
+	h, err := hub.New(hub.Options{
+		Log:        a.engine.Events(),
+		Decoders:   decoders(),
+		Sensitive:  a.includesSensitive,
+		Sources:    a.sourceNames,
+		MaxStreams: a.opts.MaxStreams,
+		Logger:     a.logger,
+	})
+	if err != nil {
+		return err
+	}
+	a.hub = h
+	a.metrics.hub(h)
+	events, err := server.NewEventService(server.EventServiceOptions{Hub: h, Version: Version, Logger: a.logger})
+	if err != nil {
+		return err
+	}
+	a.server, err = server.New(server.Options{
+		Sources:     a.sources,
+		CheckSource: a.providers.check,
+		TestSender:  newTestSender(func() string { return "http://" + a.Addrs().Ingress }),
+		Events:      events,
+		Providers:   providerInfos(),
+		EventTypes:  eventTypes(),
+		Logger:      a.logger,
+		Metrics:     a.metrics.server(),
+	})
+	if err != nil {
+		return err
+	}
+	a.onClose(func() error { return a.server.Stop(context.Background()) })
+	handler, err := a.server.Handler(server.HTTPOptions{
+		Metrics: a.metrics.handler(),
+		Healthy: func(context.Context) error { return nil },
+		Ready:   a.readiness,
+	})
+	if err != nil {
+		return err
+	}
+	a.httpSrv = server.HTTPServer(handler)
+	a.httpSrv.ErrorLog = slog.NewLogLogger(a.logger.Handler(), slog.LevelDebug)
+	return nil
+}
+
+// includesSensitive reports whether events of the source may show their
+// sensitive fields. Those of a source that is gone may not.
+func (a *App) includesSensitive(name string) bool {
+	src, err := a.sources.Get(source.ParseName(name))
+	return err == nil && src.GetIncludeSensitiveFields()
+}
+
+func (a *App) sourceNames() []string {
+	var names []string
+	for _, src := range a.sources.List() {
+		names = append(names, src.GetName())
+	}
+	return names
+}
+
+// readiness says whether requests and calls should come here.
+func (a *App) readiness(context.Context) error {
+	if !a.ready.Load() {
+		return errors.New("starting or stopping")
+	}
+	return a.engine.Healthy()
+}
+
+// Addrs answers where the gateway listens, ports filled in.
+func (a *App) Addrs() Addrs {
+	return Addrs{
+		Ingress: a.ingressLis.Addr().String(),
+		GRPC:    a.grpcLis.Addr().String(),
+		HTTP:    a.httpLis.Addr().String(),
+	}
+}
+
+// Run serves until ctx ends or the gateway cannot go on, and then stops: health
+// says no, the ingress answers what it has begun, streams are told to go
+// elsewhere and ended, calls end, the log closes. Every step is bounded. It
+// answers nil after an orderly stop.
+func (a *App) Run(ctx context.Context) error {
+	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
+	var g errgroup.Group
+	failed := make(chan error, 4)
+	serve := func(what string, fn func() error) {
+		g.Go(func() error {
+			if err := fn(); err != nil && !errors.Is(err, http.ErrServerClosed) && work.Err() == nil {
+				failed <- fmt.Errorf("%s: %w", what, err)
+			}
+			return nil
+		})
+	}
+	serve("events", func() error { return a.hub.Run(work) })
+	serve("verifier", func() error { a.gateway.Run(work); return nil })
+	serve("gRPC", func() error { return a.server.Serve(a.grpcLis) })
+	serve("HTTP", func() error { return a.httpSrv.Serve(a.httpLis) })
+	serve("ingress", func() error { return a.ingressSrv.Serve(a.ingressLis) })
+	a.watchHealth(work, &g)
+	a.ready.Store(true)
+	a.logger.Info("serving", "ingress", a.Addrs().Ingress, "grpc", a.Addrs().GRPC, "http", a.Addrs().HTTP, "version", Version)
+
+	var cause error
+	select {
+	case <-ctx.Done():
+	case cause = <-failed:
+	case cause = <-a.fatal:
+	}
+	a.stop(stopWork)
+	_ = g.Wait()
+	return errors.Join(cause, a.Close())
+}
+
+// watchHealth tells the standard health service what readiness says.
+func (a *App) watchHealth(ctx context.Context, g *errgroup.Group) {
+	g.Go(func() error {
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				if a.ready.Load() {
+					a.server.SetHealthy(a.engine.Healthy() == nil)
+				}
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	})
+}
+
+// How long the steps of a stop may take.
+const (
+	ingressGrace = 10 * time.Second
+	callGrace    = 5 * time.Second
+)
+
+func (a *App) stop(stopWork func()) {
+	a.logger.Info("stopping")
+	a.ready.Store(false)
+	a.server.Drain()
+	var wg sync.WaitGroup
+	wg.Go(func() { shutdown(a.ingressSrv, ingressGrace) })
+	wg.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), a.opts.DrainGrace+callGrace)
+		defer cancel()
+		if err := a.hub.Drain(ctx, a.opts.DrainGrace); err != nil {
+			a.logger.Warn("streams were cut", "err", err)
+		}
+	})
+	wg.Wait()
+	ctx, cancel := context.WithTimeout(context.Background(), callGrace)
+	defer cancel()
+	shutdown(a.httpSrv, callGrace)
+	if err := a.server.Stop(ctx); err != nil {
+		a.logger.Warn("calls were cut", "err", err)
+	}
+	stopWork()
+}
+
+// shutdown ends a server, cutting what does not end by itself.
+func shutdown(s *http.Server, grace time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	if s.Shutdown(ctx) != nil {
+		_ = s.Close()
+	}
+}

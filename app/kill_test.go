@@ -1,0 +1,307 @@
+package app_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
+	"github.com/hookstream/hookstream/ingress/yousign"
+)
+
+// binDir holds what the tests build.
+var binDir string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "hookstream-test-")
+		if err != nil {
+			panic(err)
+		}
+		defer os.RemoveAll(dir)
+		binDir = dir
+		return m.Run()
+	}())
+}
+
+// binary builds the real program, once, with the hook that lets it die.
+var binary = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(binDir, "hookstream")
+	out, err := exec.Command("go", "build", "-tags", "killtest", "-o", path, "../cmd/hookstream").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build: %w: %s", err, out)
+	}
+	return path, nil
+})
+
+// process is the real program, which a test kills and starts again in the same
+// place.
+type process struct {
+	t                   testing.TB
+	dir                 string
+	ingress, grpc, http string
+	cmd                 *exec.Cmd
+	conn                *grpc.ClientConn
+	exited              chan struct{}
+	log                 *bytes.Buffer
+	logMu               sync.Mutex
+}
+
+func newProcess(t testing.TB) *process {
+	t.Helper()
+	if _, err := binary(); err != nil {
+		t.Fatal(err)
+	}
+	p := &process{t: t, dir: t.TempDir(), ingress: freeAddr(t), grpc: freeAddr(t), http: freeAddr(t), log: new(bytes.Buffer)}
+	conn, err := grpc.NewClient(p.grpc, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.conn = conn
+	t.Cleanup(func() {
+		p.kill()
+		_ = conn.Close()
+		if t.Failed() {
+			t.Log(p.tail())
+		}
+	})
+	return p
+}
+
+func freeAddr(t testing.TB) string {
+	t.Helper()
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lis.Close()
+	return lis.Addr().String()
+}
+
+// Write takes the program's log.
+func (p *process) Write(b []byte) (int, error) {
+	p.logMu.Lock()
+	defer p.logMu.Unlock()
+	return p.log.Write(b)
+}
+
+func (p *process) tail() string {
+	p.logMu.Lock()
+	defer p.logMu.Unlock()
+	s := p.log.String()
+	return s[max(0, len(s)-4000):]
+}
+
+// start starts the program and returns when it is ready.
+func (p *process) start(env ...string) {
+	p.t.Helper()
+	path, _ := binary()
+	p.cmd = exec.Command(path, "serve", "--data-dir", p.dir,
+		"--ingress-addr", p.ingress, "--grpc-addr", p.grpc, "--http-addr", p.http)
+	p.cmd.Env = append(os.Environ(), env...)
+	p.cmd.Stdout, p.cmd.Stderr = p, p
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := p.cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	exited := make(chan struct{})
+	p.exited = exited
+	go func() { _ = p.cmd.Wait(); close(exited) }()
+	deadline := time.Now().Add(time.Minute)
+	for !p.ready() {
+		select {
+		case <-exited:
+			p.t.Fatalf("the program ended: %s", p.tail())
+		case <-time.After(20 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			p.t.Fatalf("the program did not get ready: %s", p.tail())
+		}
+	}
+}
+
+func (p *process) ready() bool {
+	resp, err := http.Get("http://" + p.http + "/readyz")
+	if err != nil {
+		return false
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
+}
+
+// kill ends the program as kill -9 does.
+func (p *process) kill() {
+	if p.cmd == nil {
+		return
+	}
+	_ = p.cmd.Process.Kill()
+	<-p.exited
+}
+
+// waitDeath returns when the program has killed itself.
+func (p *process) waitDeath() {
+	p.t.Helper()
+	select {
+	case <-p.exited:
+	case <-time.After(time.Minute):
+		p.t.Fatal("the program did not reach the step at which it was to die")
+	}
+}
+
+const secret = "0123456789abcdef0123456789abcdef"
+
+func (p *process) createSource(id string, src *hookstreamv1.Source) *hookstreamv1.Source {
+	p.t.Helper()
+	src, err := hookstreamv1.NewSourceServiceClient(p.conn).CreateSource(p.t.Context(),
+		&hookstreamv1.CreateSourceRequest{SourceId: id, Source: src}, grpc.WaitForReady(true))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return src
+}
+
+func yousignSource() *hookstreamv1.Source {
+	return &hookstreamv1.Source{
+		MaxRequestsPerSecond: 1e6,
+		Config:               &hookstreamv1.Source_Yousign{Yousign: &yousignv1.SourceConfig{Secrets: []string{secret}}},
+	}
+}
+
+// events reads the whole log.
+func (p *process) events() []*hookstreamv1.Event {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	stream, err := hookstreamv1.NewEventServiceClient(p.conn).Subscribe(ctx, &hookstreamv1.SubscribeRequest{
+		Start: &hookstreamv1.SubscribeRequest_Earliest{Earliest: true},
+		Stop:  &hookstreamv1.SubscribeRequest_AtHead{AtHead: true},
+		View:  hookstreamv1.EventView_EVENT_VIEW_METADATA,
+	}, grpc.WaitForReady(true))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	var events []*hookstreamv1.Event
+	for {
+		resp, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return events
+		}
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		for _, d := range resp.GetBatch().GetDeliveries() {
+			events = append(events, d.GetEvent())
+		}
+	}
+}
+
+// sender posts what a Yousign would, and goes on until it is told 200.
+type sender struct {
+	url    string
+	client *http.Client
+	mu     sync.Mutex
+	acked  map[string]bool
+	count  atomic.Int64
+}
+
+func newSender(url string, connections int) *sender {
+	return &sender{url: url, acked: make(map[string]bool), client: &http.Client{
+		Timeout:   5 * time.Second,
+		Transport: &http.Transport{MaxIdleConnsPerHost: connections, MaxConnsPerHost: connections},
+	}}
+}
+
+func (s *sender) send(n int) error {
+	id := fmt.Sprintf("%08d-0000-4000-8000-000000000000", n)
+	body := fmt.Appendf(nil, `{"event_id":%q,"event_name":"signer.done","event_time":"1772439061","subscription_id":"f4a23698-c3d5-44b7-86a9-829304152637","subscription_description":"load","sandbox":true,"data":{"signer":{"id":%q}}}`, id, id)
+	deadline := time.Now().Add(time.Minute)
+	for time.Now().Before(deadline) {
+		if s.post(body) {
+			s.mu.Lock()
+			s.acked[id] = true
+			s.mu.Unlock()
+			s.count.Add(1)
+			return nil
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return fmt.Errorf("webhook %d was not accepted in a minute", n)
+}
+
+func (s *sender) post(body []byte) bool {
+	req, err := http.NewRequest(http.MethodPost, s.url, bytes.NewReader(body))
+	if err != nil {
+		return false
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("X-Yousign-Signature-256", yousign.Sign(secret, body))
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return false
+	}
+	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode == http.StatusOK
+}
+
+// 50,000 webhooks come over 64 connections, and the program is killed twice in
+// the middle: every one that was answered 200 is in the log after the restart,
+// and none is there twice although senders repeat what was not answered.
+func TestKillUnderLoad(t *testing.T) {
+	total, connections := 50_000, 64
+	if testing.Short() {
+		total = 5_000
+	}
+	p := newProcess(t)
+	p.start()
+	src := p.createSource("load", yousignSource())
+	s := newSender("http://"+p.ingress+src.GetIngressPath(), connections)
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range connections {
+		wg.Go(func() {
+			for n := next.Add(1); n <= int64(total); n = next.Add(1) {
+				if err := s.send(int(n)); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for _, at := range []int{total / 3, 2 * total / 3} {
+		for s.count.Load() < int64(at) && !t.Failed() {
+			time.Sleep(time.Millisecond)
+		}
+		p.kill()
+		p.start()
+	}
+	wg.Wait()
+	found := make(map[string]int)
+	for _, e := range p.events() {
+		found[e.GetProviderEventId()]++
+	}
+	for id := range s.acked {
+		if found[id] != 1 {
+			t.Errorf("event %s was acknowledged and is in the log %d times", id, found[id])
+		}
+	}
+	if len(s.acked) != total || len(found) != total {
+		t.Errorf("%d were acknowledged, %d are in the log, %d were sent", len(s.acked), len(found), total)
+	}
+}

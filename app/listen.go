@@ -1,0 +1,51 @@
+package app
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+
+	"github.com/nats-io/nats.go"
+)
+
+// listen binds an address, with TLS when there is a certificate. protocols are
+// what is offered in its handshake.
+func listen(addr string, cert *tls.Certificate, protocols ...string) (net.Listener, error) {
+	lis, err := net.Listen("tcp", addr)
+	if err != nil || cert == nil {
+		return lis, err
+	}
+	return tls.NewListener(lis, &tls.Config{
+		Certificates: []tls.Certificate{*cert},
+		MinVersion:   tls.VersionTLS12,
+		NextProtos:   protocols,
+	}), nil
+}
+
+// certificate loads the certificate of the API listeners, nil when there is
+// none.
+func (o Options) certificate() (*tls.Certificate, error) {
+	if o.TLSCert == "" {
+		return nil, nil
+	}
+	cert, err := tls.LoadX509KeyPair(o.TLSCert, o.TLSKey)
+	if err != nil {
+		return nil, fmt.Errorf("TLS certificate: %w", err)
+	}
+	return &cert, nil
+}
+
+// nats are the credentials for an external cluster.
+func (o Options) nats() []nats.Option {
+	var opts []nats.Option
+	if o.NATSCreds != "" {
+		opts = append(opts, nats.UserCredentials(o.NATSCreds))
+	}
+	if o.NATSCA != "" {
+		opts = append(opts, nats.RootCAs(o.NATSCA))
+	}
+	if o.NATSCert != "" {
+		opts = append(opts, nats.ClientCert(o.NATSCert, o.NATSKey))
+	}
+	return opts
+}

@@ -1,0 +1,167 @@
+// Package app joins the parts of the gateway into one that starts and stops.
+package app
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/hookstream/hookstream/eventlog"
+)
+
+// Version is the version of this build; set by the linker.
+var Version = "dev"
+
+// Options say how a gateway runs. Every field is a flag of `hookstream serve`.
+type Options struct {
+	// IngressAddr is where senders post to: the only listener that is meant to
+	// face the internet. Addresses are host:port; port 0 takes a free one.
+	IngressAddr string
+	// GRPCAddr is where consumers subscribe.
+	GRPCAddr string
+	// HTTPAddr serves REST, its documentation, metrics and health.
+	HTTPAddr string
+	// TLSCert and TLSKey are PEM files for GRPCAddr and HTTPAddr. Both or none.
+	TLSCert, TLSKey string
+	// AllowUnauthenticated lets GRPCAddr and HTTPAddr be reached from other
+	// machines although the API asks nobody who they are.
+	AllowUnauthenticated bool
+
+	// DataDir holds everything the gateway keeps.
+	DataDir string
+	// Durability of the embedded engine: `sync` or `relaxed`.
+	Durability string
+	// NATSURL is an existing NATS cluster to use instead of the embedded engine.
+	NATSURL string
+	// NATSCreds is a credentials file for it; NATSCA, NATSCert and NATSKey are
+	// PEM files for TLS with it.
+	NATSCreds, NATSCA, NATSCert, NATSKey string
+	// Replicas of every stream on that cluster.
+	Replicas int
+	// RetentionAge, RetentionBytes and RetentionEvents bound the log. 0: no bound.
+	RetentionAge    time.Duration
+	RetentionBytes  int64
+	RetentionEvents int64
+	// DedupWindow is how long a sender's event ids are remembered.
+	DedupWindow time.Duration
+	// MinFreeBytes of disk below which requests are answered with 503.
+	MinFreeBytes int64
+
+	// MaxBodyBytes is the largest body that is accepted.
+	MaxBodyBytes int
+	// VerifyWait is how long a sender waits for the answer of a remote
+	// verification before it gets its 200.
+	VerifyWait time.Duration
+	// SourceRate is the most requests per second of a source that sets none.
+	// 0: no bound.
+	SourceRate float64
+	// InboxMaxRows and InboxMaxBytes bound what waits for a remote verification.
+	InboxMaxRows  int64
+	InboxMaxBytes int64
+	// Verifiers is how many remote verifications run at once.
+	Verifiers int
+
+	// MaxStreams is the most open Subscribe streams.
+	MaxStreams int
+	// DrainGrace is how long streams get to go elsewhere when the gateway stops.
+	DrainGrace time.Duration
+
+	// EncryptionKey protects the sources' credentials at rest: 32 bytes in
+	// base64 or hex. Empty: EncryptionKeyFile is used. Comes from the
+	// environment, never from a flag.
+	EncryptionKey string
+	// EncryptionKeyFile holds that key. Empty: a file in DataDir, made at the
+	// first start. With NATSURL one of the two is required: all gateways must
+	// share it.
+	EncryptionKeyFile string
+
+	// Logger takes the gateway's log. Required.
+	Logger *slog.Logger
+}
+
+// DefaultOptions are a gateway on loopback with the embedded engine.
+func DefaultOptions() Options {
+	log := eventlog.DefaultOptions()
+	return Options{
+		IngressAddr:     "127.0.0.1:8080",
+		GRPCAddr:        "127.0.0.1:9090",
+		HTTPAddr:        "127.0.0.1:9091",
+		DataDir:         log.Dir,
+		Durability:      string(log.Durability),
+		Replicas:        log.Replicas,
+		RetentionAge:    log.MaxAge,
+		RetentionBytes:  log.MaxBytes,
+		RetentionEvents: log.MaxEvents,
+		DedupWindow:     log.DedupWindow,
+		MinFreeBytes:    log.MinFreeBytes,
+		MaxBodyBytes:    1 << 20,
+		VerifyWait:      2 * time.Second,
+		SourceRate:      2000,
+		InboxMaxRows:    log.InboxMaxRows,
+		InboxMaxBytes:   log.InboxMaxBytes,
+		Verifiers:       64,
+		MaxStreams:      20_000,
+		DrainGrace:      5 * time.Second,
+		Logger:          slog.New(slog.DiscardHandler),
+	}
+}
+
+// Validate tells what cannot work, all at once, in words for the operator.
+func (o Options) Validate() error {
+	var errs []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	for name, addr := range map[string]string{"ingress": o.IngressAddr, "gRPC": o.GRPCAddr, "HTTP": o.HTTPAddr} {
+		_, _, err := net.SplitHostPort(addr)
+		check(err == nil, "the %s address %q is not host:port", name, addr)
+	}
+	check((o.TLSCert == "") == (o.TLSKey == ""), "TLS needs both a certificate and a key")
+	for name, addr := range map[string]string{"gRPC": o.GRPCAddr, "HTTP": o.HTTPAddr} {
+		check(o.AllowUnauthenticated || isLoopback(addr),
+			"the %s address %s can be reached from other machines, and the API asks nobody who they are; put it behind something that does and say --allow-unauthenticated", name, addr)
+	}
+	check((o.NATSCert == "") == (o.NATSKey == ""), "TLS to NATS needs both a certificate and a key")
+	check(o.NATSURL != "" || o.NATSCreds == "" && o.NATSCA == "" && o.NATSCert == "", "credentials for NATS need --nats-url")
+	check(o.NATSURL == "" || o.EncryptionKey != "" || o.EncryptionKeyFile != "",
+		"gateways that share a cluster must share the key that protects the sources' credentials: set HOOKSTREAM_ENCRYPTION_KEY or --encryption-key-file")
+	check(o.MaxBodyBytes >= 1<<10 && o.MaxBodyBytes <= 16<<20, "the largest body must be 1 KiB to 16 MiB")
+	check(o.VerifyWait > 0 && o.VerifyWait <= 30*time.Second, "the wait for a verification must be up to 30 s")
+	check(o.SourceRate >= 0, "the rate of a source must not be negative")
+	check(o.Verifiers >= 1 && o.Verifiers <= 4096, "verifiers must be 1 to 4096")
+	check(o.MaxStreams >= 1, "at least one stream must be allowed")
+	check(o.DrainGrace >= 0 && o.DrainGrace <= 10*time.Minute, "the grace for streams must be up to 10 minutes")
+	if err := o.log().Validate(); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func isLoopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return true // told elsewhere
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// rawOverhead is what an event adds to its body: metadata and headers.
+const rawOverhead = 256 << 10
+
+// log are the options of the engine. Validate has been called.
+func (o Options) log() eventlog.Options {
+	l := eventlog.DefaultOptions()
+	l.Dir, l.Durability = o.DataDir, eventlog.Durability(o.Durability)
+	l.URL, l.Replicas = o.NATSURL, o.Replicas
+	l.MaxAge, l.MaxBytes, l.MaxEvents = o.RetentionAge, o.RetentionBytes, o.RetentionEvents
+	l.DedupWindow, l.MinFreeBytes = o.DedupWindow, o.MinFreeBytes
+	l.MaxEntryBytes = o.MaxBodyBytes + rawOverhead
+	l.InboxMaxRows, l.InboxMaxBytes = o.InboxMaxRows, o.InboxMaxBytes
+	l.Logger = o.Logger
+	return l
+}

@@ -1,0 +1,54 @@
+package app
+
+import (
+	"errors"
+	"net/http"
+
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/ingress"
+	"github.com/hookstream/hookstream/ingress/ignisign"
+	"github.com/hookstream/hookstream/ingress/yousign"
+	"github.com/hookstream/hookstream/server/hub"
+)
+
+// The providers there are. A new one is a line in each of these.
+
+// providers makes them.
+type providers struct {
+	ignisign *http.Client // one for all sources: it keeps connections
+}
+
+func newProviders() providers { return providers{ignisign: ignisign.NewClient()} }
+
+// make makes the provider of a source; an error says what the source lacks, and
+// holds no credential.
+func (p providers) make(src *hookstreamv1.Source) (ingress.Provider, error) {
+	switch cfg := src.GetConfig().(type) {
+	case *hookstreamv1.Source_Yousign:
+		return yousign.New(cfg.Yousign)
+	case *hookstreamv1.Source_Ignisign:
+		return ignisign.New(cfg.Ignisign, p.ignisign)
+	}
+	return nil, errors.New("the source has no provider")
+}
+
+// check says what a source lacks to be used.
+func (p providers) check(src *hookstreamv1.Source) error {
+	_, err := p.make(src)
+	return err
+}
+
+func decoders() map[string]hub.Decoder {
+	return map[string]hub.Decoder{
+		"yousign":  hub.NewDecoder(yousign.Decode, yousign.Match),
+		"ignisign": hub.NewDecoder(ignisign.Decode, ignisign.Match),
+	}
+}
+
+func providerInfos() []*hookstreamv1.Provider {
+	return []*hookstreamv1.Provider{yousign.ProviderInfo(), ignisign.ProviderInfo()}
+}
+
+func eventTypes() []*hookstreamv1.EventType {
+	return append(yousign.Catalog(), ignisign.Catalog()...)
+}
