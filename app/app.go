@@ -84,7 +84,7 @@ func (a *App) Close() error {
 }
 
 // listen comes first: a port that is taken is told before the log is opened.
-func (a *App) listen(context.Context) error {
+func (a *App) listen(ctx context.Context) error {
 	cert, err := a.opts.certificate()
 	if err != nil {
 		return err
@@ -103,7 +103,7 @@ func (a *App) listen(context.Context) error {
 		if l.protocols == nil {
 			c = nil // TLS for senders is the proxy's that faces the internet
 		}
-		if *l.lis, err = listen(l.addr, c, l.protocols...); err != nil {
+		if *l.lis, err = listen(ctx, l.addr, c, l.protocols...); err != nil {
 			return fmt.Errorf("%s listener: %w", l.what, err)
 		}
 		lis := *l.lis

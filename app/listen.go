@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"net"
@@ -10,8 +11,8 @@ import (
 
 // listen binds an address, with TLS when there is a certificate. protocols are
 // what is offered in its handshake.
-func listen(addr string, cert *tls.Certificate, protocols ...string) (net.Listener, error) {
-	lis, err := net.Listen("tcp", addr)
+func listen(ctx context.Context, addr string, cert *tls.Certificate, protocols ...string) (net.Listener, error) {
+	lis, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil || cert == nil {
 		return lis, err
 	}

@@ -9,7 +9,6 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
-	"google.golang.org/protobuf/types/known/structpb"
 
 	optionsv1 "github.com/hookstream/hookstream/gen/hookstream/options/v1"
 )
@@ -78,46 +77,37 @@ func (r *redactor) field(f protoreflect.FieldDescriptor, v protoreflect.Value, p
 }
 
 func (r *redactor) value(m protoreflect.Message, path []string, names map[string]bool) {
-	switch m := m.Interface().(type) {
-	case *structpb.Struct:
-		r.object(m, path, names)
-	case *structpb.Value:
-		r.untyped(m, path, names)
-	case *structpb.ListValue:
-		r.array(m, path, names)
-	default:
-		r.message(m.ProtoReflect(), path)
+	if !isUntyped(m.Descriptor()) {
+		r.message(m, path)
+		return
 	}
+	// Struct, Value and ListValue have one field each that leads deeper, or none.
+	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		switch {
+		case f.IsMap():
+			r.object(m.Mutable(f).Map(), path, names)
+		case f.IsList() || f.Message() != nil:
+			r.field(f, v, path, names)
+		}
+		return true
+	})
 }
 
-func (r *redactor) object(s *structpb.Struct, path []string, names map[string]bool) {
-	keys := make([]string, 0, len(s.GetFields()))
-	for k := range s.GetFields() {
+func (r *redactor) object(object protoreflect.Map, path []string, names map[string]bool) {
+	keys := make([]protoreflect.MapKey, 0, object.Len())
+	object.Range(func(k protoreflect.MapKey, _ protoreflect.Value) bool {
 		keys = append(keys, k)
-	}
-	slices.Sort(keys) // the paths of one event come in one order
+		return true
+	})
+	// The paths of one event come in one order.
+	slices.SortFunc(keys, func(a, b protoreflect.MapKey) int { return strings.Compare(a.String(), b.String()) })
 	for _, k := range keys {
-		if names[plainName(k)] {
-			delete(s.Fields, k)
-			r.found(step(path, k))
+		if names[plainName(k.String())] {
+			object.Clear(k)
+			r.found(step(path, k.String()))
 			continue
 		}
-		r.untyped(s.Fields[k], step(path, k), names)
-	}
-}
-
-func (r *redactor) untyped(v *structpb.Value, path []string, names map[string]bool) {
-	switch kind := v.GetKind().(type) {
-	case *structpb.Value_StructValue:
-		r.object(kind.StructValue, path, names)
-	case *structpb.Value_ListValue:
-		r.array(kind.ListValue, path, names)
-	}
-}
-
-func (r *redactor) array(l *structpb.ListValue, path []string, names map[string]bool) {
-	for i, v := range l.GetValues() {
-		r.untyped(v, index(path, i), names)
+		r.value(object.Get(k).Message(), step(path, k.String()), names)
 	}
 }
 
@@ -175,22 +165,24 @@ func messageOf(f protoreflect.FieldDescriptor) protoreflect.MessageDescriptor {
 }
 
 // mayHold reports whether anything sensitive can stand in a message of the type
-// or below. Types may hold themselves.
+// or below; named says whether content without a schema is held to names there.
 func mayHold(d protoreflect.MessageDescriptor, named bool) bool {
-	seen := make(map[protoreflect.FullName]bool)
+	if isUntyped(d) {
+		return named
+	}
+	seen := make(map[protoreflect.FullName]bool) // types may hold themselves
 	var visit func(protoreflect.MessageDescriptor) bool
 	visit = func(d protoreflect.MessageDescriptor) bool {
-		if isUntyped(d) {
-			return named
-		}
 		if seen[d.FullName()] {
 			return false
 		}
 		seen[d.FullName()] = true
-		named := named || len(sensitiveNames(d.ParentFile())) > 0
+		named := len(sensitiveNames(d.ParentFile())) > 0
 		for i := range d.Fields().Len() {
 			f := d.Fields().Get(i)
-			if factsOf(f).GetSensitive() || messageOf(f) != nil && (visit(messageOf(f)) || named && isUntyped(messageOf(f))) {
+			m := messageOf(f)
+			switch {
+			case factsOf(f).GetSensitive(), m != nil && isUntyped(m) && named, m != nil && !isUntyped(m) && visit(m):
 				return true
 			}
 		}

@@ -27,9 +27,9 @@ func (noBarrier) close()           {}
 type barrierMaker func(dir string, logger *slog.Logger) (barrier, error)
 
 // barrierFor answers the barrier of a stream that exists.
-func (e *Engine) barrierFor(stream string, make barrierMaker) (barrier, error) {
+func (e *Engine) barrierFor(stream string, newOne barrierMaker) (barrier, error) {
 	if e.node == nil || e.opts.Durability != DurabilitySync || !barrierSupported {
 		return noBarrier{}, nil
 	}
-	return make(e.node.msgsDir(stream), e.logger)
+	return newOne(e.node.msgsDir(stream), e.logger)
 }

@@ -7,8 +7,10 @@
 package ignisignv1
 
 import (
+	_ "github.com/hookstream/hookstream/gen/hookstream/options/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	structpb "google.golang.org/protobuf/types/known/structpb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -21,9 +23,68 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Event is what Ignisign sends.
+// Event is what Ignisign sends: an envelope, and a content whose form follows from
+// the topic. Ignisign sends no id and no time.
 type Event struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The application.
+	AppId *string `protobuf:"bytes,1,opt,name=app_id,json=appId,proto3,oneof" json:"app_id,omitempty"`
+	// The environment of the application.
+	AppEnv AppEnv `protobuf:"varint,2,opt,name=app_env,json=appEnv,proto3,enum=hookstream.ignisign.v1.AppEnv" json:"app_env,omitempty"`
+	// The text of `app_env` as sent.
+	AppEnvRaw *string `protobuf:"bytes,3,opt,name=app_env_raw,json=appEnvRaw,proto3,oneof" json:"app_env_raw,omitempty"`
+	// The area of the event. Other names that Ignisign uses or has used for the
+	// same topic give the same value.
+	Topic Topic `protobuf:"varint,4,opt,name=topic,proto3,enum=hookstream.ignisign.v1.Topic" json:"topic,omitempty"`
+	// The text of `topic` as sent.
+	TopicRaw *string `protobuf:"bytes,5,opt,name=topic_raw,json=topicRaw,proto3,oneof" json:"topic_raw,omitempty"`
+	// The text of the action as sent.
+	ActionRaw *string `protobuf:"bytes,6,opt,name=action_raw,json=actionRaw,proto3,oneof" json:"action_raw,omitempty"`
+	// The nature of the message.
+	MsgNature MsgNature `protobuf:"varint,7,opt,name=msg_nature,json=msgNature,proto3,enum=hookstream.ignisign.v1.MsgNature" json:"msg_nature,omitempty"`
+	// The text of `msg_nature` as sent.
+	MsgNatureRaw *string `protobuf:"bytes,8,opt,name=msg_nature_raw,json=msgNatureRaw,proto3,oneof" json:"msg_nature_raw,omitempty"`
+	// What failed, where something did.
+	Error *Error `protobuf:"bytes,9,opt,name=error,proto3" json:"error,omitempty"`
+	// The single-use proof of origin, which the gateway has handed back to
+	// Ignisign.
+	VerificationToken *string `protobuf:"bytes,10,opt,name=verification_token,json=verificationToken,proto3,oneof" json:"verification_token,omitempty"`
+	// What happened within the topic. Unset for actions that this gateway does not
+	// know.
+	//
+	// Types that are valid to be assigned to Action:
+	//
+	//	*Event_ApplicationAction
+	//	*Event_SignatureAction
+	//	*Event_SignatureRequestAction
+	//	*Event_SignerAction
+	//	*Event_SignatureProfileAction
+	//	*Event_SignatureSessionAction
+	//	*Event_SignatureProofAction
+	//	*Event_SignatureSignerImageAction
+	//	*Event_DocumentRequestAction
+	//	*Event_IdProofingAction
+	Action isEvent_Action `protobuf_oneof:"action"`
+	// What it happened to. Unset when Ignisign sent no content, as it may with an
+	// error.
+	//
+	// Types that are valid to be assigned to Content:
+	//
+	//	*Event_Application
+	//	*Event_Signature
+	//	*Event_SignatureRequest
+	//	*Event_Signer
+	//	*Event_SignatureProfile
+	//	*Event_SignatureSession
+	//	*Event_SignatureProof
+	//	*Event_SignatureSignerImage
+	//	*Event_DocumentRequest
+	//	*Event_IdProofing
+	//	*Event_UnknownContent
+	Content isEvent_Content `protobuf_oneof:"content"`
+	// What of the envelope has no field here, as sent; the content too, when it is
+	// no object.
+	Rest          *structpb.Struct `protobuf:"bytes,100,opt,name=rest,proto3" json:"rest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -58,12 +119,493 @@ func (*Event) Descriptor() ([]byte, []int) {
 	return file_hookstream_ignisign_v1_event_proto_rawDescGZIP(), []int{0}
 }
 
+func (x *Event) GetAppId() string {
+	if x != nil && x.AppId != nil {
+		return *x.AppId
+	}
+	return ""
+}
+
+func (x *Event) GetAppEnv() AppEnv {
+	if x != nil {
+		return x.AppEnv
+	}
+	return AppEnv_APP_ENV_UNSPECIFIED
+}
+
+func (x *Event) GetAppEnvRaw() string {
+	if x != nil && x.AppEnvRaw != nil {
+		return *x.AppEnvRaw
+	}
+	return ""
+}
+
+func (x *Event) GetTopic() Topic {
+	if x != nil {
+		return x.Topic
+	}
+	return Topic_TOPIC_UNSPECIFIED
+}
+
+func (x *Event) GetTopicRaw() string {
+	if x != nil && x.TopicRaw != nil {
+		return *x.TopicRaw
+	}
+	return ""
+}
+
+func (x *Event) GetActionRaw() string {
+	if x != nil && x.ActionRaw != nil {
+		return *x.ActionRaw
+	}
+	return ""
+}
+
+func (x *Event) GetMsgNature() MsgNature {
+	if x != nil {
+		return x.MsgNature
+	}
+	return MsgNature_MSG_NATURE_UNSPECIFIED
+}
+
+func (x *Event) GetMsgNatureRaw() string {
+	if x != nil && x.MsgNatureRaw != nil {
+		return *x.MsgNatureRaw
+	}
+	return ""
+}
+
+func (x *Event) GetError() *Error {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
+func (x *Event) GetVerificationToken() string {
+	if x != nil && x.VerificationToken != nil {
+		return *x.VerificationToken
+	}
+	return ""
+}
+
+func (x *Event) GetAction() isEvent_Action {
+	if x != nil {
+		return x.Action
+	}
+	return nil
+}
+
+func (x *Event) GetApplicationAction() ApplicationAction {
+	if x != nil {
+		if x, ok := x.Action.(*Event_ApplicationAction); ok {
+			return x.ApplicationAction
+		}
+	}
+	return ApplicationAction_APPLICATION_ACTION_UNSPECIFIED
+}
+
+func (x *Event) GetSignatureAction() SignatureAction {
+	if x != nil {
+		if x, ok := x.Action.(*Event_SignatureAction); ok {
+			return x.SignatureAction
+		}
+	}
+	return SignatureAction_SIGNATURE_ACTION_UNSPECIFIED
+}
+
+func (x *Event) GetSignatureRequestAction() SignatureRequestAction {
+	if x != nil {
+		if x, ok := x.Action.(*Event_SignatureRequestAction); ok {
+			return x.SignatureRequestAction
+		}
+	}
+	return SignatureRequestAction_SIGNATURE_REQUEST_ACTION_UNSPECIFIED
+}
+
+func (x *Event) GetSignerAction() SignerAction {
+	if x != nil {
+		if x, ok := x.Action.(*Event_SignerAction); ok {
+			return x.SignerAction
+		}
+	}
+	return SignerAction_SIGNER_ACTION_UNSPECIFIED
+}
+
+func (x *Event) GetSignatureProfileAction() SignatureProfileAction {
+	if x != nil {
+		if x, ok := x.Action.(*Event_SignatureProfileAction); ok {
+			return x.SignatureProfileAction
+		}
+	}
+	return SignatureProfileAction_SIGNATURE_PROFILE_ACTION_UNSPECIFIED
+}
+
+func (x *Event) GetSignatureSessionAction() SignatureSessionAction {
+	if x != nil {
+		if x, ok := x.Action.(*Event_SignatureSessionAction); ok {
+			return x.SignatureSessionAction
+		}
+	}
+	return SignatureSessionAction_SIGNATURE_SESSION_ACTION_UNSPECIFIED
+}
+
+func (x *Event) GetSignatureProofAction() SignatureProofAction {
+	if x != nil {
+		if x, ok := x.Action.(*Event_SignatureProofAction); ok {
+			return x.SignatureProofAction
+		}
+	}
+	return SignatureProofAction_SIGNATURE_PROOF_ACTION_UNSPECIFIED
+}
+
+func (x *Event) GetSignatureSignerImageAction() SignatureSignerImageAction {
+	if x != nil {
+		if x, ok := x.Action.(*Event_SignatureSignerImageAction); ok {
+			return x.SignatureSignerImageAction
+		}
+	}
+	return SignatureSignerImageAction_SIGNATURE_SIGNER_IMAGE_ACTION_UNSPECIFIED
+}
+
+func (x *Event) GetDocumentRequestAction() DocumentRequestAction {
+	if x != nil {
+		if x, ok := x.Action.(*Event_DocumentRequestAction); ok {
+			return x.DocumentRequestAction
+		}
+	}
+	return DocumentRequestAction_DOCUMENT_REQUEST_ACTION_UNSPECIFIED
+}
+
+func (x *Event) GetIdProofingAction() IdProofingAction {
+	if x != nil {
+		if x, ok := x.Action.(*Event_IdProofingAction); ok {
+			return x.IdProofingAction
+		}
+	}
+	return IdProofingAction_ID_PROOFING_ACTION_UNSPECIFIED
+}
+
+func (x *Event) GetContent() isEvent_Content {
+	if x != nil {
+		return x.Content
+	}
+	return nil
+}
+
+func (x *Event) GetApplication() *Application {
+	if x != nil {
+		if x, ok := x.Content.(*Event_Application); ok {
+			return x.Application
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetSignature() *Signature {
+	if x != nil {
+		if x, ok := x.Content.(*Event_Signature); ok {
+			return x.Signature
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetSignatureRequest() *SignatureRequest {
+	if x != nil {
+		if x, ok := x.Content.(*Event_SignatureRequest); ok {
+			return x.SignatureRequest
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetSigner() *Signer {
+	if x != nil {
+		if x, ok := x.Content.(*Event_Signer); ok {
+			return x.Signer
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetSignatureProfile() *SignatureProfile {
+	if x != nil {
+		if x, ok := x.Content.(*Event_SignatureProfile); ok {
+			return x.SignatureProfile
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetSignatureSession() *SignatureSession {
+	if x != nil {
+		if x, ok := x.Content.(*Event_SignatureSession); ok {
+			return x.SignatureSession
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetSignatureProof() *SignatureProof {
+	if x != nil {
+		if x, ok := x.Content.(*Event_SignatureProof); ok {
+			return x.SignatureProof
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetSignatureSignerImage() *SignatureSignerImage {
+	if x != nil {
+		if x, ok := x.Content.(*Event_SignatureSignerImage); ok {
+			return x.SignatureSignerImage
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetDocumentRequest() *DocumentRequest {
+	if x != nil {
+		if x, ok := x.Content.(*Event_DocumentRequest); ok {
+			return x.DocumentRequest
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetIdProofing() *IdProofing {
+	if x != nil {
+		if x, ok := x.Content.(*Event_IdProofing); ok {
+			return x.IdProofing
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetUnknownContent() *structpb.Struct {
+	if x != nil {
+		if x, ok := x.Content.(*Event_UnknownContent); ok {
+			return x.UnknownContent
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetRest() *structpb.Struct {
+	if x != nil {
+		return x.Rest
+	}
+	return nil
+}
+
+type isEvent_Action interface {
+	isEvent_Action()
+}
+
+type Event_ApplicationAction struct {
+	// The action, for TOPIC_APP.
+	ApplicationAction ApplicationAction `protobuf:"varint,20,opt,name=application_action,json=applicationAction,proto3,enum=hookstream.ignisign.v1.ApplicationAction,oneof"`
+}
+
+type Event_SignatureAction struct {
+	// The action, for TOPIC_SIGNATURE.
+	SignatureAction SignatureAction `protobuf:"varint,21,opt,name=signature_action,json=signatureAction,proto3,enum=hookstream.ignisign.v1.SignatureAction,oneof"`
+}
+
+type Event_SignatureRequestAction struct {
+	// The action, for TOPIC_SIGNATURE_REQUEST.
+	SignatureRequestAction SignatureRequestAction `protobuf:"varint,22,opt,name=signature_request_action,json=signatureRequestAction,proto3,enum=hookstream.ignisign.v1.SignatureRequestAction,oneof"`
+}
+
+type Event_SignerAction struct {
+	// The action, for TOPIC_SIGNER.
+	SignerAction SignerAction `protobuf:"varint,23,opt,name=signer_action,json=signerAction,proto3,enum=hookstream.ignisign.v1.SignerAction,oneof"`
+}
+
+type Event_SignatureProfileAction struct {
+	// The action, for TOPIC_SIGNATURE_PROFILE.
+	SignatureProfileAction SignatureProfileAction `protobuf:"varint,24,opt,name=signature_profile_action,json=signatureProfileAction,proto3,enum=hookstream.ignisign.v1.SignatureProfileAction,oneof"`
+}
+
+type Event_SignatureSessionAction struct {
+	// The action, for TOPIC_SIGNATURE_SESSION.
+	SignatureSessionAction SignatureSessionAction `protobuf:"varint,25,opt,name=signature_session_action,json=signatureSessionAction,proto3,enum=hookstream.ignisign.v1.SignatureSessionAction,oneof"`
+}
+
+type Event_SignatureProofAction struct {
+	// The action, for TOPIC_SIGNATURE_PROOF.
+	SignatureProofAction SignatureProofAction `protobuf:"varint,26,opt,name=signature_proof_action,json=signatureProofAction,proto3,enum=hookstream.ignisign.v1.SignatureProofAction,oneof"`
+}
+
+type Event_SignatureSignerImageAction struct {
+	// The action, for TOPIC_SIGNATURE_SIGNER_IMAGE.
+	SignatureSignerImageAction SignatureSignerImageAction `protobuf:"varint,27,opt,name=signature_signer_image_action,json=signatureSignerImageAction,proto3,enum=hookstream.ignisign.v1.SignatureSignerImageAction,oneof"`
+}
+
+type Event_DocumentRequestAction struct {
+	// The action, for TOPIC_DOCUMENT_REQUEST.
+	DocumentRequestAction DocumentRequestAction `protobuf:"varint,28,opt,name=document_request_action,json=documentRequestAction,proto3,enum=hookstream.ignisign.v1.DocumentRequestAction,oneof"`
+}
+
+type Event_IdProofingAction struct {
+	// The action, for TOPIC_ID_PROOFING.
+	IdProofingAction IdProofingAction `protobuf:"varint,29,opt,name=id_proofing_action,json=idProofingAction,proto3,enum=hookstream.ignisign.v1.IdProofingAction,oneof"`
+}
+
+func (*Event_ApplicationAction) isEvent_Action() {}
+
+func (*Event_SignatureAction) isEvent_Action() {}
+
+func (*Event_SignatureRequestAction) isEvent_Action() {}
+
+func (*Event_SignerAction) isEvent_Action() {}
+
+func (*Event_SignatureProfileAction) isEvent_Action() {}
+
+func (*Event_SignatureSessionAction) isEvent_Action() {}
+
+func (*Event_SignatureProofAction) isEvent_Action() {}
+
+func (*Event_SignatureSignerImageAction) isEvent_Action() {}
+
+func (*Event_DocumentRequestAction) isEvent_Action() {}
+
+func (*Event_IdProofingAction) isEvent_Action() {}
+
+type isEvent_Content interface {
+	isEvent_Content()
+}
+
+type Event_Application struct {
+	// The content, for TOPIC_APP.
+	Application *Application `protobuf:"bytes,40,opt,name=application,proto3,oneof"`
+}
+
+type Event_Signature struct {
+	// The content, for TOPIC_SIGNATURE.
+	Signature *Signature `protobuf:"bytes,41,opt,name=signature,proto3,oneof"`
+}
+
+type Event_SignatureRequest struct {
+	// The content, for TOPIC_SIGNATURE_REQUEST.
+	SignatureRequest *SignatureRequest `protobuf:"bytes,42,opt,name=signature_request,json=signatureRequest,proto3,oneof"`
+}
+
+type Event_Signer struct {
+	// The content, for TOPIC_SIGNER.
+	Signer *Signer `protobuf:"bytes,43,opt,name=signer,proto3,oneof"`
+}
+
+type Event_SignatureProfile struct {
+	// The content, for TOPIC_SIGNATURE_PROFILE.
+	SignatureProfile *SignatureProfile `protobuf:"bytes,44,opt,name=signature_profile,json=signatureProfile,proto3,oneof"`
+}
+
+type Event_SignatureSession struct {
+	// The content, for TOPIC_SIGNATURE_SESSION.
+	SignatureSession *SignatureSession `protobuf:"bytes,45,opt,name=signature_session,json=signatureSession,proto3,oneof"`
+}
+
+type Event_SignatureProof struct {
+	// The content, for TOPIC_SIGNATURE_PROOF.
+	SignatureProof *SignatureProof `protobuf:"bytes,46,opt,name=signature_proof,json=signatureProof,proto3,oneof"`
+}
+
+type Event_SignatureSignerImage struct {
+	// The content, for TOPIC_SIGNATURE_SIGNER_IMAGE.
+	SignatureSignerImage *SignatureSignerImage `protobuf:"bytes,47,opt,name=signature_signer_image,json=signatureSignerImage,proto3,oneof"`
+}
+
+type Event_DocumentRequest struct {
+	// The content, for TOPIC_DOCUMENT_REQUEST.
+	DocumentRequest *DocumentRequest `protobuf:"bytes,48,opt,name=document_request,json=documentRequest,proto3,oneof"`
+}
+
+type Event_IdProofing struct {
+	// The content, for TOPIC_ID_PROOFING.
+	IdProofing *IdProofing `protobuf:"bytes,49,opt,name=id_proofing,json=idProofing,proto3,oneof"`
+}
+
+type Event_UnknownContent struct {
+	// The content, as sent, for a topic that this gateway does not know or that
+	// has no content of its own. It may hold secrets that nobody has marked.
+	UnknownContent *structpb.Struct `protobuf:"bytes,70,opt,name=unknown_content,json=unknownContent,proto3,oneof"`
+}
+
+func (*Event_Application) isEvent_Content() {}
+
+func (*Event_Signature) isEvent_Content() {}
+
+func (*Event_SignatureRequest) isEvent_Content() {}
+
+func (*Event_Signer) isEvent_Content() {}
+
+func (*Event_SignatureProfile) isEvent_Content() {}
+
+func (*Event_SignatureSession) isEvent_Content() {}
+
+func (*Event_SignatureProof) isEvent_Content() {}
+
+func (*Event_SignatureSignerImage) isEvent_Content() {}
+
+func (*Event_DocumentRequest) isEvent_Content() {}
+
+func (*Event_IdProofing) isEvent_Content() {}
+
+func (*Event_UnknownContent) isEvent_Content() {}
+
 var File_hookstream_ignisign_v1_event_proto protoreflect.FileDescriptor
 
 const file_hookstream_ignisign_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\"hookstream/ignisign/v1/event.proto\x12\x16hookstream.ignisign.v1\"\a\n" +
-	"\x05EventBHZFgithub.com/hookstream/hookstream/gen/hookstream/ignisign/v1;ignisignv1b\x06proto3"
+	"\"hookstream/ignisign/v1/event.proto\x12\x16hookstream.ignisign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a$hookstream/ignisign/v1/app_env.proto\x1a(hookstream/ignisign/v1/application.proto\x1a-hookstream/ignisign/v1/document_request.proto\x1a\"hookstream/ignisign/v1/error.proto\x1a(hookstream/ignisign/v1/id_proofing.proto\x1a'hookstream/ignisign/v1/msg_nature.proto\x1a&hookstream/ignisign/v1/signature.proto\x1a.hookstream/ignisign/v1/signature_profile.proto\x1a,hookstream/ignisign/v1/signature_proof.proto\x1a.hookstream/ignisign/v1/signature_request.proto\x1a.hookstream/ignisign/v1/signature_session.proto\x1a3hookstream/ignisign/v1/signature_signer_image.proto\x1a#hookstream/ignisign/v1/signer.proto\x1a\"hookstream/ignisign/v1/topic.proto\x1a#hookstream/options/v1/options.proto\"\xcb\x15\n" +
+	"\x05Event\x12'\n" +
+	"\x06app_id\x18\x01 \x01(\tB\v\xa2\x9f\x19\a\x12\x05appIdH\x02R\x05appId\x88\x01\x01\x12E\n" +
+	"\aapp_env\x18\x02 \x01(\x0e2\x1e.hookstream.ignisign.v1.AppEnvB\f\xa2\x9f\x19\b\x12\x06appEnvR\x06appEnv\x12#\n" +
+	"\vapp_env_raw\x18\x03 \x01(\tH\x03R\tappEnvRaw\x88\x01\x01\x123\n" +
+	"\x05topic\x18\x04 \x01(\x0e2\x1d.hookstream.ignisign.v1.TopicR\x05topic\x12 \n" +
+	"\ttopic_raw\x18\x05 \x01(\tH\x04R\btopicRaw\x88\x01\x01\x120\n" +
+	"\n" +
+	"action_raw\x18\x06 \x01(\tB\f\xa2\x9f\x19\b\x12\x06actionH\x05R\tactionRaw\x88\x01\x01\x12Q\n" +
+	"\n" +
+	"msg_nature\x18\a \x01(\x0e2!.hookstream.ignisign.v1.MsgNatureB\x0f\xa2\x9f\x19\v\x12\tmsgNatureR\tmsgNature\x12)\n" +
+	"\x0emsg_nature_raw\x18\b \x01(\tH\x06R\fmsgNatureRaw\x88\x01\x01\x123\n" +
+	"\x05error\x18\t \x01(\v2\x1d.hookstream.ignisign.v1.ErrorR\x05error\x12M\n" +
+	"\x12verification_token\x18\n" +
+	" \x01(\tB\x19\xa2\x9f\x19\x15\b\x01\x12\x11verificationTokenH\aR\x11verificationToken\x88\x01\x01\x12b\n" +
+	"\x12application_action\x18\x14 \x01(\x0e2).hookstream.ignisign.v1.ApplicationActionB\x06\xa2\x9f\x19\x02(\x01H\x00R\x11applicationAction\x12\\\n" +
+	"\x10signature_action\x18\x15 \x01(\x0e2'.hookstream.ignisign.v1.SignatureActionB\x06\xa2\x9f\x19\x02(\x01H\x00R\x0fsignatureAction\x12r\n" +
+	"\x18signature_request_action\x18\x16 \x01(\x0e2..hookstream.ignisign.v1.SignatureRequestActionB\x06\xa2\x9f\x19\x02(\x01H\x00R\x16signatureRequestAction\x12S\n" +
+	"\rsigner_action\x18\x17 \x01(\x0e2$.hookstream.ignisign.v1.SignerActionB\x06\xa2\x9f\x19\x02(\x01H\x00R\fsignerAction\x12r\n" +
+	"\x18signature_profile_action\x18\x18 \x01(\x0e2..hookstream.ignisign.v1.SignatureProfileActionB\x06\xa2\x9f\x19\x02(\x01H\x00R\x16signatureProfileAction\x12r\n" +
+	"\x18signature_session_action\x18\x19 \x01(\x0e2..hookstream.ignisign.v1.SignatureSessionActionB\x06\xa2\x9f\x19\x02(\x01H\x00R\x16signatureSessionAction\x12l\n" +
+	"\x16signature_proof_action\x18\x1a \x01(\x0e2,.hookstream.ignisign.v1.SignatureProofActionB\x06\xa2\x9f\x19\x02(\x01H\x00R\x14signatureProofAction\x12\x7f\n" +
+	"\x1dsignature_signer_image_action\x18\x1b \x01(\x0e22.hookstream.ignisign.v1.SignatureSignerImageActionB\x06\xa2\x9f\x19\x02(\x01H\x00R\x1asignatureSignerImageAction\x12o\n" +
+	"\x17document_request_action\x18\x1c \x01(\x0e2-.hookstream.ignisign.v1.DocumentRequestActionB\x06\xa2\x9f\x19\x02(\x01H\x00R\x15documentRequestAction\x12`\n" +
+	"\x12id_proofing_action\x18\x1d \x01(\x0e2(.hookstream.ignisign.v1.IdProofingActionB\x06\xa2\x9f\x19\x02(\x01H\x00R\x10idProofingAction\x12O\n" +
+	"\vapplication\x18( \x01(\v2#.hookstream.ignisign.v1.ApplicationB\x06\xa2\x9f\x19\x02(\x01H\x01R\vapplication\x12I\n" +
+	"\tsignature\x18) \x01(\v2!.hookstream.ignisign.v1.SignatureB\x06\xa2\x9f\x19\x02(\x01H\x01R\tsignature\x12_\n" +
+	"\x11signature_request\x18* \x01(\v2(.hookstream.ignisign.v1.SignatureRequestB\x06\xa2\x9f\x19\x02(\x01H\x01R\x10signatureRequest\x12@\n" +
+	"\x06signer\x18+ \x01(\v2\x1e.hookstream.ignisign.v1.SignerB\x06\xa2\x9f\x19\x02(\x01H\x01R\x06signer\x12_\n" +
+	"\x11signature_profile\x18, \x01(\v2(.hookstream.ignisign.v1.SignatureProfileB\x06\xa2\x9f\x19\x02(\x01H\x01R\x10signatureProfile\x12_\n" +
+	"\x11signature_session\x18- \x01(\v2(.hookstream.ignisign.v1.SignatureSessionB\x06\xa2\x9f\x19\x02(\x01H\x01R\x10signatureSession\x12Y\n" +
+	"\x0fsignature_proof\x18. \x01(\v2&.hookstream.ignisign.v1.SignatureProofB\x06\xa2\x9f\x19\x02(\x01H\x01R\x0esignatureProof\x12l\n" +
+	"\x16signature_signer_image\x18/ \x01(\v2,.hookstream.ignisign.v1.SignatureSignerImageB\x06\xa2\x9f\x19\x02(\x01H\x01R\x14signatureSignerImage\x12\\\n" +
+	"\x10document_request\x180 \x01(\v2'.hookstream.ignisign.v1.DocumentRequestB\x06\xa2\x9f\x19\x02(\x01H\x01R\x0fdocumentRequest\x12M\n" +
+	"\vid_proofing\x181 \x01(\v2\".hookstream.ignisign.v1.IdProofingB\x06\xa2\x9f\x19\x02(\x01H\x01R\n" +
+	"idProofing\x12J\n" +
+	"\x0funknown_content\x18F \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02(\x01H\x01R\x0eunknownContent\x123\n" +
+	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\b\n" +
+	"\x06actionB\t\n" +
+	"\acontentB\t\n" +
+	"\a_app_idB\x0e\n" +
+	"\f_app_env_rawB\f\n" +
+	"\n" +
+	"_topic_rawB\r\n" +
+	"\v_action_rawB\x11\n" +
+	"\x0f_msg_nature_rawB\x15\n" +
+	"\x13_verification_tokenBHZFgithub.com/hookstream/hookstream/gen/hookstream/ignisign/v1;ignisignv1b\x06proto3"
 
 var (
 	file_hookstream_ignisign_v1_event_proto_rawDescOnce sync.Once
@@ -79,20 +621,108 @@ func file_hookstream_ignisign_v1_event_proto_rawDescGZIP() []byte {
 
 var file_hookstream_ignisign_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
 var file_hookstream_ignisign_v1_event_proto_goTypes = []any{
-	(*Event)(nil), // 0: hookstream.ignisign.v1.Event
+	(*Event)(nil),                   // 0: hookstream.ignisign.v1.Event
+	(AppEnv)(0),                     // 1: hookstream.ignisign.v1.AppEnv
+	(Topic)(0),                      // 2: hookstream.ignisign.v1.Topic
+	(MsgNature)(0),                  // 3: hookstream.ignisign.v1.MsgNature
+	(*Error)(nil),                   // 4: hookstream.ignisign.v1.Error
+	(ApplicationAction)(0),          // 5: hookstream.ignisign.v1.ApplicationAction
+	(SignatureAction)(0),            // 6: hookstream.ignisign.v1.SignatureAction
+	(SignatureRequestAction)(0),     // 7: hookstream.ignisign.v1.SignatureRequestAction
+	(SignerAction)(0),               // 8: hookstream.ignisign.v1.SignerAction
+	(SignatureProfileAction)(0),     // 9: hookstream.ignisign.v1.SignatureProfileAction
+	(SignatureSessionAction)(0),     // 10: hookstream.ignisign.v1.SignatureSessionAction
+	(SignatureProofAction)(0),       // 11: hookstream.ignisign.v1.SignatureProofAction
+	(SignatureSignerImageAction)(0), // 12: hookstream.ignisign.v1.SignatureSignerImageAction
+	(DocumentRequestAction)(0),      // 13: hookstream.ignisign.v1.DocumentRequestAction
+	(IdProofingAction)(0),           // 14: hookstream.ignisign.v1.IdProofingAction
+	(*Application)(nil),             // 15: hookstream.ignisign.v1.Application
+	(*Signature)(nil),               // 16: hookstream.ignisign.v1.Signature
+	(*SignatureRequest)(nil),        // 17: hookstream.ignisign.v1.SignatureRequest
+	(*Signer)(nil),                  // 18: hookstream.ignisign.v1.Signer
+	(*SignatureProfile)(nil),        // 19: hookstream.ignisign.v1.SignatureProfile
+	(*SignatureSession)(nil),        // 20: hookstream.ignisign.v1.SignatureSession
+	(*SignatureProof)(nil),          // 21: hookstream.ignisign.v1.SignatureProof
+	(*SignatureSignerImage)(nil),    // 22: hookstream.ignisign.v1.SignatureSignerImage
+	(*DocumentRequest)(nil),         // 23: hookstream.ignisign.v1.DocumentRequest
+	(*IdProofing)(nil),              // 24: hookstream.ignisign.v1.IdProofing
+	(*structpb.Struct)(nil),         // 25: google.protobuf.Struct
 }
 var file_hookstream_ignisign_v1_event_proto_depIdxs = []int32{
-	0, // [0:0] is the sub-list for method output_type
-	0, // [0:0] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	1,  // 0: hookstream.ignisign.v1.Event.app_env:type_name -> hookstream.ignisign.v1.AppEnv
+	2,  // 1: hookstream.ignisign.v1.Event.topic:type_name -> hookstream.ignisign.v1.Topic
+	3,  // 2: hookstream.ignisign.v1.Event.msg_nature:type_name -> hookstream.ignisign.v1.MsgNature
+	4,  // 3: hookstream.ignisign.v1.Event.error:type_name -> hookstream.ignisign.v1.Error
+	5,  // 4: hookstream.ignisign.v1.Event.application_action:type_name -> hookstream.ignisign.v1.ApplicationAction
+	6,  // 5: hookstream.ignisign.v1.Event.signature_action:type_name -> hookstream.ignisign.v1.SignatureAction
+	7,  // 6: hookstream.ignisign.v1.Event.signature_request_action:type_name -> hookstream.ignisign.v1.SignatureRequestAction
+	8,  // 7: hookstream.ignisign.v1.Event.signer_action:type_name -> hookstream.ignisign.v1.SignerAction
+	9,  // 8: hookstream.ignisign.v1.Event.signature_profile_action:type_name -> hookstream.ignisign.v1.SignatureProfileAction
+	10, // 9: hookstream.ignisign.v1.Event.signature_session_action:type_name -> hookstream.ignisign.v1.SignatureSessionAction
+	11, // 10: hookstream.ignisign.v1.Event.signature_proof_action:type_name -> hookstream.ignisign.v1.SignatureProofAction
+	12, // 11: hookstream.ignisign.v1.Event.signature_signer_image_action:type_name -> hookstream.ignisign.v1.SignatureSignerImageAction
+	13, // 12: hookstream.ignisign.v1.Event.document_request_action:type_name -> hookstream.ignisign.v1.DocumentRequestAction
+	14, // 13: hookstream.ignisign.v1.Event.id_proofing_action:type_name -> hookstream.ignisign.v1.IdProofingAction
+	15, // 14: hookstream.ignisign.v1.Event.application:type_name -> hookstream.ignisign.v1.Application
+	16, // 15: hookstream.ignisign.v1.Event.signature:type_name -> hookstream.ignisign.v1.Signature
+	17, // 16: hookstream.ignisign.v1.Event.signature_request:type_name -> hookstream.ignisign.v1.SignatureRequest
+	18, // 17: hookstream.ignisign.v1.Event.signer:type_name -> hookstream.ignisign.v1.Signer
+	19, // 18: hookstream.ignisign.v1.Event.signature_profile:type_name -> hookstream.ignisign.v1.SignatureProfile
+	20, // 19: hookstream.ignisign.v1.Event.signature_session:type_name -> hookstream.ignisign.v1.SignatureSession
+	21, // 20: hookstream.ignisign.v1.Event.signature_proof:type_name -> hookstream.ignisign.v1.SignatureProof
+	22, // 21: hookstream.ignisign.v1.Event.signature_signer_image:type_name -> hookstream.ignisign.v1.SignatureSignerImage
+	23, // 22: hookstream.ignisign.v1.Event.document_request:type_name -> hookstream.ignisign.v1.DocumentRequest
+	24, // 23: hookstream.ignisign.v1.Event.id_proofing:type_name -> hookstream.ignisign.v1.IdProofing
+	25, // 24: hookstream.ignisign.v1.Event.unknown_content:type_name -> google.protobuf.Struct
+	25, // 25: hookstream.ignisign.v1.Event.rest:type_name -> google.protobuf.Struct
+	26, // [26:26] is the sub-list for method output_type
+	26, // [26:26] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_hookstream_ignisign_v1_event_proto_init() }
 func file_hookstream_ignisign_v1_event_proto_init() {
 	if File_hookstream_ignisign_v1_event_proto != nil {
 		return
+	}
+	file_hookstream_ignisign_v1_app_env_proto_init()
+	file_hookstream_ignisign_v1_application_proto_init()
+	file_hookstream_ignisign_v1_document_request_proto_init()
+	file_hookstream_ignisign_v1_error_proto_init()
+	file_hookstream_ignisign_v1_id_proofing_proto_init()
+	file_hookstream_ignisign_v1_msg_nature_proto_init()
+	file_hookstream_ignisign_v1_signature_proto_init()
+	file_hookstream_ignisign_v1_signature_profile_proto_init()
+	file_hookstream_ignisign_v1_signature_proof_proto_init()
+	file_hookstream_ignisign_v1_signature_request_proto_init()
+	file_hookstream_ignisign_v1_signature_session_proto_init()
+	file_hookstream_ignisign_v1_signature_signer_image_proto_init()
+	file_hookstream_ignisign_v1_signer_proto_init()
+	file_hookstream_ignisign_v1_topic_proto_init()
+	file_hookstream_ignisign_v1_event_proto_msgTypes[0].OneofWrappers = []any{
+		(*Event_ApplicationAction)(nil),
+		(*Event_SignatureAction)(nil),
+		(*Event_SignatureRequestAction)(nil),
+		(*Event_SignerAction)(nil),
+		(*Event_SignatureProfileAction)(nil),
+		(*Event_SignatureSessionAction)(nil),
+		(*Event_SignatureProofAction)(nil),
+		(*Event_SignatureSignerImageAction)(nil),
+		(*Event_DocumentRequestAction)(nil),
+		(*Event_IdProofingAction)(nil),
+		(*Event_Application)(nil),
+		(*Event_Signature)(nil),
+		(*Event_SignatureRequest)(nil),
+		(*Event_Signer)(nil),
+		(*Event_SignatureProfile)(nil),
+		(*Event_SignatureSession)(nil),
+		(*Event_SignatureProof)(nil),
+		(*Event_SignatureSignerImage)(nil),
+		(*Event_DocumentRequest)(nil),
+		(*Event_IdProofing)(nil),
+		(*Event_UnknownContent)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

@@ -7,6 +7,7 @@
 package ignisignv1
 
 import (
+	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -21,11 +22,46 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Selector chooses events of Ignisign. All parts that are given must match.
+// Selector chooses events of Ignisign. All parts that are given must match; a
+// part without elements matches all. The lists of actions are one part: when any
+// is given, an event must have one of the listed actions, and events of topics
+// whose list is empty do not match. Actions match under every name that Ignisign
+// has for them.
 type Selector struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The topics, compared with `Event.topic`: an event that came under another name
+	// of the same topic matches, one with a topic that this gateway does not know
+	// does not.
+	Topics []Topic `protobuf:"varint,1,rep,packed,name=topics,proto3,enum=hookstream.ignisign.v1.Topic" json:"topics,omitempty"`
+	// The natures, compared with `Event.msg_nature`.
+	MsgNatures []MsgNature `protobuf:"varint,2,rep,packed,name=msg_natures,json=msgNatures,proto3,enum=hookstream.ignisign.v1.MsgNature" json:"msg_natures,omitempty"`
+	// The applications, compared with `Event.app_id`, in exactly that spelling.
+	AppIds []string `protobuf:"bytes,3,rep,name=app_ids,json=appIds,proto3" json:"app_ids,omitempty"`
+	// The environments, compared with `Event.app_env_raw`, in exactly that spelling:
+	// `PRODUCTION`.
+	AppEnvs []string `protobuf:"bytes,4,rep,name=app_envs,json=appEnvs,proto3" json:"app_envs,omitempty"`
+	// Actions of TOPIC_APP, compared with `Event.application_action`.
+	ApplicationActions []ApplicationAction `protobuf:"varint,20,rep,packed,name=application_actions,json=applicationActions,proto3,enum=hookstream.ignisign.v1.ApplicationAction" json:"application_actions,omitempty"`
+	// Actions of TOPIC_SIGNATURE, compared with `Event.signature_action`.
+	SignatureActions []SignatureAction `protobuf:"varint,21,rep,packed,name=signature_actions,json=signatureActions,proto3,enum=hookstream.ignisign.v1.SignatureAction" json:"signature_actions,omitempty"`
+	// Actions of TOPIC_SIGNATURE_REQUEST, compared with `Event.signature_request_action`.
+	SignatureRequestActions []SignatureRequestAction `protobuf:"varint,22,rep,packed,name=signature_request_actions,json=signatureRequestActions,proto3,enum=hookstream.ignisign.v1.SignatureRequestAction" json:"signature_request_actions,omitempty"`
+	// Actions of TOPIC_SIGNER, compared with `Event.signer_action`.
+	SignerActions []SignerAction `protobuf:"varint,23,rep,packed,name=signer_actions,json=signerActions,proto3,enum=hookstream.ignisign.v1.SignerAction" json:"signer_actions,omitempty"`
+	// Actions of TOPIC_SIGNATURE_PROFILE, compared with `Event.signature_profile_action`.
+	SignatureProfileActions []SignatureProfileAction `protobuf:"varint,24,rep,packed,name=signature_profile_actions,json=signatureProfileActions,proto3,enum=hookstream.ignisign.v1.SignatureProfileAction" json:"signature_profile_actions,omitempty"`
+	// Actions of TOPIC_SIGNATURE_SESSION, compared with `Event.signature_session_action`.
+	SignatureSessionActions []SignatureSessionAction `protobuf:"varint,25,rep,packed,name=signature_session_actions,json=signatureSessionActions,proto3,enum=hookstream.ignisign.v1.SignatureSessionAction" json:"signature_session_actions,omitempty"`
+	// Actions of TOPIC_SIGNATURE_PROOF, compared with `Event.signature_proof_action`.
+	SignatureProofActions []SignatureProofAction `protobuf:"varint,26,rep,packed,name=signature_proof_actions,json=signatureProofActions,proto3,enum=hookstream.ignisign.v1.SignatureProofAction" json:"signature_proof_actions,omitempty"`
+	// Actions of TOPIC_SIGNATURE_SIGNER_IMAGE, compared with `Event.signature_signer_image_action`.
+	SignatureSignerImageActions []SignatureSignerImageAction `protobuf:"varint,27,rep,packed,name=signature_signer_image_actions,json=signatureSignerImageActions,proto3,enum=hookstream.ignisign.v1.SignatureSignerImageAction" json:"signature_signer_image_actions,omitempty"`
+	// Actions of TOPIC_DOCUMENT_REQUEST, compared with `Event.document_request_action`.
+	DocumentRequestActions []DocumentRequestAction `protobuf:"varint,28,rep,packed,name=document_request_actions,json=documentRequestActions,proto3,enum=hookstream.ignisign.v1.DocumentRequestAction" json:"document_request_actions,omitempty"`
+	// Actions of TOPIC_ID_PROOFING, compared with `Event.id_proofing_action`.
+	IdProofingActions []IdProofingAction `protobuf:"varint,29,rep,packed,name=id_proofing_actions,json=idProofingActions,proto3,enum=hookstream.ignisign.v1.IdProofingAction" json:"id_proofing_actions,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *Selector) Reset() {
@@ -58,13 +94,125 @@ func (*Selector) Descriptor() ([]byte, []int) {
 	return file_hookstream_ignisign_v1_selector_proto_rawDescGZIP(), []int{0}
 }
 
+func (x *Selector) GetTopics() []Topic {
+	if x != nil {
+		return x.Topics
+	}
+	return nil
+}
+
+func (x *Selector) GetMsgNatures() []MsgNature {
+	if x != nil {
+		return x.MsgNatures
+	}
+	return nil
+}
+
+func (x *Selector) GetAppIds() []string {
+	if x != nil {
+		return x.AppIds
+	}
+	return nil
+}
+
+func (x *Selector) GetAppEnvs() []string {
+	if x != nil {
+		return x.AppEnvs
+	}
+	return nil
+}
+
+func (x *Selector) GetApplicationActions() []ApplicationAction {
+	if x != nil {
+		return x.ApplicationActions
+	}
+	return nil
+}
+
+func (x *Selector) GetSignatureActions() []SignatureAction {
+	if x != nil {
+		return x.SignatureActions
+	}
+	return nil
+}
+
+func (x *Selector) GetSignatureRequestActions() []SignatureRequestAction {
+	if x != nil {
+		return x.SignatureRequestActions
+	}
+	return nil
+}
+
+func (x *Selector) GetSignerActions() []SignerAction {
+	if x != nil {
+		return x.SignerActions
+	}
+	return nil
+}
+
+func (x *Selector) GetSignatureProfileActions() []SignatureProfileAction {
+	if x != nil {
+		return x.SignatureProfileActions
+	}
+	return nil
+}
+
+func (x *Selector) GetSignatureSessionActions() []SignatureSessionAction {
+	if x != nil {
+		return x.SignatureSessionActions
+	}
+	return nil
+}
+
+func (x *Selector) GetSignatureProofActions() []SignatureProofAction {
+	if x != nil {
+		return x.SignatureProofActions
+	}
+	return nil
+}
+
+func (x *Selector) GetSignatureSignerImageActions() []SignatureSignerImageAction {
+	if x != nil {
+		return x.SignatureSignerImageActions
+	}
+	return nil
+}
+
+func (x *Selector) GetDocumentRequestActions() []DocumentRequestAction {
+	if x != nil {
+		return x.DocumentRequestActions
+	}
+	return nil
+}
+
+func (x *Selector) GetIdProofingActions() []IdProofingAction {
+	if x != nil {
+		return x.IdProofingActions
+	}
+	return nil
+}
+
 var File_hookstream_ignisign_v1_selector_proto protoreflect.FileDescriptor
 
 const file_hookstream_ignisign_v1_selector_proto_rawDesc = "" +
 	"\n" +
-	"%hookstream/ignisign/v1/selector.proto\x12\x16hookstream.ignisign.v1\"\n" +
-	"\n" +
-	"\bSelectorBHZFgithub.com/hookstream/hookstream/gen/hookstream/ignisign/v1;ignisignv1b\x06proto3"
+	"%hookstream/ignisign/v1/selector.proto\x12\x16hookstream.ignisign.v1\x1a\x1bbuf/validate/validate.proto\x1a(hookstream/ignisign/v1/application.proto\x1a-hookstream/ignisign/v1/document_request.proto\x1a(hookstream/ignisign/v1/id_proofing.proto\x1a'hookstream/ignisign/v1/msg_nature.proto\x1a&hookstream/ignisign/v1/signature.proto\x1a.hookstream/ignisign/v1/signature_profile.proto\x1a,hookstream/ignisign/v1/signature_proof.proto\x1a.hookstream/ignisign/v1/signature_request.proto\x1a.hookstream/ignisign/v1/signature_session.proto\x1a3hookstream/ignisign/v1/signature_signer_image.proto\x1a#hookstream/ignisign/v1/signer.proto\x1a\"hookstream/ignisign/v1/topic.proto\"\xa9\v\n" +
+	"\bSelector\x12H\n" +
+	"\x06topics\x18\x01 \x03(\x0e2\x1d.hookstream.ignisign.v1.TopicB\x11\xbaH\x0e\x92\x01\v\x10@\"\a\x82\x01\x04\x10\x01 \x00R\x06topics\x12U\n" +
+	"\vmsg_natures\x18\x02 \x03(\x0e2!.hookstream.ignisign.v1.MsgNatureB\x11\xbaH\x0e\x92\x01\v\x10@\"\a\x82\x01\x04\x10\x01 \x00R\n" +
+	"msgNatures\x12*\n" +
+	"\aapp_ids\x18\x03 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10@\"\ar\x05\x10\x01\x18\x80\x04R\x06appIds\x12,\n" +
+	"\bapp_envs\x18\x04 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10@\"\ar\x05\x10\x01\x18\x80\x04R\aappEnvs\x12m\n" +
+	"\x13application_actions\x18\x14 \x03(\x0e2).hookstream.ignisign.v1.ApplicationActionB\x11\xbaH\x0e\x92\x01\v\x10@\"\a\x82\x01\x04\x10\x01 \x00R\x12applicationActions\x12g\n" +
+	"\x11signature_actions\x18\x15 \x03(\x0e2'.hookstream.ignisign.v1.SignatureActionB\x11\xbaH\x0e\x92\x01\v\x10@\"\a\x82\x01\x04\x10\x01 \x00R\x10signatureActions\x12}\n" +
+	"\x19signature_request_actions\x18\x16 \x03(\x0e2..hookstream.ignisign.v1.SignatureRequestActionB\x11\xbaH\x0e\x92\x01\v\x10@\"\a\x82\x01\x04\x10\x01 \x00R\x17signatureRequestActions\x12^\n" +
+	"\x0esigner_actions\x18\x17 \x03(\x0e2$.hookstream.ignisign.v1.SignerActionB\x11\xbaH\x0e\x92\x01\v\x10@\"\a\x82\x01\x04\x10\x01 \x00R\rsignerActions\x12}\n" +
+	"\x19signature_profile_actions\x18\x18 \x03(\x0e2..hookstream.ignisign.v1.SignatureProfileActionB\x11\xbaH\x0e\x92\x01\v\x10@\"\a\x82\x01\x04\x10\x01 \x00R\x17signatureProfileActions\x12}\n" +
+	"\x19signature_session_actions\x18\x19 \x03(\x0e2..hookstream.ignisign.v1.SignatureSessionActionB\x11\xbaH\x0e\x92\x01\v\x10@\"\a\x82\x01\x04\x10\x01 \x00R\x17signatureSessionActions\x12w\n" +
+	"\x17signature_proof_actions\x18\x1a \x03(\x0e2,.hookstream.ignisign.v1.SignatureProofActionB\x11\xbaH\x0e\x92\x01\v\x10@\"\a\x82\x01\x04\x10\x01 \x00R\x15signatureProofActions\x12\x8a\x01\n" +
+	"\x1esignature_signer_image_actions\x18\x1b \x03(\x0e22.hookstream.ignisign.v1.SignatureSignerImageActionB\x11\xbaH\x0e\x92\x01\v\x10@\"\a\x82\x01\x04\x10\x01 \x00R\x1bsignatureSignerImageActions\x12z\n" +
+	"\x18document_request_actions\x18\x1c \x03(\x0e2-.hookstream.ignisign.v1.DocumentRequestActionB\x11\xbaH\x0e\x92\x01\v\x10@\"\a\x82\x01\x04\x10\x01 \x00R\x16documentRequestActions\x12k\n" +
+	"\x13id_proofing_actions\x18\x1d \x03(\x0e2(.hookstream.ignisign.v1.IdProofingActionB\x11\xbaH\x0e\x92\x01\v\x10@\"\a\x82\x01\x04\x10\x01 \x00R\x11idProofingActionsBHZFgithub.com/hookstream/hookstream/gen/hookstream/ignisign/v1;ignisignv1b\x06proto3"
 
 var (
 	file_hookstream_ignisign_v1_selector_proto_rawDescOnce sync.Once
@@ -80,14 +228,38 @@ func file_hookstream_ignisign_v1_selector_proto_rawDescGZIP() []byte {
 
 var file_hookstream_ignisign_v1_selector_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
 var file_hookstream_ignisign_v1_selector_proto_goTypes = []any{
-	(*Selector)(nil), // 0: hookstream.ignisign.v1.Selector
+	(*Selector)(nil),                // 0: hookstream.ignisign.v1.Selector
+	(Topic)(0),                      // 1: hookstream.ignisign.v1.Topic
+	(MsgNature)(0),                  // 2: hookstream.ignisign.v1.MsgNature
+	(ApplicationAction)(0),          // 3: hookstream.ignisign.v1.ApplicationAction
+	(SignatureAction)(0),            // 4: hookstream.ignisign.v1.SignatureAction
+	(SignatureRequestAction)(0),     // 5: hookstream.ignisign.v1.SignatureRequestAction
+	(SignerAction)(0),               // 6: hookstream.ignisign.v1.SignerAction
+	(SignatureProfileAction)(0),     // 7: hookstream.ignisign.v1.SignatureProfileAction
+	(SignatureSessionAction)(0),     // 8: hookstream.ignisign.v1.SignatureSessionAction
+	(SignatureProofAction)(0),       // 9: hookstream.ignisign.v1.SignatureProofAction
+	(SignatureSignerImageAction)(0), // 10: hookstream.ignisign.v1.SignatureSignerImageAction
+	(DocumentRequestAction)(0),      // 11: hookstream.ignisign.v1.DocumentRequestAction
+	(IdProofingAction)(0),           // 12: hookstream.ignisign.v1.IdProofingAction
 }
 var file_hookstream_ignisign_v1_selector_proto_depIdxs = []int32{
-	0, // [0:0] is the sub-list for method output_type
-	0, // [0:0] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	1,  // 0: hookstream.ignisign.v1.Selector.topics:type_name -> hookstream.ignisign.v1.Topic
+	2,  // 1: hookstream.ignisign.v1.Selector.msg_natures:type_name -> hookstream.ignisign.v1.MsgNature
+	3,  // 2: hookstream.ignisign.v1.Selector.application_actions:type_name -> hookstream.ignisign.v1.ApplicationAction
+	4,  // 3: hookstream.ignisign.v1.Selector.signature_actions:type_name -> hookstream.ignisign.v1.SignatureAction
+	5,  // 4: hookstream.ignisign.v1.Selector.signature_request_actions:type_name -> hookstream.ignisign.v1.SignatureRequestAction
+	6,  // 5: hookstream.ignisign.v1.Selector.signer_actions:type_name -> hookstream.ignisign.v1.SignerAction
+	7,  // 6: hookstream.ignisign.v1.Selector.signature_profile_actions:type_name -> hookstream.ignisign.v1.SignatureProfileAction
+	8,  // 7: hookstream.ignisign.v1.Selector.signature_session_actions:type_name -> hookstream.ignisign.v1.SignatureSessionAction
+	9,  // 8: hookstream.ignisign.v1.Selector.signature_proof_actions:type_name -> hookstream.ignisign.v1.SignatureProofAction
+	10, // 9: hookstream.ignisign.v1.Selector.signature_signer_image_actions:type_name -> hookstream.ignisign.v1.SignatureSignerImageAction
+	11, // 10: hookstream.ignisign.v1.Selector.document_request_actions:type_name -> hookstream.ignisign.v1.DocumentRequestAction
+	12, // 11: hookstream.ignisign.v1.Selector.id_proofing_actions:type_name -> hookstream.ignisign.v1.IdProofingAction
+	12, // [12:12] is the sub-list for method output_type
+	12, // [12:12] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_hookstream_ignisign_v1_selector_proto_init() }
@@ -95,6 +267,18 @@ func file_hookstream_ignisign_v1_selector_proto_init() {
 	if File_hookstream_ignisign_v1_selector_proto != nil {
 		return
 	}
+	file_hookstream_ignisign_v1_application_proto_init()
+	file_hookstream_ignisign_v1_document_request_proto_init()
+	file_hookstream_ignisign_v1_id_proofing_proto_init()
+	file_hookstream_ignisign_v1_msg_nature_proto_init()
+	file_hookstream_ignisign_v1_signature_proto_init()
+	file_hookstream_ignisign_v1_signature_profile_proto_init()
+	file_hookstream_ignisign_v1_signature_proof_proto_init()
+	file_hookstream_ignisign_v1_signature_request_proto_init()
+	file_hookstream_ignisign_v1_signature_session_proto_init()
+	file_hookstream_ignisign_v1_signature_signer_image_proto_init()
+	file_hookstream_ignisign_v1_signer_proto_init()
+	file_hookstream_ignisign_v1_topic_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

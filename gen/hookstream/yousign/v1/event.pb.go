@@ -7,8 +7,11 @@
 package yousignv1
 
 import (
+	_ "github.com/hookstream/hookstream/gen/hookstream/options/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	structpb "google.golang.org/protobuf/types/known/structpb"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -21,9 +24,117 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Event is what Yousign sends.
+// Event is what Yousign sends: an envelope that says what happened, and the
+// objects it happened to, as they were at that time. Nothing in it is promised
+// by Yousign to be there.
+// Envelope and objects are typed as far as Yousign describes them; every enum
+// has the text as sent beside it, and what has no typed field is in the Struct
+// of the object it belongs to.
 type Event struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Yousign's id of the event, a UUID: the same whenever the event is sent
+	// again.
+	EventId *string `protobuf:"bytes,1,opt,name=event_id,json=eventId,proto3,oneof" json:"event_id,omitempty"`
+	// What happened.
+	EventName EventName `protobuf:"varint,2,opt,name=event_name,json=eventName,proto3,enum=hookstream.yousign.v1.EventName" json:"event_name,omitempty"`
+	// `event_name` as sent, and with it `topic` and the action:
+	// `signature_request.done`.
+	EventNameRaw *string `protobuf:"bytes,3,opt,name=event_name_raw,json=eventNameRaw,proto3,oneof" json:"event_name_raw,omitempty"`
+	// What kind of object it is about. Set also for events of a known topic that
+	// are not known themselves.
+	Topic Topic `protobuf:"varint,4,opt,name=topic,proto3,enum=hookstream.yousign.v1.Topic" json:"topic,omitempty"`
+	// What happened to it, as an enum of its topic's own. Unset when the topic
+	// or the action is not known.
+	//
+	// Types that are valid to be assigned to Action:
+	//
+	//	*Event_SignatureRequestAction
+	//	*Event_SignerAction
+	//	*Event_ApproverAction
+	//	*Event_ContactAction
+	//	*Event_UserAction
+	//	*Event_ElectronicSealAction
+	//	*Event_VerificationAction
+	//	*Event_DocumentAnalysisAction
+	//	*Event_WorkflowSessionAction
+	//	*Event_WorkflowActionGroupAction
+	//	*Event_ApplicantAction
+	//	*Event_MonitoringAction
+	Action isEvent_Action `protobuf_oneof:"action"`
+	// When it happened, to the second: events in a row often share it. Unset
+	// when what was sent is not a number of seconds since 1970.
+	EventTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=event_time,json=eventTime,proto3" json:"event_time,omitempty"`
+	// `event_time` as sent, a text or the digits of a number.
+	EventTimeRaw *string `protobuf:"bytes,6,opt,name=event_time_raw,json=eventTimeRaw,proto3,oneof" json:"event_time_raw,omitempty"`
+	// Yousign's webhook subscription that this was sent for, a UUID.
+	SubscriptionId *string `protobuf:"bytes,7,opt,name=subscription_id,json=subscriptionId,proto3,oneof" json:"subscription_id,omitempty"`
+	// The description of that subscription.
+	SubscriptionDescription *string `protobuf:"bytes,8,opt,name=subscription_description,json=subscriptionDescription,proto3,oneof" json:"subscription_description,omitempty"`
+	// True for events of the sandbox, false for production.
+	Sandbox *bool `protobuf:"varint,9,opt,name=sandbox,proto3,oneof" json:"sandbox,omitempty"`
+	// Why, for events that tell: of a decline the signer's words, of a rejection
+	// the approver's, of a failed identification a code or a text in one of
+	// several spellings. Taken from `signature_request.decline_information` or
+	// `rejection_information`, then from `data_reason`.
+	Reason *string `protobuf:"bytes,10,opt,name=reason,proto3,oneof" json:"reason,omitempty"`
+	// The `reason` beside the objects, as sent. Not documented; seen in use.
+	DataReason *string `protobuf:"bytes,11,opt,name=data_reason,json=dataReason,proto3,oneof" json:"data_reason,omitempty"`
+	// The workflow session that an event about a session, a group of actions or
+	// an applicant belongs to, a UUID, when it is sent beside the objects.
+	WorkflowSessionId *string `protobuf:"bytes,12,opt,name=workflow_session_id,json=workflowSessionId,proto3,oneof" json:"workflow_session_id,omitempty"`
+	// The signature request: of events about one, its signers or its approvers.
+	SignatureRequest *SignatureRequest `protobuf:"bytes,20,opt,name=signature_request,json=signatureRequest,proto3" json:"signature_request,omitempty"`
+	// The signer the event is about.
+	Signer *Signer `protobuf:"bytes,21,opt,name=signer,proto3" json:"signer,omitempty"`
+	// The approver the event is about.
+	Approver *Approver `protobuf:"bytes,22,opt,name=approver,proto3" json:"approver,omitempty"`
+	// The contact the event is about.
+	Contact *Contact `protobuf:"bytes,23,opt,name=contact,proto3" json:"contact,omitempty"`
+	// The user the event is about.
+	User *User `protobuf:"bytes,24,opt,name=user,proto3" json:"user,omitempty"`
+	// The electronic seal the event is about.
+	ElectronicSeal *ElectronicSeal `protobuf:"bytes,25,opt,name=electronic_seal,json=electronicSeal,proto3" json:"electronic_seal,omitempty"`
+	// The verification the event is about, for `verification.identity_video`.
+	IdentityVideo *IdentityVideoVerification `protobuf:"bytes,26,opt,name=identity_video,json=identityVideo,proto3" json:"identity_video,omitempty"`
+	// The verification the event is about, for `verification.identity_document`.
+	IdentityDocument *IdentityDocumentVerification `protobuf:"bytes,27,opt,name=identity_document,json=identityDocument,proto3" json:"identity_document,omitempty"`
+	// The verification the event is about, for `verification.bank_account`.
+	BankAccount *BankAccountVerification `protobuf:"bytes,28,opt,name=bank_account,json=bankAccount,proto3" json:"bank_account,omitempty"`
+	// The verification the event is about, for
+	// `verification.bank_account_connection`.
+	BankAccountConnection *BankAccountConnection `protobuf:"bytes,29,opt,name=bank_account_connection,json=bankAccountConnection,proto3" json:"bank_account_connection,omitempty"`
+	// The look-up the event is about.
+	BankAccountLookup *BankAccountLookup `protobuf:"bytes,30,opt,name=bank_account_lookup,json=bankAccountLookup,proto3" json:"bank_account_lookup,omitempty"`
+	// The verification the event is about, for `verification.company`.
+	Company *CompanyVerification `protobuf:"bytes,31,opt,name=company,proto3" json:"company,omitempty"`
+	// The verification the event is about, for `verification.watchlist`.
+	Watchlist *WatchlistVerification `protobuf:"bytes,32,opt,name=watchlist,proto3" json:"watchlist,omitempty"`
+	// The verification the event is about, for `verification.proof_of_address`.
+	ProofOfAddress *ProofOfAddressVerification `protobuf:"bytes,33,opt,name=proof_of_address,json=proofOfAddress,proto3" json:"proof_of_address,omitempty"`
+	// The analysis the event is about.
+	DocumentAnalysis *DocumentAnalysis `protobuf:"bytes,34,opt,name=document_analysis,json=documentAnalysis,proto3" json:"document_analysis,omitempty"`
+	// The workflow session the event is about.
+	WorkflowSession *WorkflowSession `protobuf:"bytes,35,opt,name=workflow_session,json=workflowSession,proto3" json:"workflow_session,omitempty"`
+	// The group of actions the event is about.
+	WorkflowActionGroup *WorkflowActionGroup `protobuf:"bytes,36,opt,name=workflow_action_group,json=workflowActionGroup,proto3" json:"workflow_action_group,omitempty"`
+	// The applicant the event is about.
+	Applicant *Applicant `protobuf:"bytes,37,opt,name=applicant,proto3" json:"applicant,omitempty"`
+	// The monitoring the event is about.
+	Monitoring *Monitoring `protobuf:"bytes,38,opt,name=monitoring,proto3" json:"monitoring,omitempty"`
+	// The verification the event is about, under its name until 2025.
+	VideoIdentityVerification *LegacyVerification `protobuf:"bytes,39,opt,name=video_identity_verification,json=videoIdentityVerification,proto3" json:"video_identity_verification,omitempty"`
+	// The verification the event is about, under its name until 2025.
+	BankAccountVerification *LegacyVerification `protobuf:"bytes,40,opt,name=bank_account_verification,json=bankAccountVerification,proto3" json:"bank_account_verification,omitempty"`
+	// The verification the event is about, under its name until 2025.
+	IdDocumentVerification *LegacyVerification `protobuf:"bytes,41,opt,name=id_document_verification,json=idDocumentVerification,proto3" json:"id_document_verification,omitempty"`
+	// What was sent beside the objects and has no typed field, and objects under
+	// names that are not known.
+	DataRest *structpb.Struct `protobuf:"bytes,80,opt,name=data_rest,json=dataRest,proto3" json:"data_rest,omitempty"`
+	// What was sent in the `metadata` of the envelope and has no typed field.
+	// Yousign may nest the envelope there.
+	MetadataRest *structpb.Struct `protobuf:"bytes,81,opt,name=metadata_rest,json=metadataRest,proto3" json:"metadata_rest,omitempty"`
+	// What was sent in the envelope and has no typed field.
+	Rest          *structpb.Struct `protobuf:"bytes,100,opt,name=rest,proto3" json:"rest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -58,12 +169,543 @@ func (*Event) Descriptor() ([]byte, []int) {
 	return file_hookstream_yousign_v1_event_proto_rawDescGZIP(), []int{0}
 }
 
+func (x *Event) GetEventId() string {
+	if x != nil && x.EventId != nil {
+		return *x.EventId
+	}
+	return ""
+}
+
+func (x *Event) GetEventName() EventName {
+	if x != nil {
+		return x.EventName
+	}
+	return EventName_EVENT_NAME_UNSPECIFIED
+}
+
+func (x *Event) GetEventNameRaw() string {
+	if x != nil && x.EventNameRaw != nil {
+		return *x.EventNameRaw
+	}
+	return ""
+}
+
+func (x *Event) GetTopic() Topic {
+	if x != nil {
+		return x.Topic
+	}
+	return Topic_TOPIC_UNSPECIFIED
+}
+
+func (x *Event) GetAction() isEvent_Action {
+	if x != nil {
+		return x.Action
+	}
+	return nil
+}
+
+func (x *Event) GetSignatureRequestAction() SignatureRequestAction {
+	if x != nil {
+		if x, ok := x.Action.(*Event_SignatureRequestAction); ok {
+			return x.SignatureRequestAction
+		}
+	}
+	return SignatureRequestAction_SIGNATURE_REQUEST_ACTION_UNSPECIFIED
+}
+
+func (x *Event) GetSignerAction() SignerAction {
+	if x != nil {
+		if x, ok := x.Action.(*Event_SignerAction); ok {
+			return x.SignerAction
+		}
+	}
+	return SignerAction_SIGNER_ACTION_UNSPECIFIED
+}
+
+func (x *Event) GetApproverAction() ApproverAction {
+	if x != nil {
+		if x, ok := x.Action.(*Event_ApproverAction); ok {
+			return x.ApproverAction
+		}
+	}
+	return ApproverAction_APPROVER_ACTION_UNSPECIFIED
+}
+
+func (x *Event) GetContactAction() ContactAction {
+	if x != nil {
+		if x, ok := x.Action.(*Event_ContactAction); ok {
+			return x.ContactAction
+		}
+	}
+	return ContactAction_CONTACT_ACTION_UNSPECIFIED
+}
+
+func (x *Event) GetUserAction() UserAction {
+	if x != nil {
+		if x, ok := x.Action.(*Event_UserAction); ok {
+			return x.UserAction
+		}
+	}
+	return UserAction_USER_ACTION_UNSPECIFIED
+}
+
+func (x *Event) GetElectronicSealAction() ElectronicSealAction {
+	if x != nil {
+		if x, ok := x.Action.(*Event_ElectronicSealAction); ok {
+			return x.ElectronicSealAction
+		}
+	}
+	return ElectronicSealAction_ELECTRONIC_SEAL_ACTION_UNSPECIFIED
+}
+
+func (x *Event) GetVerificationAction() VerificationAction {
+	if x != nil {
+		if x, ok := x.Action.(*Event_VerificationAction); ok {
+			return x.VerificationAction
+		}
+	}
+	return VerificationAction_VERIFICATION_ACTION_UNSPECIFIED
+}
+
+func (x *Event) GetDocumentAnalysisAction() DocumentAnalysisAction {
+	if x != nil {
+		if x, ok := x.Action.(*Event_DocumentAnalysisAction); ok {
+			return x.DocumentAnalysisAction
+		}
+	}
+	return DocumentAnalysisAction_DOCUMENT_ANALYSIS_ACTION_UNSPECIFIED
+}
+
+func (x *Event) GetWorkflowSessionAction() WorkflowSessionAction {
+	if x != nil {
+		if x, ok := x.Action.(*Event_WorkflowSessionAction); ok {
+			return x.WorkflowSessionAction
+		}
+	}
+	return WorkflowSessionAction_WORKFLOW_SESSION_ACTION_UNSPECIFIED
+}
+
+func (x *Event) GetWorkflowActionGroupAction() WorkflowActionGroupAction {
+	if x != nil {
+		if x, ok := x.Action.(*Event_WorkflowActionGroupAction); ok {
+			return x.WorkflowActionGroupAction
+		}
+	}
+	return WorkflowActionGroupAction_WORKFLOW_ACTION_GROUP_ACTION_UNSPECIFIED
+}
+
+func (x *Event) GetApplicantAction() ApplicantAction {
+	if x != nil {
+		if x, ok := x.Action.(*Event_ApplicantAction); ok {
+			return x.ApplicantAction
+		}
+	}
+	return ApplicantAction_APPLICANT_ACTION_UNSPECIFIED
+}
+
+func (x *Event) GetMonitoringAction() MonitoringAction {
+	if x != nil {
+		if x, ok := x.Action.(*Event_MonitoringAction); ok {
+			return x.MonitoringAction
+		}
+	}
+	return MonitoringAction_MONITORING_ACTION_UNSPECIFIED
+}
+
+func (x *Event) GetEventTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EventTime
+	}
+	return nil
+}
+
+func (x *Event) GetEventTimeRaw() string {
+	if x != nil && x.EventTimeRaw != nil {
+		return *x.EventTimeRaw
+	}
+	return ""
+}
+
+func (x *Event) GetSubscriptionId() string {
+	if x != nil && x.SubscriptionId != nil {
+		return *x.SubscriptionId
+	}
+	return ""
+}
+
+func (x *Event) GetSubscriptionDescription() string {
+	if x != nil && x.SubscriptionDescription != nil {
+		return *x.SubscriptionDescription
+	}
+	return ""
+}
+
+func (x *Event) GetSandbox() bool {
+	if x != nil && x.Sandbox != nil {
+		return *x.Sandbox
+	}
+	return false
+}
+
+func (x *Event) GetReason() string {
+	if x != nil && x.Reason != nil {
+		return *x.Reason
+	}
+	return ""
+}
+
+func (x *Event) GetDataReason() string {
+	if x != nil && x.DataReason != nil {
+		return *x.DataReason
+	}
+	return ""
+}
+
+func (x *Event) GetWorkflowSessionId() string {
+	if x != nil && x.WorkflowSessionId != nil {
+		return *x.WorkflowSessionId
+	}
+	return ""
+}
+
+func (x *Event) GetSignatureRequest() *SignatureRequest {
+	if x != nil {
+		return x.SignatureRequest
+	}
+	return nil
+}
+
+func (x *Event) GetSigner() *Signer {
+	if x != nil {
+		return x.Signer
+	}
+	return nil
+}
+
+func (x *Event) GetApprover() *Approver {
+	if x != nil {
+		return x.Approver
+	}
+	return nil
+}
+
+func (x *Event) GetContact() *Contact {
+	if x != nil {
+		return x.Contact
+	}
+	return nil
+}
+
+func (x *Event) GetUser() *User {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+func (x *Event) GetElectronicSeal() *ElectronicSeal {
+	if x != nil {
+		return x.ElectronicSeal
+	}
+	return nil
+}
+
+func (x *Event) GetIdentityVideo() *IdentityVideoVerification {
+	if x != nil {
+		return x.IdentityVideo
+	}
+	return nil
+}
+
+func (x *Event) GetIdentityDocument() *IdentityDocumentVerification {
+	if x != nil {
+		return x.IdentityDocument
+	}
+	return nil
+}
+
+func (x *Event) GetBankAccount() *BankAccountVerification {
+	if x != nil {
+		return x.BankAccount
+	}
+	return nil
+}
+
+func (x *Event) GetBankAccountConnection() *BankAccountConnection {
+	if x != nil {
+		return x.BankAccountConnection
+	}
+	return nil
+}
+
+func (x *Event) GetBankAccountLookup() *BankAccountLookup {
+	if x != nil {
+		return x.BankAccountLookup
+	}
+	return nil
+}
+
+func (x *Event) GetCompany() *CompanyVerification {
+	if x != nil {
+		return x.Company
+	}
+	return nil
+}
+
+func (x *Event) GetWatchlist() *WatchlistVerification {
+	if x != nil {
+		return x.Watchlist
+	}
+	return nil
+}
+
+func (x *Event) GetProofOfAddress() *ProofOfAddressVerification {
+	if x != nil {
+		return x.ProofOfAddress
+	}
+	return nil
+}
+
+func (x *Event) GetDocumentAnalysis() *DocumentAnalysis {
+	if x != nil {
+		return x.DocumentAnalysis
+	}
+	return nil
+}
+
+func (x *Event) GetWorkflowSession() *WorkflowSession {
+	if x != nil {
+		return x.WorkflowSession
+	}
+	return nil
+}
+
+func (x *Event) GetWorkflowActionGroup() *WorkflowActionGroup {
+	if x != nil {
+		return x.WorkflowActionGroup
+	}
+	return nil
+}
+
+func (x *Event) GetApplicant() *Applicant {
+	if x != nil {
+		return x.Applicant
+	}
+	return nil
+}
+
+func (x *Event) GetMonitoring() *Monitoring {
+	if x != nil {
+		return x.Monitoring
+	}
+	return nil
+}
+
+func (x *Event) GetVideoIdentityVerification() *LegacyVerification {
+	if x != nil {
+		return x.VideoIdentityVerification
+	}
+	return nil
+}
+
+func (x *Event) GetBankAccountVerification() *LegacyVerification {
+	if x != nil {
+		return x.BankAccountVerification
+	}
+	return nil
+}
+
+func (x *Event) GetIdDocumentVerification() *LegacyVerification {
+	if x != nil {
+		return x.IdDocumentVerification
+	}
+	return nil
+}
+
+func (x *Event) GetDataRest() *structpb.Struct {
+	if x != nil {
+		return x.DataRest
+	}
+	return nil
+}
+
+func (x *Event) GetMetadataRest() *structpb.Struct {
+	if x != nil {
+		return x.MetadataRest
+	}
+	return nil
+}
+
+func (x *Event) GetRest() *structpb.Struct {
+	if x != nil {
+		return x.Rest
+	}
+	return nil
+}
+
+type isEvent_Action interface {
+	isEvent_Action()
+}
+
+type Event_SignatureRequestAction struct {
+	// For `signature_request`.
+	SignatureRequestAction SignatureRequestAction `protobuf:"varint,60,opt,name=signature_request_action,json=signatureRequestAction,proto3,enum=hookstream.yousign.v1.SignatureRequestAction,oneof"`
+}
+
+type Event_SignerAction struct {
+	// For `signer`.
+	SignerAction SignerAction `protobuf:"varint,61,opt,name=signer_action,json=signerAction,proto3,enum=hookstream.yousign.v1.SignerAction,oneof"`
+}
+
+type Event_ApproverAction struct {
+	// For `approver`.
+	ApproverAction ApproverAction `protobuf:"varint,62,opt,name=approver_action,json=approverAction,proto3,enum=hookstream.yousign.v1.ApproverAction,oneof"`
+}
+
+type Event_ContactAction struct {
+	// For `contact`.
+	ContactAction ContactAction `protobuf:"varint,63,opt,name=contact_action,json=contactAction,proto3,enum=hookstream.yousign.v1.ContactAction,oneof"`
+}
+
+type Event_UserAction struct {
+	// For `user`.
+	UserAction UserAction `protobuf:"varint,64,opt,name=user_action,json=userAction,proto3,enum=hookstream.yousign.v1.UserAction,oneof"`
+}
+
+type Event_ElectronicSealAction struct {
+	// For `electronic_seal`.
+	ElectronicSealAction ElectronicSealAction `protobuf:"varint,65,opt,name=electronic_seal_action,json=electronicSealAction,proto3,enum=hookstream.yousign.v1.ElectronicSealAction,oneof"`
+}
+
+type Event_VerificationAction struct {
+	// For `verification.*`, and the names used for verifications until 2025.
+	VerificationAction VerificationAction `protobuf:"varint,66,opt,name=verification_action,json=verificationAction,proto3,enum=hookstream.yousign.v1.VerificationAction,oneof"`
+}
+
+type Event_DocumentAnalysisAction struct {
+	// For `document_analysis`.
+	DocumentAnalysisAction DocumentAnalysisAction `protobuf:"varint,67,opt,name=document_analysis_action,json=documentAnalysisAction,proto3,enum=hookstream.yousign.v1.DocumentAnalysisAction,oneof"`
+}
+
+type Event_WorkflowSessionAction struct {
+	// For `workflow_session`.
+	WorkflowSessionAction WorkflowSessionAction `protobuf:"varint,68,opt,name=workflow_session_action,json=workflowSessionAction,proto3,enum=hookstream.yousign.v1.WorkflowSessionAction,oneof"`
+}
+
+type Event_WorkflowActionGroupAction struct {
+	// For `workflow_action_group`.
+	WorkflowActionGroupAction WorkflowActionGroupAction `protobuf:"varint,69,opt,name=workflow_action_group_action,json=workflowActionGroupAction,proto3,enum=hookstream.yousign.v1.WorkflowActionGroupAction,oneof"`
+}
+
+type Event_ApplicantAction struct {
+	// For `applicant`.
+	ApplicantAction ApplicantAction `protobuf:"varint,70,opt,name=applicant_action,json=applicantAction,proto3,enum=hookstream.yousign.v1.ApplicantAction,oneof"`
+}
+
+type Event_MonitoringAction struct {
+	// For `monitoring.natural_person`.
+	MonitoringAction MonitoringAction `protobuf:"varint,71,opt,name=monitoring_action,json=monitoringAction,proto3,enum=hookstream.yousign.v1.MonitoringAction,oneof"`
+}
+
+func (*Event_SignatureRequestAction) isEvent_Action() {}
+
+func (*Event_SignerAction) isEvent_Action() {}
+
+func (*Event_ApproverAction) isEvent_Action() {}
+
+func (*Event_ContactAction) isEvent_Action() {}
+
+func (*Event_UserAction) isEvent_Action() {}
+
+func (*Event_ElectronicSealAction) isEvent_Action() {}
+
+func (*Event_VerificationAction) isEvent_Action() {}
+
+func (*Event_DocumentAnalysisAction) isEvent_Action() {}
+
+func (*Event_WorkflowSessionAction) isEvent_Action() {}
+
+func (*Event_WorkflowActionGroupAction) isEvent_Action() {}
+
+func (*Event_ApplicantAction) isEvent_Action() {}
+
+func (*Event_MonitoringAction) isEvent_Action() {}
+
 var File_hookstream_yousign_v1_event_proto protoreflect.FileDescriptor
 
 const file_hookstream_yousign_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"!hookstream/yousign/v1/event.proto\x12\x15hookstream.yousign.v1\"\a\n" +
-	"\x05EventBFZDgithub.com/hookstream/hookstream/gen/hookstream/yousign/v1;yousignv1b\x06proto3"
+	"!hookstream/yousign/v1/event.proto\x12\x15hookstream.yousign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#hookstream/options/v1/options.proto\x1a%hookstream/yousign/v1/applicant.proto\x1a$hookstream/yousign/v1/approver.proto\x1a#hookstream/yousign/v1/contact.proto\x1a-hookstream/yousign/v1/document_analysis.proto\x1a+hookstream/yousign/v1/electronic_seal.proto\x1a&hookstream/yousign/v1/event_name.proto\x1a&hookstream/yousign/v1/monitoring.proto\x1a-hookstream/yousign/v1/signature_request.proto\x1a\"hookstream/yousign/v1/signer.proto\x1a hookstream/yousign/v1/user.proto\x1a(hookstream/yousign/v1/verification.proto\x1a$hookstream/yousign/v1/workflow.proto\"\x99\x1f\n" +
+	"\x05Event\x12\x1e\n" +
+	"\bevent_id\x18\x01 \x01(\tH\x01R\aeventId\x88\x01\x01\x12?\n" +
+	"\n" +
+	"event_name\x18\x02 \x01(\x0e2 .hookstream.yousign.v1.EventNameR\teventName\x12)\n" +
+	"\x0eevent_name_raw\x18\x03 \x01(\tH\x02R\feventNameRaw\x88\x01\x01\x12:\n" +
+	"\x05topic\x18\x04 \x01(\x0e2\x1c.hookstream.yousign.v1.TopicB\x06\xa2\x9f\x19\x02(\x01R\x05topic\x12q\n" +
+	"\x18signature_request_action\x18< \x01(\x0e2-.hookstream.yousign.v1.SignatureRequestActionB\x06\xa2\x9f\x19\x02(\x01H\x00R\x16signatureRequestAction\x12R\n" +
+	"\rsigner_action\x18= \x01(\x0e2#.hookstream.yousign.v1.SignerActionB\x06\xa2\x9f\x19\x02(\x01H\x00R\fsignerAction\x12X\n" +
+	"\x0fapprover_action\x18> \x01(\x0e2%.hookstream.yousign.v1.ApproverActionB\x06\xa2\x9f\x19\x02(\x01H\x00R\x0eapproverAction\x12U\n" +
+	"\x0econtact_action\x18? \x01(\x0e2$.hookstream.yousign.v1.ContactActionB\x06\xa2\x9f\x19\x02(\x01H\x00R\rcontactAction\x12L\n" +
+	"\vuser_action\x18@ \x01(\x0e2!.hookstream.yousign.v1.UserActionB\x06\xa2\x9f\x19\x02(\x01H\x00R\n" +
+	"userAction\x12k\n" +
+	"\x16electronic_seal_action\x18A \x01(\x0e2+.hookstream.yousign.v1.ElectronicSealActionB\x06\xa2\x9f\x19\x02(\x01H\x00R\x14electronicSealAction\x12d\n" +
+	"\x13verification_action\x18B \x01(\x0e2).hookstream.yousign.v1.VerificationActionB\x06\xa2\x9f\x19\x02(\x01H\x00R\x12verificationAction\x12q\n" +
+	"\x18document_analysis_action\x18C \x01(\x0e2-.hookstream.yousign.v1.DocumentAnalysisActionB\x06\xa2\x9f\x19\x02(\x01H\x00R\x16documentAnalysisAction\x12n\n" +
+	"\x17workflow_session_action\x18D \x01(\x0e2,.hookstream.yousign.v1.WorkflowSessionActionB\x06\xa2\x9f\x19\x02(\x01H\x00R\x15workflowSessionAction\x12{\n" +
+	"\x1cworkflow_action_group_action\x18E \x01(\x0e20.hookstream.yousign.v1.WorkflowActionGroupActionB\x06\xa2\x9f\x19\x02(\x01H\x00R\x19workflowActionGroupAction\x12[\n" +
+	"\x10applicant_action\x18F \x01(\x0e2&.hookstream.yousign.v1.ApplicantActionB\x06\xa2\x9f\x19\x02(\x01H\x00R\x0fapplicantAction\x12^\n" +
+	"\x11monitoring_action\x18G \x01(\x0e2'.hookstream.yousign.v1.MonitoringActionB\x06\xa2\x9f\x19\x02(\x01H\x00R\x10monitoringAction\x12M\n" +
+	"\n" +
+	"event_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampB\x12\xa2\x9f\x19\x0e\x12\n" +
+	"event_time(\x01R\teventTime\x12=\n" +
+	"\x0eevent_time_raw\x18\x06 \x01(\tB\x12\xa2\x9f\x19\x0e\x12\n" +
+	"event_time(\x01H\x03R\feventTimeRaw\x88\x01\x01\x12,\n" +
+	"\x0fsubscription_id\x18\a \x01(\tH\x04R\x0esubscriptionId\x88\x01\x01\x12>\n" +
+	"\x18subscription_description\x18\b \x01(\tH\x05R\x17subscriptionDescription\x88\x01\x01\x12\x1d\n" +
+	"\asandbox\x18\t \x01(\bH\x06R\asandbox\x88\x01\x01\x12#\n" +
+	"\x06reason\x18\n" +
+	" \x01(\tB\x06\xa2\x9f\x19\x02(\x01H\aR\x06reason\x88\x01\x01\x122\n" +
+	"\vdata_reason\x18\v \x01(\tB\f\xa2\x9f\x19\b\x12\x06reasonH\bR\n" +
+	"dataReason\x88\x01\x01\x123\n" +
+	"\x13workflow_session_id\x18\f \x01(\tH\tR\x11workflowSessionId\x88\x01\x01\x12T\n" +
+	"\x11signature_request\x18\x14 \x01(\v2'.hookstream.yousign.v1.SignatureRequestR\x10signatureRequest\x125\n" +
+	"\x06signer\x18\x15 \x01(\v2\x1d.hookstream.yousign.v1.SignerR\x06signer\x12;\n" +
+	"\bapprover\x18\x16 \x01(\v2\x1f.hookstream.yousign.v1.ApproverR\bapprover\x128\n" +
+	"\acontact\x18\x17 \x01(\v2\x1e.hookstream.yousign.v1.ContactR\acontact\x12/\n" +
+	"\x04user\x18\x18 \x01(\v2\x1b.hookstream.yousign.v1.UserR\x04user\x12N\n" +
+	"\x0felectronic_seal\x18\x19 \x01(\v2%.hookstream.yousign.v1.ElectronicSealR\x0eelectronicSeal\x12W\n" +
+	"\x0eidentity_video\x18\x1a \x01(\v20.hookstream.yousign.v1.IdentityVideoVerificationR\ridentityVideo\x12`\n" +
+	"\x11identity_document\x18\x1b \x01(\v23.hookstream.yousign.v1.IdentityDocumentVerificationR\x10identityDocument\x12Q\n" +
+	"\fbank_account\x18\x1c \x01(\v2..hookstream.yousign.v1.BankAccountVerificationR\vbankAccount\x12d\n" +
+	"\x17bank_account_connection\x18\x1d \x01(\v2,.hookstream.yousign.v1.BankAccountConnectionR\x15bankAccountConnection\x12X\n" +
+	"\x13bank_account_lookup\x18\x1e \x01(\v2(.hookstream.yousign.v1.BankAccountLookupR\x11bankAccountLookup\x12D\n" +
+	"\acompany\x18\x1f \x01(\v2*.hookstream.yousign.v1.CompanyVerificationR\acompany\x12J\n" +
+	"\twatchlist\x18  \x01(\v2,.hookstream.yousign.v1.WatchlistVerificationR\twatchlist\x12[\n" +
+	"\x10proof_of_address\x18! \x01(\v21.hookstream.yousign.v1.ProofOfAddressVerificationR\x0eproofOfAddress\x12T\n" +
+	"\x11document_analysis\x18\" \x01(\v2'.hookstream.yousign.v1.DocumentAnalysisR\x10documentAnalysis\x12Q\n" +
+	"\x10workflow_session\x18# \x01(\v2&.hookstream.yousign.v1.WorkflowSessionR\x0fworkflowSession\x12^\n" +
+	"\x15workflow_action_group\x18$ \x01(\v2*.hookstream.yousign.v1.WorkflowActionGroupR\x13workflowActionGroup\x12>\n" +
+	"\tapplicant\x18% \x01(\v2 .hookstream.yousign.v1.ApplicantR\tapplicant\x12A\n" +
+	"\n" +
+	"monitoring\x18& \x01(\v2!.hookstream.yousign.v1.MonitoringR\n" +
+	"monitoring\x12i\n" +
+	"\x1bvideo_identity_verification\x18' \x01(\v2).hookstream.yousign.v1.LegacyVerificationR\x19videoIdentityVerification\x12e\n" +
+	"\x19bank_account_verification\x18( \x01(\v2).hookstream.yousign.v1.LegacyVerificationR\x17bankAccountVerification\x12c\n" +
+	"\x18id_document_verification\x18) \x01(\v2).hookstream.yousign.v1.LegacyVerificationR\x16idDocumentVerification\x12<\n" +
+	"\tdata_rest\x18P \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02(\x01R\bdataRest\x12D\n" +
+	"\rmetadata_rest\x18Q \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02(\x01R\fmetadataRest\x123\n" +
+	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\b\n" +
+	"\x06actionB\v\n" +
+	"\t_event_idB\x11\n" +
+	"\x0f_event_name_rawB\x11\n" +
+	"\x0f_event_time_rawB\x12\n" +
+	"\x10_subscription_idB\x1b\n" +
+	"\x19_subscription_descriptionB\n" +
+	"\n" +
+	"\b_sandboxB\t\n" +
+	"\a_reasonB\x0e\n" +
+	"\f_data_reasonB\x16\n" +
+	"\x14_workflow_session_idBFZDgithub.com/hookstream/hookstream/gen/hookstream/yousign/v1;yousignv1b\x06proto3"
 
 var (
 	file_hookstream_yousign_v1_event_proto_rawDescOnce sync.Once
@@ -79,20 +721,122 @@ func file_hookstream_yousign_v1_event_proto_rawDescGZIP() []byte {
 
 var file_hookstream_yousign_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
 var file_hookstream_yousign_v1_event_proto_goTypes = []any{
-	(*Event)(nil), // 0: hookstream.yousign.v1.Event
+	(*Event)(nil),                        // 0: hookstream.yousign.v1.Event
+	(EventName)(0),                       // 1: hookstream.yousign.v1.EventName
+	(Topic)(0),                           // 2: hookstream.yousign.v1.Topic
+	(SignatureRequestAction)(0),          // 3: hookstream.yousign.v1.SignatureRequestAction
+	(SignerAction)(0),                    // 4: hookstream.yousign.v1.SignerAction
+	(ApproverAction)(0),                  // 5: hookstream.yousign.v1.ApproverAction
+	(ContactAction)(0),                   // 6: hookstream.yousign.v1.ContactAction
+	(UserAction)(0),                      // 7: hookstream.yousign.v1.UserAction
+	(ElectronicSealAction)(0),            // 8: hookstream.yousign.v1.ElectronicSealAction
+	(VerificationAction)(0),              // 9: hookstream.yousign.v1.VerificationAction
+	(DocumentAnalysisAction)(0),          // 10: hookstream.yousign.v1.DocumentAnalysisAction
+	(WorkflowSessionAction)(0),           // 11: hookstream.yousign.v1.WorkflowSessionAction
+	(WorkflowActionGroupAction)(0),       // 12: hookstream.yousign.v1.WorkflowActionGroupAction
+	(ApplicantAction)(0),                 // 13: hookstream.yousign.v1.ApplicantAction
+	(MonitoringAction)(0),                // 14: hookstream.yousign.v1.MonitoringAction
+	(*timestamppb.Timestamp)(nil),        // 15: google.protobuf.Timestamp
+	(*SignatureRequest)(nil),             // 16: hookstream.yousign.v1.SignatureRequest
+	(*Signer)(nil),                       // 17: hookstream.yousign.v1.Signer
+	(*Approver)(nil),                     // 18: hookstream.yousign.v1.Approver
+	(*Contact)(nil),                      // 19: hookstream.yousign.v1.Contact
+	(*User)(nil),                         // 20: hookstream.yousign.v1.User
+	(*ElectronicSeal)(nil),               // 21: hookstream.yousign.v1.ElectronicSeal
+	(*IdentityVideoVerification)(nil),    // 22: hookstream.yousign.v1.IdentityVideoVerification
+	(*IdentityDocumentVerification)(nil), // 23: hookstream.yousign.v1.IdentityDocumentVerification
+	(*BankAccountVerification)(nil),      // 24: hookstream.yousign.v1.BankAccountVerification
+	(*BankAccountConnection)(nil),        // 25: hookstream.yousign.v1.BankAccountConnection
+	(*BankAccountLookup)(nil),            // 26: hookstream.yousign.v1.BankAccountLookup
+	(*CompanyVerification)(nil),          // 27: hookstream.yousign.v1.CompanyVerification
+	(*WatchlistVerification)(nil),        // 28: hookstream.yousign.v1.WatchlistVerification
+	(*ProofOfAddressVerification)(nil),   // 29: hookstream.yousign.v1.ProofOfAddressVerification
+	(*DocumentAnalysis)(nil),             // 30: hookstream.yousign.v1.DocumentAnalysis
+	(*WorkflowSession)(nil),              // 31: hookstream.yousign.v1.WorkflowSession
+	(*WorkflowActionGroup)(nil),          // 32: hookstream.yousign.v1.WorkflowActionGroup
+	(*Applicant)(nil),                    // 33: hookstream.yousign.v1.Applicant
+	(*Monitoring)(nil),                   // 34: hookstream.yousign.v1.Monitoring
+	(*LegacyVerification)(nil),           // 35: hookstream.yousign.v1.LegacyVerification
+	(*structpb.Struct)(nil),              // 36: google.protobuf.Struct
 }
 var file_hookstream_yousign_v1_event_proto_depIdxs = []int32{
-	0, // [0:0] is the sub-list for method output_type
-	0, // [0:0] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	1,  // 0: hookstream.yousign.v1.Event.event_name:type_name -> hookstream.yousign.v1.EventName
+	2,  // 1: hookstream.yousign.v1.Event.topic:type_name -> hookstream.yousign.v1.Topic
+	3,  // 2: hookstream.yousign.v1.Event.signature_request_action:type_name -> hookstream.yousign.v1.SignatureRequestAction
+	4,  // 3: hookstream.yousign.v1.Event.signer_action:type_name -> hookstream.yousign.v1.SignerAction
+	5,  // 4: hookstream.yousign.v1.Event.approver_action:type_name -> hookstream.yousign.v1.ApproverAction
+	6,  // 5: hookstream.yousign.v1.Event.contact_action:type_name -> hookstream.yousign.v1.ContactAction
+	7,  // 6: hookstream.yousign.v1.Event.user_action:type_name -> hookstream.yousign.v1.UserAction
+	8,  // 7: hookstream.yousign.v1.Event.electronic_seal_action:type_name -> hookstream.yousign.v1.ElectronicSealAction
+	9,  // 8: hookstream.yousign.v1.Event.verification_action:type_name -> hookstream.yousign.v1.VerificationAction
+	10, // 9: hookstream.yousign.v1.Event.document_analysis_action:type_name -> hookstream.yousign.v1.DocumentAnalysisAction
+	11, // 10: hookstream.yousign.v1.Event.workflow_session_action:type_name -> hookstream.yousign.v1.WorkflowSessionAction
+	12, // 11: hookstream.yousign.v1.Event.workflow_action_group_action:type_name -> hookstream.yousign.v1.WorkflowActionGroupAction
+	13, // 12: hookstream.yousign.v1.Event.applicant_action:type_name -> hookstream.yousign.v1.ApplicantAction
+	14, // 13: hookstream.yousign.v1.Event.monitoring_action:type_name -> hookstream.yousign.v1.MonitoringAction
+	15, // 14: hookstream.yousign.v1.Event.event_time:type_name -> google.protobuf.Timestamp
+	16, // 15: hookstream.yousign.v1.Event.signature_request:type_name -> hookstream.yousign.v1.SignatureRequest
+	17, // 16: hookstream.yousign.v1.Event.signer:type_name -> hookstream.yousign.v1.Signer
+	18, // 17: hookstream.yousign.v1.Event.approver:type_name -> hookstream.yousign.v1.Approver
+	19, // 18: hookstream.yousign.v1.Event.contact:type_name -> hookstream.yousign.v1.Contact
+	20, // 19: hookstream.yousign.v1.Event.user:type_name -> hookstream.yousign.v1.User
+	21, // 20: hookstream.yousign.v1.Event.electronic_seal:type_name -> hookstream.yousign.v1.ElectronicSeal
+	22, // 21: hookstream.yousign.v1.Event.identity_video:type_name -> hookstream.yousign.v1.IdentityVideoVerification
+	23, // 22: hookstream.yousign.v1.Event.identity_document:type_name -> hookstream.yousign.v1.IdentityDocumentVerification
+	24, // 23: hookstream.yousign.v1.Event.bank_account:type_name -> hookstream.yousign.v1.BankAccountVerification
+	25, // 24: hookstream.yousign.v1.Event.bank_account_connection:type_name -> hookstream.yousign.v1.BankAccountConnection
+	26, // 25: hookstream.yousign.v1.Event.bank_account_lookup:type_name -> hookstream.yousign.v1.BankAccountLookup
+	27, // 26: hookstream.yousign.v1.Event.company:type_name -> hookstream.yousign.v1.CompanyVerification
+	28, // 27: hookstream.yousign.v1.Event.watchlist:type_name -> hookstream.yousign.v1.WatchlistVerification
+	29, // 28: hookstream.yousign.v1.Event.proof_of_address:type_name -> hookstream.yousign.v1.ProofOfAddressVerification
+	30, // 29: hookstream.yousign.v1.Event.document_analysis:type_name -> hookstream.yousign.v1.DocumentAnalysis
+	31, // 30: hookstream.yousign.v1.Event.workflow_session:type_name -> hookstream.yousign.v1.WorkflowSession
+	32, // 31: hookstream.yousign.v1.Event.workflow_action_group:type_name -> hookstream.yousign.v1.WorkflowActionGroup
+	33, // 32: hookstream.yousign.v1.Event.applicant:type_name -> hookstream.yousign.v1.Applicant
+	34, // 33: hookstream.yousign.v1.Event.monitoring:type_name -> hookstream.yousign.v1.Monitoring
+	35, // 34: hookstream.yousign.v1.Event.video_identity_verification:type_name -> hookstream.yousign.v1.LegacyVerification
+	35, // 35: hookstream.yousign.v1.Event.bank_account_verification:type_name -> hookstream.yousign.v1.LegacyVerification
+	35, // 36: hookstream.yousign.v1.Event.id_document_verification:type_name -> hookstream.yousign.v1.LegacyVerification
+	36, // 37: hookstream.yousign.v1.Event.data_rest:type_name -> google.protobuf.Struct
+	36, // 38: hookstream.yousign.v1.Event.metadata_rest:type_name -> google.protobuf.Struct
+	36, // 39: hookstream.yousign.v1.Event.rest:type_name -> google.protobuf.Struct
+	40, // [40:40] is the sub-list for method output_type
+	40, // [40:40] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_hookstream_yousign_v1_event_proto_init() }
 func file_hookstream_yousign_v1_event_proto_init() {
 	if File_hookstream_yousign_v1_event_proto != nil {
 		return
+	}
+	file_hookstream_yousign_v1_applicant_proto_init()
+	file_hookstream_yousign_v1_approver_proto_init()
+	file_hookstream_yousign_v1_contact_proto_init()
+	file_hookstream_yousign_v1_document_analysis_proto_init()
+	file_hookstream_yousign_v1_electronic_seal_proto_init()
+	file_hookstream_yousign_v1_event_name_proto_init()
+	file_hookstream_yousign_v1_monitoring_proto_init()
+	file_hookstream_yousign_v1_signature_request_proto_init()
+	file_hookstream_yousign_v1_signer_proto_init()
+	file_hookstream_yousign_v1_user_proto_init()
+	file_hookstream_yousign_v1_verification_proto_init()
+	file_hookstream_yousign_v1_workflow_proto_init()
+	file_hookstream_yousign_v1_event_proto_msgTypes[0].OneofWrappers = []any{
+		(*Event_SignatureRequestAction)(nil),
+		(*Event_SignerAction)(nil),
+		(*Event_ApproverAction)(nil),
+		(*Event_ContactAction)(nil),
+		(*Event_UserAction)(nil),
+		(*Event_ElectronicSealAction)(nil),
+		(*Event_VerificationAction)(nil),
+		(*Event_DocumentAnalysisAction)(nil),
+		(*Event_WorkflowSessionAction)(nil),
+		(*Event_WorkflowActionGroupAction)(nil),
+		(*Event_ApplicantAction)(nil),
+		(*Event_MonitoringAction)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

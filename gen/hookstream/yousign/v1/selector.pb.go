@@ -7,6 +7,7 @@
 package yousignv1
 
 import (
+	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -21,9 +22,31 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Selector chooses events of Yousign. All parts that are given must match.
+// Selector chooses events of Yousign. All parts that are given must match; a
+// part that is empty matches every event. Of each list one entry must match.
 type Selector struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Compared with `Event.event_name`. An event that this gateway does not know
+	// matches none of them: use `EventSelector.types` for its name. At most 100.
+	EventNames []EventName `protobuf:"varint,1,rep,packed,name=event_names,json=eventNames,proto3,enum=hookstream.yousign.v1.EventName" json:"event_names,omitempty"`
+	// Compared with `Event.topic`, which new events of a known topic have too.
+	// At most 100.
+	Topics []Topic `protobuf:"varint,2,rep,packed,name=topics,proto3,enum=hookstream.yousign.v1.Topic" json:"topics,omitempty"`
+	// Compared, letter by letter, with the `workspace_id` of the signature
+	// request, contact, electronic seal, verification, document analysis,
+	// workflow session or monitoring in the event, and with the ids of a user's
+	// `workspaces`. An event that names no workspace, such as that of an
+	// applicant, does not match. At most 100.
+	WorkspaceIds []string `protobuf:"bytes,3,rep,name=workspace_ids,json=workspaceIds,proto3" json:"workspace_ids,omitempty"`
+	// Where the resource began its life: compared, letter by letter, with the
+	// text sent as `source` of the signature request or the user in the event:
+	// `app`, `public_api`, `connector_zapier_api`. An event that names no source
+	// does not match, as those of contacts, seals and verifications do not.
+	// There is no `*`: leave the list empty. At most 100.
+	Scopes []string `protobuf:"bytes,4,rep,name=scopes,proto3" json:"scopes,omitempty"`
+	// Compared with `Event.sandbox`. An event that does not say is in neither.
+	// Unset: both, and those that do not say.
+	Sandbox       *bool `protobuf:"varint,5,opt,name=sandbox,proto3,oneof" json:"sandbox,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -58,13 +81,57 @@ func (*Selector) Descriptor() ([]byte, []int) {
 	return file_hookstream_yousign_v1_selector_proto_rawDescGZIP(), []int{0}
 }
 
+func (x *Selector) GetEventNames() []EventName {
+	if x != nil {
+		return x.EventNames
+	}
+	return nil
+}
+
+func (x *Selector) GetTopics() []Topic {
+	if x != nil {
+		return x.Topics
+	}
+	return nil
+}
+
+func (x *Selector) GetWorkspaceIds() []string {
+	if x != nil {
+		return x.WorkspaceIds
+	}
+	return nil
+}
+
+func (x *Selector) GetScopes() []string {
+	if x != nil {
+		return x.Scopes
+	}
+	return nil
+}
+
+func (x *Selector) GetSandbox() bool {
+	if x != nil && x.Sandbox != nil {
+		return *x.Sandbox
+	}
+	return false
+}
+
 var File_hookstream_yousign_v1_selector_proto protoreflect.FileDescriptor
 
 const file_hookstream_yousign_v1_selector_proto_rawDesc = "" +
 	"\n" +
-	"$hookstream/yousign/v1/selector.proto\x12\x15hookstream.yousign.v1\"\n" +
+	"$hookstream/yousign/v1/selector.proto\x12\x15hookstream.yousign.v1\x1a\x1bbuf/validate/validate.proto\x1a&hookstream/yousign/v1/event_name.proto\"\xb5\x02\n" +
+	"\bSelector\x12T\n" +
+	"\vevent_names\x18\x01 \x03(\x0e2 .hookstream.yousign.v1.EventNameB\x11\xbaH\x0e\x92\x01\v\x10d\"\a\x82\x01\x04\x10\x01 \x00R\n" +
+	"eventNames\x12G\n" +
+	"\x06topics\x18\x02 \x03(\x0e2\x1c.hookstream.yousign.v1.TopicB\x11\xbaH\x0e\x92\x01\v\x10d\"\a\x82\x01\x04\x10\x01 \x00R\x06topics\x125\n" +
+	"\rworkspace_ids\x18\x03 \x03(\tB\x10\xbaH\r\x92\x01\n" +
+	"\x10d\"\x06r\x04\x10\x01\x18@R\fworkspaceIds\x12(\n" +
+	"\x06scopes\x18\x04 \x03(\tB\x10\xbaH\r\x92\x01\n" +
+	"\x10d\"\x06r\x04\x10\x01\x18@R\x06scopes\x12\x1d\n" +
+	"\asandbox\x18\x05 \x01(\bH\x00R\asandbox\x88\x01\x01B\n" +
 	"\n" +
-	"\bSelectorBFZDgithub.com/hookstream/hookstream/gen/hookstream/yousign/v1;yousignv1b\x06proto3"
+	"\b_sandboxBFZDgithub.com/hookstream/hookstream/gen/hookstream/yousign/v1;yousignv1b\x06proto3"
 
 var (
 	file_hookstream_yousign_v1_selector_proto_rawDescOnce sync.Once
@@ -81,13 +148,17 @@ func file_hookstream_yousign_v1_selector_proto_rawDescGZIP() []byte {
 var file_hookstream_yousign_v1_selector_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
 var file_hookstream_yousign_v1_selector_proto_goTypes = []any{
 	(*Selector)(nil), // 0: hookstream.yousign.v1.Selector
+	(EventName)(0),   // 1: hookstream.yousign.v1.EventName
+	(Topic)(0),       // 2: hookstream.yousign.v1.Topic
 }
 var file_hookstream_yousign_v1_selector_proto_depIdxs = []int32{
-	0, // [0:0] is the sub-list for method output_type
-	0, // [0:0] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	1, // 0: hookstream.yousign.v1.Selector.event_names:type_name -> hookstream.yousign.v1.EventName
+	2, // 1: hookstream.yousign.v1.Selector.topics:type_name -> hookstream.yousign.v1.Topic
+	2, // [2:2] is the sub-list for method output_type
+	2, // [2:2] is the sub-list for method input_type
+	2, // [2:2] is the sub-list for extension type_name
+	2, // [2:2] is the sub-list for extension extendee
+	0, // [0:2] is the sub-list for field type_name
 }
 
 func init() { file_hookstream_yousign_v1_selector_proto_init() }
@@ -95,6 +166,8 @@ func file_hookstream_yousign_v1_selector_proto_init() {
 	if File_hookstream_yousign_v1_selector_proto != nil {
 		return
 	}
+	file_hookstream_yousign_v1_event_name_proto_init()
+	file_hookstream_yousign_v1_selector_proto_msgTypes[0].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

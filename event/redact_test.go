@@ -1,0 +1,145 @@
+package event
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/encoding/prototext"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/testing/protocmp"
+	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/dynamicpb"
+	_ "google.golang.org/protobuf/types/known/structpb"
+
+	optionsv1 "github.com/hookstream/hookstream/gen/hookstream/options/v1"
+)
+
+// redactSchema is a provider's schema in small: secrets at every depth, and
+// Structs for what the schema does not know.
+const redactSchema = `
+name: "redact_test.proto" package: "redacttest" syntax: "proto3"
+dependency: "google/protobuf/struct.proto"
+message_type {
+  name: "Event"
+  field { name: "id" number: 1 type: TYPE_STRING label: LABEL_OPTIONAL }
+  field { name: "token" number: 2 type: TYPE_STRING label: LABEL_OPTIONAL }
+  field { name: "signer" number: 3 type: TYPE_MESSAGE type_name: ".redacttest.Signer" label: LABEL_OPTIONAL }
+  field { name: "documents" number: 4 type: TYPE_MESSAGE type_name: ".redacttest.Document" label: LABEL_REPEATED }
+  field { name: "by_role" number: 5 type: TYPE_MESSAGE type_name: ".redacttest.Event.ByRoleEntry" label: LABEL_REPEATED }
+  field { name: "rest" number: 6 type: TYPE_MESSAGE type_name: ".google.protobuf.Struct" label: LABEL_OPTIONAL }
+  field { name: "anything" number: 7 type: TYPE_MESSAGE type_name: ".google.protobuf.Value" label: LABEL_REPEATED }
+  nested_type {
+    name: "ByRoleEntry" options { map_entry: true }
+    field { name: "key" number: 1 type: TYPE_STRING label: LABEL_OPTIONAL }
+    field { name: "value" number: 2 type: TYPE_MESSAGE type_name: ".redacttest.Signer" label: LABEL_OPTIONAL }
+  }
+}
+message_type {
+  name: "Signer"
+  field { name: "name" number: 1 type: TYPE_STRING label: LABEL_OPTIONAL }
+  field { name: "signature_link" number: 2 type: TYPE_STRING label: LABEL_OPTIONAL }
+  field { name: "delegate" number: 3 type: TYPE_MESSAGE type_name: ".redacttest.Signer" label: LABEL_OPTIONAL }
+  field { name: "keys" number: 4 type: TYPE_STRING label: LABEL_REPEATED }
+}
+message_type {
+  name: "Document"
+  field { name: "title" number: 1 type: TYPE_STRING label: LABEL_OPTIONAL }
+  field { name: "token" number: 2 type: TYPE_STRING label: LABEL_OPTIONAL }
+}
+`
+
+// sensitiveInTest are the secrets of the schema and their names in JSON.
+var sensitiveInTest = map[protoreflect.FullName]*optionsv1.FieldFacts{
+	"redacttest.Event.token":           {Sensitive: true, Json: "verificationToken", JsonAliases: []string{"proofToken"}},
+	"redacttest.Document.token":        {Sensitive: true},
+	"redacttest.Signer.signature_link": {Sensitive: true},
+	"redacttest.Signer.keys":           {Sensitive: true, Json: "session_keys"},
+}
+
+func redactTestType(t testing.TB) protoreflect.MessageDescriptor {
+	t.Helper()
+	file := new(descriptorpb.FileDescriptorProto)
+	if err := prototext.Unmarshal([]byte(redactSchema), file); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range file.MessageType {
+		for _, f := range m.Field {
+			if facts := sensitiveInTest[protoreflect.FullName("redacttest."+m.GetName()+"."+f.GetName())]; facts != nil {
+				f.Options = new(descriptorpb.FieldOptions)
+				proto.SetExtension(f.Options, optionsv1.E_Field, facts)
+			}
+		}
+	}
+	fd, err := protodesc.NewFile(file, protoregistry.GlobalFiles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fd.Messages().ByName("Event")
+}
+
+func fromJSON(t testing.TB, d protoreflect.MessageDescriptor, s string) proto.Message {
+	t.Helper()
+	m := dynamicpb.NewMessage(d)
+	if err := protojson.Unmarshal([]byte(s), m); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func TestRedact(t *testing.T) {
+	d := redactTestType(t)
+	for _, c := range []struct {
+		name, in, want string
+		paths          []string
+	}{
+		{"nothing to hide", `{"id": "1", "signer": {"name": "n"}, "rest": {"a": 1}}`, `{"id": "1", "signer": {"name": "n"}, "rest": {"a": 1}}`, nil},
+		{"at the top", `{"id": "1", "token": "t"}`, `{"id": "1"}`, []string{"token"}},
+		{"in a message", `{"signer": {"name": "n", "signature_link": "s"}}`, `{"signer": {"name": "n"}}`, []string{"signer.signature_link"}},
+		{
+			"in a type that holds itself", `{"signer": {"delegate": {"delegate": {"signature_link": "s"}}}}`,
+			`{"signer": {"delegate": {"delegate": {}}}}`, []string{"signer.delegate.delegate.signature_link"},
+		},
+		{
+			"in lists", `{"documents": [{"token": "a"}, {"title": "b"}, {"token": "c"}]}`,
+			`{"documents": [{}, {"title": "b"}, {}]}`, []string{"documents[0].token", "documents[2].token"},
+		},
+		{"a list itself", `{"signer": {"keys": ["a", "b"]}}`, `{"signer": {}}`, []string{"signer.keys"}},
+		{"in a map", `{"by_role": {"boss": {"name": "n", "signature_link": "s"}}}`, `{"by_role": {"boss": {"name": "n"}}}`, []string{"by_role.boss.signature_link"}},
+		{
+			"by name where there is no schema",
+			`{"rest": {"a": [{"signatureLink": "s", "b": 1}], "proof_token": "x", "ok": "y", "verificationToken": {"c": 1}, "SESSION-KEYS": []}}`,
+			`{"rest": {"a": [{"b": 1}], "ok": "y"}}`,
+			[]string{"rest.SESSION-KEYS", "rest.a[0].signatureLink", "rest.proof_token", "rest.verificationToken"},
+		},
+		{
+			"in values of any kind", `{"anything": ["token", {"token": "s"}, [{"Token": "s"}]]}`,
+			`{"anything": ["token", {}, [{}]]}`, []string{"anything[1].token", "anything[2][0].Token"},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := fromJSON(t, d, c.in)
+			paths := Redact(m)
+			if diff := cmp.Diff(c.paths, paths); diff != "" {
+				t.Errorf("paths:\n%s", diff)
+			}
+			if diff := cmp.Diff(fromJSON(t, d, c.want), m, protocmp.Transform()); diff != "" {
+				t.Errorf("message:\n%s", diff)
+			}
+			if again := Redact(m); again != nil {
+				t.Errorf("a second time it found %v", again)
+			}
+		})
+	}
+}
+
+func BenchmarkRedact(b *testing.B) {
+	d := redactTestType(b)
+	m := fromJSON(b, d, `{"id": "1", "signer": {"name": "n"}, "documents": [{"title": "b"}, {"title": "c"}], "rest": {"a": {"b": 1}}}`)
+	for b.Loop() {
+		Redact(m)
+	}
+}

@@ -1,0 +1,79 @@
+package lenient
+
+import (
+	"errors"
+
+	"github.com/tidwall/gjson"
+)
+
+// MaxDepth is how deep the objects and arrays of a body may be nested.
+const MaxDepth = 64
+
+// Errors of Check and Decode. They never hold a part of the body.
+var (
+	// ErrNotObject says that a body is not one valid JSON object.
+	ErrNotObject = errors.New("not a JSON object")
+	// ErrTooDeep says that a body is nested deeper than MaxDepth.
+	ErrTooDeep = errors.New("JSON nested too deep")
+)
+
+// Check reports whether the body is one valid JSON object, nested at most
+// MaxDepth deep. It allocates nothing, and its time is linear in the body.
+//
+// Bytes that are not UTF-8 are let through: Decode replaces them.
+func Check(body []byte) error {
+	if first(body) != '{' {
+		return ErrNotObject
+	}
+	// The depth comes first: gjson's validation is recursive, and a megabyte of
+	// brackets would cost a hundred megabytes of stack.
+	if tooDeep(body) {
+		return ErrTooDeep
+	}
+	if !gjson.ValidBytes(body) {
+		return ErrNotObject
+	}
+	return nil
+}
+
+// first answers the first byte that is not JSON white space, 0 for none.
+func first(body []byte) byte {
+	for _, c := range body {
+		switch c {
+		case ' ', '\t', '\r', '\n':
+		default:
+			return c
+		}
+	}
+	return 0
+}
+
+// tooDeep counts brackets outside of strings. As far as the body is valid JSON
+// it counts right, and no parser looks further.
+func tooDeep(body []byte) bool {
+	depth := 0
+	for i := 0; i < len(body); i++ {
+		switch body[i] {
+		case '"':
+			i = stringEnd(body, i+1)
+		case '{', '[':
+			if depth++; depth > MaxDepth {
+				return true
+			}
+		case '}', ']':
+			depth--
+		}
+	}
+	return false
+}
+
+// stringEnd answers the place of the quote that ends the string whose content
+// starts at i, or the length of the body.
+func stringEnd(body []byte, i int) int {
+	for ; i < len(body) && body[i] != '"'; i++ {
+		if body[i] == '\\' {
+			i++
+		}
+	}
+	return i
+}

@@ -1,0 +1,77 @@
+// Package yousign understands the webhooks of Yousign, renamed Youtrust in 2026:
+// a JSON body about a signature request, one of its signers or approvers, a
+// verification or a workflow, signed by an HMAC over its bytes.
+//
+// See https://developers.youtrust.com/docs/webhooks, and docs/providers/yousign.md
+// for what of this is documented and what is assumed.
+package yousign
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
+	"github.com/hookstream/hookstream/ingress"
+)
+
+// DefaultSignatureHeader is the header that carries the signature when a source
+// does not name another.
+const DefaultSignatureHeader = "X-Yousign-Signature-256"
+
+// method names in verdicts and in the catalog what Verify checks.
+const method = "hmac-sha256"
+
+// Provider is one source of Yousign's webhooks. It keeps no connection and needs
+// no closing.
+type Provider struct {
+	header string
+	keys   []*key
+}
+
+var _ ingress.Provider = (*Provider)(nil)
+
+// New makes a Provider. It refuses a configuration without a secret or with an
+// empty one: a signature under an empty key can be made by anybody.
+func New(cfg *yousignv1.SourceConfig) (*Provider, error) {
+	if len(cfg.GetSecrets()) == 0 {
+		return nil, errors.New("yousign: no secret")
+	}
+	p := &Provider{header: DefaultSignatureHeader}
+	if name := cfg.GetSignatureHeader(); name != "" {
+		p.header = http.CanonicalHeaderKey(name)
+	}
+	for i, secret := range cfg.GetSecrets() {
+		if secret == "" {
+			return nil, errors.New("yousign: empty secret")
+		}
+		k := newKey(secret)
+		if i < len(cfg.GetSecretStates()) && cfg.GetSecretStates()[i].GetExpireTime() != nil {
+			k.expire = cfg.GetSecretStates()[i].GetExpireTime().AsTime()
+		}
+		p.keys = append(p.keys, k)
+	}
+	return p, nil
+}
+
+// Remote answers false: the signature is checked here.
+func (p *Provider) Remote() bool { return false }
+
+// Verify checks the signature of the body with each secret that had not expired
+// when the request arrived.
+func (p *Provider) Verify(_ context.Context, req *ingress.Request, _ ingress.Info) ingress.Verdict {
+	want, reason := readSignature(req.Header[p.header])
+	if reason != "" {
+		return rejected(reason)
+	}
+	for i, k := range p.keys {
+		if k.validAt(req.ReceiveTime) && k.signed(req.Body, want) {
+			return ingress.Verdict{Outcome: ingress.Genuine, Method: method, SecretIndex: i + 1}
+		}
+	}
+	return rejected(signatureMismatch)
+}
+
+func rejected(reason string) ingress.Verdict {
+	return ingress.Verdict{Outcome: ingress.Rejected, Method: method, Reason: reason}
+}
