@@ -13,7 +13,7 @@ LDFLAGS := -s -w -X github.com/hookstream/hookstream/app.Version=$(VERSION)
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## the whole thing in one command: gateway, both senders, live tail (Ctrl-C ends it)
@@ -39,7 +39,11 @@ generate: $(BUF) ## generate code and the published image from proto/
 .PHONY: image
 image: $(BUF) ## build the published descriptors and OpenAPI document into image/
 	$(BUF) build proto -o image/hookstream.binpb
-	cp gen/openapi/hookstream.swagger.json image/hookstream.swagger.json
+	$(BUF) generate --template image/buf.gen.yaml
+
+.PHONY: release-image
+release-image: $(BUF) ## keep the schema as the one that later changes must not break
+	$(BUF) build proto --exclude-source-info -o image/released.binpb.gz
 
 .PHONY: third-party
 third-party: $(BUF) ## print third_party/proto anew from the pinned modules

@@ -209,6 +209,8 @@ func (a *App) openServer(context.Context) error {
 		Metrics: a.metrics.handler(),
 		Healthy: func(context.Context) error { return nil },
 		Ready:   a.readiness,
+
+		AllowedHosts: a.opts.AllowedHosts,
 	})
 	if err != nil {
 		return err

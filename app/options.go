@@ -23,6 +23,9 @@ type Options struct {
 	GRPCAddr string
 	// HTTPAddr serves REST, its documentation, metrics and health.
 	HTTPAddr string
+	// AllowedHosts are host names under which browsers may reach HTTPAddr on
+	// loopback, besides localhost: those of a proxy in front of it. `*`: any.
+	AllowedHosts []string
 	// TLSCert and TLSKey are PEM files for GRPCAddr and HTTPAddr. Both or none.
 	TLSCert, TLSKey string
 	// AllowUnauthenticated lets GRPCAddr and HTTPAddr be reached from other

@@ -1,0 +1,156 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/protoadapt"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/hookstream/hookstream/event"
+	"github.com/hookstream/hookstream/eventlog"
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/server/hub"
+	"github.com/hookstream/hookstream/source"
+)
+
+// errorDomain is the domain of every google.rpc.ErrorInfo.
+const errorDomain = "hookstream.dev"
+
+// internalMessage is all that a caller is told of an error that nobody foresaw.
+const internalMessage = "internal error"
+
+// retryDelay is when a caller of a gateway that cannot serve now should try
+// again.
+const retryDelay = time.Second
+
+// ErrNotSupportedByProvider says that the provider of a source cannot do what
+// was asked.
+var ErrNotSupportedByProvider = errors.New("not supported by the source's provider")
+
+// statusError makes the status of an error that a caller can act on, with the
+// reason in a google.rpc.ErrorInfo. The message is shown to the caller.
+func statusError(code codes.Code, reason hookstreamv1.ErrorReason, message string, details ...protoadapt.MessageV1) error {
+	info := &errdetails.ErrorInfo{Reason: strings.TrimPrefix(reason.String(), "ERROR_REASON_"), Domain: errorDomain}
+	st, err := status.New(code, message).WithDetails(append([]protoadapt.MessageV1{info}, details...)...)
+	if err != nil {
+		return status.Error(code, message)
+	}
+	return st.Err()
+}
+
+// knownError is how a domain's error looks from outside. Without a message the
+// text of the error itself is shown: it must be fit for that.
+type knownError struct {
+	is      error
+	code    codes.Code
+	reason  hookstreamv1.ErrorReason
+	message string
+}
+
+// knownErrors in the order in which they are tried.
+var knownErrors = []knownError{
+	{event.ErrCursorInvalid, codes.InvalidArgument, hookstreamv1.ErrorReason_ERROR_REASON_CURSOR_INVALID,
+		"the cursor was not made by this software, or was altered"},
+	{hub.ErrCursorExpired, codes.OutOfRange, hookstreamv1.ErrorReason_ERROR_REASON_CURSOR_EXPIRED,
+		"the log no longer holds the events after this position"},
+	{hub.ErrCursorUnknown, codes.DataLoss, hookstreamv1.ErrorReason_ERROR_REASON_CURSOR_UNKNOWN,
+		"the cursor belongs to another log: it was replaced or truncated, or this is another gateway"},
+	{hub.ErrDraining, codes.Unavailable, hookstreamv1.ErrorReason_ERROR_REASON_DRAINING, "the gateway is going down"},
+	{hub.ErrTooManyStreams, codes.ResourceExhausted, hookstreamv1.ErrorReason_ERROR_REASON_TOO_MANY_STREAMS,
+		"too many streams are open on this gateway"},
+	{source.ErrNotFound, codes.NotFound, hookstreamv1.ErrorReason_ERROR_REASON_RESOURCE_NOT_FOUND, ""},
+	{source.ErrExists, codes.AlreadyExists, hookstreamv1.ErrorReason_ERROR_REASON_RESOURCE_EXISTS, ""},
+	{source.ErrEtagMismatch, codes.Aborted, hookstreamv1.ErrorReason_ERROR_REASON_ETAG_MISMATCH, ""},
+	{source.ErrClosed, codes.Unavailable, hookstreamv1.ErrorReason_ERROR_REASON_DRAINING, "the gateway is going down"},
+	{ErrNotSupportedByProvider, codes.FailedPrecondition, hookstreamv1.ErrorReason_ERROR_REASON_NOT_SUPPORTED_BY_PROVIDER, ""},
+	{eventlog.ErrNotFound, codes.NotFound, hookstreamv1.ErrorReason_ERROR_REASON_RESOURCE_NOT_FOUND, "not found"},
+	{eventlog.ErrConflict, codes.Aborted, hookstreamv1.ErrorReason_ERROR_REASON_ETAG_MISMATCH, "changed by somebody else meanwhile"},
+	{eventlog.ErrTooLarge, codes.InvalidArgument, hookstreamv1.ErrorReason_ERROR_REASON_REQUEST_INVALID, "too large to be kept"},
+	{eventlog.ErrFull, codes.Unavailable, hookstreamv1.ErrorReason_ERROR_REASON_STORE_FULL, "the log has no room left"},
+	{eventlog.ErrUnavailable, codes.Unavailable, hookstreamv1.ErrorReason_ERROR_REASON_STORE_UNAVAILABLE,
+		"the log cannot be read or written now"},
+}
+
+// status is statusOf for the interceptors.
+func (s *Server) status(ctx context.Context, err error) error {
+	return statusOf(ctx, s.opts.Logger, err)
+}
+
+// statusOf is the one place where errors become statuses. A status stays as it
+// is; an error of a domain is shown by its reason; anything else becomes
+// Internal with a fixed text, and is logged here, once.
+func statusOf(ctx context.Context, logger *slog.Logger, err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := err.(interface{ GRPCStatus() *status.Status }); ok {
+		return err
+	}
+	if done := ctx.Err(); done != nil {
+		return status.FromContextError(done).Err()
+	}
+	var selector *hub.SelectorError
+	if errors.As(err, &selector) {
+		return selectorStatus(selector)
+	}
+	var withheld *hub.WithheldError
+	if errors.As(err, &withheld) {
+		return statusError(codes.FailedPrecondition, hookstreamv1.ErrorReason_ERROR_REASON_SENSITIVE_FIELDS_WITHHELD,
+			withheld.Source+" does not include sensitive fields, which this view holds: see Source.include_sensitive_fields")
+	}
+	for _, known := range knownErrors {
+		if errors.Is(err, known.is) {
+			return known.status(ctx, logger, err)
+		}
+	}
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return statusError(codes.Unavailable, hookstreamv1.ErrorReason_ERROR_REASON_STORE_UNAVAILABLE, "gave up waiting", retryInfo())
+	}
+	var wrapped interface{ GRPCStatus() *status.Status }
+	if errors.As(err, &wrapped) {
+		return wrapped.GRPCStatus().Err()
+	}
+	logger.ErrorContext(ctx, internalMessage, "err", err)
+	return status.Error(codes.Internal, internalMessage)
+}
+
+func (k knownError) status(ctx context.Context, logger *slog.Logger, err error) error {
+	if k.message == "" {
+		k.message = err.Error()
+	}
+	if k.code != codes.Unavailable {
+		return statusError(k.code, k.reason, k.message)
+	}
+	if k.reason != hookstreamv1.ErrorReason_ERROR_REASON_DRAINING {
+		// The caller is told that it is our fault; why is for the operator.
+		logger.WarnContext(ctx, "a call failed", "err", err)
+	}
+	return statusError(k.code, k.reason, k.message, retryInfo())
+}
+
+func retryInfo() *errdetails.RetryInfo {
+	return &errdetails.RetryInfo{RetryDelay: durationpb.New(retryDelay)}
+}
+
+// selectorStatus shows everything that is wrong with the selector of a request.
+func selectorStatus(err *hub.SelectorError) error {
+	reason := hookstreamv1.ErrorReason_ERROR_REASON_REQUEST_INVALID
+	if err.OnlyFilter() {
+		reason = hookstreamv1.ErrorReason_ERROR_REASON_FILTER_INVALID
+	}
+	bad := &errdetails.BadRequest{}
+	for _, v := range err.Violations {
+		bad.FieldViolations = append(bad.FieldViolations, &errdetails.BadRequest_FieldViolation{
+			Field: "selector." + v.Field, Description: v.Description,
+		})
+	}
+	first := err.Violations[0]
+	return statusError(codes.InvalidArgument, reason, "selector."+first.Field+": "+first.Description, bad)
+}

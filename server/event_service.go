@@ -1,0 +1,49 @@
+package server
+
+import (
+	"errors"
+	"log/slog"
+
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/server/hub"
+)
+
+// EventServiceOptions are what an EventService is made of. Hub is required.
+type EventServiceOptions struct {
+	// Hub is what is read.
+	Hub *hub.Hub
+	// Version of the gateway, as Opened shows it.
+	Version string
+	// Logger receives a line when a stream opens. nil: nothing.
+	Logger *slog.Logger
+}
+
+// EventService is hookstream.v1.EventService: one file a method. Its errors are
+// those of the domain until an interceptor makes statuses of them, and the
+// server must use our codec: New does both.
+type EventService struct {
+	hookstreamv1.UnimplementedEventServiceServer
+
+	hub     *hub.Hub
+	version string
+	logger  *slog.Logger
+}
+
+// NewEventService prepares the service. The hub's Run is the caller's.
+func NewEventService(o EventServiceOptions) (*EventService, error) {
+	if o.Hub == nil {
+		return nil, errors.New("server: a hub is required")
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &EventService{hub: o.Hub, version: o.Version, logger: o.Logger}, nil
+}
+
+// viewOf answers the view that is asked for.
+func viewOf(v hookstreamv1.EventView) hookstreamv1.EventView {
+	if v == hookstreamv1.EventView_EVENT_VIEW_UNSPECIFIED {
+		return hookstreamv1.EventView_EVENT_VIEW_TYPED
+	}
+	return v
+}

@@ -1,0 +1,178 @@
+package hub
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/hookstream/hookstream/event"
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+)
+
+// entry is one event in memory, with what was made of it so far. What it shows
+// is made by whoever wants it first and shared by all.
+type entry struct {
+	seq   uint64
+	time  time.Time
+	route *route // nil when the record is not an event
+	meta  []byte // both alias the record
+	raw   []byte
+
+	forms [formCount]atomic.Pointer[[]byte]
+	typed [2]atomic.Pointer[typed] // redacted, and as sent
+	plain atomic.Pointer[hookstreamv1.Event]
+
+	mu      sync.Mutex    // held while something is made
+	size    int64         // bytes, of the record and what was made of it
+	account *atomic.Int64 // what size is counted into; nil when nobody counts
+}
+
+// typed is the typed content of an event. Nobody changes it once it is made.
+type typed struct {
+	payload  proto.Message // nil when there is none
+	state    hookstreamv1.DecodeState
+	redacted []string // paths into the event
+	event    atomic.Pointer[hookstreamv1.Event]
+}
+
+// entryOverhead is what an entry costs beyond its bytes, roughly.
+const entryOverhead = 256
+
+// newEntry answers the entry of a record. account is charged with its size until
+// release.
+func (h *Hub) newEntry(rec event.Record, account *atomic.Int64) *entry {
+	e := &entry{seq: rec.Seq, time: rec.Time, account: account}
+	parts, err := event.Split(rec.Data)
+	if err != nil {
+		// Nothing can be shown of it. Nobody but who damaged the log is helped by
+		// ending every stream here for ever.
+		h.broken.Add(1)
+		h.logger.Error("a record of the log is not an event and is left out", "seq", rec.Seq, "err", err)
+	} else {
+		e.route, e.meta, e.raw = h.routes.of(parts), parts.Meta, parts.Raw
+	}
+	e.grow(int64(len(rec.Data)) + entryOverhead)
+	return e
+}
+
+// grow counts what was made. The caller holds mu, or is the only one who knows
+// the entry.
+func (e *entry) grow(n int64) {
+	e.size += n
+	if e.account != nil {
+		e.account.Add(n)
+	}
+}
+
+// release ends the counting: the entry is not kept any more. Streams that hold
+// it may still make something of it.
+func (e *entry) release() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.account != nil {
+		e.account.Add(-e.size)
+		e.account = nil
+	}
+}
+
+// typedOf answers the typed content of the event: as sent when open, else
+// without its sensitive fields.
+func (h *Hub) typedOf(e *entry, open bool) *typed {
+	if t := e.typed[index(open)].Load(); t != nil {
+		return t
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return h.typedLocked(e, open)
+}
+
+func (h *Hub) typedLocked(e *entry, open bool) *typed {
+	slot := &e.typed[index(open)]
+	if t := slot.Load(); t != nil {
+		return t
+	}
+	t := h.decode(e, open)
+	slot.Store(t)
+	e.grow(int64(2*len(e.raw)) + entryOverhead) // a guess: a message has no size in memory
+	return t
+}
+
+func (h *Hub) decode(e *entry, open bool) (t *typed) {
+	t = &typed{state: hookstreamv1.DecodeState_DECODE_STATE_FAILED}
+	d, ok := h.decoders[e.route.provider]
+	if !ok {
+		return t
+	}
+	// A body that breaks a decoder must not end every stream that meets it, again
+	// whenever it comes back.
+	defer func() {
+		if r := recover(); r != nil {
+			h.decodeFailures.Add(1)
+			h.logger.Error("a decoder panicked", "provider", e.route.provider, "seq", e.seq)
+			t = &typed{state: hookstreamv1.DecodeState_DECODE_STATE_FAILED}
+		}
+	}()
+	t.payload, t.state = d.decode(event.Parts{Raw: e.raw}.Body())
+	if t.payload != nil && !open {
+		for _, path := range event.Redact(t.payload) {
+			t.redacted = append(t.redacted, e.route.provider+"."+path)
+		}
+	}
+	return t
+}
+
+// plainOf answers the event as a message without payload and raw.
+func (h *Hub) plainOf(e *entry) *hookstreamv1.Event {
+	if m := e.plain.Load(); m != nil {
+		return m
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if m := e.plain.Load(); m != nil {
+		return m
+	}
+	m := h.message(e)
+	e.plain.Store(m)
+	e.grow(int64(2 * len(e.meta)))
+	return m
+}
+
+// messageOf answers the event as the view TYPED shows it.
+func (h *Hub) messageOf(e *entry, open bool) *hookstreamv1.Event {
+	t := h.typedOf(e, open)
+	if m := t.event.Load(); m != nil {
+		return m
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if m := t.event.Load(); m != nil {
+		return m
+	}
+	m := h.message(e)
+	m.DecodeState, m.RedactedFields = t.state, append(m.RedactedFields, t.redacted...)
+	if t.payload != nil {
+		m.ProtoReflect().Set(h.decoders[e.route.provider].field, protoreflect.ValueOfMessage(t.payload.ProtoReflect()))
+	}
+	t.event.Store(m)
+	e.grow(int64(2 * len(e.meta)))
+	return m
+}
+
+func (h *Hub) message(e *entry) *hookstreamv1.Event {
+	m := new(hookstreamv1.Event)
+	// Split has walked these bytes, so that an error can only be text that is not
+	// UTF-8: the fields before it are there.
+	_ = proto.Unmarshal(e.meta, m)
+	m.Name = event.Name(h.inc, e.seq)
+	return m
+}
+
+func index(open bool) int {
+	if open {
+		return 1
+	}
+	return 0
+}

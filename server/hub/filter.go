@@ -1,0 +1,208 @@
+package hub
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/cost"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+)
+
+const (
+	// maxFilterBytes bounds the text of a filter.
+	maxFilterBytes = 4096
+	// maxFilterCost bounds what one evaluation may cost, in CEL's own unit, by
+	// estimate and, where a filter has loops, while it runs. About a millisecond.
+	maxFilterCost = 100_000
+	// maxFilters bounds how many compiled filters are remembered.
+	maxFilters = 1024
+)
+
+// filter is a compiled CEL expression over `event`.
+type filter struct {
+	program cel.Program
+	// loops says that an evaluation may take long: it is bounded while it runs.
+	loops bool
+	// payload says that the expression can see the payload, so that the body must
+	// be decoded.
+	payload bool
+}
+
+// filters compiles each distinct text once, for all streams.
+type filters struct {
+	env *cel.Env
+
+	mu    sync.Mutex
+	known map[string]*filter
+}
+
+func newFilters() (*filters, error) {
+	opts := []cel.EnvOption{
+		cel.Types(new(hookstreamv1.Event)),
+		cel.Container("hookstream.v1"),
+		cel.Variable("event", cel.ObjectType("hookstream.v1.Event")),
+	}
+	env, err := cel.NewEnv(append(opts, enumConstants()...)...)
+	if err != nil {
+		return nil, fmt.Errorf("hub: filters: %w", err)
+	}
+	return &filters{env: env, known: make(map[string]*filter)}, nil
+}
+
+// get answers the compiled filter, or what is wrong with its text.
+func (fs *filters) get(text string) (*filter, []Violation) {
+	fs.mu.Lock()
+	f := fs.known[text]
+	fs.mu.Unlock()
+	if f != nil {
+		return f, nil
+	}
+	f, bad := fs.compile(text)
+	if bad != nil {
+		return nil, bad
+	}
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if len(fs.known) >= maxFilters {
+		clear(fs.known)
+	}
+	fs.known[text] = f
+	return f, nil
+}
+
+func (fs *filters) compile(text string) (*filter, []Violation) {
+	if len(text) > maxFilterBytes {
+		return nil, filterViolation("is %d bytes long, at most %d are allowed", len(text), maxFilterBytes)
+	}
+	checked, issues := fs.env.Compile(text)
+	if issues.Err() != nil {
+		return nil, issueViolations(issues)
+	}
+	if !checked.OutputType().IsExactType(cel.BoolType) {
+		return nil, filterViolation("yields %s, want bool", checked.OutputType())
+	}
+	seen := inspect(checked.NativeRep().Expr())
+	if seen.raw {
+		return nil, filterViolation("event.raw is not there to be filtered by")
+	}
+	if bad := fs.affordable(checked); bad != nil {
+		return nil, bad
+	}
+	f := &filter{loops: seen.loops, payload: seen.payload}
+	var err error
+	if f.program, err = fs.env.Program(checked, programOptions(seen.loops)...); err != nil {
+		return nil, filterViolation("%v", err)
+	}
+	return f, nil
+}
+
+func programOptions(loops bool) []cel.ProgramOption {
+	opts := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize)}
+	if loops {
+		// Counting triples the cost of an evaluation: only where it may run away.
+		opts = append(opts, cel.CostLimit(maxFilterCost), cel.InterruptCheckFrequency(100))
+	}
+	return opts
+}
+
+func filterViolation(format string, args ...any) []Violation {
+	return []Violation{{fieldFilter, fmt.Sprintf(format, args...)}}
+}
+
+// issueViolations shows what the compiler says, with line and column.
+func issueViolations(issues *cel.Issues) []Violation {
+	var out []Violation
+	for _, e := range issues.Errors() {
+		out = append(out, filterViolation("line %d, column %d: %s", e.Location.Line(), e.Location.Column()+1, e.Message)...)
+	}
+	return out
+}
+
+func (fs *filters) affordable(checked *cel.Ast) []Violation {
+	estimate, err := fs.env.EstimateCost(checked, sizes{})
+	if err != nil {
+		return filterViolation("%v", err)
+	}
+	if estimate.Max > maxFilterCost {
+		return filterViolation("could cost %d, at most %d is allowed: nest fewer loops", estimate.Max, maxFilterCost)
+	}
+	return nil
+}
+
+// sizes is what the fields of events are taken to hold, at most, when the cost
+// of a filter is estimated. A larger event may cost more; loops are bounded
+// while they run.
+type sizes struct{}
+
+func (sizes) EstimateSize(n cost.AstNode) *cost.SizeEstimate {
+	switch n.Type().Kind() {
+	case types.StringKind, types.BytesKind:
+		return &cost.SizeEstimate{Max: 256}
+	case types.ListKind, types.MapKind, types.DynKind, types.StructKind:
+		return &cost.SizeEstimate{Max: 50}
+	}
+	return nil
+}
+
+func (sizes) EstimateCallCost(string, string, *cost.AstNode, []cost.AstNode) *cost.CallEstimate {
+	return nil
+}
+
+// inspected is what an expression touches.
+type inspected struct{ raw, payload, loops bool }
+
+// plainFields are the fields that are there without decoding the body.
+var plainFields = map[string]bool{
+	"name": true, "source": true, "provider": true, "environment": true, "topic": true, "action": true,
+	"type": true, "entity": true, "provider_event_id": true, "occur_time": true, "receive_time": true,
+	"verification": true, "possible_duplicate_of": true, "trace_parent": true, "provider_attempt": true,
+}
+
+func inspect(e ast.Expr) inspected {
+	var out inspected
+	uses, selects := 0, 0
+	ast.PreOrderVisit(e, ast.NewExprVisitor(func(e ast.Expr) {
+		switch e.Kind() {
+		case ast.ComprehensionKind:
+			out.loops = true
+		case ast.IdentKind:
+			if e.AsIdent() == "event" {
+				uses++
+			}
+		case ast.SelectKind:
+			if of := e.AsSelect().Operand(); of.Kind() == ast.IdentKind && of.AsIdent() == "event" {
+				selects++
+				field := e.AsSelect().FieldName()
+				out.raw = out.raw || field == "raw"
+				out.payload = out.payload || !plainFields[field]
+			}
+		}
+	}))
+	out.payload = out.payload || uses > selects // the event as a whole
+	return out
+}
+
+// variables of an evaluation.
+type variables struct{ event *hookstreamv1.Event }
+
+func (v variables) ResolveName(name string) (any, bool) { return v.event, name == "event" }
+func (variables) Parent() cel.Activation                { return nil }
+
+// matches evaluates the filter. An evaluation that fails does not match.
+func (f *filter) matches(ctx context.Context, m *hookstreamv1.Event) (bool, error) {
+	eval := f.program.Eval
+	if f.loops {
+		eval = func(in any) (ref.Val, *cel.EvalDetails, error) { return f.program.ContextEval(ctx, in) }
+	}
+	out, _, err := eval(variables{m})
+	if err != nil {
+		return false, err
+	}
+	return out == types.True, nil
+}

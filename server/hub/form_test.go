@@ -1,0 +1,267 @@
+package hub
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/testing/protocmp"
+
+	"github.com/hookstream/hookstream/event"
+	"github.com/hookstream/hookstream/eventlog/memlog"
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
+)
+
+const secretBody = `{"eventId": "e1", "signer": {"id": "s1", "signatureLink": "https://secret"}, "rest": {"signature_link": "x", "kept": "y"}}`
+
+var views = []hookstreamv1.EventView{
+	hookstreamv1.EventView_EVENT_VIEW_METADATA, hookstreamv1.EventView_EVENT_VIEW_TYPED,
+	hookstreamv1.EventView_EVENT_VIEW_RAW, hookstreamv1.EventView_EVENT_VIEW_FULL,
+}
+
+// straightforward builds what a view shows of an event, field by field.
+func straightforward(t *testing.T, rec event.Record, view hookstreamv1.EventView, open bool) *hookstreamv1.Event {
+	t.Helper()
+	e, err := event.Decode(testIncarnation, rec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := e.Raw
+	e.Raw = nil
+	if view == hookstreamv1.EventView_EVENT_VIEW_TYPED || view == hookstreamv1.EventView_EVENT_VIEW_FULL {
+		e.DecodeState = hookstreamv1.DecodeState_DECODE_STATE_FAILED
+		m := new(yousignv1.Event)
+		if e.Provider == "yousign" && protojson.Unmarshal(raw.GetBody(), m) == nil {
+			e.DecodeState = hookstreamv1.DecodeState_DECODE_STATE_COMPLETE
+			if !open {
+				for _, path := range event.Redact(m) {
+					e.RedactedFields = append(e.RedactedFields, "yousign."+path)
+				}
+			}
+			e.Payload = &hookstreamv1.Event_Yousign{Yousign: m}
+		}
+	}
+	if view == hookstreamv1.EventView_EVENT_VIEW_RAW || view == hookstreamv1.EventView_EVENT_VIEW_FULL {
+		if open {
+			e.Raw = raw
+		} else if raw != nil {
+			e.RedactedFields = append(e.RedactedFields, "raw")
+		}
+	}
+	return e
+}
+
+func records(t *testing.T, l *memlog.Log) []event.Record {
+	t.Helper()
+	recs, err := l.Read(context.Background(), 1, 1000, 64<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return recs
+}
+
+func TestFramesAreTheMessages(t *testing.T) {
+	l := newLog()
+	put(t, l,
+		sample{body: secretBody}, sample{body: "{}"}, sample{body: "not json"}, sample{body: ""},
+		sample{body: secretBody, provider: "future"}, sample{noRaw: true}, sample{body: secretBody, environment: "é"},
+	)
+	h := newHub(t, l)
+	redacted := 0
+	for _, rec := range records(t, l) {
+		for _, view := range views {
+			for _, open := range []bool{true, false} {
+				want := straightforward(t, rec, view, open)
+				redacted += len(want.RedactedFields)
+				delivery := &hookstreamv1.Delivery{
+					Cursor: event.Cursor{Incarnation: testIncarnation, Seq: rec.Seq, Time: rec.Time}.String(), Event: want,
+				}
+				f := h.framed(h.newEntry(rec, nil), formOf(view, open))
+				got := new(hookstreamv1.DeliveryBatch)
+				if err := proto.Unmarshal(f, got); err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(&hookstreamv1.DeliveryBatch{Deliveries: []*hookstreamv1.Delivery{delivery}}, got, protocmp.Transform()); diff != "" {
+					t.Errorf("record %d, %s, open %v:\n%s", rec.Seq, view, open, diff)
+				}
+				// Map order aside, it is as long as what the generated code makes.
+				if n := proto.Size(got); n != len(f) {
+					t.Errorf("record %d, %s: %d bytes, want %d", rec.Seq, view, len(f), n)
+				}
+			}
+		}
+	}
+	if redacted == 0 {
+		t.Error("nothing was redacted: the samples hold no secret")
+	}
+}
+
+func TestFramesAreMadeOnce(t *testing.T) {
+	l := newLog()
+	put(t, l, sample{body: secretBody})
+	h := newHub(t, l)
+	e := h.newEntry(records(t, l)[0], nil)
+	for f := range formCount {
+		if a, b := h.framed(e, f), h.framed(e, f); &a[0] != &b[0] {
+			t.Errorf("form %d was made twice", f)
+		}
+	}
+	if h.messageOf(e, true) != h.messageOf(e, true) || h.plainOf(e) != h.plainOf(e) {
+		t.Error("a message was made twice")
+	}
+}
+
+// The switch of a source is in force for events that were framed before.
+func TestSwitchIsNoticed(t *testing.T) {
+	l := newLog()
+	open := true
+	h := running(t, newHub(t, l, func(o *Options) { o.Sensitive = func(string) bool { return open } }))
+	put(t, l, sample{body: secretBody})
+	for _, want := range []bool{true, false, true} {
+		open = want
+		for _, view := range views {
+			fs, err := read(t, h, request(t, h, earliest, atHead, func(r *Request) { r.View = view; r.Selector = selector(t, h, nil) })).end()
+			if view == hookstreamv1.EventView_EVENT_VIEW_RAW || view == hookstreamv1.EventView_EVENT_VIEW_FULL {
+				if (err == nil) != want {
+					t.Errorf("%s with the switch %v: %v", view, want, err)
+				}
+				if err != nil {
+					continue
+				}
+			}
+			if diff := cmp.Diff(straightforward(t, records(t, l)[0], view, want), fs[1].deliveries[0].Event, protocmp.Transform()); diff != "" {
+				t.Errorf("%s with the switch %v:\n%s", view, want, diff)
+			}
+		}
+	}
+}
+
+// A source without the switch that turns up in an open RAW stream shows nothing.
+func TestWithheldInAnOpenStream(t *testing.T) {
+	l := newLog()
+	h := running(t, newHub(t, l))
+	r := read(t, h, request(t, h, func(r *Request) { r.View = hookstreamv1.EventView_EVENT_VIEW_FULL }))
+	r.until("opened", func(fs []got) bool { return len(fs) > 0 })
+	put(t, l, sample{source: "closed", body: secretBody}, sample{body: secretBody})
+	fs := r.until("both", func(fs []got) bool { return len(seqsOf(t, fs)) == 2 })
+	var events []*hookstreamv1.Event
+	for _, f := range fs {
+		for _, d := range f.deliveries {
+			events = append(events, d.Event)
+		}
+	}
+	if e := events[0]; e.Raw != nil || bytes.Contains([]byte(e.String()), []byte("secret")) ||
+		!cmp.Equal(e.RedactedFields, []string{"yousign.signer.signature_link", "yousign.rest.signature_link", "raw"}) {
+		t.Errorf("a source without the switch: %v", e)
+	}
+	if e := events[1]; e.Raw == nil || len(e.RedactedFields) != 0 || e.GetYousign().GetSigner().GetSignatureLink() == "" {
+		t.Errorf("a source with the switch: %v", e)
+	}
+}
+
+func TestViewNeedsTheSwitch(t *testing.T) {
+	h := running(t, newHub(t, newLog(), func(o *Options) {
+		o.Sources = func() []string { return []string{"sources/open", "sources/closed"} }
+	}))
+	for _, c := range []struct {
+		sources []string
+		ok      bool
+	}{{nil, false}, {[]string{"open"}, true}, {[]string{"open", "sources/closed"}, false}, {[]string{"nowhere"}, false}} {
+		r := request(t, h, earliest, atHead, func(r *Request) {
+			r.View = hookstreamv1.EventView_EVENT_VIEW_RAW
+			r.Selector = selector(t, h, &hookstreamv1.EventSelector{Sources: c.sources})
+		})
+		err := h.Stream(t.Context(), r, func(Frame) error { return nil })
+		if _, withheld := err.(*WithheldError); withheld == c.ok || c.ok != (err == nil) {
+			t.Errorf("RAW of %v: %v", c.sources, err)
+		}
+	}
+}
+
+// What would be too large to be received is sent without what makes it so.
+func TestTooLargeToSend(t *testing.T) {
+	l := newLog()
+	put(t, l,
+		sample{body: `{"eventId": "` + strings.Repeat("x", 2<<20) + `"}`},
+		sample{body: `{"eventId": "` + strings.Repeat("x", 4<<20) + `"}`},
+		sample{source: "closed", body: `{"eventId": "` + strings.Repeat("x", 4<<20) + `"}`},
+	)
+	h := newHub(t, l)
+	for _, c := range []struct {
+		record   int
+		view     hookstreamv1.EventView
+		redacted []string
+	}{
+		{0, hookstreamv1.EventView_EVENT_VIEW_TYPED, nil},
+		{0, hookstreamv1.EventView_EVENT_VIEW_RAW, nil},
+		{0, hookstreamv1.EventView_EVENT_VIEW_FULL, []string{"yousign"}},
+		{1, hookstreamv1.EventView_EVENT_VIEW_TYPED, []string{"yousign"}},
+		{1, hookstreamv1.EventView_EVENT_VIEW_RAW, []string{"raw"}},
+		{1, hookstreamv1.EventView_EVENT_VIEW_FULL, []string{"yousign", "raw"}},
+		{2, hookstreamv1.EventView_EVENT_VIEW_FULL, []string{"yousign", "raw"}},
+	} {
+		e := h.newEntry(records(t, l)[c.record], nil)
+		b := h.framed(e, formOf(c.view, h.opts.Sensitive(e.route.source)))
+		got := new(hookstreamv1.DeliveryBatch)
+		if err := proto.Unmarshal(b, got); err != nil || len(b) > 3<<20 {
+			t.Fatalf("%d bytes, %v", len(b), err)
+		}
+		if diff := cmp.Diff(c.redacted, got.Deliveries[0].Event.RedactedFields); diff != "" {
+			t.Errorf("record %d, %s:\n%s", c.record, c.view, diff)
+		}
+	}
+}
+
+func TestDecoderPanicIsOneEventsMisfortune(t *testing.T) {
+	l := newLog()
+	h := running(t, newHub(t, l))
+	put(t, l, sample{body: "panic"}, sample{body: "{}"})
+	fs, err := read(t, h, request(t, h, earliest, atHead, func(r *Request) { r.View = hookstreamv1.EventView_EVENT_VIEW_TYPED })).end()
+	if err != nil || len(seqsOf(t, fs)) != 2 || h.Stats().DecodeFailures != 1 {
+		t.Errorf("%v, %v, %+v", kinds(fs), err, h.Stats())
+	}
+}
+
+func TestBrokenRecordIsLeftOut(t *testing.T) {
+	l := newLog()
+	h := running(t, newHub(t, l))
+	last := put(t, l, sample{})
+	if _, err := l.Append(t.Context(), brokenEntry()); err != nil {
+		t.Fatal(err)
+	}
+	put(t, l, sample{})
+	fs, err := read(t, h, request(t, h, earliest, atHead)).end()
+	if diff := cmp.Diff([]uint64{last, last + 2}, seqsOf(t, fs)); err != nil || diff != "" || h.Stats().BrokenRecords == 0 {
+		t.Errorf("%v, %s", err, diff)
+	}
+}
+
+func TestGet(t *testing.T) {
+	l := newLog()
+	put(t, l, sample{body: secretBody}, sample{source: "closed", body: secretBody})
+	h := running(t, newHub(t, l))
+	put(t, l, sample{body: secretBody}) // in the ring
+	for _, rec := range records(t, l) {
+		open := rec.Seq != 2
+		for _, view := range views {
+			got, err := h.Get(t.Context(), event.Name(testIncarnation, rec.Seq), view)
+			if _, withheld := err.(*WithheldError); withheld {
+				if open || view == hookstreamv1.EventView_EVENT_VIEW_METADATA || view == hookstreamv1.EventView_EVENT_VIEW_TYPED {
+					t.Errorf("%s of %d was withheld", view, rec.Seq)
+				}
+				continue
+			}
+			if diff := cmp.Diff(straightforward(t, rec, view, open), got, protocmp.Transform()); err != nil || diff != "" {
+				t.Errorf("%s of %d: %v\n%s", view, rec.Seq, err, diff)
+			}
+			if view > hookstreamv1.EventView_EVENT_VIEW_TYPED && !open {
+				t.Errorf("%s of %d was not withheld", view, rec.Seq)
+			}
+		}
+	}
+}

@@ -1,0 +1,47 @@
+package hub
+
+import (
+	"context"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/hookstream/hookstream/event"
+	"github.com/hookstream/hookstream/eventlog"
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+)
+
+// Get answers the event with the resource name, as a stream of the view would
+// send it. The error wraps eventlog.ErrNotFound when there is none or the log no
+// longer holds it, and is a *WithheldError when the view holds sensitive fields
+// that the event's source does not include.
+func (h *Hub) Get(ctx context.Context, name string, view hookstreamv1.EventView) (*hookstreamv1.Event, error) {
+	inc, seq, err := event.ParseName(name)
+	if err != nil || inc != h.inc {
+		return nil, fmt.Errorf("%s: %w", name, eventlog.ErrNotFound)
+	}
+	e, err := h.at(ctx, seq)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if e.route == nil {
+		return nil, fmt.Errorf("%s: %w", name, event.ErrRecordInvalid)
+	}
+	f := formOf(view, h.opts.Sensitive(e.route.source))
+	if f.rawWithheld() {
+		return nil, &WithheldError{e.route.source}
+	}
+	return h.unframed(e, f)
+}
+
+func (h *Hub) unframed(e *entry, f form) (*hookstreamv1.Event, error) {
+	e.mu.Lock()
+	p := h.pieces(e, f)
+	b := p.appendTo(make([]byte, 0, p.size()))
+	e.mu.Unlock()
+	m := new(hookstreamv1.Event)
+	if err := proto.Unmarshal(b, m); err != nil {
+		return nil, fmt.Errorf("%w: %w", event.ErrRecordInvalid, err)
+	}
+	return m, nil
+}

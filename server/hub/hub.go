@@ -1,0 +1,194 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"github.com/hookstream/hookstream/event"
+	"github.com/hookstream/hookstream/eventlog"
+)
+
+// Options are what a Hub is made of. Log is required.
+type Options struct {
+	// Log is what is read.
+	Log eventlog.Log
+	// Decoders by provider, as it is named in Event.provider and in the schema.
+	Decoders map[string]Decoder
+	// Sensitive reports whether a source, `sources/{source}`, includes sensitive
+	// fields now; false for one that does not exist. It is called often and must
+	// be quick. nil: none does.
+	Sensitive func(source string) bool
+	// Sources answers the resource names of all sources there are now, which a
+	// selector without sources covers. nil: none.
+	Sources func() []string
+
+	// RingEvents and RingBytes bound the newest events that are kept in memory,
+	// with what was made of them. 0: 32,768 and 64 MiB.
+	RingEvents int
+	RingBytes  int64
+	// ChunkBytes bounds what is kept of the log for streams that read it. 0: 32
+	// MiB.
+	ChunkBytes int64
+	// MaxStreams bounds the open streams. 0: 10,000.
+	MaxStreams int
+
+	// Logger receives what an operator should know. nil: nothing.
+	Logger *slog.Logger
+}
+
+func (o *Options) setDefaults() {
+	if o.RingEvents == 0 {
+		o.RingEvents = 32768
+	}
+	if o.RingBytes == 0 {
+		o.RingBytes = 64 << 20
+	}
+	if o.ChunkBytes == 0 {
+		o.ChunkBytes = 32 << 20
+	}
+	if o.MaxStreams == 0 {
+		o.MaxStreams = 10_000
+	}
+	if o.Sensitive == nil {
+		o.Sensitive = func(string) bool { return false }
+	}
+	if o.Sources == nil {
+		o.Sources = func() []string { return nil }
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+// Hub lets any number of streams read one log. All methods may be called from
+// many goroutines at once.
+type Hub struct {
+	opts     Options
+	log      eventlog.Log
+	inc      event.Incarnation
+	logger   *slog.Logger
+	decoders map[string]payloadDecoder
+	filters  *filters
+	routes   routes
+	ring     *ring
+	chunks   *chunks
+	scratch  sync.Pool // of *[]*entry
+
+	ctx    context.Context // ends with Run
+	cancel context.CancelFunc
+	ready  chan struct{} // closed when the ring answers
+
+	streams streams
+	counters
+}
+
+// New prepares a hub. Streams wait until Run has begun.
+func New(o Options) (*Hub, error) {
+	if o.Log == nil {
+		return nil, errors.New("hub: a log is required")
+	}
+	o.setDefaults()
+	decoders, err := placeDecoders(o.Decoders)
+	if err != nil {
+		return nil, err
+	}
+	filters, err := newFilters()
+	if err != nil {
+		return nil, err
+	}
+	h := &Hub{
+		opts: o, log: o.Log, inc: o.Log.Incarnation(), logger: o.Logger,
+		decoders: decoders, filters: filters,
+		ring:  newRing(o.RingEvents, o.RingBytes),
+		ready: make(chan struct{}),
+	}
+	h.chunks = newChunks(h, o.ChunkBytes)
+	h.scratch.New = func() any { s := make([]*entry, 0, pageEvents); return &s }
+	h.streams.init(o.MaxStreams)
+	h.ctx, h.cancel = context.WithCancel(context.Background())
+	return h, nil
+}
+
+// Run follows the log until ctx is done or the log cannot be followed any more,
+// and ends all streams then: with ErrDraining, or with the log's error, which it
+// answers. It is called once.
+func (h *Hub) Run(ctx context.Context) error {
+	defer h.cancel()
+	err := h.follow(ctx)
+	if ctx.Err() != nil {
+		h.ring.end(ErrDraining)
+	} else {
+		h.ring.end(err)
+	}
+	return err
+}
+
+func (h *Hub) follow(ctx context.Context) error {
+	b, err := h.log.Bounds(ctx)
+	if err != nil {
+		return err
+	}
+	h.ring.begin(b.Last + 1)
+	close(h.ready)
+	return h.log.Tail(ctx, b.Last+1, func(recs []event.Record) error { return h.take(ctx, recs) })
+}
+
+// take puts the next records of the log into the ring.
+func (h *Hub) take(ctx context.Context, recs []event.Record) error {
+	if err := h.mindGap(ctx, recs[0].Seq); err != nil {
+		return err
+	}
+	es := make([]*entry, len(recs))
+	for i, rec := range recs {
+		es[i] = h.newEntry(rec, &h.ring.used)
+	}
+	h.ring.add(es)
+	return nil
+}
+
+// mindGap empties the ring when records before seq were dropped before they were
+// seen, so that streams notice: they look into the log. A hole that always was
+// there is none of their business.
+func (h *Hub) mindGap(ctx context.Context, seq uint64) error {
+	_, next := h.ring.span()
+	if seq == next {
+		return nil
+	}
+	b, err := h.log.Bounds(ctx)
+	if err == nil && b.First > next {
+		h.ring.begin(seq)
+	}
+	return err
+}
+
+// head answers the last sequence that is known to be published.
+func (h *Hub) head(b eventlog.Bounds) uint64 {
+	_, next := h.ring.span()
+	return max(b.Last, next-1)
+}
+
+// at answers the event at seq; eventlog.ErrNotFound when there is none or it was
+// dropped.
+func (h *Hub) at(ctx context.Context, seq uint64) (*entry, error) {
+	if e := h.ring.get(seq); e != nil {
+		return e, nil
+	}
+	recs, err := h.log.Read(ctx, seq, 1, 1)
+	if err != nil {
+		return nil, err
+	}
+	if len(recs) == 0 || recs[0].Seq != seq {
+		return nil, eventlog.ErrNotFound
+	}
+	return h.newEntry(recs[0], nil), nil
+}
+
+// counters only grow.
+type counters struct {
+	deliveries, deliveredBytes, frames     atomic.Int64
+	fellBehind, gaps                       atomic.Int64
+	filterFailures, decodeFailures, broken atomic.Int64
+}

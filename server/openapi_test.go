@@ -1,0 +1,159 @@
+package server
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"io"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"google.golang.org/genproto/googleapis/api/annotations"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/descriptorpb"
+)
+
+// services are all of ours that are linked in.
+func services() []protoreflect.ServiceDescriptor {
+	var out []protoreflect.ServiceDescriptor
+	protoregistry.GlobalFiles.RangeFilesByPackage("hookstream.v1", func(f protoreflect.FileDescriptor) bool {
+		for i := range f.Services().Len() {
+			out = append(out, f.Services().Get(i))
+		}
+		return true
+	})
+	return out
+}
+
+// The image package is a copy of what buf makes: this test is red when it was
+// forgotten after a change of the schema.
+func TestOpenAPIListsEveryMethod(t *testing.T) {
+	g := start(t)
+	code, header, body := g.do(t, "GET", "/openapi.json", "")
+	if code != 200 || header.Get("Content-Type") != "application/json" {
+		t.Fatalf("%d %v", code, header)
+	}
+	var api struct {
+		Info  struct{ Title string }
+		Paths map[string]map[string]struct{ OperationID string }
+	}
+	if err := json.Unmarshal([]byte(body), &api); err != nil {
+		t.Fatal(err)
+	}
+	if api.Info.Title != "Hookstream" {
+		t.Errorf("title %q", api.Info.Title)
+	}
+	listed := map[string]bool{}
+	for _, methods := range api.Paths {
+		for _, op := range methods {
+			listed[op.OperationID] = true
+		}
+	}
+	if len(services()) < 3 {
+		t.Fatal("found too few services to say anything")
+	}
+	for _, service := range services() {
+		for i := range service.Methods().Len() {
+			method := service.Methods().Get(i)
+			id := string(service.Name()) + "_" + string(method.Name())
+			if !proto.HasExtension(method.Options(), annotations.E_Http) {
+				t.Errorf("%s has no REST form", id)
+			}
+			if !listed[id] {
+				t.Errorf("%s is not in openapi.json: make it anew as image/embed.go says", id)
+			}
+		}
+	}
+}
+
+// Whoever makes a client from /hookstream.binpb needs nothing else.
+func TestTheImageIsSelfContained(t *testing.T) {
+	g := start(t)
+	code, header, body := g.do(t, "GET", "/hookstream.binpb", "")
+	if code != 200 || header.Get("Content-Type") != "application/x-protobuf" {
+		t.Fatalf("%d %v", code, header)
+	}
+	set := new(descriptorpb.FileDescriptorSet)
+	if err := proto.Unmarshal([]byte(body), set); err != nil {
+		t.Fatal(err)
+	}
+	files, err := protodesc.NewFiles(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, service := range services() {
+		if _, err := files.FindDescriptorByName(service.FullName()); err != nil {
+			t.Errorf("%s: %v", service.FullName(), err)
+		}
+	}
+}
+
+var outside = regexp.MustCompile(`(?i)(src|href)\s*=\s*["']?(https?:)?//`)
+
+func TestTheDocsPageComesWhole(t *testing.T) {
+	g := start(t)
+	code, header, page := g.do(t, "GET", "/docs", "")
+	if code != 200 || !strings.Contains(header.Get("Content-Security-Policy"), "default-src 'none'") {
+		t.Fatalf("%d %v", code, header)
+	}
+	if outside.MatchString(page) {
+		t.Error("the page loads from elsewhere")
+	}
+	for _, m := range regexp.MustCompile(`(?:src|href)="(docs/[^"]+)"`).FindAllStringSubmatch(page, -1) {
+		code, header, body := g.do(t, "GET", "/"+m[1], "", "Accept-Encoding", "identity")
+		if code != 200 || len(body) == 0 || header.Get("Content-Encoding") != "" {
+			t.Errorf("%s: %d, %d bytes, %v", m[1], code, len(body), header)
+		}
+	}
+	if code, _, _ := g.do(t, "GET", "/docs/", ""); code != 200 { // after the redirect
+		t.Errorf("/docs/: %d", code)
+	}
+	if _, _, licence := g.do(t, "GET", "/docs/LICENSE", ""); !strings.Contains(licence, "SmartBear") {
+		t.Error("the licence notice of Swagger UI is missing")
+	}
+}
+
+func TestCompressedAssetsAreSentAsTheyAre(t *testing.T) {
+	g := start(t)
+	get := func(header ...string) (*http.Response, []byte) {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", g.http.URL+"/docs/swagger-ui.css", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Accept-Encoding", "gzip") // set by hand: the client does not unpack
+		for i := 0; i < len(header); i += 2 {
+			req.Header.Set(header[i], header[i+1])
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		b, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp, b
+	}
+	resp, b := get()
+	z, err := gzip.NewReader(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, z); err != nil {
+		t.Fatal(err)
+	}
+	tag := resp.Header.Get("ETag")
+	if again, b := get("If-None-Match", tag); tag == "" || again.StatusCode != http.StatusNotModified || len(b) > 0 {
+		t.Errorf("asked again with tag %q: %d", tag, again.StatusCode)
+	}
+	plain, _ := get("Accept-Encoding", "identity", "If-None-Match", tag)
+	if plain.StatusCode != 200 {
+		t.Errorf("the tag of the compressed form holds for the plain one: %d", plain.StatusCode)
+	}
+}

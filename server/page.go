@@ -1,0 +1,72 @@
+package server
+
+import (
+	"encoding/base64"
+	"sort"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// defaultPageSize is how many items a page holds when the caller does not say.
+const defaultPageSize = 100
+
+// maxPageBytes ends a page early: clients refuse messages over 4 MiB unless told
+// otherwise.
+const maxPageBytes = 2 << 20
+
+// pageRequest is what all requests for pages have.
+type pageRequest interface {
+	GetPageSize() int32
+	GetPageToken() string
+}
+
+// page cuts the asked page out of all, which are sorted by key. A token holds
+// the last key that was answered rather than a count, so that a page neither
+// skips nor repeats an item when others come or go. list names what is listed,
+// filters included: a token of another list is refused.
+func page[T proto.Message](all []T, key func(T) string, list string, req pageRequest) (items []T, next string, err error) {
+	start := 0
+	if token := req.GetPageToken(); token != "" {
+		after, ok := parsePageToken(list, token)
+		if !ok {
+			var v violations
+			v.add("page_token", "not a token of this list")
+			return nil, "", v.err()
+		}
+		start = sort.Search(len(all), func(i int) bool { return key(all[i]) > after })
+	}
+	size := int(req.GetPageSize())
+	if size <= 0 {
+		size = defaultPageSize
+	}
+	items = firstOf(all[start:], size)
+	if start+len(items) < len(all) {
+		next = pageToken(list, key(items[len(items)-1]))
+	}
+	return items, next, nil
+}
+
+// firstOf answers at most count items and, but for the first, maxPageBytes.
+func firstOf[T proto.Message](items []T, count int) []T {
+	bytes := 0
+	for i, item := range items[:min(count, len(items))] {
+		bytes += proto.Size(item)
+		if i > 0 && bytes > maxPageBytes {
+			return items[:i]
+		}
+	}
+	return items[:min(count, len(items))]
+}
+
+func pageToken(list, last string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(list + "\x00" + last))
+}
+
+func parsePageToken(list, token string) (last string, ok bool) {
+	b, err := base64.RawURLEncoding.DecodeString(token)
+	if err != nil {
+		return "", false
+	}
+	return strings.CutPrefix(string(b), list+"\x00")
+}

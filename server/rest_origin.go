@@ -1,0 +1,58 @@
+package server
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// sameOrigin keeps other web pages in the browser of somebody who works on this
+// machine from using a gateway that trusts the loopback interface. There is no
+// CORS: a page elsewhere reads nothing. What it could still send blindly is
+// refused, and so is what reaches us by a host name that somebody points here
+// (DNS rebinding). Programs that are not browsers see nothing of this.
+func sameOrigin(hosts []string, next http.Handler) http.Handler {
+	crossOrigin := http.NewCrossOriginProtection()
+	crossOrigin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		writeStatus(w, http.StatusForbidden, status.Error(codes.PermissionDenied, "refused: sent by a page of another origin"))
+	}))
+	next = crossOrigin.Handler(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if onLoopback(r) && !hostAllowed(r.Host, hosts) {
+			writeStatus(w, http.StatusForbidden, status.Error(codes.PermissionDenied,
+				"refused: this host name is not known to be the gateway's own; add it to the allowed hosts"))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// onLoopback reports whether the request arrived on a loopback address, and is
+// therefore trusted more than another.
+func onLoopback(r *http.Request) bool {
+	addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if !ok {
+		return false
+	}
+	local, err := netip.ParseAddrPort(addr.String())
+	return err == nil && local.Addr().Unmap().IsLoopback()
+}
+
+// hostAllowed reports whether a request for host cannot be a rebound name: it is
+// an address, localhost, or one of hosts.
+func hostAllowed(host string, hosts []string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+		return true
+	}
+	return host == "" || host == "localhost" || strings.HasSuffix(host, ".localhost") ||
+		slices.Contains(hosts, "*") || slices.ContainsFunc(hosts, func(h string) bool { return strings.EqualFold(h, host) })
+}

@@ -1,0 +1,110 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+)
+
+// frameTimeout bounds how long a client may take to read one frame. While it
+// does not read, the stream behind it holds a few frames and waits.
+const frameTimeout = 30 * time.Second
+
+// restStream is EventService.Subscribe over HTTP: as lines of JSON, or as
+// server-sent events when the client accepts those. Every frame is flushed.
+type restStream struct {
+	mux          *runtime.ServeMux
+	events       hookstreamv1.EventServiceClient
+	frameTimeout time.Duration
+}
+
+// ServeHTTP streams until the client hangs up or the stream ends.
+func (s *restStream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	req, err := s.request(r)
+	if err != nil {
+		restError(r.Context(), nil, nil, w, r, err)
+		return
+	}
+	if req == nil {
+		w.Header().Set("Allow", "GET, POST")
+		restRoutingError(r.Context(), nil, nil, w, r, http.StatusMethodNotAllowed)
+		return
+	}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	if err := s.stream(ctx, w, r, req); err != nil {
+		restError(ctx, nil, nil, w, r, err)
+	}
+}
+
+// request answers nil when the method is not one of a subscription.
+func (s *restStream) request(r *http.Request) (*hookstreamv1.SubscribeRequest, error) {
+	req := new(hookstreamv1.SubscribeRequest)
+	switch r.Method {
+	case http.MethodGet:
+		if err := runtime.PopulateQueryParameters(req, r.URL.Query(), utilities.NewDoubleArray(nil)); err != nil {
+			return nil, status.Error(codes.InvalidArgument, err.Error())
+		}
+	case http.MethodPost:
+		err := restJSON.NewDecoder(r.Body).Decode(req)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return nil, status.Error(codes.InvalidArgument, err.Error())
+		}
+	default:
+		return nil, nil
+	}
+	// A browser that reconnects sends the first URL again, and with it the last
+	// id it has seen: that is where to go on.
+	if last := r.Header.Get("Last-Event-ID"); last != "" {
+		req.Start = &hookstreamv1.SubscribeRequest_AfterCursor{AfterCursor: last}
+	}
+	return req, nil
+}
+
+// stream answers an error only when nothing was answered yet: an error before
+// the first frame is an HTTP status like any other.
+func (s *restStream) stream(ctx context.Context, w http.ResponseWriter, r *http.Request, req *hookstreamv1.SubscribeRequest) error {
+	ctx, err := runtime.AnnotateContext(ctx, s.mux, r, hookstreamv1.EventService_Subscribe_FullMethodName)
+	if err != nil {
+		return err
+	}
+	stream, err := s.events.Subscribe(ctx, req)
+	if err != nil {
+		return err
+	}
+	frame, err := stream.Recv()
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	out := newFrameWriter(w, r, s.frameTimeout)
+	for err == nil && out.frame(frame) {
+		frame, err = stream.Recv()
+	}
+	if err != nil { // else the client is gone, or does not read
+		out.end(err)
+	}
+	return nil
+}
+
+// acceptsEvents reports whether the client asks for server-sent events.
+func acceptsEvents(r *http.Request) bool {
+	for _, accept := range r.Header.Values("Accept") {
+		for part := range strings.SplitSeq(accept, ",") {
+			media, _, _ := strings.Cut(part, ";")
+			if strings.EqualFold(strings.TrimSpace(media), "text/event-stream") {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,52 @@
+package server
+
+import (
+	"context"
+
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/source"
+)
+
+// CreateSource keeps a new source.
+func (s *sourceService) CreateSource(ctx context.Context, req *hookstreamv1.CreateSourceRequest) (*hookstreamv1.Source, error) {
+	draft := source.Draft(req.GetSourceId(), req.GetSource())
+	if err := s.usable(draft); err != nil {
+		return nil, err
+	}
+	if req.GetValidateOnly() {
+		if _, err := s.store.Get(req.GetSourceId()); err == nil {
+			return nil, source.ErrExists
+		}
+		return source.Public(draft), nil
+	}
+	created, err := s.store.Create(ctx, req.GetSourceId(), req.GetSource())
+	if err != nil {
+		return nil, err
+	}
+	return source.Public(created), nil
+}
+
+// usable says what a source lacks, as a violation of the request.
+func (s *sourceService) usable(src *hookstreamv1.Source) error {
+	if s.check == nil {
+		return nil
+	}
+	err := s.check(src)
+	if err == nil {
+		return nil
+	}
+	var v violations
+	v.add("source."+providerOf(src), "%v", err)
+	return v.err()
+}
+
+// providerOf answers the name of the config that the source has, which is its
+// provider's id.
+func providerOf(src *hookstreamv1.Source) string {
+	m := src.ProtoReflect()
+	fd := m.WhichOneof(m.Descriptor().Oneofs().ByName("config"))
+	if fd == nil {
+		return ""
+	}
+	return string(fd.Name())
+}

@@ -1,0 +1,52 @@
+package source
+
+import (
+	"strconv"
+	"strings"
+
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+)
+
+const (
+	namePrefix = "sources/"
+	pathPrefix = "/webhooks/"
+)
+
+// Name answers the resource name of the source with the id.
+func Name(id string) string { return namePrefix + id }
+
+// ID answers the id in a source's resource name.
+func ID(src *hookstreamv1.Source) string { return ParseName(src.GetName()) }
+
+// ParseName answers the id in a resource name, and nothing when it is none.
+func ParseName(name string) string {
+	id, ok := strings.CutPrefix(name, namePrefix)
+	if !ok {
+		return ""
+	}
+	return id
+}
+
+// IngressKey answers the unguessable part of the source's ingress path; empty
+// for a source without one.
+func IngressKey(src *hookstreamv1.Source) string {
+	rest, ok := strings.CutPrefix(src.GetIngressPath(), pathPrefix)
+	if !ok {
+		return ""
+	}
+	_, key, _ := strings.Cut(rest, "/")
+	return key
+}
+
+// ingressPath is where the source's sender posts to.
+func ingressPath(id string, key string) string {
+	if key == "" {
+		return pathPrefix + id
+	}
+	return pathPrefix + id + "/" + key
+}
+
+// etag tells one state of a source from another. The bucket's revisions are
+// never used twice, so that a source that was deleted and made again does not
+// match either.
+func etag(revision uint64) string { return strconv.FormatUint(revision, 36) }
