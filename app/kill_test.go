@@ -228,7 +228,7 @@ func newSender(url string, connections int) *sender {
 }
 
 func (s *sender) send(n int) error {
-	id := fmt.Sprintf("%08d-0000-4000-8000-000000000000", n)
+	id := eventID(n)
 	body := fmt.Appendf(nil, `{"event_id":%q,"event_name":"signer.done","event_time":"1772439061","subscription_id":"f4a23698-c3d5-44b7-86a9-829304152637","subscription_description":"load","sandbox":true,"data":{"signer":{"id":%q}}}`, id, id)
 	deadline := time.Now().Add(time.Minute)
 	for time.Now().Before(deadline) {
