@@ -37,7 +37,8 @@ const (
 	// Struct in the message it belongs to.
 	DecodeState_DECODE_STATE_PARTIAL DecodeState = 2
 	// The sender's topic or action is not known to this gateway. The envelope is
-	// typed, the content is kept as a Struct.
+	// typed; so is the content when its topic is known, else it is kept as a
+	// Struct.
 	DecodeState_DECODE_STATE_UNKNOWN_TYPE DecodeState = 3
 	// The body is not what the sender documents; `payload` is empty or holds
 	// little. The raw body is kept.
