@@ -183,15 +183,23 @@ func yousignSource() *hookstreamv1.Source {
 	}
 }
 
-// events reads the whole log.
+// events reads the whole log without payloads, typedEvents with.
 func (p *process) events() []*hookstreamv1.Event {
+	return p.read(hookstreamv1.EventView_EVENT_VIEW_METADATA)
+}
+
+func (p *process) typedEvents() []*hookstreamv1.Event {
+	return p.read(hookstreamv1.EventView_EVENT_VIEW_TYPED)
+}
+
+func (p *process) read(view hookstreamv1.EventView) []*hookstreamv1.Event {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	stream, err := hookstreamv1.NewEventServiceClient(p.conn).Subscribe(ctx, &hookstreamv1.SubscribeRequest{
 		Start: &hookstreamv1.SubscribeRequest_Earliest{Earliest: true},
 		Stop:  &hookstreamv1.SubscribeRequest_AtHead{AtHead: true},
-		View:  hookstreamv1.EventView_EVENT_VIEW_METADATA,
+		View:  view,
 	}, grpc.WaitForReady(true))
 	if err != nil {
 		p.t.Fatal(err)

@@ -101,11 +101,13 @@ func TestRedact(t *testing.T) {
 		{"in a message", `{"signer": {"name": "n", "signature_link": "s"}}`, `{"signer": {"name": "n"}}`, []string{"signer.signature_link"}},
 		{
 			"in a type that holds itself", `{"signer": {"delegate": {"delegate": {"signature_link": "s"}}}}`,
-			`{"signer": {"delegate": {"delegate": {}}}}`, []string{"signer.delegate.delegate.signature_link"},
+			`{"signer": {"delegate": {"delegate": {}}}}`,
+			[]string{"signer.delegate.delegate.signature_link"},
 		},
 		{
 			"in lists", `{"documents": [{"token": "a"}, {"title": "b"}, {"token": "c"}]}`,
-			`{"documents": [{}, {"title": "b"}, {}]}`, []string{"documents[0].token", "documents[2].token"},
+			`{"documents": [{}, {"title": "b"}, {}]}`,
+			[]string{"documents[0].token", "documents[2].token"},
 		},
 		{"a list itself", `{"signer": {"keys": ["a", "b"]}}`, `{"signer": {}}`, []string{"signer.keys"}},
 		{"in a map", `{"by_role": {"boss": {"name": "n", "signature_link": "s"}}}`, `{"by_role": {"boss": {"name": "n"}}}`, []string{"by_role.boss.signature_link"}},
@@ -117,7 +119,8 @@ func TestRedact(t *testing.T) {
 		},
 		{
 			"in values of any kind", `{"anything": ["token", {"token": "s"}, [{"Token": "s"}]]}`,
-			`{"anything": ["token", {}, [{}]]}`, []string{"anything[1].token", "anything[2][0].Token"},
+			`{"anything": ["token", {}, [{}]]}`,
+			[]string{"anything[1].token", "anything[2][0].Token"},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -70,8 +70,10 @@ func newCommitter(name string, nc *nats.Conn, b barrier, o Options, watermark ui
 	if err != nil {
 		return nil, err
 	}
-	c := &committer{name: name, pub: pub, barrier: b, opts: o, fatal: fatal, advanced: advanced,
-		wake: make(chan struct{}, 1), published: make(chan group)}
+	c := &committer{
+		name: name, pub: pub, barrier: b, opts: o, fatal: fatal, advanced: advanced,
+		wake: make(chan struct{}, 1), published: make(chan group),
+	}
 	c.watermark.Store(watermark)
 	c.wg.Go(c.publishLoop)
 	c.wg.Go(c.syncLoop)

@@ -282,8 +282,10 @@ func (x *Index) Close() error {
 // pebbleLogger passes on what an operator can act on.
 type pebbleLogger struct{ l *slog.Logger }
 
-func (p pebbleLogger) Infof(f string, v ...any)  { p.l.Debug(fmt.Sprintf(f, v...), "from", "index") }
+func (p pebbleLogger) Infof(f string, v ...any) { p.l.Debug(fmt.Sprintf(f, v...), "from", "index") }
+
 func (p pebbleLogger) Errorf(f string, v ...any) { p.l.Error(fmt.Sprintf(f, v...), "from", "index") }
+
 func (p pebbleLogger) Fatalf(f string, v ...any) {
 	// Pebble calls this for what it cannot survive and relies on not coming back.
 	panic(fmt.Sprintf("index: "+f, v...))

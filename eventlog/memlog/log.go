@@ -111,7 +111,9 @@ func (l *Log) Drop(seq uint64) {
 
 func (l *Log) drop(seq uint64) {
 	l.dropped = max(l.dropped, seq)
-	l.recs = slices.Clone(l.recs[l.at(seq+1):])
+	i := l.at(seq + 1)
+	clear(l.recs[:i]) // the array behind goes when it has to grow
+	l.recs = l.recs[i:]
 }
 
 // Skip leaves out the next n sequences for good: the log has a hole there.
