@@ -56,15 +56,23 @@ type knownError struct {
 
 // knownErrors in the order in which they are tried.
 var knownErrors = []knownError{
-	{event.ErrCursorInvalid, codes.InvalidArgument, hookstreamv1.ErrorReason_ERROR_REASON_CURSOR_INVALID,
-		"the cursor was not made by this software, or was altered"},
-	{hub.ErrCursorExpired, codes.OutOfRange, hookstreamv1.ErrorReason_ERROR_REASON_CURSOR_EXPIRED,
-		"the log no longer holds the events after this position"},
-	{hub.ErrCursorUnknown, codes.DataLoss, hookstreamv1.ErrorReason_ERROR_REASON_CURSOR_UNKNOWN,
-		"the cursor belongs to another log: it was replaced or truncated, or this is another gateway"},
+	{
+		event.ErrCursorInvalid, codes.InvalidArgument, hookstreamv1.ErrorReason_ERROR_REASON_CURSOR_INVALID,
+		"the cursor was not made by this software, or was altered",
+	},
+	{
+		hub.ErrCursorExpired, codes.OutOfRange, hookstreamv1.ErrorReason_ERROR_REASON_CURSOR_EXPIRED,
+		"the log no longer holds the events after this position",
+	},
+	{
+		hub.ErrCursorUnknown, codes.DataLoss, hookstreamv1.ErrorReason_ERROR_REASON_CURSOR_UNKNOWN,
+		"the cursor belongs to another log: it was replaced or truncated, or this is another gateway",
+	},
 	{hub.ErrDraining, codes.Unavailable, hookstreamv1.ErrorReason_ERROR_REASON_DRAINING, "the gateway is going down"},
-	{hub.ErrTooManyStreams, codes.ResourceExhausted, hookstreamv1.ErrorReason_ERROR_REASON_TOO_MANY_STREAMS,
-		"too many streams are open on this gateway"},
+	{
+		hub.ErrTooManyStreams, codes.ResourceExhausted, hookstreamv1.ErrorReason_ERROR_REASON_TOO_MANY_STREAMS,
+		"too many streams are open on this gateway",
+	},
 	{source.ErrNotFound, codes.NotFound, hookstreamv1.ErrorReason_ERROR_REASON_RESOURCE_NOT_FOUND, ""},
 	{source.ErrExists, codes.AlreadyExists, hookstreamv1.ErrorReason_ERROR_REASON_RESOURCE_EXISTS, ""},
 	{source.ErrEtagMismatch, codes.Aborted, hookstreamv1.ErrorReason_ERROR_REASON_ETAG_MISMATCH, ""},
@@ -74,8 +82,10 @@ var knownErrors = []knownError{
 	{eventlog.ErrConflict, codes.Aborted, hookstreamv1.ErrorReason_ERROR_REASON_ETAG_MISMATCH, "changed by somebody else meanwhile"},
 	{eventlog.ErrTooLarge, codes.InvalidArgument, hookstreamv1.ErrorReason_ERROR_REASON_REQUEST_INVALID, "too large to be kept"},
 	{eventlog.ErrFull, codes.Unavailable, hookstreamv1.ErrorReason_ERROR_REASON_STORE_FULL, "the log has no room left"},
-	{eventlog.ErrUnavailable, codes.Unavailable, hookstreamv1.ErrorReason_ERROR_REASON_STORE_UNAVAILABLE,
-		"the log cannot be read or written now"},
+	{
+		eventlog.ErrUnavailable, codes.Unavailable, hookstreamv1.ErrorReason_ERROR_REASON_STORE_UNAVAILABLE,
+		"the log cannot be read or written now",
+	},
 }
 
 // status is statusOf for the interceptors.

@@ -67,7 +67,7 @@ func TestStatusOfDomainErrors(t *testing.T) {
 func TestStatusOfStatusAndContext(t *testing.T) {
 	discard := slog.New(slog.DiscardHandler)
 	own := statusError(codes.Aborted, hookstreamv1.ErrorReason_ERROR_REASON_ETAG_MISMATCH, "m")
-	if got := statusOf(t.Context(), discard, own); got != own {
+	if got := statusOf(t.Context(), discard, own); !errors.Is(got, own) {
 		t.Errorf("a status became %v", got)
 	}
 	if err := statusOf(t.Context(), discard, nil); err != nil {

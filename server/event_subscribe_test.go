@@ -32,7 +32,8 @@ func atHead() *hookstreamv1.SubscribeRequest_AtHead {
 // collect reads a stream to its end.
 func collect(stream interface {
 	Recv() (*hookstreamv1.SubscribeResponse, error)
-}) (out []*hookstreamv1.SubscribeResponse, err error) {
+},
+) (out []*hookstreamv1.SubscribeResponse, err error) {
 	for {
 		r, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
@@ -109,11 +110,13 @@ func TestSubscribeSaysAllThatIsWrong(t *testing.T) {
 		{"a cursor past the head", &hookstreamv1.SubscribeRequest{Start: cursor(beyond)}, codes.DataLoss, "CURSOR_UNKNOWN", nil},
 		{
 			"a filter", &hookstreamv1.SubscribeRequest{Selector: &hookstreamv1.EventSelector{Filter: "event."}},
-			codes.InvalidArgument, "FILTER_INVALID", []string{"selector.filter"},
+			codes.InvalidArgument, "FILTER_INVALID",
+			[]string{"selector.filter"},
 		},
 		{
 			"a selector", &hookstreamv1.SubscribeRequest{Selector: &hookstreamv1.EventSelector{Sources: []string{"A"}}},
-			codes.InvalidArgument, "REQUEST_INVALID", []string{"selector.sources[0]"},
+			codes.InvalidArgument, "REQUEST_INVALID",
+			[]string{"selector.sources[0]"},
 		},
 		{
 			"a view", &hookstreamv1.SubscribeRequest{View: hookstreamv1.EventView_EVENT_VIEW_RAW},
@@ -126,7 +129,8 @@ func TestSubscribeSaysAllThatIsWrong(t *testing.T) {
 				FlowControl:       &hookstreamv1.FlowControl{MaxBatchEvents: 1001},
 				HeartbeatInterval: durationpb.New(time.Second), View: 99, ClientId: strings.Repeat("x", 129),
 			},
-			codes.InvalidArgument, "REQUEST_INVALID", []string{
+			codes.InvalidArgument, "REQUEST_INVALID",
+			[]string{
 				"after_cursor", "client_id", "flow_control.max_batch_events", "heartbeat_interval",
 				"selector.filter", "selector.sources[0]", "until_time", "view",
 			},
@@ -278,7 +282,8 @@ func TestSubscribeSlowClient(t *testing.T) {
 	}
 	count := func(s interface {
 		Recv() (*hookstreamv1.SubscribeResponse, error)
-	}) {
+	},
+	) {
 		n := 0
 		for n < events {
 			r, err := s.Recv()

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/hookstream/hookstream/event"
+	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/logtest"
 	"github.com/hookstream/hookstream/eventlog/memlog"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
@@ -117,6 +119,35 @@ func BenchmarkCatchUp(b *testing.B) {
 				b.ReportMetric(float64(h.Stats().Deliveries)/b.Elapsed().Seconds(), "deliveries/s")
 			})
 		}
+	}
+}
+
+// BenchmarkCatchUpEmbedded reads a history of the real engine, each round with
+// nothing in memory; an operation is one delivery to one stream.
+func BenchmarkCatchUpEmbedded(b *testing.B) {
+	const events = 50_000
+	o := eventlog.DefaultOptions()
+	o.Dir, o.Durability = b.TempDir(), eventlog.DurabilityRelaxed
+	l := logtest.Open(b, o).Events()
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() {
+			for range events / 50 {
+				put(b, l, sample{body: benchBody})
+			}
+		})
+	}
+	wg.Wait()
+	h := running(b, newHub(b, l))
+	for _, streams := range []int{1, 100} {
+		b.Run(fmt.Sprint(streams), func(b *testing.B) {
+			before := h.Stats().Deliveries
+			for left := b.N; left > 0; left -= events * streams {
+				h.chunks.forget()
+				catchUp(b, h, streams, hookstreamv1.EventView_EVENT_VIEW_METADATA)
+			}
+			b.ReportMetric(float64(h.Stats().Deliveries-before)/b.Elapsed().Seconds(), "deliveries/s")
+		})
 	}
 }
 

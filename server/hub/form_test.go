@@ -3,7 +3,9 @@ package hub
 import (
 	"bytes"
 	"context"
+	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -111,8 +113,13 @@ func TestFramesAreMadeOnce(t *testing.T) {
 			t.Errorf("form %d was made twice", f)
 		}
 	}
-	if h.messageOf(e, true) != h.messageOf(e, true) || h.plainOf(e) != h.plainOf(e) {
-		t.Error("a message was made twice")
+	for name, message := range map[string]func() *hookstreamv1.Event{
+		"whole": func() *hookstreamv1.Event { return h.messageOf(e, true) },
+		"plain": func() *hookstreamv1.Event { return h.plainOf(e) },
+	} {
+		if a, b := message(), message(); a != b {
+			t.Errorf("the %s message was made twice", name)
+		}
 	}
 }
 
@@ -137,6 +144,24 @@ func TestSwitchIsNoticed(t *testing.T) {
 			if diff := cmp.Diff(straightforward(t, records(t, l)[0], view, want), fs[1].deliveries[0].Event, protocmp.Transform()); diff != "" {
 				t.Errorf("%s with the switch %v:\n%s", view, want, diff)
 			}
+		}
+	}
+}
+
+// It is in force for the next event of a stream that was open before.
+func TestSwitchIsNoticedInAnOpenStream(t *testing.T) {
+	l := newLog()
+	var open atomic.Bool
+	h := running(t, newHub(t, l, func(o *Options) { o.Sensitive = func(string) bool { return open.Load() } }))
+	r := read(t, h, request(t, h, func(r *Request) { r.View = hookstreamv1.EventView_EVENT_VIEW_TYPED }))
+	r.until("live", func(fs []got) bool { return len(fs) == 2 })
+	for n, want := range []bool{false, true, false} {
+		open.Store(want)
+		put(t, l, sample{body: secretBody})
+		fs := r.until("the event", func(fs []got) bool { return len(seqsOf(t, fs)) == n+1 })
+		e := fs[len(fs)-1].deliveries[0].Event
+		if shown := e.GetYousign().GetSigner().GetSignatureLink() != ""; shown != want {
+			t.Errorf("with the switch %v: %v", want, e)
 		}
 	}
 }
@@ -177,7 +202,7 @@ func TestViewNeedsTheSwitch(t *testing.T) {
 			r.Selector = selector(t, h, &hookstreamv1.EventSelector{Sources: c.sources})
 		})
 		err := h.Stream(t.Context(), r, func(Frame) error { return nil })
-		if _, withheld := err.(*WithheldError); withheld == c.ok || c.ok != (err == nil) {
+		if withheld := errors.As(err, new(*WithheldError)); withheld == c.ok || c.ok != (err == nil) {
 			t.Errorf("RAW of %v: %v", c.sources, err)
 		}
 	}
@@ -250,7 +275,7 @@ func TestGet(t *testing.T) {
 		open := rec.Seq != 2
 		for _, view := range views {
 			got, err := h.Get(t.Context(), event.Name(testIncarnation, rec.Seq), view)
-			if _, withheld := err.(*WithheldError); withheld {
+			if errors.As(err, new(*WithheldError)) {
 				if open || view == hookstreamv1.EventView_EVENT_VIEW_METADATA || view == hookstreamv1.EventView_EVENT_VIEW_TYPED {
 					t.Errorf("%s of %d was withheld", view, rec.Seq)
 				}

@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -117,7 +115,7 @@ func newLog() *memlog.Log { return memlog.New(memlog.Options{Incarnation: testIn
 func newHub(t testing.TB, l eventlog.Log, change ...func(*Options)) *Hub {
 	t.Helper()
 	o := Options{
-		Log: l, Decoders: testDecoders(), Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Log: l, Decoders: testDecoders(),
 		Sensitive: func(source string) bool { return bytes.HasPrefix([]byte(source), []byte("sources/open")) },
 		Sources:   func() []string { return []string{"sources/open"} },
 	}

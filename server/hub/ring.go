@@ -74,6 +74,7 @@ func (r *ring) evict() {
 	r.slots[r.start] = nil
 	r.start = (r.start + 1) % len(r.slots)
 	r.n--
+	r.first = e.seq + 1
 	e.release()
 }
 

@@ -127,14 +127,11 @@ func (s *stream) step(ctx context.Context) error {
 	return s.idle(ctx, page.changed)
 }
 
-// look goes through events, which are all there are from pos to before next.
+// look goes through events: all there are from pos on to before next.
 func (s *stream) look(ctx context.Context, es []*entry, next uint64) error {
 	s.pages++
 	s.floating = false
 	for _, e := range es {
-		if e.seq < s.pos {
-			continue
-		}
 		if s.past(e.seq) || s.req.Stop.Until != nil && e.time.After(*s.req.Stop.Until) {
 			return errStop
 		}

@@ -155,6 +155,26 @@ func TestBatchWait(t *testing.T) {
 	})
 }
 
+// A batch that waits is a frame to come: no heartbeat is needed.
+func TestBatchInsteadOfHeartbeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLog()
+		h := running(t, newHub(t, l))
+		start := time.Now()
+		r := read(t, h, request(t, h, func(r *Request) { r.BatchWait, r.Heartbeat = time.Second, 5*time.Second }))
+		time.Sleep(4500 * time.Millisecond)
+		put(t, l, sample{})
+		time.Sleep(time.Second)
+		fs := r.all()
+		wantKinds(t, fs, "Opened", "CaughtUp", "batch 1")
+		if at := fs[2].at.Sub(start); at != 5*time.Second {
+			t.Errorf("the batch came after %s", at)
+		}
+		r.cancel()
+		synctest.Wait()
+	})
+}
+
 func TestBatchBounds(t *testing.T) {
 	l := newLog()
 	h := running(t, newHub(t, l))
@@ -213,6 +233,34 @@ func TestUntilTimeInTheFutureTakesWhatComes(t *testing.T) {
 		if n := len(seqsOf(t, fs)); n != 7 || err != nil {
 			t.Errorf("%d events, %v: want those up to 18 s", n, err)
 		}
+	})
+}
+
+// What was published before the time counts, even when it takes long to appear.
+func TestUntilTimeWaitsForTheTail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLog()
+		h := running(t, newHub(t, lateTail{l, 15 * time.Second}))
+		r := read(t, h, request(t, h, func(r *Request) { r.Stop.Until = new(time.Now().Add(10 * time.Second)) }))
+		time.Sleep(9 * time.Second)
+		put(t, l, sample{})
+		fs, err := r.end()
+		if n := len(seqsOf(t, fs)); n != 1 || err != nil {
+			t.Errorf("%d events, %v", n, err)
+		}
+	})
+}
+
+// lateTail takes its time to tell what was appended.
+type lateTail struct {
+	eventlog.Log
+	delay time.Duration
+}
+
+func (l lateTail) Tail(ctx context.Context, seq uint64, fn func([]event.Record) error) error {
+	return l.Log.Tail(ctx, seq, func(recs []event.Record) error {
+		time.Sleep(l.delay)
+		return fn(recs)
 	})
 }
 
@@ -337,6 +385,60 @@ func TestExpiredCursorMaySkip(t *testing.T) {
 	if gap := fs[1].message.(*hookstreamv1.Gap); gap.MissedEvents != 17 || gap.ResumeTime != nil {
 		t.Errorf("gap %v", gap)
 	}
+}
+
+// A backlog in the ring that is longer than a page is read page by page.
+func TestLongBacklogInTheRing(t *testing.T) {
+	l := newLog()
+	h := running(t, newHub(t, l))
+	const events = 2*pageEvents + 10
+	put(t, l, numbered(events)...)
+	follow(t, h, events)
+	fs, err := read(t, h, request(t, h, earliest, atHead)).end()
+	if diff := cmp.Diff(upTo(events), seqsOf(t, fs)); diff != "" || err != nil {
+		t.Errorf("%v\n%.500s", err, diff)
+	}
+	if n := h.Stats().LogReads; n != 0 {
+		t.Errorf("the log was read %d times", n)
+	}
+}
+
+// A chunk of events that are too large to be read at once comes in parts, each of
+// them read once for everybody.
+func TestChunkOfLargeEventsComesInParts(t *testing.T) {
+	l := newLog()
+	h := running(t, newHub(t, l, func(o *Options) { o.RingEvents, o.ChunkBytes = 1, 1<<30 }))
+	body := strings.Repeat("x", 1<<20)
+	for range 12 {
+		follow(t, h, put(t, l, sample{body: body}))
+	}
+	for range 3 {
+		fs, err := read(t, h, request(t, h, earliest, atHead)).end()
+		if diff := cmp.Diff(upTo(12), seqsOf(t, fs)); diff != "" || err != nil {
+			t.Errorf("%v\n%s", err, diff)
+		}
+	}
+	if n := h.Stats().LogReads; n != 4 { // of three events each: a little over 1 MiB
+		t.Errorf("the log was read %d times, want 4", n)
+	}
+}
+
+// Who asks for what there is has lost nothing that went before it looked.
+func TestEarliestIsWhatIsThere(t *testing.T) {
+	l := newLog()
+	put(t, l, numbered(20)...)
+	h := running(t, newHub(t, l))
+	var frames []got
+	err := h.Stream(t.Context(), request(t, h, earliest, atHead), func(f Frame) error {
+		if frames = append(frames, decodeFrame(t, f)); len(frames) == 1 {
+			l.Drop(5)
+		}
+		return nil
+	})
+	if diff := cmp.Diff(between(6, 20), seqsOf(t, frames)); diff != "" || err != nil {
+		t.Errorf("%v\n%s", err, diff)
+	}
+	wantKinds(t, frames, "Opened", "batch 15", "CaughtUp")
 }
 
 // What the log dropped is still there for who is only a little late.
