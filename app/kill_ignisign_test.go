@@ -38,7 +38,7 @@ func killAt(t *testing.T, step string, after int) {
 	}
 	p := newProcess(t)
 	p.start("HOOKSTREAM_VERIFY_WAIT=20ms", "HOOKSTREAM_DIE_AT="+step, fmt.Sprintf("HOOKSTREAM_DIE_AFTER=%d", after))
-	src := p.createSource("esign", ignisignSource(api))
+	src := p.createSource("esign", ignisignSource(api, 0))
 	url := "http://" + p.ingress + src.GetIngressPath()
 	const total = 12
 	acked := make(map[string]bool)
@@ -85,11 +85,13 @@ func startSimulator(t testing.TB, o simulator.IgnisignOptions) *simulator.Ignisi
 	return api
 }
 
-func ignisignSource(api *simulator.Ignisign) *hookstreamv1.Source {
+// ignisignSource is a source for the n-th application that the API knows.
+func ignisignSource(api *simulator.Ignisign, n int) *hookstreamv1.Source {
+	a := api.Apps()[n]
 	return &hookstreamv1.Source{
 		MaxRequestsPerSecond: 1e6,
 		Config: &hookstreamv1.Source_Ignisign{Ignisign: &ignisignv1.SourceConfig{
-			AppId: api.App().ID, AppEnv: api.App().Env, ApiKey: api.App().Keys[0], ApiBaseUrl: api.URL(),
+			AppId: a.ID, AppEnv: a.Env, ApiKey: a.Keys[0], ApiBaseUrl: api.URL(),
 		}},
 	}
 }

@@ -142,6 +142,9 @@ func (s *Ignisign) URL() string {
 // App answers the first application with its keys.
 func (s *Ignisign) App() App { return s.opts.Apps[0] }
 
+// Apps answers all applications with their keys.
+func (s *Ignisign) Apps() []App { return slices.Clone(s.opts.Apps) }
+
 // app answers an application it knows.
 func (s *Ignisign) app(id, env string) (App, bool) {
 	i := slices.IndexFunc(s.opts.Apps, func(a App) bool { return a.same(id, env) })
