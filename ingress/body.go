@@ -1,0 +1,109 @@
+package ingress
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+)
+
+// Bodies are read into buffers that are used again. A buffer grows as bytes
+// come, never because of what a header says.
+const (
+	firstBuffer = 16 << 10
+	// keptBuffer is the largest buffer that is kept for the next request, and the
+	// size up to which a buffer is free: MaxInFlight bounds those.
+	keptBuffer = 64 << 10
+)
+
+// A buffer holds one body.
+type buffer struct {
+	b       []byte
+	charged int64
+	budget  *budget
+}
+
+// A budget bounds the bytes in large buffers.
+type budget struct {
+	limit int64
+	used  atomic.Int64
+}
+
+var buffers = sync.Pool{New: func() any { return &buffer{b: make([]byte, 0, firstBuffer)} }}
+
+func (m *budget) buffer() *buffer {
+	buf := buffers.Get().(*buffer)
+	buf.budget = m
+	return buf
+}
+
+// free gives the buffer back; its bytes are somebody else's from then on.
+func (b *buffer) free() {
+	b.budget.used.Add(-b.charged)
+	b.charged, b.budget = 0, nil
+	if cap(b.b) > keptBuffer {
+		return
+	}
+	b.b = b.b[:0]
+	buffers.Put(b)
+}
+
+// grow makes room for more, at most up to limit bytes; false when the budget
+// does not allow it.
+func (b *buffer) grow(limit int) bool {
+	size := min(2*cap(b.b), max(limit, cap(b.b)+1))
+	if size > keptBuffer {
+		cost := int64(size) - b.charged
+		if b.budget.used.Add(cost) > b.budget.limit {
+			b.budget.used.Add(-cost)
+			return false
+		}
+		b.charged += cost
+	}
+	grown := make([]byte, len(b.b), size)
+	copy(grown, b.b)
+	b.b = grown
+	return true
+}
+
+// freeBody gives up the body, if that was not done before.
+func (x *exchange) freeBody() {
+	if x.buf != nil {
+		x.buf.free()
+		x.buf = nil
+	}
+}
+
+// readBody reads the body whole into x.buf, or says why not.
+func (x *exchange) readBody() Result {
+	x.buf = x.g.memory.buffer()
+	// Not supported by a recorder in a test; the server's own ReadTimeout bounds
+	// it too. net/http lifts the deadline when the body has ended.
+	_ = http.NewResponseController(x.w).SetReadDeadline(x.start.Add(x.g.o.ReadTimeout))
+	refused := x.buf.fill(x.r.Body, x.g.o.MaxBodyBytes)
+	x.bodyRead = refused == resultNone
+	return refused
+}
+
+// fill reads r to its end.
+func (b *buffer) fill(r io.Reader, limit int) Result {
+	for {
+		if len(b.b) == cap(b.b) && !b.grow(limit+1) {
+			return Overloaded
+		}
+		n, err := r.Read(b.b[len(b.b):cap(b.b)])
+		b.b = b.b[:len(b.b)+n]
+		switch {
+		case len(b.b) > limit:
+			return TooLarge
+		case err == io.EOF: //nolint:errorlint // readers answer it bare
+			return resultNone
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return TooSlow
+		case err != nil:
+			return BrokenBody
+		}
+	}
+}

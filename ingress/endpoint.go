@@ -1,0 +1,147 @@
+package ingress
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"math"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/time/rate"
+
+	"github.com/hookstream/hookstream/event"
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/source"
+)
+
+// An endpoint is a source made ready for requests. It is built anew when the
+// source changes and never changes itself, but for what it shares with its
+// predecessors.
+type endpoint struct {
+	id, name string // `billing`, `sources/billing`
+	kind     string // of its provider
+	keyHash  [sha256.Size]byte
+
+	provider Provider // nil: it could not be made
+	remote   bool
+	disabled bool
+	shadow   bool
+	unwanted event.Patterns
+	limiter  *rate.Limiter // its predecessor's, while the rate is the same
+	breaker  *breaker      // of a remote provider
+
+	*endpointState
+}
+
+// endpointState is handed from an endpoint to its successor.
+type endpointState struct {
+	asking   atomic.Int64 // questions of a remote provider under way
+	refusals gate
+	faults   gate
+}
+
+// endpoints finds them by the id of the source.
+type endpoints struct {
+	byID sync.Map // string to *endpoint
+}
+
+func (e *endpoints) get(id string) *endpoint {
+	ep, _ := e.byID.Load(id)
+	found, _ := ep.(*endpoint)
+	return found
+}
+
+// noEndpoint is compared with when there is no such source, so that this takes
+// as long as a wrong key. Nobody knows a key with its hash.
+var noEndpoint = &endpoint{keyHash: randomHash()}
+
+func randomHash() (h [sha256.Size]byte) {
+	_, _ = rand.Read(h[:]) // never fails
+	return h
+}
+
+// open answers the endpoint with the id if the key is right.
+func (e *endpoints) open(id, key string) *endpoint {
+	ep := e.get(id)
+	if ep == nil {
+		ep = noEndpoint
+	}
+	// Hashes have one length, whatever the keys' are.
+	given := sha256.Sum256([]byte(key))
+	if subtle.ConstantTimeCompare(given[:], ep.keyHash[:]) != 1 {
+		return nil
+	}
+	return ep
+}
+
+// change puts a changed source in force.
+func (g *Gateway) change(id string, src *hookstreamv1.Source) {
+	if src == nil {
+		g.endpoints.byID.Delete(id)
+		return
+	}
+	g.endpoints.byID.Store(id, g.build(id, src, g.endpoints.get(id)))
+}
+
+// build makes the endpoint of a source; old is its predecessor or nil.
+func (g *Gateway) build(id string, src *hookstreamv1.Source, old *endpoint) *endpoint {
+	ep := &endpoint{
+		id: id, name: source.Name(id), kind: kind(src),
+		keyHash:  hashKey(src),
+		disabled: src.GetDisabled(),
+		shadow:   src.GetVerificationMode() == hookstreamv1.VerificationMode_VERIFICATION_MODE_SHADOW,
+		unwanted: event.CompilePatterns(src.GetDisabledTypes()),
+		limiter:  g.limiterFor(src, old),
+		breaker:  newBreaker(g.o.MinRetry, g.o.MaxRetry), // a change may be the cure
+	}
+	if old != nil {
+		ep.endpointState = old.endpointState
+	} else {
+		ep.endpointState = new(endpointState)
+	}
+	p, err := g.o.Providers(src)
+	if err != nil {
+		g.o.Logger.Error("a source cannot receive: its provider cannot be made", "source", id, "err", err)
+		return ep
+	}
+	ep.provider, ep.remote = p, p.Remote()
+	return ep
+}
+
+// kind is the provider's name: that of the source's config field.
+func kind(src *hookstreamv1.Source) string {
+	m := src.ProtoReflect()
+	fd := m.WhichOneof(m.Descriptor().Oneofs().ByName("config"))
+	if fd == nil {
+		return ""
+	}
+	return string(fd.Name())
+}
+
+// hashKey answers the hash of the source's key, that of no key for a keyless
+// source, and one that nothing has for a source that lost its key.
+func hashKey(src *hookstreamv1.Source) [sha256.Size]byte {
+	key := source.IngressKey(src)
+	if src.GetKeyless() != (key == "") {
+		return randomHash()
+	}
+	return sha256.Sum256([]byte(key))
+}
+
+// limiterFor answers the limiter of old when it has the rate that the source
+// is to have, and a full one otherwise.
+func (g *Gateway) limiterFor(src *hookstreamv1.Source, old *endpoint) *rate.Limiter {
+	perSecond := src.GetMaxRequestsPerSecond()
+	if perSecond == 0 {
+		perSecond = g.o.DefaultRate
+	}
+	limit, burst := rate.Limit(perSecond), int(math.Ceil(2*perSecond))
+	if perSecond == 0 {
+		limit, burst = rate.Inf, 1
+	}
+	if old != nil && old.limiter.Limit() == limit {
+		return old.limiter
+	}
+	return rate.NewLimiter(limit, burst)
+}

@@ -1,0 +1,102 @@
+package ingress
+
+import (
+	"net/http"
+	"strings"
+
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+)
+
+// checkHeader refuses by the headers what need not be read. A request without
+// Content-Type is let through: every sender documents JSON, none promises the
+// header, and what is not JSON is found out soon enough.
+func checkHeader(r *http.Request, maxBody int) Result {
+	switch {
+	case !allAre(r.Header["Content-Type"], "application/json"), !allAre(r.Header["Content-Encoding"], "identity"):
+		return WrongContentType
+	case r.ContentLength > int64(maxBody):
+		return TooLarge
+	}
+	return resultNone
+}
+
+// allAre reports whether every value is want, parameters aside.
+func allAre(values []string, want string) bool {
+	for _, v := range values {
+		v, _, _ = strings.Cut(v, ";")
+		if v = strings.TrimSpace(v); v != "" && !strings.EqualFold(v, want) {
+			return false
+		}
+	}
+	return true
+}
+
+// kept are the headers that are stored with a request: those that say something
+// about the sender's protocol. Signatures, credentials and cookies are never
+// among them: a header is listed here or forgotten.
+var kept = []string{
+	"Content-Type",
+	"User-Agent",
+	"X-Yousign-Retry",
+	"X-Yousign-Retry-Count",
+	"X-Yousign-Issued-At",
+	"Traceparent",
+	"Tracestate",
+}
+
+// maxHeaderValue bounds a stored header value, in bytes; what is longer is cut.
+const maxHeaderValue = 1024
+
+// keepHeaders answers the first line of each header that is kept, in the order
+// of kept: net/http does not tell the order in which they came.
+func keepHeaders(h http.Header) []*hookstreamv1.RawRequest_Header {
+	lines := make([]hookstreamv1.RawRequest_Header, len(kept))
+	out := make([]*hookstreamv1.RawRequest_Header, 0, len(kept))
+	for _, name := range kept {
+		if values := h[name]; len(values) > 0 {
+			line := &lines[len(out)]
+			line.Name, line.Value = name, clip(values[0], maxHeaderValue)
+			out = append(out, line)
+		}
+	}
+	return out
+}
+
+// headerOf is keepHeaders the other way round.
+func headerOf(lines []*hookstreamv1.RawRequest_Header) http.Header {
+	h := make(http.Header, len(lines))
+	for _, l := range lines {
+		h.Add(l.GetName(), l.GetValue())
+	}
+	return h
+}
+
+// traceParent answers the request's W3C traceparent, if it carries one valid.
+func traceParent(h http.Header) string {
+	values := h["Traceparent"]
+	if len(values) != 1 || !validTraceParent(values[0]) {
+		return ""
+	}
+	return values[0]
+}
+
+// validTraceParent: version, trace id, parent id and flags, as
+// https://www.w3.org/TR/trace-context/#traceparent-header has them. Of a later
+// version, which may have more, nothing is taken.
+func validTraceParent(s string) bool {
+	if len(s) != 55 || s[2] != '-' || s[35] != '-' || s[52] != '-' {
+		return false
+	}
+	version, trace, parent, flags := s[:2], s[3:35], s[36:52], s[53:]
+	return version == "00" && isHex(trace) && isHex(parent) && isHex(flags) &&
+		strings.Trim(trace, "0") != "" && strings.Trim(parent, "0") != ""
+}
+
+func isHex(s string) bool {
+	for _, c := range []byte(s) {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}

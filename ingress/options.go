@@ -1,0 +1,115 @@
+package ingress
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/hookstream/hookstream/eventlog"
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+)
+
+// Options say what a Gateway works with and how far it goes. Zero values stand
+// for those of DefaultOptions, unless said otherwise.
+type Options struct {
+	// Log takes the events. Required.
+	Log eventlog.Log
+	// Inbox keeps requests of remote providers until they are decided. Required.
+	Inbox eventlog.Inbox
+	// Sources tells which sources there are. Required.
+	Sources Sources
+	// Providers makes the provider of a source. Its error is logged: it must
+	// hold no secret. Required.
+	Providers func(*hookstreamv1.Source) (Provider, error)
+
+	// MaxBodyBytes is the largest body; larger ones are answered with 413.
+	MaxBodyBytes int
+	// MaxInFlight is how many requests are handled at once; more are answered
+	// with 503 at once.
+	MaxInFlight int
+	// MaxBufferBytes bounds what large bodies take in memory together; one that
+	// would exceed it is answered with 503.
+	MaxBufferBytes int64
+	// DefaultRate is the most requests per second of a source that says nothing
+	// of its own. 0: no limit.
+	DefaultRate float64
+
+	// ReadTimeout is how long a body may take; slower ones are answered with 408.
+	ReadTimeout time.Duration
+	// AppendWait is how long storing may take before the sender is answered with
+	// 503. Senders give up after a second.
+	AppendWait time.Duration
+	// VerifyWait is how long a sender waits for the verdict of a remote provider.
+	VerifyWait time.Duration
+
+	// Workers is how many requests are verified at once by remote providers. A
+	// quarter of them may be busy with one source.
+	Workers int
+	// VerifyTimeout bounds one question of a remote provider.
+	VerifyTimeout time.Duration
+	// MinRetry and MaxRetry bound the time after which an undecided request is
+	// asked about again.
+	MinRetry, MaxRetry time.Duration
+	// OrphanAge is how long a request is kept whose source was deleted, or is
+	// now configured for somebody else, before it is given up.
+	OrphanAge time.Duration
+	// GiveUpAge is how long an undecided request is kept before it is given up.
+	// Shorter than the inbox keeps it, so that none vanishes without a word.
+	GiveUpAge time.Duration
+
+	// Logger takes what operators should know. Default: nothing is logged.
+	Logger *slog.Logger
+	// Metrics is told what happens. Its functions may be nil.
+	Metrics Metrics
+	// Step is called with each of Steps when it is reached, on the goroutine that
+	// did. For tests that end the process there; nil otherwise.
+	Step func(name string)
+}
+
+// DefaultOptions are what a gateway on one machine wants. The required fields
+// are for the caller.
+func DefaultOptions() Options {
+	return Options{
+		MaxBodyBytes:   1 << 20,
+		MaxInFlight:    2048,
+		MaxBufferBytes: 256 << 20,
+		DefaultRate:    1000,
+		ReadTimeout:    10 * time.Second,
+		AppendWait:     800 * time.Millisecond,
+		VerifyWait:     2 * time.Second,
+		Workers:        64,
+		VerifyTimeout:  15 * time.Second,
+		MinRetry:       time.Second,
+		MaxRetry:       5 * time.Minute,
+		OrphanAge:      24 * time.Hour,
+		GiveUpAge:      28 * 24 * time.Hour,
+		Logger:         slog.New(slog.DiscardHandler),
+	}
+}
+
+func (o Options) withDefaults() Options {
+	if o.Log == nil || o.Inbox == nil || o.Sources == nil || o.Providers == nil {
+		panic("ingress: Log, Inbox, Sources and Providers are required")
+	}
+	d := DefaultOptions()
+	setDefault(&o.MaxBodyBytes, d.MaxBodyBytes)
+	setDefault(&o.MaxInFlight, d.MaxInFlight)
+	setDefault(&o.MaxBufferBytes, d.MaxBufferBytes)
+	setDefault(&o.ReadTimeout, d.ReadTimeout)
+	setDefault(&o.AppendWait, d.AppendWait)
+	setDefault(&o.VerifyWait, d.VerifyWait)
+	setDefault(&o.Workers, d.Workers)
+	setDefault(&o.VerifyTimeout, d.VerifyTimeout)
+	setDefault(&o.MinRetry, d.MinRetry)
+	setDefault(&o.MaxRetry, d.MaxRetry)
+	setDefault(&o.OrphanAge, d.OrphanAge)
+	setDefault(&o.GiveUpAge, d.GiveUpAge)
+	setDefault(&o.Logger, d.Logger)
+	return o
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}

@@ -1,0 +1,133 @@
+package ingress
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+)
+
+// A Provider is one kind of sender, configured for one source. It says what a
+// request is about, and whether it is genuine. It keeps nothing and publishes
+// nothing: those are the gateway's.
+//
+// All methods may be called from many goroutines at once. No error, verdict or
+// log line of a provider may hold a secret or a part of a body.
+type Provider interface {
+	// Inspect reads what routes a request that nobody vouches for yet. It must be cheap, must not panic on hostile input, and needs memory
+	// in proportion to the body at most. It answers an error that wraps
+	// ErrMalformed when the body is not JSON or lacks the sender's envelope, and
+	// one that wraps ErrNotForSource when it names another application; topics, actions and fields it does not know are no error.
+	Inspect(req *Request) (Info, error)
+
+	// Verify says whether the sender vouches for the request. A provider that
+	// is not Remote answers from what it has at hand, at once, and never
+	// Undecided.
+	Verify(ctx context.Context, req *Request, info Info) Verdict
+
+	// Remote reports whether Verify asks somebody else. The requests of a remote
+	// provider are stored before Verify is called, one call at a time is made
+	// for any Info.DedupKey, and an Undecided one is tried again later.
+	Remote() bool
+}
+
+// ErrMalformed says that a body is not JSON or has no envelope: 400.
+var ErrMalformed = errors.New("malformed request")
+
+// ErrNotForSource says that an intact body names another application or
+// environment than its source is configured for, which is told without asking
+// the sender: 401.
+var ErrNotForSource = errors.New("request is for another source")
+
+// A Request is one HTTP request that arrived at a source, read whole.
+type Request struct {
+	// Header holds the request's headers. Not to be changed.
+	Header http.Header
+	// Body is the body, byte for byte. Not to be changed, and not to be kept
+	// after the call it was given to.
+	Body []byte
+	// ReceiveTime is when the request arrived. Providers that need the time of
+	// a request use this, never the clock, so that a recorded request stays
+	// valid.
+	ReceiveTime time.Time
+}
+
+// Info is what a body says about itself. Strings are the sender's, unverified
+// and of any content; they are at most as long as the body.
+type Info struct {
+	// Topic and Action are the sender's two-level name, as sent.
+	Topic, Action string
+	// Environment is the sender's environment, as it names it; may be empty.
+	Environment string
+	// EventID is the sender's own id of the event; may be empty.
+	EventID string
+	// DedupKey tells a repetition from a new event within one source. Never
+	// empty, at most 128 bytes, and safe to store in clear.
+	DedupKey string
+	// Fingerprint is a hash of the content, for senders whose DedupKey differs
+	// when they repeat themselves; nil otherwise.
+	Fingerprint []byte
+	// Entity is the sender's object as kind and id, `signature_requests/sr-789`;
+	// may be empty.
+	Entity string
+	// OccurTime is when the sender says it happened; may be zero.
+	OccurTime time.Time
+	// Attempt is the sender's count of earlier deliveries, -1 when not said.
+	Attempt int
+}
+
+// Outcome is what is known of a request's origin.
+type Outcome int
+
+// The zero value lets nothing through.
+const (
+	// Undecided: the answer is not known yet; ask again later.
+	Undecided Outcome = iota
+	// Genuine: the sender vouches for the request.
+	Genuine
+	// Rejected: the sender does not; final.
+	Rejected
+)
+
+// String is a word for metrics and logs.
+func (o Outcome) String() string {
+	switch o {
+	case Genuine:
+		return "genuine"
+	case Rejected:
+		return "rejected"
+	}
+	return "undecided"
+}
+
+// A Verdict is the answer of Verify.
+type Verdict struct {
+	Outcome Outcome
+	// Method is what was checked: "hmac-sha256", "token".
+	Method string
+	// Reason says in a word why the outcome is not Genuine:
+	// "signature_mismatch", "token_not_found", "api_unavailable". From a small
+	// fixed set: it becomes a metric label and is shown to operators.
+	Reason string
+	// SecretIndex is which of several secrets matched, from 1; 0 if not
+	// applicable.
+	SecretIndex int
+	// EventID is the sender's id of the event, where only the verification
+	// tells it.
+	EventID string
+
+	// The rest is for remote providers.
+
+	// AlreadySpent, with Rejected: the proof was spent by an earlier check. If
+	// that check may have been ours, the request is genuine all the same.
+	AlreadySpent bool
+	// MaybeSpent, with Undecided: this attempt may have spent the proof although
+	// its answer was lost. False only when the question cannot have been taken.
+	MaybeSpent bool
+	// OurFault, with Undecided: the sender refuses our credentials. Somebody
+	// must act.
+	OurFault bool
+	// RetryAfter, with Undecided: how long the sender asks us to wait; 0 when
+	// it does not say.
+	RetryAfter time.Duration
+}

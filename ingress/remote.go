@@ -1,0 +1,84 @@
+package ingress
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/hookstream/hookstream/eventlog"
+)
+
+// remote stores the request for the verifier, and waits a little for what it
+// finds out.
+func (x *exchange) remote(rq *request) Result {
+	g := x.g
+	if err := rq.inspect(x.ep); err != nil {
+		return x.fault(err)
+	}
+	if x.ep.unwanted.Match(rq.typ()) {
+		return DisabledType
+	}
+	published, err := g.published(x.ep, rq)
+	if err != nil {
+		return x.fault(err)
+	}
+	if published {
+		return Duplicate // nothing to ask
+	}
+	key := rq.questionKey()
+	outcome, cancel := g.o.Inbox.Outcome(x.ep.id, key)
+	defer cancel()
+	if err := x.store(rq, key); err != nil {
+		return x.fault(err)
+	}
+	g.step(StepStored)
+	x.freeBody() // the row holds it; waiting should cost little
+	return x.await(outcome)
+}
+
+func (x *exchange) store(rq *request, key string) error {
+	row, err := rq.encode(x.ep, nil, "")
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), x.g.o.AppendWait)
+	defer cancel()
+	if _, err = x.g.o.Inbox.Put(ctx, eventlog.Row{Source: x.ep.id, Key: key, Data: row}); err != nil {
+		return fmt.Errorf("inbox: %w", err)
+	}
+	return nil
+}
+
+// await answers what the verifier announces. The request is durable, so there
+// is nothing to lose by not waiting: not when the provider is known to be down,
+// nor when so many wait that others would find no room.
+func (x *exchange) await(outcome <-chan []byte) Result {
+	g := x.g
+	defer g.waiting.Add(-1)
+	if g.waiting.Add(1) > int64(g.o.MaxInFlight/2) || x.ep.breaker.isOpen() {
+		return Pending
+	}
+	timer := time.NewTimer(g.o.VerifyWait)
+	defer timer.Stop()
+	select {
+	case name := <-outcome:
+		return x.announced(parseResult(string(name)))
+	case <-timer.C:
+	case <-x.r.Context().Done():
+	}
+	return Pending
+}
+
+// announced answers an outcome. One that this version does not know comes from
+// a newer gateway: the row is decided all the same.
+func (x *exchange) announced(r Result) Result {
+	switch r {
+	case Forged:
+		x.log(&x.ep.refusals, slog.LevelInfo, "a request is not genuine", "result", r)
+		return r
+	case Published, Duplicate, PublishedFailed:
+		return r
+	}
+	return Pending
+}

@@ -1,0 +1,147 @@
+package ingress
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/hookstream/hookstream/event"
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+)
+
+// request is a Request on its way into the log.
+type request struct {
+	Request
+	info      Info
+	inspected bool
+}
+
+// inspect fills info, once.
+func (rq *request) inspect(ep *endpoint) error {
+	if rq.inspected {
+		return nil
+	}
+	info, err := ep.provider.Inspect(&rq.Request)
+	if err != nil {
+		return err
+	}
+	if info.DedupKey == "" || len(info.DedupKey) > maxDedupKey {
+		return fmt.Errorf("provider %s: a key of %d bytes", ep.kind, len(info.DedupKey))
+	}
+	info.Topic, info.Action = clip(info.Topic, maxName), clip(info.Action, maxName)
+	info.Environment = clip(info.Environment, maxName)
+	info.EventID, info.Entity = clip(info.EventID, maxName), clip(info.Entity, maxName)
+	rq.info, rq.inspected = info, true
+	return nil
+}
+
+// maxName bounds every stored string that a sender chooses, in bytes: hostile
+// but genuine content always has room.
+const maxName = 256
+
+const maxDedupKey = 128
+
+// clip makes s valid UTF-8 of at most n bytes.
+func clip(s string, n int) string {
+	if len(s) <= n && utf8.ValidString(s) {
+		return s
+	}
+	// Cut first: there may be a megabyte of it.
+	s = strings.ToValidUTF8(s[:min(len(s), n)], "\uFFFD")
+	if len(s) <= n {
+		return s
+	}
+	for s = s[:n]; !utf8.ValidString(s); {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
+// typ is the request's type.
+func (rq *request) typ() string { return event.JoinType(rq.info.Topic, rq.info.Action) }
+
+// questionKey names the question whether this very request is genuine. It holds
+// the body: when a question was left without an answer, "spent already" is
+// believed of the body it was asked for and of no other with the same proof.
+func (rq *request) questionKey() string {
+	sum := sha256.Sum256(rq.Body)
+	return rq.info.DedupKey + "." + hex.EncodeToString(sum[:16])
+}
+
+// failedKey is the deduplication key of a request that failed its verification
+// and is published by a source in shadow mode. Whatever a forged request
+// claims, it must never take the place of a genuine one.
+func (rq *request) failedKey() string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%d:%s", len(rq.info.DedupKey), rq.info.DedupKey)
+	h.Write(rq.Body)
+	return "failed:" + hex.EncodeToString(h.Sum(nil))
+}
+
+// draft is what one event is made of, in one allocation.
+type draft struct {
+	event              hookstreamv1.Event
+	raw                hookstreamv1.RawRequest
+	occurred, received timestamppb.Timestamp
+	verified           timestamppb.Timestamp
+	verification       hookstreamv1.Verification
+	attempt            int32
+}
+
+// encode answers the event in the form in which it is kept. v is nil for a row
+// of the inbox, of which nobody knows yet; earlier is the name of an event with
+// the same content, or empty.
+func (rq *request) encode(ep *endpoint, v *proof, earlier string) ([]byte, error) {
+	d := new(draft)
+	e := &d.event
+	e.Source, e.Provider = ep.name, ep.kind
+	e.Environment, e.Topic, e.Action, e.Type = rq.info.Environment, rq.info.Topic, rq.info.Action, rq.typ()
+	e.Entity, e.ProviderEventId = rq.info.Entity, rq.info.EventID
+	e.OccurTime = stamp(&d.occurred, rq.info.OccurTime)
+	e.ReceiveTime = stamp(&d.received, rq.ReceiveTime)
+	e.TraceParent, e.PossibleDuplicateOf = traceParent(rq.Header), earlier
+	if n := rq.info.Attempt; n >= 0 && n <= maxAttempt {
+		d.attempt = int32(n)
+		e.ProviderAttempt = &d.attempt
+	}
+	if v != nil {
+		v.fill(d)
+	}
+	d.raw.Headers = keepHeaders(rq.Header)
+	d.raw.Body = rq.Body
+	if ct := rq.Header["Content-Type"]; len(ct) > 0 {
+		d.raw.ContentType = clip(ct[0], maxHeaderValue)
+	}
+	return event.Encode(e, &d.raw)
+}
+
+const maxAttempt = 1<<31 - 1
+
+// stamp fills ts; nil for no time, or one that no calendar has.
+func stamp(ts *timestamppb.Timestamp, t time.Time) *timestamppb.Timestamp {
+	ts.Seconds, ts.Nanos = t.Unix(), int32(t.Nanosecond())
+	if t.IsZero() || !ts.IsValid() {
+		return nil
+	}
+	return ts
+}
+
+// decodeRow reads a row of the inbox: the request, and the provider it was
+// received for.
+func decodeRow(data []byte) (*request, string, error) {
+	e := new(hookstreamv1.Event)
+	if err := proto.Unmarshal(data, e); err != nil {
+		return nil, "", fmt.Errorf("row of the inbox: %w", err)
+	}
+	return &request{Request: Request{
+		Header:      headerOf(e.GetRaw().GetHeaders()),
+		Body:        e.GetRaw().GetBody(),
+		ReceiveTime: e.GetReceiveTime().AsTime(),
+	}}, e.GetProvider(), nil
+}

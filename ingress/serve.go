@@ -1,0 +1,185 @@
+package ingress
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/hookstream/hookstream/eventlog"
+)
+
+// serve answers one HTTP request. The order of work: is there room, is there
+// such a source and does the sender know its key, does the source take requests
+// now, do the headers promise what it takes; only then is the body read.
+func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
+	x := &exchange{g: g, w: w, r: r, start: time.Now()}
+	defer x.end()
+	x.result = x.handle()
+}
+
+// An exchange is one HTTP request on its way to an answer.
+type exchange struct {
+	g        *Gateway
+	w        http.ResponseWriter
+	r        *http.Request
+	start    time.Time
+	ep       *endpoint
+	buf      *buffer // holds the body
+	bodyRead bool
+	result   Result
+}
+
+func (x *exchange) handle() Result {
+	g := x.g
+	defer g.inFlight.Add(-1)
+	if g.inFlight.Add(1) > int64(g.o.MaxInFlight) {
+		return Overloaded
+	}
+	if refused := x.admit(); refused != resultNone {
+		return refused
+	}
+	if refused := checkHeader(x.r, g.o.MaxBodyBytes); refused != resultNone {
+		return refused
+	}
+	defer x.freeBody()
+	if refused := x.readBody(); refused != resultNone {
+		return refused
+	}
+	g.step(StepReceived)
+	rq := &request{Request: Request{Header: x.r.Header, Body: x.buf.b, ReceiveTime: x.start}}
+	if x.ep.remote {
+		return x.remote(rq)
+	}
+	return x.local(rq)
+}
+
+// admit finds the endpoint and says why it takes no request now.
+func (x *exchange) admit() Result {
+	id, key, ok := splitPath(x.r)
+	if !ok {
+		return NotFound
+	}
+	if x.r.Method != http.MethodPost {
+		return WrongMethod
+	}
+	ep := x.g.endpoints.open(id, key)
+	if ep == nil {
+		return NotFound
+	}
+	x.ep = ep
+	switch {
+	case ep.disabled:
+		return Disabled
+	case ep.provider == nil:
+		return Misconfigured
+	case !ep.limiter.AllowN(x.start, 1):
+		return RateLimited
+	}
+	return resultNone
+}
+
+const pathPrefix = "/webhooks/"
+
+// splitPath reads `/webhooks/{source}` and `/webhooks/{source}/{key}`. Nothing
+// is cleaned or redirected: ids and keys need no escaping, so a path with an
+// escape in it, with an empty or with another part is nobody's.
+func splitPath(r *http.Request) (id, key string, ok bool) {
+	rest, ok := strings.CutPrefix(r.URL.Path, pathPrefix)
+	if !ok || r.URL.RawPath != "" {
+		return "", "", false
+	}
+	id, key, keyed := strings.Cut(rest, "/")
+	if id == "" || keyed && key == "" || strings.Contains(key, "/") {
+		return "", "", false
+	}
+	return id, key, true
+}
+
+// local verifies and appends while the sender waits.
+func (x *exchange) local(rq *request) Result {
+	// Not the request's context: when the sender hangs up, the event is appended
+	// all the same, and its next attempt is a duplicate.
+	ctx, cancel := context.WithTimeout(context.Background(), x.g.o.AppendWait)
+	defer cancel()
+	s, err := x.g.settle(ctx, x.ep, rq, nobodysQuestion{})
+	if err != nil {
+		return x.fault(err)
+	}
+	if s.result == resultNone { // a local provider that breaks its promise
+		return x.fault(errUndecided)
+	}
+	x.refusal(s)
+	return s.result
+}
+
+var errUndecided = errors.New("the provider did not decide")
+
+// fault answers what a failure on our side is to the sender, and logs it: this
+// is the boundary.
+func (x *exchange) fault(err error) Result {
+	r := resultOf(err)
+	if status := r.Status(); status < 500 {
+		x.log(&x.ep.refusals, slog.LevelInfo, "a request was refused", "result", r, "err", err)
+	} else {
+		x.log(&x.g.faults, slog.LevelError, "a request could not be stored", "result", r, "err", err)
+	}
+	return r
+}
+
+// resultOf is the one place where errors become answers.
+func resultOf(err error) Result {
+	switch {
+	case errors.Is(err, ErrMalformed):
+		return Malformed
+	case errors.Is(err, ErrNotForSource):
+		return NotForSource
+	case errors.Is(err, eventlog.ErrFull):
+		return Full
+	case errors.Is(err, eventlog.ErrTooLarge):
+		return TooLarge
+	}
+	return Unavailable
+}
+
+// refusal logs a request that is not genuine.
+func (x *exchange) refusal(s settlement) {
+	if s.result == Forged || s.result == PublishedFailed {
+		x.log(&x.ep.refusals, slog.LevelInfo, "a request is not genuine", "result", s.result, "reason", s.verdict.Reason)
+	}
+}
+
+func (x *exchange) log(gate *gate, level slog.Level, msg string, args ...any) {
+	skipped, ok := gate.open(x.start)
+	if !ok {
+		return
+	}
+	args = append(args, "source", x.ep.id, "remote", x.r.RemoteAddr)
+	if skipped > 0 {
+		args = append(args, "skipped", skipped)
+	}
+	x.g.o.Logger.Log(x.r.Context(), level, msg, args...)
+}
+
+// end writes the answer, after a panic too: a bug of ours that a request finds
+// is a 503, so that the sender keeps the request.
+func (x *exchange) end() {
+	if p := recover(); p != nil {
+		if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares so too
+			panic(p)
+		}
+		x.result = Unavailable
+		if skipped, ok := x.g.faults.open(x.start); ok {
+			x.g.o.Logger.Error("panic while handling a request", "panic", p, "skipped", skipped, "stack", string(debug.Stack()))
+		}
+	}
+	write(x.w, x.result, x.bodyRead)
+	var id string
+	if x.ep != nil {
+		id = x.ep.id
+	}
+	x.g.o.Metrics.request(id, x.result, time.Since(x.start))
+}
