@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"google.golang.org/grpc"
+
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+)
+
+type providersCommand struct {
+	connection
+	output
+}
+
+// Run lists the providers.
+func (c *providersCommand) Run(ctx context.Context, p *program) error {
+	return c.call(ctx, func(ctx context.Context, conn *grpc.ClientConn) error {
+		resp, err := hookstreamv1.NewCatalogServiceClient(conn).ListProviders(ctx, &hookstreamv1.ListProvidersRequest{})
+		if err != nil {
+			return err
+		}
+		if c.json() {
+			return writeJSON(p.stdout, resp)
+		}
+		var rows [][]string
+		for _, provider := range resp.GetProviders() {
+			rows = append(rows, []string{
+				provider.GetId(), provider.GetDisplayName(),
+				strconv.Itoa(int(provider.GetEventTypeCount())), provider.GetVerificationMethod(),
+			})
+		}
+		return writeTable(p.stdout, []string{"ID", "NAME", "TYPES", "VERIFICATION"}, rows)
+	})
+}
+
+type eventTypesCommand struct {
+	connection
+	output
+	Provider string `arg:"" optional:"" help:"Only this provider's: yousign, ignisign."`
+	Type     string `arg:"" optional:"" help:"Show this type with an example."`
+	Example  bool   `help:"Print nothing but the example of the type."`
+}
+
+// Run lists types or shows one.
+func (c *eventTypesCommand) Run(ctx context.Context, p *program) error {
+	if c.Example && c.Type == "" {
+		return misused("--example needs a provider and a type")
+	}
+	return c.call(ctx, func(ctx context.Context, conn *grpc.ClientConn) error {
+		types, err := eventTypes(ctx, hookstreamv1.NewCatalogServiceClient(conn), c.Provider)
+		if err != nil {
+			return err
+		}
+		if c.Type != "" {
+			return c.show(p, types.GetEventTypes())
+		}
+		if len(types.GetEventTypes()) == 0 {
+			return hinted(fmt.Errorf("the gateway knows no types of %q", c.Provider), "`hookstream providers` lists the providers")
+		}
+		if c.json() {
+			return writeJSON(p.stdout, types)
+		}
+		return p.printEventTypes(types.GetEventTypes())
+	})
+}
+
+// eventTypes gets all types of a provider, or of all.
+func eventTypes(ctx context.Context, client hookstreamv1.CatalogServiceClient, provider string) (*hookstreamv1.ListEventTypesResponse, error) {
+	all := &hookstreamv1.ListEventTypesResponse{}
+	for token := ""; ; {
+		page, err := client.ListEventTypes(ctx, &hookstreamv1.ListEventTypesRequest{
+			Provider: provider, PageSize: 1000, PageToken: token,
+		})
+		if err != nil {
+			return nil, err
+		}
+		all.EventTypes = append(all.EventTypes, page.GetEventTypes()...)
+		if token = page.GetNextPageToken(); token == "" {
+			return all, nil
+		}
+	}
+}
+
+func (p *program) printEventTypes(types []*hookstreamv1.EventType) error {
+	var rows [][]string
+	for _, t := range types {
+		rows = append(rows, []string{t.GetProvider(), t.GetType(), stage(t), t.GetDescription()})
+	}
+	return writeTable(p.stdout, []string{"PROVIDER", "TYPE", "STAGE", "DESCRIPTION"}, rows)
+}
+
+// show prints the type that was asked for, by its name or one of its aliases.
+func (c *eventTypesCommand) show(p *program, types []*hookstreamv1.EventType) error {
+	i := slices.IndexFunc(types, func(t *hookstreamv1.EventType) bool {
+		return t.GetType() == c.Type || slices.Contains(t.GetAliases(), c.Type)
+	})
+	if i < 0 {
+		return hinted(fmt.Errorf("%s has no type %q", c.Provider, c.Type), "`hookstream event-types %s` lists them; case matters", c.Provider)
+	}
+	t := types[i]
+	if c.Example {
+		_, err := fmt.Fprint(p.stdout, t.GetExample())
+		return err
+	}
+	if c.json() {
+		return writeJSON(p.stdout, t)
+	}
+	err := writeProperties(p.stdout,
+		property{"type", t.GetType()},
+		property{"provider", t.GetProvider()},
+		property{"stage", stage(t)},
+		property{"aliases", strings.Join(t.GetAliases(), " ")},
+		property{"content", strings.Join(t.GetContentTypes(), " ")},
+		property{"description", t.GetDescription()},
+	)
+	fmt.Fprintf(p.stdout, "\n%s\n", strings.TrimRight(printable(t.GetExample()), "\n"))
+	return err
+}
+
+func stage(t *hookstreamv1.EventType) string {
+	return strings.ToLower(strings.TrimPrefix(t.GetStage().String(), "STAGE_"))
+}

@@ -1,0 +1,19 @@
+package main
+
+// commands is the command line: a field is a command or a group of commands, in
+// the order in which help lists them.
+type commands struct {
+	Serve    serveCommand    `cmd:"" help:"Run the gateway."`
+	Demo     demoCommand     `cmd:"" help:"Run a gateway, both senders and a live tail: the whole thing in one command."`
+	Simulate simulateCommand `cmd:"" help:"Play the senders: Ignisign's API and webhooks of both, correctly signed, with faults on request."`
+	Trigger  triggerCommand  `cmd:"" help:"Send one correctly signed sample through a gateway's ingress."`
+	Tail     tailCommand     `cmd:"" help:"Follow events as they are published, or from an earlier point on."`
+
+	Sources    sourcesCommand    `cmd:"" help:"Manage the endpoints that senders post to."`
+	Events     eventsCommand     `cmd:"" help:"Look at events."`
+	Providers  providersCommand  `cmd:"" help:"List the kinds of senders that the gateway understands."`
+	EventTypes eventTypesCommand `cmd:"" help:"List the types of events that the gateway understands, or show one with an example."`
+
+	Verify  verifyCommand  `cmd:"" help:"Say whether a captured request is genuine and, if not, which step failed."`
+	Version versionCommand `cmd:"" help:"Print the version."`
+}

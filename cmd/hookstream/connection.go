@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+)
+
+// callTimeout bounds a management call: the gateway answers in milliseconds,
+// or something is wrong.
+const callTimeout = 15 * time.Second
+
+// A connection says where the gateway is. Embedded by every command that calls
+// it.
+type connection struct {
+	Server string        `help:"gRPC address of the gateway." default:"127.0.0.1:9090" placeholder:"ADDR" group:"Connection"`
+	TLS    bool          `name:"tls" help:"Connect with TLS, trusting the system's authorities or those of --ca." group:"Connection"`
+	CA     string        `name:"ca" help:"PEM file of the authorities to trust; implies --tls." placeholder:"FILE" group:"Connection"`
+	Wait   time.Duration `help:"How long to wait for a gateway that is not there yet." default:"0s" placeholder:"DURATION" group:"Connection"`
+}
+
+// dial prepares a connection and, with --wait, waits until it stands.
+func (c connection) dial(ctx context.Context) (*grpc.ClientConn, error) {
+	creds, err := c.credentials()
+	if err != nil {
+		return nil, err
+	}
+	conn, err := grpc.NewClient(c.Server, grpc.WithTransportCredentials(creds), grpc.WithUserAgent("hookstream-cli"))
+	if err != nil {
+		return nil, misused("--server %s: %w", c.Server, err)
+	}
+	if err := c.await(ctx, conn); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+func (c connection) credentials() (credentials.TransportCredentials, error) {
+	if !c.TLS && c.CA == "" {
+		return insecure.NewCredentials(), nil
+	}
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	if c.CA != "" {
+		pem, err := os.ReadFile(c.CA)
+		if err != nil {
+			return nil, fmt.Errorf("read --ca: %w", err)
+		}
+		cfg.RootCAs = x509.NewCertPool()
+		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("read --ca: %s holds no PEM certificate", c.CA)
+		}
+	}
+	return credentials.NewTLS(cfg), nil
+}
+
+// await waits until the connection stands, for as long as --wait says.
+func (c connection) await(ctx context.Context, conn *grpc.ClientConn) error {
+	if c.Wait <= 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.Wait)
+	defer cancel()
+	for state := conn.GetState(); state != connectivity.Ready; state = conn.GetState() {
+		switch state {
+		case connectivity.Idle:
+			conn.Connect()
+		case connectivity.TransientFailure:
+			// The gateway may have come meanwhile: no need to sit out gRPC's own
+			// back-off, which grows to minutes.
+			conn.ResetConnectBackoff()
+		}
+		step, done := context.WithTimeout(ctx, awaitStep)
+		conn.WaitForStateChange(step, state)
+		done()
+		if ctx.Err() != nil {
+			return c.gone(ctx)
+		}
+	}
+	return nil
+}
+
+// awaitStep is how often a gateway that is not there is tried again.
+const awaitStep = 100 * time.Millisecond
+
+func (c connection) gone(ctx context.Context) error {
+	if errors.Is(context.Cause(ctx), context.Canceled) {
+		return context.Canceled
+	}
+	return hinted(fmt.Errorf("no gateway at %s within %s", c.Server, c.Wait), "%s", codeHints[codes.Unavailable])
+}
+
+// explain says which gateway could not be reached, instead of how gRPC failed.
+func (c connection) explain(err error) error {
+	st, ok := status.FromError(err)
+	if !ok || err == nil {
+		return err
+	}
+	switch {
+	case st.Code() == codes.Canceled:
+		return context.Canceled
+	case st.Code() == codes.DeadlineExceeded:
+		return fmt.Errorf("%s did not answer within %s", c.Server, callTimeout)
+	case st.Code() == codes.Unavailable && reason(st) == "":
+		return hinted(fmt.Errorf("cannot reach a gateway at %s: %s", c.Server, plain(st.Message())), "%s", codeHints[codes.Unavailable])
+	}
+	return err
+}
+
+// plain takes gRPC's wrapping off the message of a failed connection.
+func plain(message string) string {
+	for _, prefix := range []string{`connection error: desc = "`, "transport: ", "Error while dialing: "} {
+		message = strings.TrimPrefix(message, prefix)
+	}
+	return strings.TrimSuffix(message, `"`)
+}
+
+// call connects, calls f and explains its error.
+func (c connection) call(ctx context.Context, f func(context.Context, *grpc.ClientConn) error) error {
+	conn, err := c.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return c.explain(f(ctx, conn))
+}

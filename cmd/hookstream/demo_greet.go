@@ -1,0 +1,74 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"strconv"
+	"text/template"
+	"time"
+
+	"github.com/hookstream/hookstream/app"
+	"github.com/hookstream/hookstream/ingress/yousign"
+)
+
+// greet says what runs where, and how to take part. Every command in it works as
+// it stands.
+func (d *demo) greet(p *program) error {
+	body := greetingBody(time.Now())
+	return greeting.Execute(p.stdout, map[string]string{
+		"Version":   app.Version,
+		"Ingress":   d.addrs.Ingress,
+		"GRPC":      d.addrs.GRPC,
+		"HTTP":      d.addrs.HTTP,
+		"Yousign":   d.senders.yousignURL,
+		"Ignisign":  d.senders.ignisignURL,
+		"API":       d.senders.api.URL(),
+		"Signature": yousign.Sign(d.senders.secret, []byte(body)),
+		"Body":      body,
+	})
+}
+
+var greeting = template.Must(template.New("greeting").Parse(`hookstream {{.Version}}: a gateway, both senders and a consumer, on this machine only. Ctrl-C ends it.
+
+  ingress     http://{{.Ingress}}
+  gRPC        {{.GRPC}}
+  REST, docs  http://{{.HTTP}}/docs
+  Ignisign    {{.API}} (simulated)
+
+Send something of your own. Sent twice, it is published once:
+
+  curl '{{.Yousign}}' \
+    -H 'Content-Type: application/json' \
+    -H 'X-Yousign-Signature-256: {{.Signature}}' \
+    -d '{{.Body}}'
+
+By a command, with ids of its own each time:
+
+  hookstream trigger yousign signer.declined --server {{.GRPC}} --source demo-yousign
+  hookstream trigger ignisign SIGNATURE_PROOF.GENERATED --simulator {{.API}} \
+    --url '{{.Ignisign}}'
+
+Subscribe from elsewhere:
+
+  hookstream tail --server {{.GRPC}} --type 'signer.*'
+  grpcurl -plaintext -d '{"earliest":true}' {{.GRPC}} hookstream.v1.EventService/Subscribe
+  curl -N 'http://{{.HTTP}}/v1/events:subscribe?earliest=true'
+
+What the senders send, as it comes out:
+
+`))
+
+// greetingBody is a small webhook of Yousign that fits into a shell's quotes.
+func greetingBody(now time.Time) string {
+	return `{"event_id":"` + newUUID() + `","event_name":"signer.done","event_time":"` + strconv.FormatInt(now.Unix(), 10) +
+		`","sandbox":true,"data":{"signature_request":{"id":"` + newUUID() + `","status":"ongoing","name":"Sent by hand"},"signer":{"status":"signed"}}}`
+}
+
+// newUUID makes a random UUID, version 4.
+func newUUID() string {
+	var b [16]byte
+	rand.Read(b[:])
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	h := hex.EncodeToString(b[:])
+	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"hookstream": main})
+}
+
+// TestScripts runs testdata/script: what people type, and what they see. Each
+// script has ports and a data directory of its own, told by the environment.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "script"),
+		Setup:               setUp,
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"await": await},
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+	})
+}
+
+func setUp(env *testscript.Env) error {
+	var addrs [4]string
+	for i := range addrs {
+		lis, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		// Held until all are known, so that they differ.
+		defer lis.Close()
+		addrs[i] = lis.Addr().String()
+	}
+	for name, value := range map[string]string{
+		"HOOKSTREAM_INGRESS_ADDR":  addrs[0],
+		"HOOKSTREAM_GRPC_ADDR":     addrs[1],
+		"HOOKSTREAM_HTTP_ADDR":     addrs[2],
+		"HOOKSTREAM_SERVER":        addrs[1],
+		"HOOKSTREAM_IGNISIGN_ADDR": addrs[3],
+		"HOOKSTREAM_DATA_DIR":      filepath.Join(env.WorkDir, "data"),
+		"HOOKSTREAM_WAIT":          "30s",
+		"HOOKSTREAM_DRAIN_GRACE":   "100ms",
+		"TZ":                       "UTC",
+		// Coverage and temporary directories are the test binary's business.
+		"TMPDIR": os.TempDir(),
+	} {
+		env.Setenv(name, value)
+	}
+	return nil
+}
+
+// await waits until a file that a background command writes holds a match of a
+// regular expression: await FILE REGEXP.
+func await(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: await FILE REGEXP")
+	}
+	want := regexp.MustCompile("(?m)" + args[1])
+	for end := time.Now().Add(awaitLimit); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		content, err := os.ReadFile(ts.MkAbs(args[0]))
+		if err == nil && want.Match(content) {
+			return
+		}
+	}
+	ts.Fatalf("%s never held a match of %s", args[0], args[1])
+}
+
+// awaitLimit ends a script that waits in vain.
+const awaitLimit = 30 * time.Second

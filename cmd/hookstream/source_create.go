@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	ignisignv1 "github.com/hookstream/hookstream/gen/hookstream/ignisign/v1"
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
+)
+
+type sourceCreateCommand struct {
+	Yousign  sourceCreateYousignCommand  `cmd:"" help:"Create a source for a webhook subscription of Yousign."`
+	Ignisign sourceCreateIgnisignCommand `cmd:"" help:"Create a source for an application and environment of Ignisign."`
+}
+
+// sourceCreateFlags are what every new source has.
+type sourceCreateFlags struct {
+	connection
+	output
+	ID                     string            `arg:"" name:"id" help:"The id: lower-case letters, digits and hyphens. It becomes part of the URL and never changes."`
+	DisplayName            string            `help:"A name for people." placeholder:"TEXT"`
+	Label                  map[string]string `help:"A label of your own; may be repeated." placeholder:"KEY=VALUE"`
+	Disabled               bool              `help:"Answer with 503 until the source is enabled."`
+	DisabledType           []string          `help:"Pattern of types to answer with 200 and not publish; may be repeated." placeholder:"PATTERN"`
+	Mode                   string            `help:"What happens to a request that is not genuine: enforce refuses it, shadow publishes it, marked." enum:"enforce,shadow" default:"enforce" placeholder:"enforce|shadow"`
+	IncludeSensitiveFields bool              `help:"Show signer links and proof tokens to everybody who may subscribe."`
+	Keyless                bool              `help:"Leave the unguessable part out of the URL."`
+	MaxRate                float64           `help:"Requests per second above which 429 is answered; 0 is the gateway's default." default:"0" placeholder:"N"`
+	ValidateOnly           bool              `help:"Check and print what would be created, but create nothing."`
+}
+
+func (c sourceCreateFlags) source() *hookstreamv1.Source {
+	return &hookstreamv1.Source{
+		DisplayName:            c.DisplayName,
+		Labels:                 c.Label,
+		Disabled:               c.Disabled,
+		DisabledTypes:          c.DisabledType,
+		VerificationMode:       modes[c.Mode],
+		IncludeSensitiveFields: c.IncludeSensitiveFields,
+		Keyless:                c.Keyless,
+		MaxRequestsPerSecond:   c.MaxRate,
+	}
+}
+
+var modes = map[string]hookstreamv1.VerificationMode{
+	"enforce": hookstreamv1.VerificationMode_VERIFICATION_MODE_ENFORCE,
+	"shadow":  hookstreamv1.VerificationMode_VERIFICATION_MODE_SHADOW,
+}
+
+// create makes the source and says what to give to the sender.
+func (c sourceCreateFlags) create(ctx context.Context, p *program, src *hookstreamv1.Source) error {
+	return c.withSources(ctx, func(ctx context.Context, client hookstreamv1.SourceServiceClient) error {
+		created, err := client.CreateSource(ctx, &hookstreamv1.CreateSourceRequest{
+			SourceId: c.ID, Source: src, ValidateOnly: c.ValidateOnly,
+		})
+		if err != nil {
+			return err
+		}
+		if err := p.printSource(c.output, created); err != nil || c.json() {
+			return err
+		}
+		if c.ValidateOnly {
+			p.say("valid; nothing was created")
+			return nil
+		}
+		p.say("created; give the sender https://YOUR-HOST%s", created.GetIngressPath())
+		return nil
+	})
+}
+
+type sourceCreateYousignCommand struct {
+	sourceCreateFlags
+	SecretFile      string `help:"File that holds the subscription's secret key, - for standard input; else $HOOKSTREAM_YOUSIGN_SECRET." placeholder:"FILE"`
+	GenerateSecret  bool   `help:"Make a secret and print it, this once: give it to Yousign as secret_key."`
+	SignatureHeader string `help:"Header that carries the signature, if not X-Yousign-Signature-256." placeholder:"NAME"`
+}
+
+// Run creates a source of Yousign.
+func (c *sourceCreateYousignCommand) Run(ctx context.Context, p *program) error {
+	secret, err := c.secret(p)
+	if err != nil {
+		return err
+	}
+	src := c.source()
+	src.Config = &hookstreamv1.Source_Yousign{Yousign: &yousignv1.SourceConfig{
+		Secrets: []string{secret}, SignatureHeader: c.SignatureHeader,
+	}}
+	if err := c.create(ctx, p, src); err != nil {
+		return err
+	}
+	if c.GenerateSecret && !c.ValidateOnly {
+		// With json on stdout, the secret still has to reach the operator.
+		fmt.Fprintf(p.stderr, "secret key for Yousign, shown this once: %s\n", secret)
+	}
+	return nil
+}
+
+func (c *sourceCreateYousignCommand) secret(p *program) (string, error) {
+	if c.GenerateSecret {
+		if c.SecretFile != "" {
+			return "", misused("--generate-secret and --secret-file exclude each other")
+		}
+		return generateSecret(), nil
+	}
+	secret, err := p.secret(c.SecretFile, yousignSecretVariable)
+	if errors.Is(err, errNoSecret) {
+		return "", hinted(errNoSecret, "set %s, give --secret-file FILE (- reads standard input) or let one be made by --generate-secret", yousignSecretVariable)
+	}
+	return secret, err
+}
+
+type sourceCreateIgnisignCommand struct {
+	sourceCreateFlags
+	AppID      string `name:"app-id" required:"" help:"The application: appId_ and a UUID." placeholder:"ID"`
+	AppEnv     string `required:"" help:"The environment: DEVELOPMENT, STAGING or PRODUCTION." placeholder:"ENV"`
+	SecretFile string `help:"File that holds the API key, - for standard input; else $HOOKSTREAM_IGNISIGN_API_KEY." placeholder:"FILE"`
+	APIURL     string `name:"api-url" help:"Where Ignisign's API is, if not https://api.ignisign.io." placeholder:"URL"`
+	APIVersion string `name:"api-version" help:"Which version of the API to ask." enum:"v4,v3" default:"v4" placeholder:"v4|v3"`
+}
+
+// Run creates a source of Ignisign.
+func (c *sourceCreateIgnisignCommand) Run(ctx context.Context, p *program) error {
+	key, err := p.secret(c.SecretFile, ignisignKeyVariable)
+	if err != nil {
+		return err
+	}
+	src := c.source()
+	src.Config = &hookstreamv1.Source_Ignisign{Ignisign: &ignisignv1.SourceConfig{
+		AppId: c.AppID, AppEnv: c.AppEnv, ApiKey: key, ApiBaseUrl: c.APIURL, ApiVersion: apiVersions[c.APIVersion],
+	}}
+	return c.create(ctx, p, src)
+}
+
+var apiVersions = map[string]ignisignv1.ApiVersion{
+	"v4": ignisignv1.ApiVersion_API_VERSION_V4,
+	"v3": ignisignv1.ApiVersion_API_VERSION_V3,
+}

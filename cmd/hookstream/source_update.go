@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"slices"
+
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
+
+	ignisignv1 "github.com/hookstream/hookstream/gen/hookstream/ignisign/v1"
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
+)
+
+// sourceUpdateCommand changes what is named: a nil pointer stands for a flag
+// that was not given.
+type sourceUpdateCommand struct {
+	connection
+	output
+	sourceArgument
+	DisplayName            *string             `help:"A name for people." placeholder:"TEXT"`
+	Label                  map[string]string   `help:"A label; given once or more, they replace all labels." placeholder:"KEY=VALUE"`
+	NoLabels               bool                `help:"Remove all labels."`
+	DisabledType           []string            `help:"Pattern of types to answer with 200 and not publish; given once or more, they replace all patterns." placeholder:"PATTERN"`
+	NoDisabledTypes        bool                `help:"Publish all types."`
+	Mode                   *string             `help:"What happens to a request that is not genuine: enforce or shadow." enum:"enforce,shadow" placeholder:"enforce|shadow"`
+	IncludeSensitiveFields *bool               `help:"Show signer links and proof tokens to everybody who may subscribe." negatable:""`
+	MaxRate                *float64            `help:"Requests per second above which 429 is answered; 0 is the gateway's default." placeholder:"N"`
+	Yousign                yousignUpdateFlags  `embed:"" group:"Sources of Yousign"`
+	Ignisign               ignisignUpdateFlags `embed:"" group:"Sources of Ignisign"`
+	Etag                   string              `help:"Change only if the source has not changed since this etag was read." placeholder:"ETAG"`
+	ValidateOnly           bool                `help:"Check and print what the source would be, but change nothing."`
+}
+
+type yousignUpdateFlags struct {
+	SignatureHeader *string `help:"Header that carries the signature." placeholder:"NAME"`
+}
+
+type ignisignUpdateFlags struct {
+	AppID      *string `name:"app-id" help:"The application." placeholder:"ID"`
+	AppEnv     *string `help:"The environment." placeholder:"ENV"`
+	APIURL     *string `name:"api-url" help:"Where Ignisign's API is." placeholder:"URL"`
+	APIVersion *string `name:"api-version" help:"Which version of the API to ask." enum:"v4,v3" placeholder:"v4|v3"`
+}
+
+// Run changes a source.
+func (c *sourceUpdateCommand) Run(ctx context.Context, p *program) error {
+	req, err := c.request()
+	if err != nil {
+		return err
+	}
+	return c.withSources(ctx, func(ctx context.Context, client hookstreamv1.SourceServiceClient) error {
+		src, err := client.UpdateSource(ctx, req)
+		if err != nil {
+			return err
+		}
+		return p.printSource(c.output, src)
+	})
+}
+
+func (c *sourceUpdateCommand) request() (*hookstreamv1.UpdateSourceRequest, error) {
+	src := &hookstreamv1.Source{Name: c.name(), Etag: c.Etag}
+	paths := slices.Concat(c.own(src), c.Yousign.apply(src), c.Ignisign.apply(src))
+	switch {
+	case len(paths) == 0:
+		return nil, misused("nothing to change was named")
+	case c.NoLabels && len(c.Label) > 0, c.NoDisabledTypes && len(c.DisabledType) > 0:
+		return nil, misused("--label and --no-labels, --disabled-type and --no-disabled-types exclude each other")
+	case c.Yousign.given() && c.Ignisign.given():
+		return nil, misused("a source is of one provider: flags of Yousign and of Ignisign exclude each other")
+	}
+	return &hookstreamv1.UpdateSourceRequest{
+		Source: src, UpdateMask: &fieldmaskpb.FieldMask{Paths: paths}, ValidateOnly: c.ValidateOnly,
+	}, nil
+}
+
+// set copies a flag that was given and names its field.
+func set[T any](paths *[]string, path string, field *T, flag *T) {
+	if flag != nil {
+		*field = *flag
+		*paths = append(*paths, path)
+	}
+}
+
+// own applies what every source has.
+func (c *sourceUpdateCommand) own(src *hookstreamv1.Source) (paths []string) {
+	set(&paths, "display_name", &src.DisplayName, c.DisplayName)
+	set(&paths, "include_sensitive_fields", &src.IncludeSensitiveFields, c.IncludeSensitiveFields)
+	set(&paths, "max_requests_per_second", &src.MaxRequestsPerSecond, c.MaxRate)
+	if c.Mode != nil {
+		src.VerificationMode = modes[*c.Mode]
+		paths = append(paths, "verification_mode")
+	}
+	if src.Labels = c.Label; c.NoLabels || len(c.Label) > 0 {
+		paths = append(paths, "labels")
+	}
+	if src.DisabledTypes = c.DisabledType; c.NoDisabledTypes || len(c.DisabledType) > 0 {
+		paths = append(paths, "disabled_types")
+	}
+	return paths
+}
+
+func (f yousignUpdateFlags) given() bool { return f.SignatureHeader != nil }
+
+func (f yousignUpdateFlags) apply(src *hookstreamv1.Source) (paths []string) {
+	if !f.given() {
+		return nil
+	}
+	cfg := &yousignv1.SourceConfig{}
+	set(&paths, "yousign.signature_header", &cfg.SignatureHeader, f.SignatureHeader)
+	src.Config = &hookstreamv1.Source_Yousign{Yousign: cfg}
+	return paths
+}
+
+func (f ignisignUpdateFlags) given() bool { return f != ignisignUpdateFlags{} }
+
+func (f ignisignUpdateFlags) apply(src *hookstreamv1.Source) (paths []string) {
+	if !f.given() {
+		return nil
+	}
+	cfg := &ignisignv1.SourceConfig{}
+	set(&paths, "ignisign.app_id", &cfg.AppId, f.AppID)
+	set(&paths, "ignisign.app_env", &cfg.AppEnv, f.AppEnv)
+	set(&paths, "ignisign.api_base_url", &cfg.ApiBaseUrl, f.APIURL)
+	if f.APIVersion != nil {
+		cfg.ApiVersion = apiVersions[*f.APIVersion]
+		paths = append(paths, "ignisign.api_version")
+	}
+	src.Config = &hookstreamv1.Source_Ignisign{Ignisign: cfg}
+	return paths
+}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
+)
+
+// sourcesCommand groups what manages sources.
+type sourcesCommand struct {
+	Create       sourceCreateCommand       `cmd:"" help:"Create a source."`
+	Get          sourceGetCommand          `cmd:"" help:"Show a source. Credentials are never shown."`
+	List         sourceListCommand         `cmd:"" help:"List sources."`
+	Update       sourceUpdateCommand       `cmd:"" help:"Change a source. What is not named stays as it is."`
+	Delete       sourceDeleteCommand       `cmd:"" help:"Delete a source. Its events stay; its URL answers 404 from then on."`
+	Enable       sourceEnableCommand       `cmd:"" help:"Let a disabled source receive again."`
+	Disable      sourceDisableCommand      `cmd:"" help:"Answer a source's requests with 503, so that the sender keeps them."`
+	RotateSecret sourceRotateSecretCommand `cmd:"" help:"Give a source a new credential."`
+	SendTest     sourceSendTestCommand     `cmd:"" help:"Send a correctly signed sample through the source's own ingress."`
+}
+
+// A sourceArgument names a source.
+type sourceArgument struct {
+	Source string `arg:"" help:"The source's id: billing or sources/billing."`
+}
+
+func (a sourceArgument) name() string { return sourceName(a.Source) }
+
+// sourceName accepts an id and a name alike.
+func sourceName(source string) string {
+	return "sources/" + strings.TrimPrefix(source, "sources/")
+}
+
+// withSources calls f with a client of the gateway's sources.
+func (c connection) withSources(ctx context.Context, f func(context.Context, hookstreamv1.SourceServiceClient) error) error {
+	return c.call(ctx, func(ctx context.Context, conn *grpc.ClientConn) error {
+		return f(ctx, hookstreamv1.NewSourceServiceClient(conn))
+	})
+}
+
+// printSource shows one source.
+func (p *program) printSource(out output, src *hookstreamv1.Source) error {
+	if out.json() {
+		return writeJSON(p.stdout, src)
+	}
+	properties := []property{
+		{"name", src.GetName()},
+		{"provider", providerOf(src)},
+		{"display name", src.GetDisplayName()},
+		{"state", stateOf(src)},
+		{"ingress path", src.GetIngressPath()},
+		{"disabled types", strings.Join(src.GetDisabledTypes(), " ")},
+		{"max rate", rateOf(src)},
+		{"sensitive fields", sensitiveOf(src)},
+		{"labels", labelsOf(src)},
+	}
+	properties = append(properties, configOf(src)...)
+	properties = append(properties, property{"etag", src.GetEtag()})
+	return writeProperties(p.stdout, properties...)
+}
+
+func providerOf(src *hookstreamv1.Source) string {
+	switch src.GetConfig().(type) {
+	case *hookstreamv1.Source_Ignisign:
+		return "ignisign"
+	case *hookstreamv1.Source_Yousign:
+		return "yousign"
+	}
+	return ""
+}
+
+// stateOf says what becomes of a source's requests.
+func stateOf(src *hookstreamv1.Source) string {
+	switch {
+	case src.GetDisabled():
+		return "disabled"
+	case src.GetVerificationMode() == hookstreamv1.VerificationMode_VERIFICATION_MODE_SHADOW:
+		return "shadow (publishes what is not genuine, too)"
+	}
+	return "enabled"
+}
+
+func rateOf(src *hookstreamv1.Source) string {
+	if src.GetMaxRequestsPerSecond() == 0 {
+		return ""
+	}
+	return strconv.FormatFloat(src.GetMaxRequestsPerSecond(), 'g', -1, 64) + " requests/s"
+}
+
+func sensitiveOf(src *hookstreamv1.Source) string {
+	if src.GetIncludeSensitiveFields() {
+		return "included in events"
+	}
+	return ""
+}
+
+func labelsOf(src *hookstreamv1.Source) string {
+	var labels []string
+	for _, key := range slices.Sorted(maps.Keys(src.GetLabels())) {
+		labels = append(labels, key+"="+src.GetLabels()[key])
+	}
+	return strings.Join(labels, " ")
+}
+
+// configOf lists what is particular to the provider.
+func configOf(src *hookstreamv1.Source) []property {
+	if cfg := src.GetIgnisign(); cfg != nil {
+		return []property{
+			{"app", cfg.GetAppId()},
+			{"environment", cfg.GetAppEnv()},
+			{"API key", fingerprintOf(cfg.GetApiKeyFingerprint())},
+			{"API", cfg.GetApiBaseUrl()},
+		}
+	}
+	properties := []property{{"signature header", src.GetYousign().GetSignatureHeader()}}
+	for i, state := range src.GetYousign().GetSecretStates() {
+		properties = append(properties, property{fmt.Sprintf("secret %d", i+1), secretOf(state)})
+	}
+	return properties
+}
+
+func secretOf(state *yousignv1.SecretState) string {
+	text := fingerprintOf(state.GetFingerprint())
+	if end := state.GetExpireTime(); end != nil {
+		text += ", accepted until " + end.AsTime().UTC().Format(time.RFC3339)
+	}
+	return text
+}
+
+func fingerprintOf(fingerprint string) string {
+	if fingerprint == "" {
+		return ""
+	}
+	return "fingerprint " + fingerprint
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/hookstream/hookstream/event"
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+)
+
+var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+
+func TestStartAt(t *testing.T) {
+	cursor := event.Cursor{Incarnation: 7, Seq: 42, Time: noon}.String()
+	for from, check := range map[string]func(*hookstreamv1.SubscribeRequest) bool{
+		"latest":   func(r *hookstreamv1.SubscribeRequest) bool { return r.GetLatest() },
+		"earliest": func(r *hookstreamv1.SubscribeRequest) bool { return r.GetEarliest() },
+		cursor:     func(r *hookstreamv1.SubscribeRequest) bool { return r.GetAfterCursor() == cursor },
+		"2026-03-01T08:00:00Z": func(r *hookstreamv1.SubscribeRequest) bool {
+			return r.GetAtTime().AsTime().Equal(noon.Add(-28 * time.Hour))
+		},
+		"90m": func(r *hookstreamv1.SubscribeRequest) bool {
+			return r.GetAtTime().AsTime().Equal(noon.Add(-90 * time.Minute))
+		},
+		"2d": func(r *hookstreamv1.SubscribeRequest) bool {
+			return r.GetAtTime().AsTime().Equal(noon.Add(-48 * time.Hour))
+		},
+	} {
+		req := &hookstreamv1.SubscribeRequest{}
+		if err := startAt(req, from, noon); err != nil || !check(req) {
+			t.Errorf("%s: %v, %v", from, req, err)
+		}
+	}
+	// A cursor that was cut is not taken for anything else.
+	if err := startAt(&hookstreamv1.SubscribeRequest{}, cursor[:len(cursor)-1], noon); err == nil {
+		t.Error("a cut cursor was accepted")
+	}
+}
+
+func TestStopAt(t *testing.T) {
+	for until, check := range map[string]func(*hookstreamv1.SubscribeRequest) bool{
+		"":     func(r *hookstreamv1.SubscribeRequest) bool { return r.GetStop() == nil },
+		"head": func(r *hookstreamv1.SubscribeRequest) bool { return r.GetAtHead() },
+		"10m": func(r *hookstreamv1.SubscribeRequest) bool {
+			return r.GetUntilTime().AsTime().Equal(noon.Add(10 * time.Minute))
+		},
+		"2026-03-02T13:00:00Z": func(r *hookstreamv1.SubscribeRequest) bool {
+			return r.GetUntilTime().AsTime().Equal(noon.Add(time.Hour))
+		},
+	} {
+		req := &hookstreamv1.SubscribeRequest{}
+		if err := stopAt(req, until, noon); err != nil || !check(req) {
+			t.Errorf("%q: %v, %v", until, req, err)
+		}
+	}
+}
+
+// The file is replaced, never written over: a reader, or a crash, sees one whole
+// cursor or the other.
+func TestCursorFileIsReplaced(t *testing.T) {
+	dir := t.TempDir()
+	file := cursorFile(filepath.Join(dir, "place"))
+	first := event.Cursor{Seq: 1}.String()
+	if err := file.save(first); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.Open(string(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer before.Close()
+	second := event.Cursor{Seq: 2}.String()
+	if err := file.save(second); err != nil {
+		t.Fatal(err)
+	}
+	old := make([]byte, 100)
+	if n, _ := before.Read(old); string(old[:n]) != first+"\n" {
+		t.Errorf("the old file changed under its reader: %q", old[:n])
+	}
+	if got, err := file.load(); err != nil || got != second {
+		t.Errorf("load: %q, %v", got, err)
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) != 1 {
+		t.Errorf("left behind: %v", entries)
+	}
+}
+
+func TestCursorFileThatCannotBeKeptIsAnError(t *testing.T) {
+	file := cursorFile(filepath.Join(t.TempDir(), "no", "such", "place"))
+	if err := file.save(event.Cursor{Seq: 1}.String()); err == nil {
+		t.Error("a cursor was lost without a word")
+	}
+}
+
+// What a stream says beside events reaches people, and heartbeats do not.
+func TestFramesAreTold(t *testing.T) {
+	for want, frame := range map[string]*hookstreamv1.SubscribeResponse{
+		"hookstream: GAP: the log dropped 12 events before they could be read; going on at 2026-03-02T12:00:00Z\n": {
+			Frame: &hookstreamv1.SubscribeResponse_Gap{Gap: &hookstreamv1.Gap{MissedEvents: 12, ResumeTime: timestamppb.New(noon)}},
+		},
+		"hookstream: too slow for live events, reading from the log; 5 events to look at, none lost\n": {
+			Frame: &hookstreamv1.SubscribeResponse_FellBehind{FellBehind: &hookstreamv1.FellBehind{LagEvents: 5}},
+		},
+		"hookstream: the gateway is going down within 5s\n": {
+			Frame: &hookstreamv1.SubscribeResponse_Draining{Draining: &hookstreamv1.Draining{GracePeriod: durationpb.New(5 * time.Second)}},
+		},
+		"": {Frame: &hookstreamv1.SubscribeResponse_Heartbeat{Heartbeat: &hookstreamv1.Heartbeat{}}},
+	} {
+		var out strings.Builder
+		f := &follower{say: (&program{stderr: &out}).say}
+		frame.Cursor = "c"
+		if done, err := f.take(frame); done || err != nil || out.String() != want || f.cursor != "c" {
+			t.Errorf("told %q, want %q; cursor %q, done %v, %v", out.String(), want, f.cursor, done, err)
+		}
+	}
+}
+
+// Only what may pass is tried again.
+func TestMendable(t *testing.T) {
+	for err, want := range map[error]bool{
+		errSilent: true,
+		status.Error(codes.Unavailable, "going down"):    true,
+		status.Error(codes.InvalidArgument, "no filter"): false,
+		status.Error(codes.DataLoss, "another log"):      false,
+		status.Error(codes.OutOfRange, "expired"):        false,
+	} {
+		if mendable(err) != want {
+			t.Errorf("mendable(%v) = %v", err, !want)
+		}
+	}
+}
+
+func TestBackoffGrowsToItsBound(t *testing.T) {
+	for attempt := range 100 {
+		if wait := backoff(attempt); wait < firstBackoff/2 || wait > lastBackoff {
+			t.Errorf("attempt %d waits %s", attempt, wait)
+		}
+	}
+	if backoff(50) < lastBackoff/2 {
+		t.Error("the wait does not grow")
+	}
+}
