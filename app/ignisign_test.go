@@ -82,8 +82,10 @@ func newEsign(t *testing.T) *esign {
 	api := startSimulator(t, simulator.IgnisignOptions{})
 	g := start(t, options(t))
 	src := g.createSource("esign", ignisignSource(api, 0))
-	s := &esign{t: t, api: api, url: "http://" + g.Addrs().Ingress + src.GetIngressPath(),
-		stream: g.subscribe(&hookstreamv1.SubscribeRequest{})}
+	s := &esign{
+		t: t, api: api, url: "http://" + g.Addrs().Ingress + src.GetIngressPath(),
+		stream: g.subscribe(&hookstreamv1.SubscribeRequest{}),
+	}
 	if _, err := s.stream.Recv(); err != nil {
 		t.Fatal(err)
 	}

@@ -173,23 +173,23 @@ func (b *natsInbox) Work(ctx context.Context, workers int, fn func(context.Conte
 	if err != nil {
 		return fmt.Errorf("%w: inbox: %w", ErrUnavailable, err)
 	}
-	stop := context.AfterFunc(ctx, it.Stop)
+	stop := context.AfterFunc(ctx, it.Drain) // what was fetched is given back
 	defer stop()
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	slots := make(chan struct{}, workers)
 	for {
-		select {
-		case slots <- struct{}{}:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
+		slots <- struct{}{}
 		m, err := it.Next()
-		if ctx.Err() != nil || errors.Is(err, jetstream.ErrMsgIteratorClosed) {
+		switch {
+		case errors.Is(err, jetstream.ErrMsgIteratorClosed):
 			return workEnd(ctx, err)
-		}
-		if err != nil { // the iterator goes on by itself
+		case err != nil: // the iterator goes on by itself
 			b.e.logger.Debug("inbox", "err", err)
+			<-slots
+			continue
+		case ctx.Err() != nil:
+			_ = m.Nak()
 			<-slots
 			continue
 		}

@@ -32,8 +32,10 @@ func BenchmarkHandler(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			req.Header = http.Header{"Content-Type": {"application/json"}, "User-Agent": {"Yousign Webhook Bot"},
-				"X-Yousign-Retry": {"0"}, "X-Yousign-Issued-At": {"1670855889"}}
+			req.Header = http.Header{
+				"Content-Type": {"application/json"}, "User-Agent": {"Yousign Webhook Bot"},
+				"X-Yousign-Retry": {"0"}, "X-Yousign-Issued-At": {"1670855889"},
+			}
 			r := bytes.NewReader(body)
 			req.Body = io.NopCloser(r)
 			w := &nullWriter{h: make(http.Header)}
@@ -66,6 +68,7 @@ func (nullProvider) Remote() bool { return false }
 func (nullProvider) Inspect(*ingress.Request) (ingress.Info, error) {
 	return ingress.Info{Topic: "signature_request", Action: "done", Environment: "sandbox", EventID: "id", DedupKey: "key", Attempt: 0}, nil
 }
+
 func (nullProvider) Verify(context.Context, *ingress.Request, ingress.Info) ingress.Verdict {
 	return ingress.Verdict{Outcome: ingress.Genuine, Method: "hmac-sha256", SecretIndex: 1}
 }

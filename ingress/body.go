@@ -98,7 +98,7 @@ func (b *buffer) fill(r io.Reader, limit int) Result {
 		switch {
 		case len(b.b) > limit:
 			return TooLarge
-		case err == io.EOF: //nolint:errorlint // readers answer it bare
+		case err == io.EOF:
 			return resultNone
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return TooSlow

@@ -259,6 +259,7 @@ func (c *resultCounts) request(key string) int {
 	defer c.mu.Unlock()
 	return c.requests[key]
 }
+
 func (c *resultCounts) decided(key string) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -347,8 +348,10 @@ func inspect(req *ingress.Request) (ingress.Info, error) {
 		panic("test: a bug that this request finds")
 	}
 	key := sha256.Sum256([]byte(m.ID))
-	return ingress.Info{Topic: m.Topic, Action: m.Action, Environment: m.Env, EventID: m.ID, Entity: m.Entity,
-		DedupKey: hex.EncodeToString(key[:]), OccurTime: m.Time, Attempt: -1}, nil
+	return ingress.Info{
+		Topic: m.Topic, Action: m.Action, Environment: m.Env, EventID: m.ID, Entity: m.Entity,
+		DedupKey: hex.EncodeToString(key[:]), OccurTime: m.Time, Attempt: -1,
+	}, nil
 }
 
 // hmacProvider is a local provider.

@@ -41,7 +41,8 @@ func TestPublishedEvent(t *testing.T) {
 		OccurTime:   timestamppb.New(time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)),
 		ReceiveTime: e.GetReceiveTime(),
 		Verification: &hookstreamv1.Verification{
-			State: verified, Method: "hmac-sha256", SecretIndex: 1, VerifyTime: e.GetVerification().GetVerifyTime()},
+			State: verified, Method: "hmac-sha256", SecretIndex: 1, VerifyTime: e.GetVerification().GetVerifyTime(),
+		},
 		TraceParent: parent,
 		Raw: &hookstreamv1.RawRequest{
 			Headers: []*hookstreamv1.RawRequest_Header{

@@ -197,8 +197,10 @@ func (g *Gateway) publish(ctx context.Context, ep *endpoint, rq *request, p proo
 }
 
 func (g *Gateway) entry(ep *endpoint, rq *request, p proof) (eventlog.Entry, error) {
-	e := eventlog.Entry{Source: ep.id, Topic: rq.info.Topic, Action: rq.info.Action,
-		DedupKey: rq.info.DedupKey, Fingerprint: rq.info.Fingerprint}
+	e := eventlog.Entry{
+		Source: ep.id, Topic: rq.info.Topic, Action: rq.info.Action,
+		DedupKey: rq.info.DedupKey, Fingerprint: rq.info.Fingerprint,
+	}
 	if p.state == disproved {
 		// A forgery is nobody's duplicate, and no genuine event is its.
 		e.DedupKey, e.Fingerprint = rq.failedKey(), nil

@@ -26,6 +26,8 @@ const (
 // Steps are the names given to Options.Step. Requests of local providers pass
 // StepReceived, StepAsked and StepAppended, those of remote ones all of them.
 func Steps() []string {
-	return []string{StepReceived, StepStored, StepClaimed, StepAsking, StepAsked,
-		StepAppended, StepAnnounced, StepAnswered, StepDone}
+	return []string{
+		StepReceived, StepStored, StepClaimed, StepAsking, StepAsked,
+		StepAppended, StepAnnounced, StepAnswered, StepDone,
+	}
 }

@@ -150,7 +150,7 @@ type sourceRotateSecretCommand struct {
 }
 
 // newSecretVariable holds the credential that replaces a source's.
-const newSecretVariable = "HOOKSTREAM_NEW_SECRET" //nolint:gosec // a variable's name
+const newSecretVariable = "HOOKSTREAM_NEW_SECRET"
 
 // Run replaces a credential.
 func (c *sourceRotateSecretCommand) Run(ctx context.Context, p *program) error {

@@ -49,8 +49,10 @@ func Sample(typ, appID, appEnv, token string) ([]byte, error) {
 		return nil, err
 	}
 	for _, edit := range []struct{ path, value string }{
-		{"appId", appID}, {"appEnv", appEnv},
-		{"content.appId", appID}, {"content.appEnv", appEnv},
+		{"appId", appID},
+		{"appEnv", appEnv},
+		{"content.appId", appID},
+		{"content.appEnv", appEnv},
 		{"verificationToken", token},
 	} {
 		body = replace(body, edit.path, edit.value)

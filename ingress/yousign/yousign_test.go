@@ -60,22 +60,32 @@ var vectors = []struct{ name, secret, body, signature string }{
 	{"V2", secretK, `{"event_name":"signer.done", "data":{}}`, "6bd9f3a4d6320e09ffe90e577317ec9cc8513c0bfc870121ca0db113f50b1cb1"},
 	{"V3", secretK, `{"event_name":"signer.done","data":{}}`, "52a1e209e777fd9abcfe2cdcf82ce463bfe43cce953284d038ef4177361b2c03"},
 	{"V4", secretK, `{"event_name":"signer.done","data":{}}` + "\n", "4c5981625d719e810b983ed02dccbd14a35ce9776cb9b51d0b4973b449b101d3"},
-	{"V5", secretK, `{"data":{"signer":{"info":{"first_name":"Zo\u00e9"},"redirect_urls":{"success":"https:\/\/example.com\/ok"}}}}`,
-		"89b4b4871da082200bcec85c74d06fb84e8087b215af9d57b03b8ddd4f1e54b6"},
-	{"V6", secretK, `{"data":{"signer":{"info":{"first_name":"Zoé"},"redirect_urls":{"success":"https://example.com/ok"}}}}`,
-		"c7b4dccaeb871333a44cd21f621b8c0a44952c36886fc63060518caf2b6e48a5"},
+	{
+		"V5", secretK, `{"data":{"signer":{"info":{"first_name":"Zo\u00e9"},"redirect_urls":{"success":"https:\/\/example.com\/ok"}}}}`,
+		"89b4b4871da082200bcec85c74d06fb84e8087b215af9d57b03b8ddd4f1e54b6",
+	},
+	{
+		"V6", secretK, `{"data":{"signer":{"info":{"first_name":"Zoé"},"redirect_urls":{"success":"https://example.com/ok"}}}}`,
+		"c7b4dccaeb871333a44cd21f621b8c0a44952c36886fc63060518caf2b6e48a5",
+	},
 	{"V7", secretK, "", "796cd3078af14636753d26b3b5555422ff55a3e261cf847b48e95371b9bd0aa2"},
 	{"V8", secretK2, bodyV1, "e019108c96fc5c1d61bdf9908ec83b74ef97f7e2225521f283e7deb626a7dd99"},
 	{"a library's test", "keySecret", `{"metadata":{},"data":{}}`, "5fc4206ebaa33b96f3050f0160e7dd6a9fb2f6f0f87ffb1092e2bd1d087a2a7b"},
 	{"a library's test, empty", "keySecret", "", "55ca73b6a2ce802901d5e1cf2847af90df935e8c7e9db71586a7d87d27f04298"},
 	{"a library's test, spaces", "keySecret", `{"data":   {"a":1}}`, "c29dfc34970e1e13195d339d7a860c1dc84b06b7b8bede2b49e48549f3f5bc81"},
-	{"a service's test", "test-secret", `{"event_name":"signature_request.done","data":{}}`,
-		"9f51dd9bcfb9dd7a97249ec7b866c9e9972d53466d6fdcf275bc256a8f466e64"},
-	{"a script", "test-secret-123", `{"event_id":"123","event_name":"signature_request.done"}`,
-		"52e5aa0de0acaf782b38b21fc9788814c745e9e440332a59251a752236949e79"},
-	{"another service's test", "webhook-secret",
+	{
+		"a service's test", "test-secret", `{"event_name":"signature_request.done","data":{}}`,
+		"9f51dd9bcfb9dd7a97249ec7b866c9e9972d53466d6fdcf275bc256a8f466e64",
+	},
+	{
+		"a script", "test-secret-123", `{"event_id":"123","event_name":"signature_request.done"}`,
+		"52e5aa0de0acaf782b38b21fc9788814c745e9e440332a59251a752236949e79",
+	},
+	{
+		"another service's test", "webhook-secret",
 		`{"event_name":"signature_request.done","data":{"signature_request":{"id":"sig-77","status":"done"}}}`,
-		"6d6d9b81ec451a5ca897e75e35834fd50fba59b0c7ebec9a99a0a28529e4070c"},
+		"6d6d9b81ec451a5ca897e75e35834fd50fba59b0c7ebec9a99a0a28529e4070c",
+	},
 }
 
 func TestSignatureVectors(t *testing.T) {
