@@ -255,9 +255,10 @@ type Event struct {
 	PossibleDuplicateOf string `protobuf:"bytes,14,opt,name=possible_duplicate_of,json=possibleDuplicateOf,proto3" json:"possible_duplicate_of,omitempty"`
 	// W3C `traceparent` of the request, when it carried a valid one.
 	TraceParent string `protobuf:"bytes,15,opt,name=trace_parent,json=traceParent,proto3" json:"trace_parent,omitempty"`
-	// What was withheld from this event because its source does not include
-	// sensitive fields: paths into the event such as
-	// `yousign.signer.signature_link`, or `raw`.
+	// What was withheld from this event: paths into it such as
+	// `yousign.signer.signature_link`, or `raw`. Withheld are sensitive fields,
+	// when the source does not include them, and the payload and then the raw
+	// request of an event that would make a response larger than 3 MiB.
 	RedactedFields []string `protobuf:"bytes,16,rep,name=redacted_fields,json=redactedFields,proto3" json:"redacted_fields,omitempty"`
 	// The sender's count of earlier attempts to deliver this request. Unset when
 	// the sender does not say.

@@ -1,0 +1,155 @@
+package index_test
+
+import (
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/hookstream/hookstream/eventlog/index"
+)
+
+const window = 30 * 24 * time.Hour
+
+func open(t *testing.T, dir string, incarnation uint32, last uint64) *index.Index {
+	t.Helper()
+	x, err := index.Open(dir, incarnation, last, window, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+func shut(t *testing.T, x *index.Index) {
+	t.Helper()
+	if err := x.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func key(n int) index.Hash { return index.HashOf("key", fmt.Sprint(n)) }
+
+// fill adds the entries from..to-1, one an hour, the last one now.
+func fill(t *testing.T, x *index.Index, from, to int) {
+	t.Helper()
+	var entries []index.Entry
+	for n := from; n < to; n++ {
+		entries = append(entries, index.Entry{Seq: uint64(n), Time: time.Now().Add(-time.Duration(to-1-n) * time.Hour), Key: key(n)})
+	}
+	if err := x.Apply(entries, uint64(to-1)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func has(t *testing.T, x *index.Index, n int) bool {
+	t.Helper()
+	seq, ok, err := x.Key(key(n))
+	if err != nil || ok && seq != uint64(n) {
+		t.Fatalf("key %d: %d, %v", n, seq, err)
+	}
+	return ok
+}
+
+func TestRemembersAcrossRestarts(t *testing.T) {
+	dir := t.TempDir()
+	x := open(t, dir, 7, 0)
+	fill(t, x, 1, 100)
+	shut(t, x)
+	x = open(t, dir, 7, 99)
+	defer shut(t, x)
+	if x.Applied() != 99 || !has(t, x, 1) || !has(t, x, 99) || has(t, x, 100) {
+		t.Errorf("it knows the log up to %d", x.Applied())
+	}
+}
+
+// An index of another log, or one that knows more than the log holds, is empty:
+// a key of an event that is gone would hide the event when it comes again.
+func TestForgetsWhatIsNotOfThisLog(t *testing.T) {
+	for name, reopen := range map[string]struct {
+		incarnation uint32
+		last        uint64
+	}{"another log": {8, 99}, "a shorter log": {7, 50}} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			x := open(t, dir, 7, 0)
+			fill(t, x, 1, 100)
+			shut(t, x)
+			x = open(t, dir, reopen.incarnation, reopen.last)
+			defer shut(t, x)
+			if x.Applied() != 0 || has(t, x, 10) {
+				t.Errorf("it knows the log up to %d, key 10: %v", x.Applied(), has(t, x, 10))
+			}
+		})
+	}
+}
+
+func TestSweep(t *testing.T) {
+	x := open(t, t.TempDir(), 7, 0)
+	defer shut(t, x)
+	fill(t, x, 1, 101) // the first is 99 hours old
+	later := time.Now().Add(window - 50*time.Hour)
+	n, err := x.Sweep(later)
+	if err != nil || n < 45 || n > 52 {
+		t.Errorf("%d forgotten, %v; want about 49", n, err)
+	}
+	if has(t, x, 1) || !has(t, x, 60) {
+		t.Error("the sweep took the wrong end")
+	}
+	if again, err := x.Sweep(later); again != 0 || err != nil {
+		t.Errorf("a second sweep found %d, %v", again, err)
+	}
+}
+
+// A key that was written again stays when its first writing expires.
+func TestSweepKeepsWhatWasWrittenAgain(t *testing.T) {
+	x := open(t, t.TempDir(), 7, 0)
+	defer shut(t, x)
+	now := time.Now()
+	for i, at := range []time.Time{now.Add(-20 * time.Hour), now} {
+		if err := x.Apply([]index.Entry{{Seq: uint64(i + 1), Time: at, Key: key(1), Content: key(2)}}, uint64(i+1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := x.Sweep(now.Add(window - 10*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if seq, ok, err := x.Key(key(1)); !ok || seq != 2 || err != nil {
+		t.Errorf("%d, %v, %v", seq, ok, err)
+	}
+}
+
+func TestContentHasAWindowOfItsOwn(t *testing.T) {
+	x := open(t, t.TempDir(), 7, 0)
+	defer shut(t, x)
+	at := time.Now().Add(-time.Hour)
+	if err := x.Apply([]index.Entry{{Seq: 5, Time: at, Key: key(1), Content: key(2)}}, 5); err != nil {
+		t.Fatal(err)
+	}
+	if seq, ok, _ := x.Content(key(2), at.Add(-time.Minute)); !ok || seq != 5 {
+		t.Error("the content is not found")
+	}
+	if _, ok, _ := x.Content(key(2), at.Add(time.Minute)); ok {
+		t.Error("a content from before the window is found")
+	}
+	if _, ok, _ := x.Key(key(2)); ok {
+		t.Error("a content is taken for a key")
+	}
+}
+
+// An entry that has left the window is not found, swept or not.
+func TestOldEntriesAreNotFound(t *testing.T) {
+	x := open(t, t.TempDir(), 7, 0)
+	defer shut(t, x)
+	if err := x.Apply([]index.Entry{{Seq: 1, Time: time.Now().Add(-window - time.Hour), Key: key(1)}}, 1); err != nil {
+		t.Fatal(err)
+	}
+	if has(t, x, 1) || x.Applied() != 1 {
+		t.Error("an entry older than the window is found, or was not looked at")
+	}
+}
+
+func TestHashIsUnambiguous(t *testing.T) {
+	if index.HashOf("ab", "c") == index.HashOf("a", "bc") || index.HashOf("a") == index.HashOf("a", "") {
+		t.Error("two lists of parts have one hash")
+	}
+}
