@@ -17,7 +17,8 @@ help: ## list the targets
 
 .PHONY: demo
 demo: ## the whole thing in one command: gateway, both senders, live tail (Ctrl-C ends it)
-	@go run ./cmd/hookstream demo
+	@go build -o $(BIN)/hookstream ./cmd/hookstream # not go run, which calls a Ctrl-C an error
+	@exec $(BIN)/hookstream demo
 
 .PHONY: build
 build: ## build bin/hookstream, static
