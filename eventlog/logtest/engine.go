@@ -24,7 +24,9 @@ func RunEngine(t *testing.T, options func(*testing.T) eventlog.Options) {
 	}{
 		{"a restart keeps every event and its number", restartKeeps},
 		{"an index that is lost is rebuilt", indexRebuilt},
-		{"retention drops from the front", retention},
+		{"retention by count drops from the front", retention},
+		{"retention by bytes drops from the front", retentionByBytes},
+		{"retention is what the last start says", retentionChanges},
 		{"an inbox row is worked until it is done", inboxDone},
 		{"an inbox row outlives a restart", inboxRestart},
 		{"a row that died with its worker comes back", inboxWorkerDies},
@@ -108,6 +110,30 @@ func retention(t *testing.T, o eventlog.Options) {
 	if !errors.Is(err, stop) || seen != 26 {
 		t.Errorf("tail from what was dropped begins at %d: %v", seen, err)
 	}
+}
+
+func retentionByBytes(t *testing.T, o eventlog.Options) {
+	o.MaxBytes = 256 << 10
+	l := Open(t, o).Events()
+	for n := range 100 {
+		e := Entry("a", n)
+		e.Data = make([]byte, 8<<10)
+		if _, err := l.Append(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if b := bounds(t, l); b.Last != 100 || b.First < 65 || b.First > 75 {
+		t.Errorf("of 100 entries of 8 KiB, 256 KiB hold %d to %d", b.First, b.Last)
+	}
+}
+
+func retentionChanges(t *testing.T, o eventlog.Options) {
+	e := Open(t, o)
+	appendAll(t, e.Events(), "a", 0, 20)
+	shut(t, e)
+	o.MaxEvents = 5
+	l := Open(t, o).Events()
+	waitFor(t, "the new bound", func() bool { return bounds(t, l) == eventlog.Bounds{First: 16, Last: 20} })
 }
 
 // work runs the inbox's work until the test's own condition ends it.
