@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -99,6 +100,23 @@ func appendUntilAcked(t *testing.T, l eventlog.Log, e eventlog.Entry) uint64 {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
+}
+
+// A second gateway on the same directory is refused before it touches anything,
+// and welcome when the first has gone.
+func TestDirectoryHasOneUser(t *testing.T) {
+	o := embedded(t)
+	e := logtest.Open(t, o)
+	if _, err := eventlog.Open(t.Context(), o); err == nil || !strings.Contains(err.Error(), "in use by another") {
+		t.Errorf("a second engine: %v", err)
+	}
+	if _, err := e.Events().Append(t.Context(), logtest.Entry("a", 1)); err != nil {
+		t.Errorf("the first engine afterwards: %v", err)
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	logtest.Open(t, o)
 }
 
 // A full disk is told before JetStream meets it, and is over when there is room

@@ -25,6 +25,7 @@ import (
 type Engine struct {
 	opts   Options
 	logger *slog.Logger
+	lock   *os.File
 	node   *embedded // nil: external
 
 	js     jetstream.JetStream // configuration and requests that are not on a hot path
@@ -78,6 +79,10 @@ func (e *Engine) abort() {
 func (e *Engine) start() error {
 	if err := os.MkdirAll(e.opts.Dir, 0o700); err != nil {
 		return fmt.Errorf("data directory: %w", err)
+	}
+	var err error
+	if e.lock, err = lockDir(e.opts.Dir); err != nil {
+		return err
 	}
 	if e.opts.URL == "" {
 		node, err := startEmbedded(e.opts, e.opts.Durability == DurabilitySync && !barrierSupported)
@@ -133,6 +138,27 @@ const incarnationKey = "hookstream_incarnation"
 // ensureStream creates the stream or brings its configuration up to date,
 // keeping what marks it as the same stream.
 func (e *Engine) ensureStream(ctx context.Context, cfg jetstream.StreamConfig) (jetstream.Stream, error) {
+	deadline := time.Now().Add(formTime)
+	for {
+		st, err := e.tryStream(ctx, cfg)
+		if err == nil || e.node != nil || ctx.Err() != nil || time.Now().After(deadline) {
+			return st, err
+		}
+		e.logger.Warn("the cluster does not have its streams yet, trying again", "err", err)
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// formTime is how long a cluster may take to make a stream. When it has just
+// been started, or several gateways make the same stream at once, it answers
+// late or not at all.
+const formTime = time.Minute
+
+func (e *Engine) tryStream(ctx context.Context, cfg jetstream.StreamConfig) (jetstream.Stream, error) {
 	cfg.Storage, cfg.Retention = jetstream.FileStorage, jetstream.LimitsPolicy
 	cfg.Replicas, cfg.Compression = e.opts.Replicas, jetstream.NoCompression
 	cfg.Duplicates, cfg.Discard = natsDedupWindow, jetstream.DiscardOld
@@ -244,6 +270,9 @@ func (e *Engine) Close() error {
 	}
 	if e.node != nil {
 		e.node.stop()
+	}
+	if e.lock != nil {
+		err = errors.Join(err, e.lock.Close())
 	}
 	return err
 }

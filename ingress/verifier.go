@@ -109,7 +109,19 @@ func (g *Gateway) decide(ctx context.Context, c *eventlog.Claim) time.Duration {
 		return after
 	}
 	published = r == Published || r == Duplicate
+	g.lateRefusal(c, ep, r)
 	return g.finish(ctx, c, r)
+}
+
+// lateRefusal logs a request that is not genuine and whose sender had its 200
+// before that was known; others are logged where they are answered.
+func (g *Gateway) lateRefusal(c *eventlog.Claim, ep *endpoint, r Result) {
+	if r != Forged || time.Since(c.StoreTime) < g.o.VerifyWait {
+		return
+	}
+	if skipped, ok := ep.refusals.open(time.Now()); ok {
+		g.o.Logger.Info("a request that was answered 200 is not genuine", "source", c.Source, "row", c.ID, "skipped", skipped)
+	}
 }
 
 // open reads the row and finds its endpoint, or says why nobody can be asked

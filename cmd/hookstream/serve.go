@@ -35,7 +35,7 @@ type serveCommand struct {
 	RetentionEvents   int64  `help:"Drop the oldest events above this number; 0 is no bound." default:"${retention_events}" placeholder:"N" group:"Keeping"`
 	DedupWindow       span   `help:"How long senders' event ids are remembered." default:"${dedup_window}" placeholder:"DURATION" group:"Keeping"`
 	MinFreeBytes      size   `help:"Free disk below which senders are answered with 503." default:"${min_free_bytes}" placeholder:"SIZE" group:"Keeping"`
-	EncryptionKeyFile string `help:"Key that protects the sources' credentials: 32 bytes in base64 or hex; else $HOOKSTREAM_ENCRYPTION_KEY, else a file in the data directory, made at the first start." placeholder:"FILE" group:"Keeping"`
+	EncryptionKeyFile string `help:"Key that protects the sources' credentials: 32 bytes in base64 or hex; not read when $HOOKSTREAM_ENCRYPTION_KEY is set; without either, a file in the data directory, made at the first start." placeholder:"FILE" group:"Keeping"`
 
 	NATSURL   string `name:"nats-url" help:"Use this NATS cluster instead of the engine inside." placeholder:"URL" group:"NATS"`
 	NATSCreds string `name:"nats-creds" help:"Credentials file for it." placeholder:"FILE" group:"NATS"`
