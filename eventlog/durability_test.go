@@ -1,6 +1,7 @@
 package eventlog_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -84,6 +85,36 @@ func TestClusterLosesANode(t *testing.T) {
 	})
 	if !errors.Is(err, done) {
 		t.Errorf("%d of %d found: %v", found, len(acked), err)
+	}
+}
+
+// Gateways that start at once on a fresh cluster all come up, on the same log.
+func TestGatewaysStartAtOnce(t *testing.T) {
+	url := natstest.Start(t).URL()
+	engines := make(chan *eventlog.Engine, 3)
+	for range cap(engines) {
+		o := embedded(t)
+		o.URL, o.Replicas = url, 3
+		go func() {
+			e, err := eventlog.Open(context.Background(), o)
+			if err == nil {
+				_, err = e.Bucket(context.Background(), "TEST")
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			engines <- e
+		}()
+	}
+	incarnations := make(map[event.Incarnation]bool)
+	for range cap(engines) {
+		if e := <-engines; e != nil {
+			incarnations[e.Events().Incarnation()] = true
+			defer e.Close()
+		}
+	}
+	if len(incarnations) != 1 {
+		t.Errorf("%d logs", len(incarnations))
 	}
 }
 

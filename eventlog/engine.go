@@ -137,26 +137,35 @@ const incarnationKey = "hookstream_incarnation"
 
 // ensureStream creates the stream or brings its configuration up to date,
 // keeping what marks it as the same stream.
-func (e *Engine) ensureStream(ctx context.Context, cfg jetstream.StreamConfig) (jetstream.Stream, error) {
+func (e *Engine) ensureStream(ctx context.Context, cfg jetstream.StreamConfig) (st jetstream.Stream, err error) {
+	err = e.patiently(ctx, func() error {
+		st, err = e.tryStream(ctx, cfg)
+		return err
+	})
+	return st, err
+}
+
+// formTime is how long a cluster may take to make a stream or a consumer. When
+// it has just been started, or several gateways make the same at once, it
+// answers late or not at all.
+const formTime = time.Minute
+
+// patiently does what an embedded engine does at once, and a cluster in a while.
+func (e *Engine) patiently(ctx context.Context, do func() error) error {
 	deadline := time.Now().Add(formTime)
 	for {
-		st, err := e.tryStream(ctx, cfg)
+		err := do()
 		if err == nil || e.node != nil || ctx.Err() != nil || time.Now().After(deadline) {
-			return st, err
+			return err
 		}
-		e.logger.Warn("the cluster does not have its streams yet, trying again", "err", err)
+		e.logger.Warn("the cluster is not ready, trying again", "err", err)
 		select {
 		case <-time.After(time.Second):
 		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+			return context.Cause(ctx)
 		}
 	}
 }
-
-// formTime is how long a cluster may take to make a stream. When it has just
-// been started, or several gateways make the same stream at once, it answers
-// late or not at all.
-const formTime = time.Minute
 
 func (e *Engine) tryStream(ctx context.Context, cfg jetstream.StreamConfig) (jetstream.Stream, error) {
 	cfg.Storage, cfg.Retention = jetstream.FileStorage, jetstream.LimitsPolicy

@@ -19,11 +19,15 @@ type natsBucket struct {
 // Bucket opens the bucket of that name, made when missing. The name is
 // upper-case letters.
 func (e *Engine) Bucket(ctx context.Context, name string) (Bucket, error) {
-	kv, err := e.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
-		Bucket:   bucketPrefix + name,
-		History:  1,
-		Storage:  jetstream.FileStorage,
-		Replicas: e.opts.Replicas,
+	var kv jetstream.KeyValue
+	err := e.patiently(ctx, func() (err error) {
+		kv, err = e.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
+			Bucket:   bucketPrefix + name,
+			History:  1,
+			Storage:  jetstream.FileStorage,
+			Replicas: e.opts.Replicas,
+		})
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("bucket %s: %w", name, err)

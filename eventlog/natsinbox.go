@@ -51,7 +51,11 @@ func (e *Engine) openInbox(ctx context.Context) (*natsInbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, err := e.openVerifier(ctx)
+	var rows jetstream.Consumer
+	err = e.patiently(ctx, func() error {
+		rows, err = e.openVerifier(ctx)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("inbox: %w", err)
 	}
