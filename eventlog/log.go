@@ -34,8 +34,8 @@ type Log interface {
 	Append(ctx context.Context, e Entry) (Appended, error)
 
 	// Read answers records from seq on in order: at least one and at most max
-	// records, at most about maxBytes of data. It answers none when seq is past
-	// the last durable record. When records before the first answered one are
+	// records, at most about maxBytes of data, and maybe fewer than are there. It
+	// answers none only when seq is past the last durable record. When records before the first answered one are
 	// missing, the caller sees it from the sequence. It never answers a record
 	// that is not durable yet.
 	Read(ctx context.Context, seq uint64, max, maxBytes int) ([]event.Record, error)

@@ -29,7 +29,10 @@ func (s *stream) Read(ctx context.Context, seq uint64, max, maxBytes int) ([]eve
 	if last := s.durable(^uint64(0)); seq > last {
 		return nil, nil
 	}
-	recs, err := s.get(ctx, directGet{Seq: seq, Batch: max, MaxBytes: maxBytes, NextFor: ">"})
+	req := directGet{Seq: seq, Batch: max, MaxBytes: maxBytes, NextFor: ">"}
+	recs, _, err := s.getCurrent(ctx, req, func(b Bounds) (bool, error) {
+		return seq > b.Last || b.First > b.Last, nil
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -42,15 +45,55 @@ func (s *stream) Read(ctx context.Context, seq uint64, max, maxBytes int) ([]eve
 }
 
 func (s *stream) SeqAt(ctx context.Context, t time.Time) (uint64, error) {
-	recs, err := s.get(ctx, directGet{StartTime: &t, Batch: 1, NextFor: ">"})
+	req := directGet{StartTime: &t, Batch: 1, NextFor: ">"}
+	recs, b, err := s.getCurrent(ctx, req, func(b Bounds) (bool, error) {
+		if b.First > b.Last {
+			return true, nil
+		}
+		last, err := s.get(ctx, directGet{Seq: b.Last, Batch: 1, NextFor: ">"})
+		return err == nil && len(last) > 0 && last[0].Time.Before(t), err
+	})
 	if err != nil {
 		return 0, err
 	}
-	if len(recs) > 0 && recs[0].Seq <= s.durable(recs[0].Seq) {
-		return recs[0].Seq, nil
+	if len(recs) == 0 {
+		return b.Last + 1, nil
 	}
-	b, err := s.Bounds(ctx)
-	return b.Last + 1, err
+	if recs[0].Seq > s.durable(recs[0].Seq) {
+		b, err := s.Bounds(ctx)
+		return b.Last + 1, err
+	}
+	return recs[0].Seq, nil
+}
+
+// lagWait is how long a replica is given to catch up before it, or another, is
+// asked again.
+const lagWait = 10 * time.Millisecond
+
+// getCurrent is get, but believes that nothing is there only when the bounds say
+// so as well, which it answers then: the replica that answers may lag behind
+// what the leader has acknowledged.
+func (s *stream) getCurrent(ctx context.Context, req directGet, nothing func(Bounds) (bool, error)) ([]event.Record, Bounds, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	for {
+		recs, err := s.get(ctx, req)
+		if len(recs) > 0 || err != nil {
+			return recs, Bounds{}, err
+		}
+		b, err := s.Bounds(ctx)
+		if err != nil {
+			return nil, b, err
+		}
+		if ok, err := nothing(b); ok || err != nil {
+			return nil, b, err
+		}
+		select {
+		case <-time.After(lagWait):
+		case <-ctx.Done():
+			return nil, b, fmt.Errorf("%w: read: no replica has caught up: %w", ErrUnavailable, context.Cause(ctx))
+		}
+	}
 }
 
 // get sends the request and collects the run that answers it, on a subscription

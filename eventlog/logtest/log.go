@@ -154,13 +154,23 @@ func readExact(t *testing.T, l eventlog.Log) {
 	}
 }
 
+// read asks until it has n records or there are no more: an answer may be shorter
+// than what is there.
 func read(t *testing.T, l eventlog.Log, seq uint64, n int) []event.Record {
 	t.Helper()
-	recs, err := l.Read(t.Context(), seq, n, 1<<20)
-	if err != nil {
-		t.Fatal(err)
+	var all []event.Record
+	for len(all) < n {
+		recs, err := l.Read(t.Context(), seq, n-len(all), 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(recs) == 0 {
+			break
+		}
+		all = append(all, recs...)
+		seq = recs[len(recs)-1].Seq + 1
 	}
-	return recs
+	return all
 }
 
 func readPastEnd(t *testing.T, l eventlog.Log) {
@@ -226,6 +236,9 @@ func tailError(t *testing.T, l eventlog.Log) {
 func seqAt(t *testing.T, l eventlog.Log) {
 	appendAll(t, l, "a", 0, 5)
 	recs := read(t, l, 1, 5)
+	if len(recs) != 5 {
+		t.Fatalf("%d records, want 5", len(recs))
+	}
 	for _, r := range recs {
 		seq, err := l.SeqAt(t.Context(), r.Time)
 		if err != nil || seq != r.Seq {
