@@ -5,6 +5,10 @@
 // log, and rebuilt from it when lost. That is why it keeps no write-ahead log
 // of its own; after a crash it has forgotten the newest entries and says from
 // where the log must be read again.
+//
+// The newest entries are in a map in memory, which goes to the disk as a whole,
+// sorted: nearly every question is about something new, and to learn that from
+// the map and the Bloom filters of the tables costs a tenth of a search.
 package index
 
 import (
@@ -17,6 +21,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
 )
 
 // Hash stands for a key or a content. It is cryptographic: nobody can make an
@@ -52,8 +57,14 @@ type Index struct {
 	db     *pebble.DB
 	window time.Duration
 
-	mu      sync.Mutex
+	mu      sync.RWMutex
+	now     *table // takes what is applied
+	older   *table // is on its way to the disk; nil: none is
 	applied uint64
+
+	writing sync.Mutex // held while a table goes to the disk
+	wg      sync.WaitGroup
+	failed  error // why a table could not be written; with mu
 }
 
 // Kinds of keys. Expiry keys are ordered by time and name the key that ends.
@@ -74,15 +85,15 @@ var (
 // gone would hide the event when it comes again. Entries older than window are
 // forgotten.
 func Open(dir string, incarnation uint32, last uint64, window time.Duration, logger *slog.Logger) (*Index, error) {
-	db, err := pebble.Open(dir, &pebble.Options{
-		DisableWAL:   true,
-		MemTableSize: 16 << 20,
-		Logger:       pebbleLogger{logger},
-	})
+	o := &pebble.Options{DisableWAL: true, MemTableSize: 16 << 20, CacheSize: 64 << 20, Logger: pebbleLogger{logger}}
+	for i := range o.Levels {
+		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	db, err := pebble.Open(dir, o)
 	if err != nil {
 		return nil, fmt.Errorf("open index: %w", err)
 	}
-	x := &Index{db: db, window: window}
+	x := &Index{db: db, window: window, now: newTable()}
 	if err := x.load(incarnation, last); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -129,8 +140,8 @@ func (x *Index) get(key []byte) ([]byte, bool, error) {
 
 // Applied is the sequence up to which the index knows the log.
 func (x *Index) Applied() uint64 {
-	x.mu.Lock()
-	defer x.mu.Unlock()
+	x.mu.RLock()
+	defer x.mu.RUnlock()
 	return x.applied
 }
 
@@ -146,80 +157,115 @@ func (x *Index) Content(h Hash, since time.Time) (uint64, bool, error) {
 	return x.find(kindContent, h, since)
 }
 
-const valueLen = 16 // sequence, time in nanoseconds
-
 func (x *Index) find(kind byte, h Hash, since time.Time) (uint64, bool, error) {
-	var key [17]byte
-	key[0] = kind
-	copy(key[1:], h[:])
-	v, closer, err := x.db.Get(key[:])
-	if errors.Is(err, pebble.ErrNotFound) {
-		return 0, false, nil
+	key := keyOf(kind, h)
+	x.mu.RLock()
+	at, ok := x.now.places[key]
+	if !ok && x.older != nil {
+		at, ok = x.older.places[key]
 	}
+	x.mu.RUnlock()
+	if !ok {
+		var err error
+		if at, ok, err = x.stored(key); err != nil {
+			return 0, false, err
+		}
+	}
+	return at.seq, ok && at.nanos >= since.UnixNano(), nil
+}
+
+// stored looks into what is on the disk: with an iterator, for it asks the Bloom
+// filter of the lowest level as well, which Get does not, and nearly every key
+// that is looked for is new.
+func (x *Index) stored(key recordKey) (place, bool, error) {
+	it, err := x.db.NewIter(&pebble.IterOptions{UseL6Filters: true})
 	if err != nil {
-		return 0, false, fmt.Errorf("read index: %w", err)
+		return place{}, false, fmt.Errorf("read index: %w", err)
 	}
-	defer closer.Close()
-	if len(v) != valueLen || int64(binary.BigEndian.Uint64(v[8:])) < since.UnixNano() {
-		return 0, false, nil
+	defer it.Close()
+	if !it.SeekPrefixGE(key[:]) {
+		if err := it.Error(); err != nil {
+			return place{}, false, fmt.Errorf("read index: %w", err)
+		}
+		return place{}, false, nil
 	}
-	return binary.BigEndian.Uint64(v), true, nil
+	at, ok := parsePlace(it.Value())
+	return at, ok, nil
 }
 
 // Apply takes the entries of the log that follow what is known, in order.
 // through is the last sequence of the log that was looked at, which may have
 // held no entry.
 func (x *Index) Apply(entries []Entry, through uint64) error {
-	b := x.db.NewBatchWithSize(len(entries)*96 + 64)
-	defer b.Close()
-	oldest := time.Now().Add(-x.window)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.failed != nil {
+		return x.failed
+	}
 	for _, e := range entries {
-		if e.Time.Before(oldest) {
-			continue
+		x.now.add(e)
+	}
+	x.now.through, x.applied = through, through
+	if len(x.now.places) >= tableSize && x.older == nil {
+		x.older, x.now = x.now, newTable()
+		x.wg.Go(func() { _ = x.persist(false) }) // the next Apply says why it failed
+	}
+	return nil
+}
+
+// persist takes the older table to the disk, if there is one, and then what is
+// in memory beside it if all is wanted.
+func (x *Index) persist(all bool) error {
+	x.writing.Lock()
+	defer x.writing.Unlock()
+	for {
+		t := x.due(&all)
+		if t == nil {
+			return nil
 		}
-		if err := put(b, kindKey, e.Key, e); err != nil {
-			return err
-		}
-		if e.Content == (Hash{}) {
-			continue
-		}
-		if err := put(b, kindContent, e.Content, e); err != nil {
+		err := x.write(t)
+		x.mu.Lock()
+		x.older, x.failed = nil, err
+		x.mu.Unlock()
+		if err != nil {
 			return err
 		}
 	}
-	if err := b.Set(metaApplied, binary.BigEndian.AppendUint64(nil, through), nil); err != nil {
-		return err
+}
+
+// due answers the table to write next, nil when there is none. What is new
+// counts only once, or this would never end.
+func (x *Index) due(all *bool) *table {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.older == nil && *all && x.now.through > 0 {
+		x.older, x.now = x.now, newTable()
+		*all = false
+	}
+	return x.older
+}
+
+// write stores a table and says up to where the disk knows the log now.
+func (x *Index) write(t *table) error {
+	b := x.db.NewBatchWithSize(len(t.places)*64 + 64)
+	defer b.Close()
+	if err := t.fill(b, time.Now().Add(-x.window)); err != nil {
+		return fmt.Errorf("write index: %w", err)
 	}
 	if err := b.Commit(pebble.NoSync); err != nil {
 		return fmt.Errorf("write index: %w", err)
 	}
-	x.mu.Lock()
-	x.applied = through
-	x.mu.Unlock()
-	return nil
+	_, err := x.db.AsyncFlush()
+	return err
 }
-
-func put(b *pebble.Batch, kind byte, h Hash, e Entry) error {
-	var buf [1 + 4 + 17 + valueLen]byte
-	expiry, key, value := buf[:1+4+17], buf[1+4:1+4+17], buf[1+4+17:]
-	expiry[0] = kindExpiry
-	binary.BigEndian.PutUint32(expiry[1:], hour(e.Time))
-	key[0] = kind
-	copy(key[1:], h[:])
-	binary.BigEndian.PutUint64(value, e.Seq)
-	binary.BigEndian.PutUint64(value[8:], uint64(e.Time.UnixNano()))
-	if err := b.Set(key, value, nil); err != nil {
-		return err
-	}
-	return b.Set(expiry, nil, nil)
-}
-
-func hour(t time.Time) uint32 { return uint32(t.Unix() / 3600) }
 
 // Sweep removes what has left the window. It reads what it removes, and nothing
 // else, a bounded piece at a time; it answers how many it removed.
 func (x *Index) Sweep(now time.Time) (int, error) {
-	end := binary.BigEndian.AppendUint32([]byte{kindExpiry}, hour(now.Add(-x.window)))
+	end := expiryKey(place{nanos: now.Add(-x.window).UnixNano()}.hour(), recordKey{})[:5]
+	if err := x.persist(true); err != nil {
+		return 0, err
+	}
 	removed := 0
 	for {
 		n, err := x.sweepPiece(end)
@@ -235,6 +281,8 @@ func (x *Index) Sweep(now time.Time) (int, error) {
 const sweepPieceSize = 10_000
 
 func (x *Index) sweepPiece(end []byte) (int, error) {
+	x.writing.Lock() // between the look at a key and its removal nothing is written
+	defer x.writing.Unlock()
 	it, err := x.db.NewIter(&pebble.IterOptions{LowerBound: []byte{kindExpiry}, UpperBound: end})
 	if err != nil {
 		return 0, fmt.Errorf("sweep index: %w", err)
@@ -258,17 +306,14 @@ func (x *Index) sweepPiece(end []byte) (int, error) {
 // expire removes an expiry key and the key it names, unless that was written
 // again later.
 func (x *Index) expire(b *pebble.Batch, expiry []byte) error {
-	key := expiry[5:]
-	v, ok, err := x.get(key)
+	key := recordKey(expiry[5:])
+	at, ok, err := x.stored(key)
 	if err != nil {
 		return err
 	}
-	if ok && len(v) == valueLen {
-		written := time.Unix(0, int64(binary.BigEndian.Uint64(v[8:])))
-		if hour(written) == binary.BigEndian.Uint32(expiry[1:]) {
-			if err := b.Delete(key, nil); err != nil {
-				return err
-			}
+	if ok && at.hour() == binary.BigEndian.Uint32(expiry[1:]) {
+		if err := b.Delete(key[:], nil); err != nil {
+			return err
 		}
 	}
 	return b.Delete(expiry, nil)
@@ -276,7 +321,9 @@ func (x *Index) expire(b *pebble.Batch, expiry []byte) error {
 
 // Close writes what is in memory and ends.
 func (x *Index) Close() error {
-	return errors.Join(x.db.Flush(), x.db.Close())
+	err := x.persist(true)
+	x.wg.Wait()
+	return errors.Join(err, x.db.Flush(), x.db.Close())
 }
 
 // pebbleLogger passes on what an operator can act on.

@@ -153,3 +153,78 @@ func TestHashIsUnambiguous(t *testing.T) {
 		t.Error("two lists of parts have one hash")
 	}
 }
+
+// Many more entries than are kept in memory are found while they go to the disk,
+// after a restart, and after one that left no time to write: from where Applied
+// says the log is read again.
+func TestMoreThanMemoryHolds(t *testing.T) {
+	dir := t.TempDir()
+	x := open(t, dir, 7, 0)
+	const n, step = 300_000, 1000
+	for from := 1; from < n; from += step {
+		var entries []index.Entry
+		for i := from; i < from+step; i++ {
+			entries = append(entries, index.Entry{Seq: uint64(i), Time: time.Now(), Key: key(i)})
+		}
+		if err := x.Apply(entries, uint64(from+step-1)); err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range []int{1, from/2 + 1, from, from + step - 1} {
+			if !has(t, x, i) {
+				t.Fatalf("%d is not found when %d are known", i, from+step-1)
+			}
+		}
+		if has(t, x, from+step) {
+			t.Fatalf("%d is found before it is there", from+step)
+		}
+	}
+	shut(t, x)
+	x = open(t, dir, 7, n)
+	defer shut(t, x)
+	for i := 1; i < n; i += 997 {
+		if !has(t, x, i) {
+			t.Errorf("%d is lost", i)
+		}
+	}
+	if x.Applied() != n {
+		t.Errorf("applied %d, want %d", x.Applied(), n)
+	}
+}
+
+func BenchmarkKey(b *testing.B) {
+	x := filled(b, 1_000_000)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if _, ok, err := x.Key(key(-1 - i)); ok || err != nil {
+			b.Fatal(ok, err)
+		}
+	}
+}
+
+func BenchmarkApply(b *testing.B) {
+	x := filled(b, 1)
+	entries := make([]index.Entry, 64)
+	b.ReportAllocs()
+	for i := uint64(1); b.Loop(); i += 64 {
+		for j := range entries {
+			entries[j] = index.Entry{Seq: i + uint64(j), Time: time.Now(), Key: key(int(i) + j)}
+		}
+		if err := x.Apply(entries, i+63); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func filled(b *testing.B, n int) *index.Index {
+	x, err := index.Open(b.TempDir(), 7, 0, window, slog.New(slog.DiscardHandler))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = x.Close() })
+	for i := range n {
+		if err := x.Apply([]index.Entry{{Seq: uint64(i + 1), Time: time.Now(), Key: key(i)}}, uint64(i+1)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return x
+}
