@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/hookstream/hookstream/eventlog/index"
 )
 
 // pending is an entry on its way to the disk.
@@ -16,6 +18,11 @@ type pending struct {
 	got  Appended
 	err  error
 	done chan struct{} // closed when got and err are final
+
+	// Of an event in an embedded log.
+	key, content index.Hash
+	nanos        int64  // its time
+	group        uint64 // it was sent with
 }
 
 func (r *pending) size() int {
@@ -30,7 +37,7 @@ func (r *pending) size() int {
 // up the one after: no timer, and nothing waits when there is one caller.
 type committer struct {
 	name    string
-	pub     *publisher
+	pub     publisher
 	barrier barrier
 	opts    Options
 	fatal   func(error)
@@ -41,12 +48,17 @@ type committer struct {
 	closed bool
 	wake   chan struct{} // holds one token when the queue is not empty
 
-	published chan group    // unbuffered: one group in the sync, one being published
-	watermark atomic.Uint64 // no sequence up to this one is lost by a power cut
-	advanced  func()        // called after the watermark has moved
+	published chan group       // unbuffered: one group in the sync, one being published
+	watermark atomic.Uint64    // no sequence up to this one is lost by a power cut
+	advanced  func()           // called after the watermark has moved
+	landed    func([]*pending) // called with each group before its callers know; may be nil
 
 	wg sync.WaitGroup
 }
+
+// publisher sends groups of entries and fills in what became of each. It is used
+// by one goroutine.
+type publisher interface{ publish([]*pending) }
 
 // group is a published group with what its sync must cover.
 type group struct {
@@ -65,19 +77,15 @@ const (
 
 var errQueueFull = fmt.Errorf("%w: too many entries are waiting to be written", ErrUnavailable)
 
-func newCommitter(name string, nc *nats.Conn, b barrier, o Options, watermark uint64, advanced func(), fatal func(error)) (*committer, error) {
-	pub, err := newPublisher(nc)
-	if err != nil {
-		return nil, err
-	}
+func newCommitter(name string, pub publisher, b barrier, o Options, watermark uint64, advanced func(), landed func([]*pending), fatal func(error)) *committer {
 	c := &committer{
-		name: name, pub: pub, barrier: b, opts: o, fatal: fatal, advanced: advanced,
+		name: name, pub: pub, barrier: b, opts: o, fatal: fatal, advanced: advanced, landed: landed,
 		wake: make(chan struct{}, 1), published: make(chan group),
 	}
 	c.watermark.Store(watermark)
 	c.wg.Go(c.publishLoop)
 	c.wg.Go(c.syncLoop)
-	return c, nil
+	return c
 }
 
 // commit returns when the message is durable, or the context ends, or it cannot
@@ -87,6 +95,12 @@ func (c *committer) commit(ctx context.Context, msg *nats.Msg) (Appended, error)
 	if err := c.enqueue(r); err != nil {
 		return Appended{}, err
 	}
+	return r.wait(ctx)
+}
+
+// wait answers what became of the entry, or the context's error: it goes its
+// way all the same.
+func (r *pending) wait(ctx context.Context) (Appended, error) {
 	select {
 	case <-r.done:
 		return r.got, r.err
@@ -175,6 +189,9 @@ func (c *committer) syncLoop() {
 			c.watermark.Store(g.last)
 			c.advanced()
 		}
+		if c.landed != nil {
+			c.landed(g.entries)
+		}
 		for _, r := range g.entries {
 			close(r.done)
 		}
@@ -189,20 +206,20 @@ func (c *committer) syncLoop() {
 // kernel has dropped.
 func (c *committer) fail(g group, cause error) {
 	err := fmt.Errorf("%w: the disk failed: %w", ErrUnavailable, cause)
-	refuse := func(entries []*pending) {
+	end := func(entries []*pending) {
+		refuse(entries, err)
 		for _, r := range entries {
-			r.err = err
 			close(r.done)
 		}
 	}
-	refuse(g.entries)
+	end(g.entries)
 	c.mu.Lock()
 	c.closed = true
 	c.signal()
 	c.mu.Unlock()
 	c.fatal(fmt.Errorf("stream %s: %w", c.name, cause))
 	for g := range c.published {
-		refuse(g.entries)
+		end(g.entries)
 	}
 }
 

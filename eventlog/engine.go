@@ -213,11 +213,15 @@ func (e *Engine) committerFor(stream string, watermark uint64, advanced func()) 
 	if err != nil {
 		return nil, err
 	}
+	pub, err := newAckedPublisher(nc)
+	if err != nil {
+		return nil, err
+	}
 	b, err := e.barrierFor(stream, newBlockBarrier)
 	if err != nil {
 		return nil, err
 	}
-	return newCommitter(stream, nc, b, e.opts, watermark, advanced, e.fatal)
+	return newCommitter(stream, pub, b, e.opts, watermark, advanced, nil, e.fatal), nil
 }
 
 // fatal ends the engine's usefulness; see Options.OnFatal.

@@ -11,9 +11,9 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// publisher sends groups of messages to one stream and collects their
-// acknowledgements on one inbox. It is used by one goroutine.
-type publisher struct {
+// ackedPublisher sends groups of messages to one stream and collects the
+// acknowledgement of each on one inbox.
+type ackedPublisher struct {
 	nc    *nats.Conn
 	inbox string
 	acks  chan *nats.Msg
@@ -31,8 +31,8 @@ const (
 // not available.
 const ackTimeout = 5 * time.Second
 
-func newPublisher(nc *nats.Conn) (*publisher, error) {
-	p := &publisher{nc: nc, inbox: nats.NewInbox() + "."}
+func newAckedPublisher(nc *nats.Conn) (*ackedPublisher, error) {
+	p := &ackedPublisher{nc: nc, inbox: nats.NewInbox() + "."}
 	// Larger than any group: nats.go drops what a full channel does not take.
 	p.acks = make(chan *nats.Msg, 4*maxGroup)
 	sub, err := nc.ChanSubscribe(p.inbox+"*", p.acks)
@@ -44,7 +44,7 @@ func newPublisher(nc *nats.Conn) (*publisher, error) {
 }
 
 // publish sends the group and fills in what became of each entry.
-func (p *publisher) publish(group []*pending) {
+func (p *ackedPublisher) publish(group []*pending) {
 	base := p.next
 	p.next += uint64(len(group))
 	waiting := 0
@@ -65,7 +65,7 @@ func (p *publisher) publish(group []*pending) {
 
 var errNoAck = fmt.Errorf("%w: no acknowledgement in %s", ErrUnavailable, ackTimeout)
 
-func (p *publisher) collect(group []*pending, base uint64, waiting int) {
+func (p *ackedPublisher) collect(group []*pending, base uint64, waiting int) {
 	timeout := time.NewTimer(ackTimeout)
 	defer timeout.Stop()
 	for waiting > 0 {

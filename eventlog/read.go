@@ -36,12 +36,23 @@ func (s *stream) Read(ctx context.Context, seq uint64, max, maxBytes int) ([]eve
 	if err != nil {
 		return nil, err
 	}
-	for n := len(recs); n > 0; n-- {
-		if recs[n-1].Seq <= s.durable(recs[n-1].Seq) {
-			return recs[:n], nil
+	return s.shown(recs)
+}
+
+// shown answers those of the stored records that are durable, as they were
+// given to Append.
+func (s *stream) shown(recs []event.Record) ([]event.Record, error) {
+	n := len(recs)
+	for n > 0 && recs[n-1].Seq > s.durable(recs[n-1].Seq) {
+		n--
+	}
+	for i, r := range recs[:n] {
+		var err error
+		if recs[i], _, err = unkeep(r); err != nil {
+			return nil, fmt.Errorf("record %d: %w", r.Seq, err)
 		}
 	}
-	return nil, nil
+	return recs[:n], nil
 }
 
 func (s *stream) SeqAt(ctx context.Context, t time.Time) (uint64, error) {
@@ -59,11 +70,29 @@ func (s *stream) SeqAt(ctx context.Context, t time.Time) (uint64, error) {
 	if len(recs) == 0 {
 		return b.Last + 1, nil
 	}
-	if recs[0].Seq > s.durable(recs[0].Seq) {
-		b, err := s.Bounds(ctx)
-		return b.Last + 1, err
+	return s.firstSince(ctx, recs[0].Seq, t)
+}
+
+// firstSince answers the first record from seq on that has a time of t or later.
+// An embedded log notes the time just before JetStream does, so that the first
+// one by JetStream's may be some records early.
+func (s *stream) firstSince(ctx context.Context, seq uint64, t time.Time) (uint64, error) {
+	for {
+		recs, err := s.Read(ctx, seq, 64, 1<<20)
+		if err != nil {
+			return 0, err
+		}
+		if len(recs) == 0 {
+			b, err := s.Bounds(ctx)
+			return b.Last + 1, err
+		}
+		for _, r := range recs {
+			if !r.Time.Before(t) {
+				return r.Seq, nil
+			}
+		}
+		seq = recs[len(recs)-1].Seq + 1
 	}
-	return recs[0].Seq, nil
 }
 
 // lagWait is how long a replica is given to catch up before it, or another, is

@@ -25,6 +25,7 @@ type stream struct {
 	commit      *committer
 	incarnation event.Incarnation
 	full        atomic.Bool // too little room on the disk
+	local       *local      // nil: others write to the log as well
 
 	mu      sync.Mutex
 	moved   chan struct{} // closed and replaced when the watermark moves
@@ -36,12 +37,8 @@ type stream struct {
 // contentWindow is how long a repeated content is pointed out.
 const contentWindow = 24 * time.Hour
 
-// Headers of a stored entry, from which the index is rebuilt without reading
-// the body.
-const (
-	headerKey     = "Nats-Msg-Id"
-	headerContent = "Hookstream-Content"
-)
+// headerID is what JetStream knows an entry by, where several write.
+const headerID = "Nats-Msg-Id"
 
 func (e *Engine) openEvents(ctx context.Context) error {
 	js, err := e.ensureStream(ctx, jetstream.StreamConfig{
@@ -67,14 +64,26 @@ func (e *Engine) openEvents(ctx context.Context) error {
 	// The barrier syncs all that an earlier process left before it returns, so
 	// everything up to the last sequence is durable.
 	last := js.CachedInfo().State.LastSeq
-	if s.commit, err = e.committerFor(streamEvents, last, s.advanced); err != nil {
+	if e.node != nil {
+		err = s.openLocal(ctx, last)
+	} else {
+		s.commit, err = e.committerFor(streamEvents, last, s.advanced)
+	}
+	if err != nil {
 		return err
 	}
 	if e.index, err = index.Open(filepath.Join(e.opts.Dir, "index"), uint32(inc), last, e.opts.DedupWindow, e.logger); err != nil {
 		return err
 	}
 	e.events = s
-	return s.startTail(ctx, last)
+	if s.local != nil {
+		s.next = e.index.Applied() + 1
+		e.wg.Go(s.followLocal)
+	} else if err := s.startTail(ctx); err != nil {
+		return err
+	}
+	// Until then a duplicate could not be told.
+	return s.waitIndexed(ctx, last)
 }
 
 func orUnlimited(n int64) int64 {
@@ -109,8 +118,6 @@ func contentHash(source string, fp []byte) index.Hash {
 	return index.HashOf("content", source, string(fp))
 }
 
-// Append looks the key up first: JetStream's own window is only minutes long
-// and covers what the index does not know yet.
 func (s *stream) Append(ctx context.Context, a Entry) (Appended, error) {
 	if s.full.Load() {
 		return Appended{}, fmt.Errorf("%w: the file system has less than %d bytes left", ErrFull, s.e.opts.MinFreeBytes)
@@ -121,16 +128,23 @@ func (s *stream) Append(ctx context.Context, a Entry) (Appended, error) {
 	if a.Source == "" || a.DedupKey == "" {
 		return Appended{}, errors.New("eventlog: an entry needs a source and a key")
 	}
+	if s.local != nil {
+		return s.appendLocal(ctx, a)
+	}
+	return s.appendShared(ctx, a)
+}
+
+// appendShared looks the key up first: JetStream's own window is only minutes
+// long and covers what the index does not know yet.
+func (s *stream) appendShared(ctx context.Context, a Entry) (Appended, error) {
 	key := keyHash(a.Source, a.DedupKey)
 	for wait := minDuplicateWait; ; wait = min(2*wait, maxDuplicateWait) {
-		seq, ok, err := s.e.index.Key(key)
-		if err != nil {
-			return Appended{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		if got, err := s.known(key); got.Duplicate || err != nil {
+			return got, err
 		}
-		if ok {
-			return Appended{Seq: seq, Duplicate: true}, nil
-		}
-		got, err := s.commit.commit(ctx, s.message(a, key))
+		m := a.message(key)
+		m.Header = nats.Header{headerID: []string{base64.RawURLEncoding.EncodeToString(key[:])}}
+		got, err := s.commit.commit(ctx, m)
 		if !errors.Is(err, errDuplicateInProcess) {
 			return got, err
 		}
@@ -142,6 +156,15 @@ func (s *stream) Append(ctx context.Context, a Entry) (Appended, error) {
 	}
 }
 
+// known looks the key up in the index.
+func (s *stream) known(key index.Hash) (Appended, error) {
+	seq, ok, err := s.e.index.Key(key)
+	if err != nil {
+		return Appended{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return Appended{Seq: seq, Duplicate: ok}, nil
+}
+
 // A cluster refuses a duplicate while the first has no quorum yet, which is a
 // matter of milliseconds.
 const (
@@ -149,13 +172,15 @@ const (
 	maxDuplicateWait = 100 * time.Millisecond
 )
 
-func (s *stream) message(a Entry, key index.Hash) *nats.Msg {
-	h := nats.Header{headerKey: []string{base64.RawURLEncoding.EncodeToString(key[:])}}
+func (a *Entry) content() (h index.Hash) {
 	if a.Fingerprint != nil {
-		content := contentHash(a.Source, a.Fingerprint)
-		h[headerContent] = []string{base64.RawURLEncoding.EncodeToString(content[:])}
+		h = contentHash(a.Source, a.Fingerprint)
 	}
-	return &nats.Msg{Subject: eventSubject(a.Source, a.Topic, a.Action), Header: h, Data: a.Data}
+	return h
+}
+
+func (a *Entry) message(key index.Hash) *nats.Msg {
+	return &nats.Msg{Subject: eventSubject(a.Source, a.Topic, a.Action), Data: keep(key, a.content(), a.Data)}
 }
 
 func (s *stream) Key(source, dedupKey string) (uint64, bool, error) {

@@ -2,7 +2,6 @@ package eventlog
 
 import (
 	"context"
-	"encoding/base64"
 	"fmt"
 	"sync"
 	"time"
@@ -80,9 +79,8 @@ func (f *fetched) end() {
 	f.mu.Unlock()
 }
 
-// startTail follows the stream from where the index stopped and returns when it
-// knows everything up to last: until then a duplicate could not be told.
-func (s *stream) startTail(ctx context.Context, last uint64) error {
+// startTail follows the stream from where the index stopped.
+func (s *stream) startTail(ctx context.Context) error {
 	nc, err := s.e.connect("tail")
 	if err != nil {
 		return err
@@ -116,7 +114,7 @@ func (s *stream) startTail(ctx context.Context, last uint64) error {
 		f.end()
 		consuming.Stop()
 	})
-	return s.waitIndexed(ctx, last)
+	return nil
 }
 
 // waitIndexed returns when the index knows the log up to last.
@@ -141,7 +139,7 @@ func (s *stream) waitIndexed(ctx context.Context, last uint64) error {
 	return nil
 }
 
-// follow is the shared tail: what is stored goes, once it is durable, to the
+// follow is the shared tail of a log that others write to: what is stored goes, once it is durable, to the
 // index and to everybody who follows. Not to the index before: it might
 // remember an event that a power cut erases, and take it for a duplicate when
 // it comes again.
@@ -189,22 +187,13 @@ func (s *stream) parse(msgs []jetstream.Msg) ([]event.Record, []index.Entry, err
 			s.e.logger.Warn("the log has a hole, or dropped events before they were seen", "from", expect, "to", seq-1)
 		}
 		expect = seq + 1
-		recs = append(recs, event.Record{Seq: seq, Time: md.Timestamp, Data: m.Data()})
-		entries = append(entries, indexEntry(m, seq, md.Timestamp))
+		rec, entry, err := unkeep(event.Record{Seq: seq, Time: md.Timestamp, Data: m.Data()})
+		if err != nil {
+			return nil, nil, fmt.Errorf("record %d: %w", seq, err)
+		}
+		recs, entries = append(recs, rec), append(entries, entry)
 	}
 	return recs, entries, nil
-}
-
-func indexEntry(m jetstream.Msg, seq uint64, t time.Time) index.Entry {
-	h := m.Headers()
-	return index.Entry{Seq: seq, Time: t, Key: parseHash(h.Get(headerKey)), Content: parseHash(h.Get(headerContent))}
-}
-
-func parseHash(s string) (h index.Hash) {
-	if b, err := base64.RawURLEncoding.DecodeString(s); err == nil {
-		copy(h[:], b)
-	}
-	return h
 }
 
 // nudgeAfter is how long the tail waits for a sequence to become durable before
