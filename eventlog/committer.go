@@ -32,9 +32,10 @@ func (r *pending) size() int {
 	return len(r.msg.Data)
 }
 
-// committer makes entries of one stream durable in groups. While one group is
-// being synced the next is being published, and whoever comes meanwhile makes
-// up the one after: no timer, and nothing waits when there is one caller.
+// committer makes entries of one stream durable in groups: whoever comes while
+// one group is being synced makes up the next, and when these become many, the
+// next is published meanwhile. There is no timer, and nothing waits when there is
+// one caller.
 type committer struct {
 	name    string
 	pub     publisher
@@ -45,10 +46,11 @@ type committer struct {
 	mu     sync.Mutex
 	queue  []*pending
 	bytes  int
+	inSync int // entries that are published and not durable yet
 	closed bool
 	wake   chan struct{} // holds one token when the queue is not empty
 
-	published chan group       // unbuffered: one group in the sync, one being published
+	published chan group       // unbuffered: one group in the sync, one published
 	watermark atomic.Uint64    // no sequence up to this one is lost by a power cut
 	advanced  func()           // called after the watermark has moved
 	landed    func([]*pending) // called with each group before its callers know; may be nil
@@ -136,6 +138,9 @@ func (c *committer) signal() {
 func (c *committer) take() ([]*pending, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.tooFew() && !c.closed {
+		return nil, false
+	}
 	n, size := 0, 0
 	for n < len(c.queue) && n < maxGroup && (n == 0 || size+c.queue[n].size() <= maxGroupBytes) {
 		size += c.queue[n].size()
@@ -149,6 +154,12 @@ func (c *committer) take() ([]*pending, bool) {
 		c.signal()
 	}
 	return g, c.closed
+}
+
+// tooFew reports whether more are worth waiting for, until the sync ends that is
+// under way: a sync costs about the same for few as for many.
+func (c *committer) tooFew() bool {
+	return len(c.queue) < min(2*c.inSync, maxGroup) && c.bytes < maxGroupBytes
 }
 
 func (c *committer) publishLoop() {
@@ -174,7 +185,18 @@ func (c *committer) publishLoop() {
 				g.bytes += int64(r.size())
 			}
 		}
+		c.syncing(len(entries))
 		c.published <- g
+	}
+}
+
+// syncing counts what is in the sync: n more, or less.
+func (c *committer) syncing(n int) {
+	c.mu.Lock()
+	c.inSync += n
+	c.mu.Unlock()
+	if n < 0 {
+		c.signal()
 	}
 }
 
@@ -185,6 +207,7 @@ func (c *committer) syncLoop() {
 			c.fail(g, err)
 			return
 		}
+		c.syncing(-len(g.entries))
 		if g.last > c.watermark.Load() {
 			c.watermark.Store(g.last)
 			c.advanced()
