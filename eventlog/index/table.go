@@ -60,14 +60,6 @@ type table struct {
 
 func newTable() *table { return &table{places: make(map[recordKey]place)} }
 
-func (t *table) add(e Entry) {
-	at := place{e.Seq, e.Time.UnixNano()}
-	t.places[keyOf(kindKey, e.Key)] = at
-	if e.Content != (Hash{}) {
-		t.places[keyOf(kindContent, e.Content)] = at
-	}
-}
-
 // fill writes what is not older than the given time into a batch: sorted, which
 // is how the disk takes it best.
 func (t *table) fill(b *pebble.Batch, oldest time.Time) error {
