@@ -20,7 +20,8 @@ type burst struct {
 	nc    *nats.Conn
 	inbox string
 	acks  chan *nats.Msg
-	next  uint64 // number of the next acknowledgement, its subject's last token
+	next  uint64 // number of the last acknowledgement asked for, its subject's last token
+	limit time.Duration
 
 	read   func(from uint64) ([]event.Record, error) // stored entries, none past the end
 	group  uint64                                    // number of the group
@@ -30,7 +31,7 @@ type burst struct {
 }
 
 func newBurst(nc *nats.Conn, last uint64, clock time.Time, read func(uint64) ([]event.Record, error)) (*burst, error) {
-	b := &burst{nc: nc, inbox: nats.NewInbox() + ".", acks: make(chan *nats.Msg, 64), read: read, last: last}
+	b := &burst{nc: nc, inbox: nats.NewInbox() + ".", acks: make(chan *nats.Msg, 64), limit: ackTimeout, read: read, last: last}
 	if !clock.IsZero() {
 		b.clock = clock.UnixNano()
 	}
@@ -137,7 +138,7 @@ func (b *burst) tick() int64 {
 
 // await answers the sequence of the last entry of the group.
 func (b *burst) await() (uint64, error) {
-	timeout := time.NewTimer(ackTimeout)
+	timeout := time.NewTimer(b.limit)
 	defer timeout.Stop()
 	for {
 		select {
