@@ -3,6 +3,7 @@ package hub
 import (
 	"container/list"
 	"context"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -39,7 +40,10 @@ type chunks struct {
 	used     atomic.Int64
 	reads    atomic.Int64
 	flight   singleflight.Group
-	ahead    chan struct{} // holds a token for each prefetch that runs
+	running  chan struct{} // holds a token for each prefetch that runs
+	scans    scans
+	// preparing holds a token for each part of which something is made ahead.
+	preparing chan struct{}
 
 	mu    sync.Mutex
 	order *list.List                 // of *part, the latest used first
@@ -47,25 +51,44 @@ type chunks struct {
 }
 
 func newChunks(h *Hub, maxBytes int64) *chunks {
-	return &chunks{
+	c := &chunks{
 		hub: h, maxBytes: maxBytes, order: list.New(),
-		parts: make(map[uint64][]*list.Element),
-		ahead: make(chan struct{}, maxPrefetches),
+		parts:     make(map[uint64][]*list.Element),
+		running:   make(chan struct{}, maxPrefetches),
+		preparing: make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
+	c.scans.log, _ = h.log.(scanner)
+	return c
 }
 
 // load answers a part that holds pos, or begins where the log does when pos is
 // no longer there. It is empty when nothing is there to be read.
 func (c *chunks) load(ctx context.Context, pos uint64) (*part, error) {
-	p, from := c.find(pos)
-	if p != nil {
-		return p, nil
+	p, from, err := c.await(ctx, pos)
+	if p != nil || err != nil {
+		return p, err
 	}
-	p, err := c.read(ctx, from)
+	p, err = c.read(ctx, from)
 	if err != nil || pos < p.next || pos == from {
 		return p, err
 	}
 	return c.read(ctx, pos) // the chunk came in parts: ask for the rest
+}
+
+// await is find, but waits for a scan that is about to read pos.
+func (c *chunks) await(ctx context.Context, pos uint64) (*part, uint64, error) {
+	for {
+		coming := c.scans.coming(pos)
+		p, from := c.find(pos)
+		if p != nil || coming == nil {
+			return p, from, nil
+		}
+		select {
+		case <-coming:
+		case <-ctx.Done():
+			return nil, 0, context.Cause(ctx)
+		}
+	}
 }
 
 // find answers the kept part that holds pos, or else where to begin to read:
@@ -102,7 +125,7 @@ func (c *chunks) read(ctx context.Context, from uint64) (*part, error) {
 }
 
 func (c *chunks) fetch(from uint64) (*part, error) {
-	end := (from/chunkEvents + 1) * chunkEvents
+	end := chunkEnd(from)
 	c.reads.Add(1)
 	recs, err := c.hub.log.Read(c.hub.ctx, from, int(end-from), chunkReadBytes)
 	if err != nil {
@@ -186,15 +209,15 @@ func (c *chunks) drop(el *list.Element) {
 // prefetch reads ahead of a stream that goes on at pos, as long as the ring does
 // not hold what comes.
 func (c *chunks) prefetch(pos uint64) {
-	first, _ := c.hub.ring.span()
+	ring, _ := c.hub.ring.span()
 	chunk := pos / chunkEvents
 	for n := chunk; n < chunk+prefetchAhead; n++ {
 		from := max(n*chunkEvents, 1)
-		if from+chunkEvents > first || c.kept(n) {
+		if from+chunkEvents > ring || c.kept(n) {
 			continue
 		}
 		select {
-		case c.ahead <- struct{}{}:
+		case c.running <- struct{}{}:
 			go c.readAhead(from)
 		default:
 			return
@@ -203,7 +226,7 @@ func (c *chunks) prefetch(pos uint64) {
 }
 
 func (c *chunks) readAhead(from uint64) {
-	defer func() { <-c.ahead }()
+	defer func() { <-c.running }()
 	// An error comes again for who needs the chunk.
 	_, _ = c.read(c.hub.ctx, from)
 }

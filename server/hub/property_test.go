@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/hookstream/hookstream/event"
+	"github.com/hookstream/hookstream/eventlog"
 	"github.com/hookstream/hookstream/eventlog/memlog"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
@@ -150,7 +151,11 @@ func oneWorld(t *testing.T, seed uint64) {
 	for range old {
 		world.grow()
 	}
-	h := running(t, newHub(t, world.log, func(o *Options) {
+	var l eventlog.Log = world.log
+	if seed%2 == 1 { // with scans, which may break off
+		l = &scanLog{Log: l, breakAfter: rnd.IntN(3) * 400}
+	}
+	h := running(t, newHub(t, l, func(o *Options) {
 		o.RingEvents = 1 + rnd.IntN(300)
 		o.RingBytes = 1 << (10 + rnd.IntN(10))
 		o.ChunkBytes = 1 << (10 + rnd.IntN(10))

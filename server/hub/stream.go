@@ -33,6 +33,7 @@ type stream struct {
 
 	memo    map[*route]*routeMemo
 	pages   uint64
+	inRow   int // chunks of the log that it has read one after the other
 	batch   batch
 	sentAt  time.Time
 	sentPos uint64 // position of the last frame's cursor
@@ -112,6 +113,7 @@ func (s *stream) step(ctx context.Context) error {
 	var err error
 	if found {
 		err = s.look(ctx, page.entries, page.next)
+		s.inRow = 0
 		s.hub.ring.trim()
 	}
 	clear(page.entries) // do not keep events alive
@@ -227,7 +229,8 @@ func (s *stream) readLog(ctx context.Context) error {
 		return s.wait(ctx, nil, time.Now().Add(10*time.Millisecond))
 	}
 	err = s.look(ctx, es, p.next)
-	s.hub.chunks.prefetch(s.pos)
+	s.inRow++
+	s.hub.chunks.ahead(s.pos, s.inRow, &s.req)
 	s.hub.chunks.trim()
 	return err
 }
