@@ -79,6 +79,27 @@ fuzz: ## each fuzz target for a few seconds, from its corpus
 
 FUZZTIME ?= 5s
 
+.PHONY: bench
+bench: build ## measure this gateway on this machine, beside its limits (about 12 minutes)
+	$(BIN)/hookstream bench $(BENCHFLAGS)
+
+.PHONY: profile
+profile: ## CPU, heap, mutex and block profiles of the gateway in bin/profile: make profile SCENARIO=ingest/yousign/sync/1KB/c64
+	@test -n "$(SCENARIO)" || { echo 'say which: make profile SCENARIO=...; hookstream bench --list lists them'; exit 1; }
+	@CGO_ENABLED=0 go build -trimpath -o $(BIN)/hookstream ./cmd/hookstream
+	$(BIN)/hookstream bench --scenario '$(SCENARIO)' --rounds 1 --round-duration 10s --profile-dir $(BIN)/profile
+	@echo 'go tool pprof -top $(BIN)/profile/NAME.cpu.pprof; profiling costs, these rates do not count'
+
+# The functions that every request or event goes through.
+HOT ?= ./event ./eventlog/... ./ingress/... ./server/hub
+BENCHSTAT := golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
+
+.PHONY: benchstat
+benchstat: ## compare Go benchmarks of the hot functions with the last tag, or with BASE=commit
+	@base=$${BASE:-$$(git describe --tags --abbrev=0 2>/dev/null)}; \
+	test -n "$$base" || { echo 'there is no tag yet: make benchstat BASE=COMMIT compares with a commit'; exit 1; }; \
+	bench/compare.sh "$$base" '$(HOT)' $(BENCHSTAT)
+
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf $(BIN)

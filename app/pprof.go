@@ -1,0 +1,44 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/pprof"
+	"runtime"
+	"time"
+)
+
+// How much of what goroutines wait for is sampled while profiles are served: a
+// hundredth of contended mutexes, and one wait in 100 microseconds of waiting.
+const (
+	mutexFraction = 100
+	blockRate     = int(100 * time.Microsecond)
+)
+
+// openPProf serves profiles to whoever measures, which is nobody by default: they
+// tell what the gateway holds in memory, and taking one costs.
+func (a *App) openPProf(ctx context.Context) error {
+	if a.opts.PProfAddr == "" {
+		return nil
+	}
+	lis, err := listen(ctx, a.opts.PProfAddr, nil)
+	if err != nil {
+		return fmt.Errorf("pprof listener: %w", err)
+	}
+	a.pprofLis = lis
+	runtime.SetMutexProfileFraction(mutexFraction)
+	runtime.SetBlockProfileRate(blockRate)
+	srv := &http.Server{Handler: profiles(), ReadHeaderTimeout: 10 * time.Second}
+	a.onClose(srv.Close)
+	go func() { _ = srv.Serve(lis) }() // until Close
+	return nil
+}
+
+func profiles() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	return mux
+}

@@ -1,0 +1,57 @@
+package baseline
+
+import (
+	"fmt"
+	"log/slog"
+	"testing"
+
+	"github.com/hookstream/hookstream/eventlog"
+)
+
+// fill keeps n events in a new data directory, one in ten of them about a signer,
+// and answers it when nobody uses it any more.
+func fill(t *testing.T, n int) (dir string) {
+	t.Helper()
+	o := eventlog.DefaultOptions()
+	o.Dir, o.Durability, o.Logger = t.TempDir(), eventlog.DurabilityRelaxed, slog.New(slog.DiscardHandler)
+	engine, err := eventlog.Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range n {
+		topic := "signature_request"
+		if i%10 == 0 {
+			topic = "signer"
+		}
+		entry := eventlog.Entry{Source: "bench", Topic: topic, Action: "done", DedupKey: fmt.Sprint(i), Data: make([]byte, 100)}
+		if _, err := engine.Events().Append(t.Context(), entry); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := engine.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return o.Dir
+}
+
+func TestReplayReadsTheLogOfAGateway(t *testing.T) {
+	dir := fill(t, 200)
+	for _, tc := range []struct {
+		filter string
+		want   int64
+	}{{"", 200}, {"*.signer.*", 20}, {"*.contact.*", 0}} {
+		got, err := ReplayJetStream(t.Context(), dir, tc.filter)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Events != tc.want || got.Bytes < 100*tc.want || got.Took <= 0 {
+			t.Errorf("filter %q: %+v, want %d events", tc.filter, got, tc.want)
+		}
+	}
+}
+
+func TestReplayOfADirectoryThatIsNoGateways(t *testing.T) {
+	if _, err := ReplayJetStream(t.Context(), t.TempDir(), ""); err == nil {
+		t.Error("it read something")
+	}
+}

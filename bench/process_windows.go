@@ -1,0 +1,5 @@
+package bench
+
+import "syscall"
+
+func alone() *syscall.SysProcAttr { return nil }
