@@ -20,6 +20,8 @@ import (
 	"github.com/hookstream/hookstream/server"
 	"github.com/hookstream/hookstream/server/hub"
 	"github.com/hookstream/hookstream/source"
+	"github.com/hookstream/hookstream/subscription"
+	"github.com/hookstream/hookstream/subscription/hubfeed"
 )
 
 // App is a gateway.
@@ -33,9 +35,12 @@ type App struct {
 	sources   *source.Store
 	gateway   *ingress.Gateway
 	hub       *hub.Hub
+	subs      *subscription.Manager
+	closeSubs func()
 	server    *server.Server
 
 	ingressLis, grpcLis, httpLis net.Listener
+	pprofLis                     net.Listener // nil: no profiles
 	ingressSrv, httpSrv          *http.Server
 
 	ready    atomic.Bool
@@ -43,8 +48,9 @@ type App struct {
 	cleanups []func() error
 }
 
-// Addrs are where a gateway listens, as host:port.
-type Addrs struct{ Ingress, GRPC, HTTP string }
+// Addrs are where a gateway listens, as host:port. PProf is empty unless it was
+// asked for.
+type Addrs struct{ Ingress, GRPC, HTTP, PProf string }
 
 // New starts the engine, loads what it holds and binds the ports: senders and
 // consumers can connect when it returns, and are served when Run is called. The
@@ -61,7 +67,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	}()
 	// In the order of dependence; Close goes the other way.
 	for _, step := range []func(context.Context) error{
-		a.listen, a.openEngine, a.openSources, a.openIngress, a.openServer,
+		a.listen, a.openPProf, a.openEngine, a.openSources, a.openIngress, a.openHub, a.openSubscriptions, a.openServer,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -173,7 +179,7 @@ func (a *App) openIngress(context.Context) error {
 	return nil
 }
 
-func (a *App) openServer(context.Context) error {
+func (a *App) openHub(context.Context) error {
 	h, err := hub.New(hub.Options{
 		Log:        a.engine.Events(),
 		Decoders:   decoders(),
@@ -187,19 +193,43 @@ func (a *App) openServer(context.Context) error {
 	}
 	a.hub = h
 	a.metrics.hub(h)
-	events, err := server.NewEventService(server.EventServiceOptions{Hub: h, Version: Version, Logger: a.logger})
+	return nil
+}
+
+func (a *App) openSubscriptions(ctx context.Context) (err error) {
+	a.subs, err = subscription.Open(ctx, subscription.Options{
+		Engine:       a.engine,
+		Feed:         hubfeed.New(a.hub),
+		MaxConsumers: a.opts.MaxStreams,
+		Logger:       a.logger,
+	})
+	if err != nil {
+		return err
+	}
+	a.closeSubs = sync.OnceFunc(a.subs.Close)
+	a.onClose(func() error { a.closeSubs(); return nil })
+	a.metrics.subscriptions(a.subs)
+	return nil
+}
+
+func (a *App) openServer(context.Context) error {
+	events, err := server.NewEventService(server.EventServiceOptions{
+		Hub: a.hub, Subscriptions: a.subs, Version: Version, Logger: a.logger,
+	})
 	if err != nil {
 		return err
 	}
 	a.server, err = server.New(server.Options{
-		Sources:     a.sources,
-		CheckSource: a.providers.check,
-		TestSender:  newTestSender(func() string { return "http://" + a.Addrs().Ingress }),
-		Events:      events,
-		Providers:   providerInfos(),
-		EventTypes:  eventTypes(),
-		Logger:      a.logger,
-		Metrics:     a.metrics.server(),
+		Sources:       a.sources,
+		CheckSource:   a.providers.check,
+		TestSender:    newTestSender(func() string { return "http://" + a.Addrs().Ingress }),
+		Events:        events,
+		Subscriptions: a.subs,
+		Hub:           a.hub,
+		Providers:     providerInfos(),
+		EventTypes:    eventTypes(),
+		Logger:        a.logger,
+		Metrics:       a.metrics.server(),
 	})
 	if err != nil {
 		return err
@@ -245,11 +275,15 @@ func (a *App) readiness(context.Context) error {
 
 // Addrs answers where the gateway listens, ports filled in.
 func (a *App) Addrs() Addrs {
-	return Addrs{
+	addrs := Addrs{
 		Ingress: a.ingressLis.Addr().String(),
 		GRPC:    a.grpcLis.Addr().String(),
 		HTTP:    a.httpLis.Addr().String(),
 	}
+	if a.pprofLis != nil {
+		addrs.PProf = a.pprofLis.Addr().String()
+	}
+	return addrs
 }
 
 // Run serves until ctx ends or the gateway cannot go on, and then stops: health
@@ -276,7 +310,7 @@ func (a *App) Run(ctx context.Context) error {
 	serve("ingress", func() error { return a.ingressSrv.Serve(a.ingressLis) })
 	a.watchHealth(work, &g)
 	a.ready.Store(true)
-	a.logger.Info("serving", "ingress", a.Addrs().Ingress, "grpc", a.Addrs().GRPC, "http", a.Addrs().HTTP, "version", Version)
+	a.logger.Info("serving", "ingress", a.Addrs().Ingress, "grpc", a.Addrs().GRPC, "http", a.Addrs().HTTP, "pprof", a.Addrs().PProf, "version", Version)
 
 	var cause error
 	select {
@@ -319,13 +353,15 @@ func (a *App) stop(stopWork func()) {
 	a.server.Drain()
 	var wg sync.WaitGroup
 	wg.Go(func() { shutdown(a.ingressSrv, ingressGrace) })
-	wg.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), a.opts.DrainGrace+callGrace)
-		defer cancel()
-		if err := a.hub.Drain(ctx, a.opts.DrainGrace); err != nil {
-			a.logger.Warn("streams were cut", "err", err)
-		}
-	})
+	for _, drain := range []func(context.Context, time.Duration) error{a.hub.Drain, a.subs.Drain} {
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), a.opts.DrainGrace+callGrace)
+			defer cancel()
+			if err := drain(ctx, a.opts.DrainGrace); err != nil {
+				a.logger.Warn("streams were cut", "err", err)
+			}
+		})
+	}
 	wg.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), callGrace)
 	defer cancel()
@@ -333,6 +369,7 @@ func (a *App) stop(stopWork func()) {
 	if err := a.server.Stop(ctx); err != nil {
 		a.logger.Warn("calls were cut", "err", err)
 	}
+	a.closeSubs() // while the hub can still show it events
 	stopWork()
 }
 

@@ -26,12 +26,27 @@ var arrows = map[string][]string{
 	"ingress/ignisign": {"event", "ingress", "ingress/lenient"},
 
 	"server/hub": {"event", "eventlog"},
-	"server":     {"event", "eventlog", "server/hub", "source"},
+	"server":     {"event", "eventlog", "server/hub", "source", "subscription", "subscription/hubfeed"},
+
+	"subscription":         {"event", "eventlog"},
+	"subscription/hubfeed": {"event", "server/hub", "subscription"},
+
+	// What other people's programs import: nothing of ours but gen.
+	"client": {},
 
 	"simulator": {"event", "ingress/yousign", "ingress/ignisign"},
 
-	"app":            {"event", "eventlog", "source", "ingress", "ingress/yousign", "ingress/ignisign", "server", "server/hub"},
-	"cmd/hookstream": {"app", "event", "ingress", "ingress/yousign", "ingress/ignisign", "simulator", "source"},
+	"app": {
+		"event", "eventlog", "source", "ingress", "ingress/yousign", "ingress/ignisign",
+		"server", "server/hub", "subscription", "subscription/hubfeed",
+	},
+
+	// Measures from outside: processes and the network.
+	"bench/load":     {},
+	"bench/baseline": {"event"},
+	"bench":          {"bench/baseline", "bench/load", "ingress/ignisign", "simulator"},
+
+	"cmd/hookstream": {"app", "bench", "event", "ingress", "ingress/yousign", "ingress/ignisign", "simulator", "source"},
 
 	// Only for tests.
 	"eventlog/logtest":            {"event", "eventlog"},

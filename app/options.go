@@ -23,6 +23,8 @@ type Options struct {
 	GRPCAddr string
 	// HTTPAddr serves REST, its documentation, metrics and health.
 	HTTPAddr string
+	// PProfAddr serves runtime profiles, for whoever measures. Empty: nowhere.
+	PProfAddr string
 	// AllowedHosts are host names under which browsers may reach HTTPAddr on
 	// loopback, besides localhost: those of a proxy in front of it. `*`: any.
 	AllowedHosts []string
@@ -124,7 +126,11 @@ func (o Options) Validate() error {
 		check(err == nil, "the %s address %q is not host:port", name, addr)
 	}
 	check((o.TLSCert == "") == (o.TLSKey == ""), "TLS needs both a certificate and a key")
-	for name, addr := range map[string]string{"gRPC": o.GRPCAddr, "HTTP": o.HTTPAddr} {
+	if o.PProfAddr != "" {
+		_, _, err := net.SplitHostPort(o.PProfAddr)
+		check(err == nil, "the pprof address %q is not host:port", o.PProfAddr)
+	}
+	for name, addr := range map[string]string{"gRPC": o.GRPCAddr, "HTTP": o.HTTPAddr, "pprof": o.PProfAddr} {
 		check(o.AllowUnauthenticated || isLoopback(addr),
 			"the %s address %s can be reached from other machines, and the API asks nobody who they are; put it behind something that does and say --allow-unauthenticated", name, addr)
 	}

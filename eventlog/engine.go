@@ -33,6 +33,7 @@ type Engine struct {
 	events *stream
 	inbox  *natsInbox
 	index  *index.Index
+	queues queues
 
 	health atomic.Pointer[error]
 	failed atomic.Bool // for good
@@ -273,6 +274,7 @@ func (e *Engine) Close() error {
 	if e.inbox != nil {
 		e.inbox.close()
 	}
+	e.queues.close()
 	e.wg.Wait()
 	var err error
 	if e.index != nil {

@@ -7,11 +7,16 @@ import "strings"
 const (
 	streamEvents   = "HOOKSTREAM_EVENTS"
 	streamInbox    = "HOOKSTREAM_INBOX"
+	streamParked   = "HOOKSTREAM_PARKED"
+	streamAcks     = "HOOKSTREAM_ACKS"
 	bucketPrefix   = "HOOKSTREAM_"
 	subjectEvents  = "hookstream.events"
 	subjectRows    = "hookstream.inbox.row"
 	subjectAsked   = "hookstream.inbox.asked"
 	subjectOutcome = "hookstream.outcome"
+	subjectParked  = "hookstream.parked"
+	subjectReplays = "hookstream.replays"
+	subjectAcks    = "hookstream.acks"
 )
 
 // eventSubject is the subject of an entry: one per source, topic and action.

@@ -18,6 +18,7 @@ import (
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/server/hub"
 	"github.com/hookstream/hookstream/source"
+	"github.com/hookstream/hookstream/subscription"
 )
 
 // errorDomain is the domain of every google.rpc.ErrorInfo.
@@ -54,6 +55,12 @@ type knownError struct {
 	message string
 }
 
+// What is said of cursors, whoever noticed.
+const (
+	expiredMessage = "the log no longer holds the events after this position"
+	unknownMessage = "the cursor belongs to another log: it was replaced or truncated, or this is another gateway"
+)
+
 // knownErrors in the order in which they are tried.
 var knownErrors = []knownError{
 	{
@@ -61,12 +68,16 @@ var knownErrors = []knownError{
 		"the cursor was not made by this software, or was altered",
 	},
 	{
-		hub.ErrCursorExpired, codes.OutOfRange, hookstreamv1.ErrorReason_ERROR_REASON_CURSOR_EXPIRED,
-		"the log no longer holds the events after this position",
+		hub.ErrCursorExpired, codes.OutOfRange, hookstreamv1.ErrorReason_ERROR_REASON_CURSOR_EXPIRED, expiredMessage,
 	},
 	{
-		hub.ErrCursorUnknown, codes.DataLoss, hookstreamv1.ErrorReason_ERROR_REASON_CURSOR_UNKNOWN,
-		"the cursor belongs to another log: it was replaced or truncated, or this is another gateway",
+		hub.ErrCursorUnknown, codes.DataLoss, hookstreamv1.ErrorReason_ERROR_REASON_CURSOR_UNKNOWN, unknownMessage,
+	},
+	{
+		subscription.ErrCursorExpired, codes.OutOfRange, hookstreamv1.ErrorReason_ERROR_REASON_CURSOR_EXPIRED, expiredMessage,
+	},
+	{
+		subscription.ErrCursorUnknown, codes.DataLoss, hookstreamv1.ErrorReason_ERROR_REASON_CURSOR_UNKNOWN, unknownMessage,
 	},
 	{hub.ErrDraining, codes.Unavailable, hookstreamv1.ErrorReason_ERROR_REASON_DRAINING, "the gateway is going down"},
 	{
@@ -77,6 +88,17 @@ var knownErrors = []knownError{
 	{source.ErrExists, codes.AlreadyExists, hookstreamv1.ErrorReason_ERROR_REASON_RESOURCE_EXISTS, ""},
 	{source.ErrEtagMismatch, codes.Aborted, hookstreamv1.ErrorReason_ERROR_REASON_ETAG_MISMATCH, ""},
 	{source.ErrClosed, codes.Unavailable, hookstreamv1.ErrorReason_ERROR_REASON_DRAINING, "the gateway is going down"},
+	{
+		subscription.ErrTooManyConsumers, codes.ResourceExhausted, hookstreamv1.ErrorReason_ERROR_REASON_TOO_MANY_STREAMS,
+		"too many consumers are connected to this gateway",
+	},
+	{subscription.ErrNotFound, codes.NotFound, hookstreamv1.ErrorReason_ERROR_REASON_RESOURCE_NOT_FOUND, ""},
+	{subscription.ErrExists, codes.AlreadyExists, hookstreamv1.ErrorReason_ERROR_REASON_RESOURCE_EXISTS, ""},
+	{subscription.ErrEtagMismatch, codes.Aborted, hookstreamv1.ErrorReason_ERROR_REASON_ETAG_MISMATCH, ""},
+	{subscription.ErrPaused, codes.FailedPrecondition, hookstreamv1.ErrorReason_ERROR_REASON_SUBSCRIPTION_PAUSED, "the subscription is paused"},
+	{subscription.ErrDeleted, codes.NotFound, hookstreamv1.ErrorReason_ERROR_REASON_SUBSCRIPTION_DELETED, "the subscription was deleted"},
+	{subscription.ErrDraining, codes.Unavailable, hookstreamv1.ErrorReason_ERROR_REASON_DRAINING, "the gateway is going down"},
+	{subscription.ErrClosed, codes.Unavailable, hookstreamv1.ErrorReason_ERROR_REASON_DRAINING, "the gateway is going down"},
 	{ErrNotSupportedByProvider, codes.FailedPrecondition, hookstreamv1.ErrorReason_ERROR_REASON_NOT_SUPPORTED_BY_PROVIDER, ""},
 	{eventlog.ErrNotFound, codes.NotFound, hookstreamv1.ErrorReason_ERROR_REASON_RESOURCE_NOT_FOUND, "not found"},
 	{eventlog.ErrConflict, codes.Aborted, hookstreamv1.ErrorReason_ERROR_REASON_ETAG_MISMATCH, "changed by somebody else meanwhile"},
@@ -114,6 +136,9 @@ func statusOf(ctx context.Context, logger *slog.Logger, err error) error {
 	if errors.As(err, &withheld) {
 		return statusError(codes.FailedPrecondition, hookstreamv1.ErrorReason_ERROR_REASON_SENSITIVE_FIELDS_WITHHELD,
 			withheld.Source+" does not include sensitive fields, which this view holds: see Source.include_sensitive_fields")
+	}
+	if st := subscriptionStatus(err); st != nil {
+		return st
 	}
 	for _, known := range knownErrors {
 		if errors.Is(err, known.is) {

@@ -6,12 +6,16 @@ import (
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/server/hub"
+	"github.com/hookstream/hookstream/subscription"
 )
 
 // EventServiceOptions are what an EventService is made of. Hub is required.
 type EventServiceOptions struct {
 	// Hub is what is read.
 	Hub *hub.Hub
+	// Subscriptions hand out the deliveries of durable subscriptions. nil: there
+	// are none, and a stream of one is refused.
+	Subscriptions *subscription.Manager
 	// Version of the gateway, as Opened shows it.
 	Version string
 	// Logger receives a line when a stream opens. nil: nothing.
@@ -24,9 +28,10 @@ type EventServiceOptions struct {
 type EventService struct {
 	hookstreamv1.UnimplementedEventServiceServer
 
-	hub     *hub.Hub
-	version string
-	logger  *slog.Logger
+	hub           *hub.Hub
+	subscriptions *subscription.Manager
+	version       string
+	logger        *slog.Logger
 }
 
 // NewEventService prepares the service. The hub's Run is the caller's.
@@ -37,7 +42,7 @@ func NewEventService(o EventServiceOptions) (*EventService, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &EventService{hub: o.Hub, version: o.Version, logger: o.Logger}, nil
+	return &EventService{hub: o.Hub, subscriptions: o.Subscriptions, version: o.Version, logger: o.Logger}, nil
 }
 
 // viewOf answers the view that is asked for.

@@ -25,8 +25,11 @@ const (
 	defaultHeartbeat   = 15 * time.Second
 )
 
-// Subscribe streams events.
+// Subscribe streams events, or the deliveries of a subscription.
 func (s *EventService) Subscribe(req *hookstreamv1.SubscribeRequest, stream grpc.ServerStreamingServer[hookstreamv1.SubscribeResponse]) error {
+	if req.GetSubscription() != "" {
+		return s.subscribeTo(req, stream)
+	}
 	r, err := s.parseSubscribe(req)
 	if err != nil {
 		return err
@@ -40,6 +43,8 @@ func (s *EventService) Subscribe(req *hookstreamv1.SubscribeRequest, stream grpc
 // wrong with it.
 func (s *EventService) parseSubscribe(req *hookstreamv1.SubscribeRequest) (hub.Request, error) {
 	p := subscribeParser{violations: check(req), req: req}
+	p.onlyDurable("flow_control.max_outstanding_events", req.GetFlowControl().GetMaxOutstandingEvents() != 0)
+	p.onlyDurable("flow_control.max_outstanding_bytes", req.GetFlowControl().GetMaxOutstandingBytes() != 0)
 	p.time("at_time", req.GetAtTime())
 	p.time("until_time", req.GetUntilTime())
 	r := hub.Request{
@@ -76,6 +81,13 @@ func (p *subscribeParser) err() error {
 			"after_cursor: "+p.violations[0].GetDescription(), &errdetails.BadRequest{FieldViolations: p.violations})
 	}
 	return p.violations.err()
+}
+
+// onlyDurable refuses what a stream that settles nothing cannot keep.
+func (p *subscribeParser) onlyDurable(field string, set bool) {
+	if set {
+		p.add(field, "is only for the stream of a subscription")
+	}
 }
 
 func (p *subscribeParser) time(field string, t *timestamppb.Timestamp) {
@@ -134,7 +146,9 @@ func (s *EventService) grant(r *hub.Request, req *hookstreamv1.SubscribeRequest)
 		},
 		HeartbeatInterval: durationpb.New(r.Heartbeat),
 		View:              r.View,
-		StreamId:          strings.ToLower(rand.Text()[:16]),
+		StreamId:          newStreamID(),
 		GatewayVersion:    s.version,
 	}
 }
+
+func newStreamID() string { return strings.ToLower(rand.Text()[:16]) }

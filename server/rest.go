@@ -31,6 +31,7 @@ func newREST(conn *grpc.ClientConn) (http.Handler, error) {
 		hookstreamv1.RegisterSourceServiceHandler,
 		hookstreamv1.RegisterCatalogServiceHandler,
 		hookstreamv1.RegisterEventServiceHandler,
+		hookstreamv1.RegisterSubscriptionServiceHandler,
 	} {
 		if err := register(context.Background(), mux, conn); err != nil {
 			return nil, fmt.Errorf("server: register REST: %w", err)

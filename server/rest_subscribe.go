@@ -64,8 +64,8 @@ func (s *restStream) request(r *http.Request) (*hookstreamv1.SubscribeRequest, e
 		return nil, nil
 	}
 	// A browser that reconnects sends the first URL again, and with it the last
-	// id it has seen: that is where to go on.
-	if last := r.Header.Get("Last-Event-ID"); last != "" {
+	// id it has seen: that is where to go on, unless the server keeps the place.
+	if last := r.Header.Get("Last-Event-ID"); last != "" && req.GetSubscription() == "" {
 		req.Start = &hookstreamv1.SubscribeRequest_AfterCursor{AfterCursor: last}
 	}
 	return req, nil

@@ -20,7 +20,9 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/server/hub"
 	"github.com/hookstream/hookstream/source"
+	"github.com/hookstream/hookstream/subscription"
 )
 
 // Options are what a Server is made of. Sources and Events are required.
@@ -36,6 +38,10 @@ type Options struct {
 
 	// Events is the way out.
 	Events hookstreamv1.EventServiceServer
+	// Subscriptions are what SubscriptionService manages, and Hub shows their
+	// events. nil: there is no such service.
+	Subscriptions *subscription.Manager
+	Hub           *hub.Hub
 
 	// Providers and EventTypes are the catalog, in any order.
 	Providers  []*hookstreamv1.Provider
@@ -98,6 +104,9 @@ func New(opts Options) (*Server, error) {
 	if opts.Sources == nil || opts.Events == nil {
 		return nil, errors.New("server: Sources and Events are required")
 	}
+	if (opts.Subscriptions == nil) != (opts.Hub == nil) {
+		return nil, errors.New("server: Subscriptions and Hub come together")
+	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -145,6 +154,9 @@ func (s *Server) register(g *grpc.Server) {
 	})
 	hookstreamv1.RegisterCatalogServiceServer(g, newCatalogService(s.opts.Providers, s.opts.EventTypes))
 	hookstreamv1.RegisterEventServiceServer(g, s.opts.Events)
+	if s.opts.Subscriptions != nil {
+		hookstreamv1.RegisterSubscriptionServiceServer(g, &subscriptionService{manager: s.opts.Subscriptions, hub: s.opts.Hub})
+	}
 	if s.opts.Register != nil {
 		s.opts.Register(g)
 	}

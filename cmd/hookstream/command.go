@@ -9,11 +9,13 @@ type commands struct {
 	Trigger  triggerCommand  `cmd:"" help:"Send one correctly signed sample through a gateway's ingress."`
 	Tail     tailCommand     `cmd:"" help:"Follow events as they are published, or from an earlier point on."`
 
-	Sources    sourcesCommand    `cmd:"" help:"Manage the endpoints that senders post to."`
-	Events     eventsCommand     `cmd:"" help:"Look at events."`
-	Providers  providersCommand  `cmd:"" help:"List the kinds of senders that the gateway understands."`
-	EventTypes eventTypesCommand `cmd:"" help:"List the types of events that the gateway understands, or show one with an example."`
+	Sources       sourcesCommand       `cmd:"" help:"Manage the endpoints that senders post to."`
+	Subscriptions subscriptionsCommand `cmd:"" help:"Manage durable subscriptions, and take and acknowledge their deliveries."`
+	Events        eventsCommand        `cmd:"" help:"Look at events."`
+	Providers     providersCommand     `cmd:"" help:"List the kinds of senders that the gateway understands."`
+	EventTypes    eventTypesCommand    `cmd:"" help:"List the types of events that the gateway understands, or show one with an example."`
 
 	Verify  verifyCommand  `cmd:"" help:"Say whether a captured request is genuine and, if not, which step failed."`
+	Bench   benchCommand   `cmd:"" help:"Measure this gateway on this machine, beside what the machine could do at best."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }

@@ -23,6 +23,7 @@ type serveCommand struct {
 	IngressAddr          string   `help:"Where senders post to: the only listener meant to face the internet." default:"${ingress_addr}" placeholder:"ADDR" group:"Listeners"`
 	GRPCAddr             string   `name:"grpc-addr" help:"Where consumers subscribe." default:"${grpc_addr}" placeholder:"ADDR" group:"Listeners"`
 	HTTPAddr             string   `name:"http-addr" help:"REST, its documentation, metrics and health." default:"${http_addr}" placeholder:"ADDR" group:"Listeners"`
+	PProfAddr            string   `name:"pprof-addr" help:"Serve runtime profiles here." placeholder:"ADDR" group:"Listeners" hidden:""`
 	AllowedHosts         []string `help:"Host names under which browsers may reach the HTTP listener on loopback, besides localhost: those of a proxy in front of it; * is any." placeholder:"HOST" group:"Listeners"`
 	TLSCert              string   `name:"tls-cert" help:"PEM certificate for gRPC and HTTP." placeholder:"FILE" group:"Listeners"`
 	TLSKey               string   `name:"tls-key" help:"PEM key of that certificate." placeholder:"FILE" group:"Listeners"`
@@ -89,7 +90,7 @@ func defaults() kong.Vars {
 func (c *serveCommand) options(p *program) app.Options {
 	o := app.DefaultOptions()
 	o.IngressAddr, o.GRPCAddr, o.HTTPAddr = c.IngressAddr, c.GRPCAddr, c.HTTPAddr
-	o.AllowedHosts = c.AllowedHosts
+	o.PProfAddr, o.AllowedHosts = c.PProfAddr, c.AllowedHosts
 	o.TLSCert, o.TLSKey, o.AllowUnauthenticated = c.TLSCert, c.TLSKey, c.AllowUnauthenticated
 	o.DataDir, o.Durability = c.DataDir, c.Durability
 	o.RetentionAge, o.RetentionBytes, o.RetentionEvents = time.Duration(c.RetentionAge), int64(c.RetentionBytes), c.RetentionEvents

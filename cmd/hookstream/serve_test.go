@@ -26,6 +26,7 @@ func noEnv(string) string { return "" }
 func TestServeFlagsReachEveryOption(t *testing.T) {
 	env := map[string]string{
 		"HOOKSTREAM_INGRESS_ADDR": "127.0.0.1:1", "HOOKSTREAM_GRPC_ADDR": "127.0.0.1:2", "HOOKSTREAM_HTTP_ADDR": "127.0.0.1:3",
+		"HOOKSTREAM_PPROF_ADDR":    "127.0.0.1:4",
 		"HOOKSTREAM_ALLOWED_HOSTS": "a.example,b.example",
 		"HOOKSTREAM_TLS_CERT":      "c", "HOOKSTREAM_TLS_KEY": "k", "HOOKSTREAM_ALLOW_UNAUTHENTICATED": "true",
 		"HOOKSTREAM_DATA_DIR": "d", "HOOKSTREAM_DURABILITY": "relaxed",

@@ -103,10 +103,12 @@ func sensitiveOf(src *hookstreamv1.Source) string {
 	return ""
 }
 
-func labelsOf(src *hookstreamv1.Source) string {
+func labelsOf(src *hookstreamv1.Source) string { return joinLabels(src.GetLabels()) }
+
+func joinLabels(all map[string]string) string {
 	var labels []string
-	for _, key := range slices.Sorted(maps.Keys(src.GetLabels())) {
-		labels = append(labels, key+"="+src.GetLabels()[key])
+	for _, key := range slices.Sorted(maps.Keys(all)) {
+		labels = append(labels, key+"="+all[key])
 	}
 	return strings.Join(labels, " ")
 }

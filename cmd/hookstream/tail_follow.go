@@ -36,6 +36,7 @@ var errSilent = errors.New("nothing heard for too long")
 // was.
 type follower struct {
 	client  hookstreamv1.EventServiceClient
+	acks    hookstreamv1.SubscriptionServiceClient // for a request with a subscription
 	request *hookstreamv1.SubscribeRequest
 	count   int // events still to print; 0: no bound
 	place   cursorFile
@@ -49,6 +50,8 @@ type follower struct {
 	kept     string
 	opened   bool // ever
 	attempt  int  // since the last frame
+	unacked  []string
+	phase    hookstreamv1.SubscriptionPhase
 }
 
 // run follows until the stream's stop or the count is reached, nil, or an error
@@ -104,7 +107,8 @@ func backoff(attempt int) time.Duration {
 func (f *follower) stream(parent context.Context) error {
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
-	if f.cursor != "" {
+	f.unacked = nil // the gateway took back what an earlier stream held
+	if f.cursor != "" && f.request.GetSubscription() == "" {
 		f.request.Start = &hookstreamv1.SubscribeRequest_AfterCursor{AfterCursor: f.cursor}
 	}
 	// The watchdog ends a stream whose gateway is gone without a word, which TCP
@@ -132,7 +136,8 @@ func (f *follower) stream(parent context.Context) error {
 		}
 		// Printing may take its time (a pager, a pipe): that is not silence.
 		watchdog.Stop()
-		if done, err := f.take(frame); done || err != nil {
+		done, err := f.take(frame)
+		if err = errors.Join(err, f.ack(ctx)); done || err != nil {
 			return err
 		}
 		watchdog.Reset(silence)
@@ -151,6 +156,7 @@ func (f *follower) take(frame *hookstreamv1.SubscribeResponse) (done bool, err e
 			f.onOpen()
 		}
 		f.opened = true
+		f.tellPhase(frame.GetOpened().GetPhase())
 	case *hookstreamv1.SubscribeResponse_Batch:
 		for _, delivery := range frame.GetBatch().GetDeliveries() {
 			if done, err := f.print(delivery); done || err != nil {
@@ -178,6 +184,9 @@ func (f *follower) print(delivery *hookstreamv1.Delivery) (done bool, err error)
 	}
 	f.cursor = delivery.GetCursor()
 	f.printed++
+	if token := delivery.GetAckToken(); token != "" {
+		f.unacked = append(f.unacked, token)
+	}
 	return f.count > 0 && f.printed >= f.count, nil
 }
 
@@ -188,6 +197,8 @@ func (f *follower) tell(frame *hookstreamv1.SubscribeResponse) {
 		f.say("too slow for live events, reading from the log; %d events to look at, none lost", frame.GetFellBehind().GetLagEvents())
 	case frame.GetGap() != nil:
 		f.say("GAP: the log dropped %d events before they could be read%s", frame.GetGap().GetMissedEvents(), resumeOf(frame.GetGap()))
+	case frame.GetHeartbeat() != nil:
+		f.tellPhase(frame.GetHeartbeat().GetPhase())
 	case frame.GetDraining() != nil:
 		f.say("the gateway is going down within %s", frame.GetDraining().GetGracePeriod().AsDuration())
 	}

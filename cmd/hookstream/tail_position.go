@@ -9,30 +9,49 @@ import (
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
 
-// startAt sets where a stream begins: a word, a cursor, a time, or how long
+// A position is a place in the log. Its zero value is behind the last event.
+type position struct {
+	earliest bool
+	cursor   string
+	at       *timestamppb.Timestamp
+}
+
+// parsePosition reads the value of a flag: a word, a cursor, a time, or how long
 // before now.
-func startAt(req *hookstreamv1.SubscribeRequest, from string, now time.Time) error {
-	switch from {
+func parsePosition(flag, text string, now time.Time) (position, error) {
+	switch text {
 	case "", "latest":
-		req.Start = &hookstreamv1.SubscribeRequest_Latest{Latest: true}
-		return nil
+		return position{}, nil
 	case "earliest":
+		return position{earliest: true}, nil
+	}
+	if t, err := time.Parse(time.RFC3339, text); err == nil {
+		return position{at: timestamppb.New(t)}, nil
+	}
+	if ago, err := parseSpan(text); err == nil {
+		return position{at: timestamppb.New(now.Add(-ago))}, nil
+	}
+	if _, err := event.ParseCursor(text); err == nil {
+		return position{cursor: text}, nil
+	}
+	return position{}, misused("%s %s is neither latest, earliest, a whole cursor, an RFC 3339 time nor a duration such as 1h", flag, text)
+}
+
+// startAt sets where a stream begins.
+func startAt(req *hookstreamv1.SubscribeRequest, from string, now time.Time) error {
+	p, err := parsePosition("--from", from, now)
+	switch {
+	case err != nil:
+	case p.earliest:
 		req.Start = &hookstreamv1.SubscribeRequest_Earliest{Earliest: true}
-		return nil
+	case p.cursor != "":
+		req.Start = &hookstreamv1.SubscribeRequest_AfterCursor{AfterCursor: p.cursor}
+	case p.at != nil:
+		req.Start = &hookstreamv1.SubscribeRequest_AtTime{AtTime: p.at}
+	default:
+		req.Start = &hookstreamv1.SubscribeRequest_Latest{Latest: true}
 	}
-	if t, err := time.Parse(time.RFC3339, from); err == nil {
-		req.Start = &hookstreamv1.SubscribeRequest_AtTime{AtTime: timestamppb.New(t)}
-		return nil
-	}
-	if ago, err := parseSpan(from); err == nil {
-		req.Start = &hookstreamv1.SubscribeRequest_AtTime{AtTime: timestamppb.New(now.Add(-ago))}
-		return nil
-	}
-	if _, err := event.ParseCursor(from); err == nil {
-		req.Start = &hookstreamv1.SubscribeRequest_AfterCursor{AfterCursor: from}
-		return nil
-	}
-	return misused("--from %s is neither latest, earliest, a whole cursor, an RFC 3339 time nor a duration such as 1h", from)
+	return err
 }
 
 // stopAt sets where a stream ends: at what there is now, at a time, or that long

@@ -66,8 +66,14 @@ const (
 	ErrorReason_ERROR_REASON_TOO_MANY_STREAMS ErrorReason = 15
 	// The subscription is paused. FAILED_PRECONDITION.
 	ErrorReason_ERROR_REASON_SUBSCRIPTION_PAUSED ErrorReason = 16
-	// The ack token's deadline has passed. FAILED_PRECONDITION.
+	// The ack token's deadline has passed. Not the error of a call: `Acknowledge`
+	// answers for each token, with the outcome ACK_OUTCOME_EXPIRED.
 	ErrorReason_ERROR_REASON_ACK_TOKEN_EXPIRED ErrorReason = 17
+	// The subscription exists with other settings than those to be ensured; the
+	// metadata `fields` names them. FAILED_PRECONDITION.
+	ErrorReason_ERROR_REASON_SUBSCRIPTION_DIFFERS ErrorReason = 18
+	// The subscription was deleted while it was in use. NOT_FOUND.
+	ErrorReason_ERROR_REASON_SUBSCRIPTION_DELETED ErrorReason = 19
 )
 
 // Enum value maps for ErrorReason.
@@ -91,6 +97,8 @@ var (
 		15: "ERROR_REASON_TOO_MANY_STREAMS",
 		16: "ERROR_REASON_SUBSCRIPTION_PAUSED",
 		17: "ERROR_REASON_ACK_TOKEN_EXPIRED",
+		18: "ERROR_REASON_SUBSCRIPTION_DIFFERS",
+		19: "ERROR_REASON_SUBSCRIPTION_DELETED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":               0,
@@ -111,6 +119,8 @@ var (
 		"ERROR_REASON_TOO_MANY_STREAMS":          15,
 		"ERROR_REASON_SUBSCRIPTION_PAUSED":       16,
 		"ERROR_REASON_ACK_TOKEN_EXPIRED":         17,
+		"ERROR_REASON_SUBSCRIPTION_DIFFERS":      18,
+		"ERROR_REASON_SUBSCRIPTION_DELETED":      19,
 	}
 )
 
@@ -145,7 +155,7 @@ var File_hookstream_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_hookstream_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	" hookstream/v1/error_reason.proto\x12\rhookstream.v1*\xf9\x04\n" +
+	" hookstream/v1/error_reason.proto\x12\rhookstream.v1*\xc7\x05\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_REQUEST_INVALID\x10\x01\x12\x1f\n" +
@@ -165,7 +175,9 @@ const file_hookstream_v1_error_reason_proto_rawDesc = "" +
 	"\x1aERROR_REASON_SLOW_CONSUMER\x10\x0e\x12!\n" +
 	"\x1dERROR_REASON_TOO_MANY_STREAMS\x10\x0f\x12$\n" +
 	" ERROR_REASON_SUBSCRIPTION_PAUSED\x10\x10\x12\"\n" +
-	"\x1eERROR_REASON_ACK_TOKEN_EXPIRED\x10\x11BAZ?github.com/hookstream/hookstream/gen/hookstream/v1;hookstreamv1b\x06proto3"
+	"\x1eERROR_REASON_ACK_TOKEN_EXPIRED\x10\x11\x12%\n" +
+	"!ERROR_REASON_SUBSCRIPTION_DIFFERS\x10\x12\x12%\n" +
+	"!ERROR_REASON_SUBSCRIPTION_DELETED\x10\x13BAZ?github.com/hookstream/hookstream/gen/hookstream/v1;hookstreamv1b\x06proto3"
 
 var (
 	file_hookstream_v1_error_reason_proto_rawDescOnce sync.Once

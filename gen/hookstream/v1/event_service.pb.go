@@ -81,6 +81,10 @@ func (CursorExpiredPolicy) EnumDescriptor() ([]byte, []int) {
 // SubscribeRequest says which events to stream, from where to where, and how.
 type SubscribeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
+	// `subscriptions/{subscription}`: be a consumer of this durable subscription.
+	// `selector`, `start`, `stop` and `on_cursor_expired` must not be set then: the
+	// subscription has the selector, and keeps the place.
+	Subscription string `protobuf:"bytes,1,opt,name=subscription,proto3" json:"subscription,omitempty"`
 	// Which events. Unset: all.
 	Selector *EventSelector `protobuf:"bytes,2,opt,name=selector,proto3" json:"selector,omitempty"`
 	// Where to start. Unset: latest.
@@ -109,7 +113,8 @@ type SubscribeRequest struct {
 	View EventView `protobuf:"varint,12,opt,name=view,proto3,enum=hookstream.v1.EventView" json:"view,omitempty"`
 	// What to do when the log no longer holds the position. FAIL by default.
 	OnCursorExpired CursorExpiredPolicy `protobuf:"varint,13,opt,name=on_cursor_expired,json=onCursorExpired,proto3,enum=hookstream.v1.CursorExpiredPolicy" json:"on_cursor_expired,omitempty"`
-	// A name for this client in metrics and logs. At most 128 characters.
+	// A name for this client in logs and in the state of its subscription. At most
+	// 128 characters.
 	ClientId      string `protobuf:"bytes,14,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -143,6 +148,13 @@ func (x *SubscribeRequest) ProtoReflect() protoreflect.Message {
 // Deprecated: Use SubscribeRequest.ProtoReflect.Descriptor instead.
 func (*SubscribeRequest) Descriptor() ([]byte, []int) {
 	return file_hookstream_v1_event_service_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *SubscribeRequest) GetSubscription() string {
+	if x != nil {
+		return x.Subscription
+	}
+	return ""
 }
 
 func (x *SubscribeRequest) GetSelector() *EventSelector {
@@ -332,9 +344,15 @@ type FlowControl struct {
 	MaxBatchBytes int32 `protobuf:"varint,2,opt,name=max_batch_bytes,json=maxBatchBytes,proto3" json:"max_batch_bytes,omitempty"`
 	// How long a batch may wait to be filled, up to 1 s. 0, the default, sends what
 	// is there at once; under load batches grow by themselves.
-	MaxBatchWait  *durationpb.Duration `protobuf:"bytes,3,opt,name=max_batch_wait,json=maxBatchWait,proto3" json:"max_batch_wait,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	MaxBatchWait *durationpb.Duration `protobuf:"bytes,3,opt,name=max_batch_wait,json=maxBatchWait,proto3" json:"max_batch_wait,omitempty"`
+	// The most deliveries that the stream may hold unsettled, up to 100,000. 0, the
+	// default: what the subscription allows. Only with a subscription.
+	MaxOutstandingEvents int32 `protobuf:"varint,4,opt,name=max_outstanding_events,json=maxOutstandingEvents,proto3" json:"max_outstanding_events,omitempty"`
+	// The most bytes of their events; one event is always handed over. 0, the
+	// default: what the subscription allows. Only with a subscription.
+	MaxOutstandingBytes int64 `protobuf:"varint,5,opt,name=max_outstanding_bytes,json=maxOutstandingBytes,proto3" json:"max_outstanding_bytes,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *FlowControl) Reset() {
@@ -388,10 +406,25 @@ func (x *FlowControl) GetMaxBatchWait() *durationpb.Duration {
 	return nil
 }
 
+func (x *FlowControl) GetMaxOutstandingEvents() int32 {
+	if x != nil {
+		return x.MaxOutstandingEvents
+	}
+	return 0
+}
+
+func (x *FlowControl) GetMaxOutstandingBytes() int64 {
+	if x != nil {
+		return x.MaxOutstandingBytes
+	}
+	return 0
+}
+
 // SubscribeResponse is one frame of a stream.
 type SubscribeResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Resume position after this frame. On every frame.
+	// Resume position after this frame. On every frame, but for the streams of
+	// subscriptions, whose place the server keeps.
 	Cursor string `protobuf:"bytes,1,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	// What the frame says.
 	//
@@ -582,8 +615,13 @@ type Opened struct {
 	StreamId string `protobuf:"bytes,4,opt,name=stream_id,json=streamId,proto3" json:"stream_id,omitempty"`
 	// The version of the gateway.
 	GatewayVersion string `protobuf:"bytes,5,opt,name=gateway_version,json=gatewayVersion,proto3" json:"gateway_version,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The subscription as it stands now. Unset for a stream without one.
+	Subscription *Subscription `protobuf:"bytes,6,opt,name=subscription,proto3" json:"subscription,omitempty"`
+	// Whether the stream is handed anything. Unspecified for a stream without a
+	// subscription.
+	Phase         SubscriptionPhase `protobuf:"varint,7,opt,name=phase,proto3,enum=hookstream.v1.SubscriptionPhase" json:"phase,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Opened) Reset() {
@@ -651,7 +689,22 @@ func (x *Opened) GetGatewayVersion() string {
 	return ""
 }
 
-// DeliveryBatch holds events in the order of the log.
+func (x *Opened) GetSubscription() *Subscription {
+	if x != nil {
+		return x.Subscription
+	}
+	return nil
+}
+
+func (x *Opened) GetPhase() SubscriptionPhase {
+	if x != nil {
+		return x.Phase
+	}
+	return SubscriptionPhase_SUBSCRIPTION_PHASE_UNSPECIFIED
+}
+
+// DeliveryBatch holds events in the order of the log; for a subscription, in the
+// order in which they were handed out.
 type DeliveryBatch struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// At least one.
@@ -703,7 +756,16 @@ type Delivery struct {
 	// Resume position after this very event.
 	Cursor string `protobuf:"bytes,1,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	// The event.
-	Event         *Event `protobuf:"bytes,2,opt,name=event,proto3" json:"event,omitempty"`
+	Event *Event `protobuf:"bytes,2,opt,name=event,proto3" json:"event,omitempty"`
+	// What to give to `SubscriptionService.Acknowledge`. Opaque, and good on every
+	// gateway until the deadline. Only with a subscription, as are the following.
+	AckToken string `protobuf:"bytes,3,opt,name=ack_token,json=ackToken,proto3" json:"ack_token,omitempty"`
+	// How often the event was handed out, this time included.
+	Attempt int32 `protobuf:"varint,4,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// When the delivery must be settled or extended, by the gateway's clock.
+	AckDeadline *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=ack_deadline,json=ackDeadline,proto3" json:"ack_deadline,omitempty"`
+	// The event had been parked, and an operator had it handed out again.
+	Replayed      bool `protobuf:"varint,6,opt,name=replayed,proto3" json:"replayed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -752,13 +814,45 @@ func (x *Delivery) GetEvent() *Event {
 	return nil
 }
 
+func (x *Delivery) GetAckToken() string {
+	if x != nil {
+		return x.AckToken
+	}
+	return ""
+}
+
+func (x *Delivery) GetAttempt() int32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *Delivery) GetAckDeadline() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AckDeadline
+	}
+	return nil
+}
+
+func (x *Delivery) GetReplayed() bool {
+	if x != nil {
+		return x.Replayed
+	}
+	return false
+}
+
 // Heartbeat is sent when there is nothing else to send.
 type Heartbeat struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The gateway's clock.
 	SendTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=send_time,json=sendTime,proto3" json:"send_time,omitempty"`
-	// How many events of the log this stream has still to look at.
-	LagEvents     int64 `protobuf:"varint,2,opt,name=lag_events,json=lagEvents,proto3" json:"lag_events,omitempty"`
+	// How many events of the log this stream has still to look at. Not for the
+	// stream of a subscription: see `SubscriptionState.backlog_events`.
+	LagEvents int64 `protobuf:"varint,2,opt,name=lag_events,json=lagEvents,proto3" json:"lag_events,omitempty"`
+	// Whether the stream is handed anything. A heartbeat is sent at once when this
+	// changes. Unspecified for a stream without a subscription.
+	Phase         SubscriptionPhase `protobuf:"varint,3,opt,name=phase,proto3,enum=hookstream.v1.SubscriptionPhase" json:"phase,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -805,6 +899,13 @@ func (x *Heartbeat) GetLagEvents() int64 {
 		return x.LagEvents
 	}
 	return 0
+}
+
+func (x *Heartbeat) GetPhase() SubscriptionPhase {
+	if x != nil {
+		return x.Phase
+	}
+	return SubscriptionPhase_SUBSCRIPTION_PHASE_UNSPECIFIED
 }
 
 // CaughtUp is sent once after opening, and again after each time the stream
@@ -1062,8 +1163,10 @@ var File_hookstream_v1_event_service_proto protoreflect.FileDescriptor
 
 const file_hookstream_v1_event_service_proto_rawDesc = "" +
 	"\n" +
-	"!hookstream/v1/event_service.proto\x12\rhookstream.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19hookstream/v1/event.proto\x1a\"hookstream/v1/event_selector.proto\"\xe3\x05\n" +
-	"\x10SubscribeRequest\x128\n" +
+	"!hookstream/v1/event_service.proto\x12\rhookstream.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19hookstream/v1/event.proto\x1a\"hookstream/v1/event_selector.proto\x1a hookstream/v1/subscription.proto\"\xd2\x06\n" +
+	"\x10SubscribeRequest\x12m\n" +
+	"\fsubscription\x18\x01 \x01(\tBI\xfaA\x1d\n" +
+	"\x1bhookstream.dev/Subscription\xbaH&r$2\"^(subscriptions/[a-z0-9-]{1,63})?$R\fsubscription\x128\n" +
 	"\bselector\x18\x02 \x01(\v2\x1c.hookstream.v1.EventSelectorR\bselector\x12!\n" +
 	"\x06latest\x18\x03 \x01(\bB\a\xbaH\x04j\x02\b\x01H\x00R\x06latest\x12%\n" +
 	"\bearliest\x18\x04 \x01(\bB\a\xbaH\x04j\x02\b\x01H\x00R\bearliest\x12/\n" +
@@ -1081,12 +1184,14 @@ const file_hookstream_v1_event_service_proto_rawDesc = "" +
 	"\x11on_cursor_expired\x18\r \x01(\x0e2\".hookstream.v1.CursorExpiredPolicyB\b\xbaH\x05\x82\x01\x02\x10\x01R\x0fonCursorExpired\x12%\n" +
 	"\tclient_id\x18\x0e \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\bclientIdB\a\n" +
 	"\x05startB\x06\n" +
-	"\x04stop\"\xc8\x01\n" +
+	"\x04stop\"\xc8\x02\n" +
 	"\vFlowControl\x124\n" +
 	"\x10max_batch_events\x18\x01 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\x0emaxBatchEvents\x124\n" +
 	"\x0fmax_batch_bytes\x18\x02 \x01(\x05B\f\xbaH\t\x1a\a\x18\x80\x80\x80\x01(\x00R\rmaxBatchBytes\x12M\n" +
-	"\x0emax_batch_wait\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b\x012\x00R\fmaxBatchWait\"\xaa\x03\n" +
+	"\x0emax_batch_wait\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b\x012\x00R\fmaxBatchWait\x12A\n" +
+	"\x16max_outstanding_events\x18\x04 \x01(\x05B\v\xbaH\b\x1a\x06\x18\xa0\x8d\x06(\x00R\x14maxOutstandingEvents\x12;\n" +
+	"\x15max_outstanding_bytes\x18\x05 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x13maxOutstandingBytes\"\xaa\x03\n" +
 	"\x11SubscribeResponse\x12\x16\n" +
 	"\x06cursor\x18\x01 \x01(\tR\x06cursor\x12/\n" +
 	"\x06opened\x18\x02 \x01(\v2\x15.hookstream.v1.OpenedH\x00R\x06opened\x124\n" +
@@ -1097,24 +1202,31 @@ const file_hookstream_v1_event_service_proto_rawDesc = "" +
 	"fellBehind\x12&\n" +
 	"\x03gap\x18\a \x01(\v2\x12.hookstream.v1.GapH\x00R\x03gap\x125\n" +
 	"\bdraining\x18\b \x01(\v2\x17.hookstream.v1.DrainingH\x00R\bdrainingB\a\n" +
-	"\x05frame\"\x85\x02\n" +
+	"\x05frame\"\xfe\x02\n" +
 	"\x06Opened\x12=\n" +
 	"\fflow_control\x18\x01 \x01(\v2\x1a.hookstream.v1.FlowControlR\vflowControl\x12H\n" +
 	"\x12heartbeat_interval\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x11heartbeatInterval\x12,\n" +
 	"\x04view\x18\x03 \x01(\x0e2\x18.hookstream.v1.EventViewR\x04view\x12\x1b\n" +
 	"\tstream_id\x18\x04 \x01(\tR\bstreamId\x12'\n" +
-	"\x0fgateway_version\x18\x05 \x01(\tR\x0egatewayVersion\"H\n" +
+	"\x0fgateway_version\x18\x05 \x01(\tR\x0egatewayVersion\x12?\n" +
+	"\fsubscription\x18\x06 \x01(\v2\x1b.hookstream.v1.SubscriptionR\fsubscription\x126\n" +
+	"\x05phase\x18\a \x01(\x0e2 .hookstream.v1.SubscriptionPhaseR\x05phase\"H\n" +
 	"\rDeliveryBatch\x127\n" +
 	"\n" +
 	"deliveries\x18\x01 \x03(\v2\x17.hookstream.v1.DeliveryR\n" +
-	"deliveries\"N\n" +
+	"deliveries\"\xe0\x01\n" +
 	"\bDelivery\x12\x16\n" +
 	"\x06cursor\x18\x01 \x01(\tR\x06cursor\x12*\n" +
-	"\x05event\x18\x02 \x01(\v2\x14.hookstream.v1.EventR\x05event\"c\n" +
+	"\x05event\x18\x02 \x01(\v2\x14.hookstream.v1.EventR\x05event\x12\x1b\n" +
+	"\tack_token\x18\x03 \x01(\tR\backToken\x12\x18\n" +
+	"\aattempt\x18\x04 \x01(\x05R\aattempt\x12=\n" +
+	"\fack_deadline\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\vackDeadline\x12\x1a\n" +
+	"\breplayed\x18\x06 \x01(\bR\breplayed\"\x9b\x01\n" +
 	"\tHeartbeat\x127\n" +
 	"\tsend_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\bsendTime\x12\x1d\n" +
 	"\n" +
-	"lag_events\x18\x02 \x01(\x03R\tlagEvents\"C\n" +
+	"lag_events\x18\x02 \x01(\x03R\tlagEvents\x126\n" +
+	"\x05phase\x18\x03 \x01(\x0e2 .hookstream.v1.SubscriptionPhaseR\x05phase\"C\n" +
 	"\bCaughtUp\x127\n" +
 	"\tsend_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\bsendTime\"+\n" +
 	"\n" +
@@ -1171,7 +1283,9 @@ var file_hookstream_v1_event_service_proto_goTypes = []any{
 	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
 	(*durationpb.Duration)(nil),   // 15: google.protobuf.Duration
 	(EventView)(0),                // 16: hookstream.v1.EventView
-	(*Event)(nil),                 // 17: hookstream.v1.Event
+	(*Subscription)(nil),          // 17: hookstream.v1.Subscription
+	(SubscriptionPhase)(0),        // 18: hookstream.v1.SubscriptionPhase
+	(*Event)(nil),                 // 19: hookstream.v1.Event
 }
 var file_hookstream_v1_event_service_proto_depIdxs = []int32{
 	13, // 0: hookstream.v1.SubscribeRequest.selector:type_name -> hookstream.v1.EventSelector
@@ -1192,22 +1306,26 @@ var file_hookstream_v1_event_service_proto_depIdxs = []int32{
 	2,  // 15: hookstream.v1.Opened.flow_control:type_name -> hookstream.v1.FlowControl
 	15, // 16: hookstream.v1.Opened.heartbeat_interval:type_name -> google.protobuf.Duration
 	16, // 17: hookstream.v1.Opened.view:type_name -> hookstream.v1.EventView
-	6,  // 18: hookstream.v1.DeliveryBatch.deliveries:type_name -> hookstream.v1.Delivery
-	17, // 19: hookstream.v1.Delivery.event:type_name -> hookstream.v1.Event
-	14, // 20: hookstream.v1.Heartbeat.send_time:type_name -> google.protobuf.Timestamp
-	14, // 21: hookstream.v1.CaughtUp.send_time:type_name -> google.protobuf.Timestamp
-	14, // 22: hookstream.v1.Gap.resume_time:type_name -> google.protobuf.Timestamp
-	15, // 23: hookstream.v1.Draining.grace_period:type_name -> google.protobuf.Duration
-	16, // 24: hookstream.v1.GetEventRequest.view:type_name -> hookstream.v1.EventView
-	1,  // 25: hookstream.v1.EventService.Subscribe:input_type -> hookstream.v1.SubscribeRequest
-	12, // 26: hookstream.v1.EventService.GetEvent:input_type -> hookstream.v1.GetEventRequest
-	3,  // 27: hookstream.v1.EventService.Subscribe:output_type -> hookstream.v1.SubscribeResponse
-	17, // 28: hookstream.v1.EventService.GetEvent:output_type -> hookstream.v1.Event
-	27, // [27:29] is the sub-list for method output_type
-	25, // [25:27] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	17, // 18: hookstream.v1.Opened.subscription:type_name -> hookstream.v1.Subscription
+	18, // 19: hookstream.v1.Opened.phase:type_name -> hookstream.v1.SubscriptionPhase
+	6,  // 20: hookstream.v1.DeliveryBatch.deliveries:type_name -> hookstream.v1.Delivery
+	19, // 21: hookstream.v1.Delivery.event:type_name -> hookstream.v1.Event
+	14, // 22: hookstream.v1.Delivery.ack_deadline:type_name -> google.protobuf.Timestamp
+	14, // 23: hookstream.v1.Heartbeat.send_time:type_name -> google.protobuf.Timestamp
+	18, // 24: hookstream.v1.Heartbeat.phase:type_name -> hookstream.v1.SubscriptionPhase
+	14, // 25: hookstream.v1.CaughtUp.send_time:type_name -> google.protobuf.Timestamp
+	14, // 26: hookstream.v1.Gap.resume_time:type_name -> google.protobuf.Timestamp
+	15, // 27: hookstream.v1.Draining.grace_period:type_name -> google.protobuf.Duration
+	16, // 28: hookstream.v1.GetEventRequest.view:type_name -> hookstream.v1.EventView
+	1,  // 29: hookstream.v1.EventService.Subscribe:input_type -> hookstream.v1.SubscribeRequest
+	12, // 30: hookstream.v1.EventService.GetEvent:input_type -> hookstream.v1.GetEventRequest
+	3,  // 31: hookstream.v1.EventService.Subscribe:output_type -> hookstream.v1.SubscribeResponse
+	19, // 32: hookstream.v1.EventService.GetEvent:output_type -> hookstream.v1.Event
+	31, // [31:33] is the sub-list for method output_type
+	29, // [29:31] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_hookstream_v1_event_service_proto_init() }
@@ -1217,6 +1335,7 @@ func file_hookstream_v1_event_service_proto_init() {
 	}
 	file_hookstream_v1_event_proto_init()
 	file_hookstream_v1_event_selector_proto_init()
+	file_hookstream_v1_subscription_proto_init()
 	file_hookstream_v1_event_service_proto_msgTypes[0].OneofWrappers = []any{
 		(*SubscribeRequest_Latest)(nil),
 		(*SubscribeRequest_Earliest)(nil),

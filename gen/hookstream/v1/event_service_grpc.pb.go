@@ -29,18 +29,28 @@ const (
 //
 // EventService is the way out: verified events, as streams and one by one.
 type EventServiceClient interface {
-	// Streams events as they are published, or from an earlier point on.
+	// Streams events as they are published, or from an earlier point on; or the
+	// deliveries of a durable subscription, for which the server keeps the place.
 	//
 	// The first frame is `opened` and says what was granted. After it come
 	// exactly the events that match the selector, each once, in the order of the
 	// log, with no gap where history ends and live events begin. Every frame
 	// carries a cursor: give the last one as `after_cursor` to resume.
 	//
+	// With a `subscription` the stream is one of its competing consumers. Each
+	// delivery has an `ack_token`, to be settled by
+	// `SubscriptionService.Acknowledge` within the subscription's ack deadline.
+	// What is not settled when the stream ends goes to other consumers at once. The
+	// order of the log is only kept with `ordering` BY_ENTITY. While nothing is
+	// handed out, a heartbeat says by its `phase` whether the subscription is
+	// paused or the stream stands by.
+	//
 	// The stream ends with OK only when the given stop is reached. Otherwise it
 	// ends with UNAVAILABLE when the gateway goes down (after a `draining`
 	// frame), OUT_OF_RANGE with the reason CURSOR_EXPIRED when the log no longer
 	// holds the position, DATA_LOSS with CURSOR_UNKNOWN when the log was
-	// replaced.
+	// replaced, NOT_FOUND with SUBSCRIPTION_DELETED when the subscription was
+	// deleted.
 	//
 	// Over REST the stream is newline-delimited JSON, one object `{"result": …}`
 	// a line and `{"error": …}` last when it fails; with
@@ -96,18 +106,28 @@ func (c *eventServiceClient) GetEvent(ctx context.Context, in *GetEventRequest, 
 //
 // EventService is the way out: verified events, as streams and one by one.
 type EventServiceServer interface {
-	// Streams events as they are published, or from an earlier point on.
+	// Streams events as they are published, or from an earlier point on; or the
+	// deliveries of a durable subscription, for which the server keeps the place.
 	//
 	// The first frame is `opened` and says what was granted. After it come
 	// exactly the events that match the selector, each once, in the order of the
 	// log, with no gap where history ends and live events begin. Every frame
 	// carries a cursor: give the last one as `after_cursor` to resume.
 	//
+	// With a `subscription` the stream is one of its competing consumers. Each
+	// delivery has an `ack_token`, to be settled by
+	// `SubscriptionService.Acknowledge` within the subscription's ack deadline.
+	// What is not settled when the stream ends goes to other consumers at once. The
+	// order of the log is only kept with `ordering` BY_ENTITY. While nothing is
+	// handed out, a heartbeat says by its `phase` whether the subscription is
+	// paused or the stream stands by.
+	//
 	// The stream ends with OK only when the given stop is reached. Otherwise it
 	// ends with UNAVAILABLE when the gateway goes down (after a `draining`
 	// frame), OUT_OF_RANGE with the reason CURSOR_EXPIRED when the log no longer
 	// holds the position, DATA_LOSS with CURSOR_UNKNOWN when the log was
-	// replaced.
+	// replaced, NOT_FOUND with SUBSCRIPTION_DELETED when the subscription was
+	// deleted.
 	//
 	// Over REST the stream is newline-delimited JSON, one object `{"result": …}`
 	// a line and `{"error": …}` last when it fails; with

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+)
+
+// cliClientID is what the commands call themselves.
+const cliClientID = "hookstream cli"
+
+type subscriptionPullCommand struct {
+	connection
+	output
+	subscriptionArgument
+	Max  int32         `help:"Take this many at most: 1 to 1000." default:"10" placeholder:"N"`
+	For  time.Duration `help:"How long to wait for the first one, up to 20s." default:"0s" placeholder:"DURATION"`
+	View string        `help:"How much of each event to get: metadata, typed, raw, full." enum:"metadata,typed,raw,full" default:"typed" placeholder:"VIEW"`
+	Ack  bool          `help:"Acknowledge what was printed."`
+}
+
+// Run takes deliveries and prints them with their tokens.
+func (c *subscriptionPullCommand) Run(ctx context.Context, p *program) error {
+	// A wait that is longer than a call may last ends before it.
+	req := &hookstreamv1.PullRequest{
+		Name: c.name(), MaxEvents: c.Max, Wait: durationpb.New(c.For), View: views[c.View], ClientId: cliClientID,
+	}
+	return c.withSubscriptions(ctx, func(ctx context.Context, client hookstreamv1.SubscriptionServiceClient) error {
+		resp, err := client.Pull(ctx, req)
+		if err != nil {
+			return err
+		}
+		if err := c.print(p, resp); err != nil || !c.Ack || len(resp.GetDeliveries()) == 0 {
+			return err
+		}
+		tokens := make([]string, 0, len(resp.GetDeliveries()))
+		for _, d := range resp.GetDeliveries() {
+			tokens = append(tokens, d.GetAckToken())
+		}
+		answer, err := client.Acknowledge(ctx, &hookstreamv1.AcknowledgeRequest{Name: c.name(), Acks: tokens})
+		if err != nil {
+			return err
+		}
+		return settled(answer.GetAcks())
+	})
+}
+
+func (c *subscriptionPullCommand) print(p *program, resp *hookstreamv1.PullResponse) error {
+	if c.json() {
+		return writeJSON(p.stdout, resp)
+	}
+	if len(resp.GetDeliveries()) == 0 {
+		p.say("nothing to hand out")
+		return nil
+	}
+	var rows [][]string
+	for _, d := range resp.GetDeliveries() {
+		e := d.GetEvent()
+		rows = append(rows, []string{
+			e.GetName(), e.GetType(), e.GetEntity(), strconv.Itoa(int(d.GetAttempt())), timeOf(d.GetAckDeadline()), d.GetAckToken(),
+		})
+	}
+	return writeTable(p.stdout, []string{"EVENT", "TYPE", "ENTITY", "ATTEMPT", "DEADLINE", "TOKEN"}, rows)
+}
+
+type subscriptionAckCommand struct {
+	connection
+	output
+	subscriptionArgument
+	Token  []string `arg:"" help:"Tokens as pull and tail print them; - reads them from standard input, one a line."`
+	As     string   `help:"What becomes of them: ack is done; retry, later; park, set aside for an operator; skip, given up; extend, takes longer." enum:"ack,retry,park,skip,extend" default:"ack" placeholder:"ack|retry|park|skip|extend"`
+	Delay  *span    `help:"With retry: how long to wait; the subscription's back-off unless said otherwise." placeholder:"DURATION"`
+	By     *span    `help:"With extend: the new deadline from now; the subscription's unless said otherwise." placeholder:"DURATION"`
+	Reason string   `help:"With retry, park and skip: why, for whoever looks at what was parked." placeholder:"TEXT"`
+}
+
+// Run settles deliveries. It fails when one of them was not settled.
+func (c *subscriptionAckCommand) Run(ctx context.Context, p *program) error {
+	tokens, err := c.tokens(p)
+	if err != nil {
+		return err
+	}
+	req, err := c.request(tokens)
+	if err != nil {
+		return err
+	}
+	return c.withSubscriptions(ctx, func(ctx context.Context, client hookstreamv1.SubscriptionServiceClient) error {
+		resp, err := client.Acknowledge(ctx, req)
+		if err != nil {
+			return err
+		}
+		results := slices.Concat(resp.GetAcks(), resp.GetNacks(), resp.GetExtensions())
+		if c.json() {
+			err = writeJSON(p.stdout, resp)
+		} else {
+			err = p.printResults(tokens, results)
+		}
+		if err != nil {
+			return err
+		}
+		return settled(results)
+	})
+}
+
+// tokens answers the arguments, with standard input in the place of a dash.
+func (c *subscriptionAckCommand) tokens(p *program) ([]string, error) {
+	var tokens []string
+	for _, token := range c.Token {
+		if token != "-" {
+			tokens = append(tokens, token)
+			continue
+		}
+		in := bufio.NewScanner(p.stdin)
+		for in.Scan() {
+			if line := strings.TrimSpace(in.Text()); line != "" {
+				tokens = append(tokens, line)
+			}
+		}
+		if err := in.Err(); err != nil {
+			return nil, fmt.Errorf("read tokens: %w", err)
+		}
+	}
+	if len(tokens) == 0 {
+		return nil, misused("there is no token on standard input")
+	}
+	return tokens, nil
+}
+
+var nackActions = map[string]hookstreamv1.Nack_Action{
+	"retry": hookstreamv1.Nack_ACTION_RETRY,
+	"park":  hookstreamv1.Nack_ACTION_PARK,
+	"skip":  hookstreamv1.Nack_ACTION_SKIP,
+}
+
+func (c *subscriptionAckCommand) request(tokens []string) (*hookstreamv1.AcknowledgeRequest, error) {
+	action, nack := nackActions[c.As]
+	switch {
+	case c.Delay != nil && c.As != "retry":
+		return nil, misused("--delay is for --as retry")
+	case c.By != nil && c.As != "extend":
+		return nil, misused("--by is for --as extend")
+	case c.Reason != "" && !nack:
+		return nil, misused("--reason is for --as retry, park and skip")
+	}
+	req := &hookstreamv1.AcknowledgeRequest{Name: c.name()}
+	for _, token := range tokens {
+		switch {
+		case nack:
+			req.Nacks = append(req.Nacks, &hookstreamv1.Nack{
+				AckToken: token, Action: action, Delay: durationOf(c.Delay), Reason: c.Reason,
+			})
+		case c.As == "extend":
+			req.Extensions = append(req.Extensions, &hookstreamv1.Extension{AckToken: token, Extension: durationOf(c.By)})
+		default:
+			req.Acks = append(req.Acks, token)
+		}
+	}
+	return req, nil
+}
+
+func durationOf(s *span) *durationpb.Duration {
+	if s == nil {
+		return nil
+	}
+	return durationpb.New(time.Duration(*s))
+}
+
+func (p *program) printResults(tokens []string, results []*hookstreamv1.AckResult) error {
+	var rows [][]string
+	for i, r := range results {
+		token := tokens[i]
+		if r.GetAckToken() != "" {
+			token = r.GetAckToken()
+		}
+		rows = append(rows, []string{outcomeOf(r), timeOf(r.GetAckDeadline()), token})
+	}
+	return writeTable(p.stdout, []string{"OUTCOME", "DEADLINE", "TOKEN"}, rows)
+}
+
+func outcomeOf(r *hookstreamv1.AckResult) string {
+	return wordOf(r.GetOutcome().String(), "ACK_OUTCOME_")
+}
+
+// settled is an error when not everything was settled.
+func settled(results []*hookstreamv1.AckResult) error {
+	bad := map[string]int{}
+	for _, r := range results {
+		switch r.GetOutcome() {
+		case hookstreamv1.AckOutcome_ACK_OUTCOME_DONE, hookstreamv1.AckOutcome_ACK_OUTCOME_PARKED:
+		default:
+			bad[outcomeOf(r)]++
+		}
+	}
+	if len(bad) == 0 {
+		return nil
+	}
+	var parts []string
+	for outcome, n := range bad {
+		parts = append(parts, fmt.Sprintf("%d %s", n, outcome))
+	}
+	slices.Sort(parts)
+	return hinted(fmt.Errorf("not settled, of %d: %s", len(results), strings.Join(parts, ", ")),
+		"an expired delivery is handed out again; its new token settles it")
+}

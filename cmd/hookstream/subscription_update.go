@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
+
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+)
+
+// subscriptionUpdateCommand changes what is named.
+type subscriptionUpdateCommand struct {
+	connection
+	output
+	subscriptionArgument
+	subscriptionSettings
+	NoLabels     bool   `help:"Remove all labels."`
+	AllEvents    bool   `help:"Select all events." group:"Which events"`
+	Etag         string `help:"Change only if the subscription has not changed since this etag was read." placeholder:"ETAG"`
+	ValidateOnly bool   `help:"Check and print what the subscription would be, but change nothing."`
+}
+
+// Run changes a subscription.
+func (c *subscriptionUpdateCommand) Run(ctx context.Context, p *program) error {
+	req, err := c.request()
+	if err != nil {
+		return err
+	}
+	return c.withSubscriptions(ctx, func(ctx context.Context, client hookstreamv1.SubscriptionServiceClient) error {
+		sub, err := client.UpdateSubscription(ctx, req)
+		if err != nil {
+			return err
+		}
+		return p.printSubscription(c.output, sub)
+	})
+}
+
+func (c *subscriptionUpdateCommand) request() (*hookstreamv1.UpdateSubscriptionRequest, error) {
+	sub := &hookstreamv1.Subscription{Name: c.name(), Etag: c.Etag}
+	paths := c.apply(sub)
+	switch {
+	case c.NoLabels && len(c.Label) > 0, c.AllEvents && sub.GetSelector() != nil:
+		return nil, misused("--label and --no-labels, --all-events and what selects events exclude each other")
+	case c.NoLabels:
+		paths = append(paths, "labels")
+	}
+	if c.AllEvents {
+		paths = append(paths, "selector")
+	}
+	if len(paths) == 0 {
+		return nil, misused("nothing to change was named")
+	}
+	return &hookstreamv1.UpdateSubscriptionRequest{
+		Subscription: sub, UpdateMask: &fieldmaskpb.FieldMask{Paths: paths}, ValidateOnly: c.ValidateOnly,
+	}, nil
+}

@@ -1,0 +1,180 @@
+package eventlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/hookstream/hookstream/event"
+)
+
+// Parked keeps events that subscriptions gave up, each with its record: it
+// outlives what the log drops. Entries that are replayed lie beside them until
+// they are settled.
+type Parked struct {
+	e      *Engine
+	js     jetstream.Stream
+	commit *committer
+}
+
+// ParkedEntry is one event that a subscription gave up.
+type ParkedEntry struct {
+	// ID is its number, from 1; entries are numbered in the order they came.
+	ID uint64
+	// Record is the event as the log kept it.
+	Record event.Record
+	// Attempts that were made, and what the last one ended with.
+	Attempts int
+	Reason   string
+	ClientID string
+	// Time is when it was kept here.
+	Time time.Time
+}
+
+const (
+	headerParkedSeq  = "Hookstream-Seq"
+	headerParkedTime = "Hookstream-Time"
+	headerAttempts   = "Hookstream-Attempts"
+	headerReason     = "Hookstream-Reason"
+	headerClient     = "Hookstream-Client"
+)
+
+// OpenParked opens what was parked.
+func (e *Engine) OpenParked(ctx context.Context) (*Parked, error) {
+	js, err := e.ensureStream(ctx, jetstream.StreamConfig{
+		Name:        streamParked,
+		Description: "Hookstream: deliveries that were given up, and those that are replayed",
+		Subjects:    []string{subjectParked + ".>", subjectReplays + ".>"},
+		MaxBytes:    -1,
+		// What was purged a moment ago must not be listed.
+		AllowDirect: false,
+	})
+	if err != nil {
+		return nil, err
+	}
+	p := &Parked{e: e, js: js}
+	if p.commit, err = e.committerFor(streamParked, js.CachedInfo().State.LastSeq, func() {}); err != nil {
+		return nil, err
+	}
+	e.queues.atClose(p.commit.close)
+	return p, nil
+}
+
+func (p *Parked) message(prefix, uid string, in ParkedEntry) *nats.Msg {
+	h := nats.Header{}
+	set := func(key, value string) { h[key] = []string{value} }
+	set(headerParkedSeq, strconv.FormatUint(in.Record.Seq, 10))
+	set(headerParkedTime, strconv.FormatInt(in.Record.Time.UnixNano(), 10))
+	set(headerAttempts, strconv.Itoa(in.Attempts))
+	set(headerReason, strconv.Quote(in.Reason)) // a header ends with a line
+	set(headerClient, strconv.Quote(in.ClientID))
+	return &nats.Msg{Subject: tokens(prefix, uid, strconv.FormatUint(in.Record.Seq, 10)), Header: h, Data: in.Record.Data}
+}
+
+// Put keeps an entry of the subscription with the uid, and returns when it is
+// durable. once names it: putting it again within some minutes keeps one.
+func (p *Parked) Put(ctx context.Context, uid, once string, in ParkedEntry) error {
+	return p.put(ctx, subjectParked, uid, once, in)
+}
+
+// Replay puts an entry where the subscription's replay queue hands it out, and
+// returns when it is durable.
+func (p *Parked) Replay(ctx context.Context, uid string, in ParkedEntry) error {
+	return p.put(ctx, subjectReplays, uid, fmt.Sprintf("replay-%s-%d", uid, in.ID), in)
+}
+
+func (p *Parked) put(ctx context.Context, prefix, uid, once string, in ParkedEntry) error {
+	if p.e.events.full.Load() {
+		return fmt.Errorf("%w: the file system has less than %d bytes left", ErrFull, p.e.opts.MinFreeBytes)
+	}
+	m := p.message(prefix, uid, in)
+	m.Header[headerID] = []string{once}
+	_, err := p.commit.commit(ctx, m)
+	if errors.Is(err, errDuplicateInProcess) {
+		return fmt.Errorf("%w: an equal entry is being kept", ErrUnavailable)
+	}
+	return err
+}
+
+// Next answers the first entry of the subscription whose number is at least from,
+// or ErrNotFound.
+func (p *Parked) Next(ctx context.Context, uid string, from uint64) (ParkedEntry, error) {
+	return p.next(ctx, tokens(subjectParked, uid)+".*", from)
+}
+
+func (p *Parked) next(ctx context.Context, filter string, from uint64) (ParkedEntry, error) {
+	m, err := p.js.GetMsg(ctx, max(from, 1), jetstream.WithGetMsgSubject(filter))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return ParkedEntry{}, ErrNotFound
+	}
+	if err != nil {
+		return ParkedEntry{}, unavailable("parked", err)
+	}
+	return parkedEntry(m.Sequence, m.Time, m.Header, m.Data)
+}
+
+func parkedEntry(id uint64, at time.Time, h nats.Header, data []byte) (out ParkedEntry, err error) {
+	out = ParkedEntry{ID: id, Time: at, Record: event.Record{Data: data}}
+	seq, err1 := strconv.ParseUint(h.Get(headerParkedSeq), 10, 64)
+	nanos, err2 := strconv.ParseInt(h.Get(headerParkedTime), 10, 64)
+	attempts, err3 := strconv.Atoi(h.Get(headerAttempts))
+	reason, err4 := strconv.Unquote(h.Get(headerReason))
+	client, err5 := strconv.Unquote(h.Get(headerClient))
+	out.Record.Seq, out.Record.Time = seq, time.Unix(0, nanos)
+	out.Attempts, out.Reason, out.ClientID = attempts, reason, client
+	return out, errors.Join(err1, err2, err3, err4, err5)
+}
+
+// Count answers how many entries the subscription has.
+func (p *Parked) Count(ctx context.Context, uid string) (int, error) {
+	filter := tokens(subjectParked, uid) + ".*"
+	info, err := p.js.Info(ctx, jetstream.WithSubjectFilter(filter))
+	if err != nil {
+		return 0, unavailable("parked", err)
+	}
+	n := 0
+	for _, msgs := range info.State.Subjects {
+		n += int(msgs)
+	}
+	return n, nil
+}
+
+// Forget removes an entry, parked or replayed. None is fine.
+func (p *Parked) Forget(ctx context.Context, id uint64) error {
+	err := p.js.DeleteMsg(ctx, id)
+	var api *jetstream.APIError
+	if errors.As(err, &api) && (api.Code == 404 || strings.Contains(api.Description, "no message found")) || errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil
+	}
+	return unavailable("parked", err)
+}
+
+// ForgetAll removes all entries of the subscription, and with replays those
+// that are replayed too.
+func (p *Parked) ForgetAll(ctx context.Context, uid string, replays bool) error {
+	err := p.js.Purge(ctx, jetstream.WithPurgeSubject(tokens(subjectParked, uid)+".*"))
+	if err == nil && replays {
+		err = p.js.Purge(ctx, jetstream.WithPurgeSubject(tokens(subjectReplays, uid)+".*"))
+	}
+	return unavailable("parked", err)
+}
+
+// Sync returns when what was forgotten stays forgotten, whatever happens.
+func (p *Parked) Sync(ctx context.Context) error {
+	b, err := p.e.barrierFor(streamParked, newFSBarrier)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	if err := b.sync(0); err != nil {
+		p.e.fatal(err)
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return ctx.Err()
+}

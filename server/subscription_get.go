@@ -1,0 +1,16 @@
+package server
+
+import (
+	"context"
+
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+)
+
+// GetSubscription answers a subscription.
+func (s *subscriptionService) GetSubscription(_ context.Context, req *hookstreamv1.GetSubscriptionRequest) (*hookstreamv1.Subscription, error) {
+	sub, err := s.manager.Get(subscriptionID(req.GetName()))
+	if err != nil {
+		return nil, err
+	}
+	return subscriptionMessage(sub), nil
+}

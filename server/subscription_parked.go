@@ -1,0 +1,128 @@
+package server
+
+import (
+	"context"
+	"strings"
+
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/subscription"
+	"github.com/hookstream/hookstream/subscription/hubfeed"
+)
+
+const parkedSegment = "/parkedDeliveries/"
+
+// ListParkedDeliveries answers a page of what was set aside.
+func (s *subscriptionService) ListParkedDeliveries(ctx context.Context, req *hookstreamv1.ListParkedDeliveriesRequest) (*hookstreamv1.ListParkedDeliveriesResponse, error) {
+	id, view := subscriptionID(req.GetParent()), req.GetView()
+	if view == hookstreamv1.EventView_EVENT_VIEW_UNSPECIFIED {
+		view = hookstreamv1.EventView_EVENT_VIEW_METADATA
+	}
+	if err := s.checkView(view, id); err != nil {
+		return nil, err
+	}
+	size := int(req.GetPageSize())
+	if size <= 0 {
+		size = defaultPageSize
+	}
+	found, next, err := s.parkedPage(ctx, id, size, req.GetPageToken(), view)
+	if err == nil && len(found) > 0 {
+		// The token belongs to the whole page: a page that is too large for an
+		// answer is read again, shorter.
+		if fits := firstOf(found, size); len(fits) < len(found) {
+			found, next, err = s.parkedPage(ctx, id, len(fits), req.GetPageToken(), view)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &hookstreamv1.ListParkedDeliveriesResponse{ParkedDeliveries: found, NextPageToken: next}, nil
+}
+
+func (s *subscriptionService) parkedPage(ctx context.Context, id string, size int, token string, view hookstreamv1.EventView) ([]*hookstreamv1.ParkedDelivery, string, error) {
+	parked, next, err := s.manager.ListParked(ctx, id, size, token)
+	if err != nil {
+		return nil, "", err
+	}
+	out := make([]*hookstreamv1.ParkedDelivery, 0, len(parked))
+	for _, p := range parked {
+		m, err := parkedMessage(id, p, view)
+		if err != nil {
+			return nil, "", err
+		}
+		out = append(out, m)
+	}
+	return out, next, nil
+}
+
+func parkedMessage(id string, p subscription.ParkedDelivery, view hookstreamv1.EventView) (*hookstreamv1.ParkedDelivery, error) {
+	out := &hookstreamv1.ParkedDelivery{
+		Name: subscription.Name(id) + parkedSegment + p.ID, Attempts: int32(p.Attempts),
+		Reason: p.Reason, ParkTime: timestamp(p.ParkTime), ClientId: p.ClientID,
+	}
+	if !p.Event.Readable() { // an operator should still see that it is there
+		return out, nil
+	}
+	e, err := hubfeed.Event(p.Event).Message(view)
+	if err != nil {
+		return nil, err
+	}
+	out.Event = e
+	return out, nil
+}
+
+// checkView answers an error when the view holds what a source that the
+// subscription covers does not include.
+func (s *subscriptionService) checkView(view hookstreamv1.EventView, id string) error {
+	sub, err := s.manager.Get(id)
+	if err != nil {
+		return err
+	}
+	return checkSubscriptionView(s.hub, view, sub)
+}
+
+// parkedRequest is what requests for parked deliveries have.
+type parkedRequest interface {
+	GetParent() string
+	GetNames() []string
+	GetAll() bool
+}
+
+// ReplayParkedDeliveries hands out again what was set aside.
+func (s *subscriptionService) ReplayParkedDeliveries(ctx context.Context, req *hookstreamv1.ReplayParkedDeliveriesRequest) (*hookstreamv1.ReplayParkedDeliveriesResponse, error) {
+	which, err := parkedSelection(req)
+	if err != nil {
+		return nil, err
+	}
+	n, err := s.manager.ReplayParked(ctx, subscriptionID(req.GetParent()), which, req.GetValidateOnly())
+	if err != nil {
+		return nil, err
+	}
+	return &hookstreamv1.ReplayParkedDeliveriesResponse{ReplayedCount: int64(n)}, nil
+}
+
+// PurgeParkedDeliveries forgets what was set aside.
+func (s *subscriptionService) PurgeParkedDeliveries(ctx context.Context, req *hookstreamv1.PurgeParkedDeliveriesRequest) (*hookstreamv1.PurgeParkedDeliveriesResponse, error) {
+	which, err := parkedSelection(req)
+	if err != nil {
+		return nil, err
+	}
+	n, err := s.manager.PurgeParked(ctx, subscriptionID(req.GetParent()), which, req.GetValidateOnly())
+	if err != nil {
+		return nil, err
+	}
+	return &hookstreamv1.PurgeParkedDeliveriesResponse{PurgedCount: int64(n)}, nil
+}
+
+// parkedSelection reads which ones are meant, all of the same subscription.
+func parkedSelection(req parkedRequest) (which subscription.Selection, err error) {
+	var bad violations
+	which.All = req.GetAll()
+	for _, name := range req.GetNames() {
+		id, ok := strings.CutPrefix(name, req.GetParent()+parkedSegment)
+		if !ok {
+			bad.add("names", "%s is not of %s", name, req.GetParent())
+		}
+		which.IDs = append(which.IDs, id)
+	}
+	return which, bad.err()
+}

@@ -1,0 +1,191 @@
+package subscription
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/hookstream/hookstream/eventlog"
+)
+
+// arrival is a message that was handed to this gateway and not looked at.
+type arrival struct {
+	key
+	hand       eventlog.Hand
+	generation int
+}
+
+// arrivals wait to be looked at. What was asked for bounds them.
+type arrivals struct {
+	mu    sync.Mutex
+	queue []arrival
+	busy  int // taken and not yet looked at
+	wake  chan struct{}
+}
+
+func (a *arrivals) put(v arrival) {
+	a.mu.Lock()
+	a.queue = append(a.queue, v)
+	a.mu.Unlock()
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (a *arrivals) take() []arrival {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	out := a.queue
+	a.queue, a.busy = nil, len(out)
+	return out
+}
+
+func (a *arrivals) looked() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.busy = max(a.busy-1, 0)
+}
+
+func (a *arrivals) len() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.queue) + a.busy
+}
+
+func (a *arrivals) clear() []arrival {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	out := a.queue
+	a.queue = nil
+	return out
+}
+
+func (h *home) takeIn() {
+	for {
+		select {
+		case <-h.arrived.wake:
+		case <-h.ctx.Done():
+			return
+		}
+		for some := h.arrived.take(); len(some) > 0; some = h.arrived.take() {
+			for i, a := range some {
+				h.takeOne(a)
+				h.arrived.looked()
+				// Enough is there to be handed out; the rest may wait for the log.
+				if i%64 == 63 {
+					h.poke()
+				}
+			}
+			h.poke()
+		}
+	}
+}
+
+// againSoon is when a message comes back that could not be looked at.
+const againSoon = time.Second
+
+// takeOne decides what becomes of a message that arrived.
+func (h *home) takeOne(a arrival) {
+	h.mu.Lock()
+	if !h.wanted(a) {
+		h.mu.Unlock()
+		return
+	}
+	match := h.match
+	h.mu.Unlock()
+	ev, err := h.eventOf(a)
+	switch {
+	case errors.Is(err, eventlog.ErrNotFound): // the log dropped it
+		h.skip(a)
+		return
+	case err != nil:
+		h.say(a.key, eventlog.Word{Seq: a.seq, Turn: a.hand.Turn, Attempt: a.hand.Attempt, Say: eventlog.Back, Delay: againSoon})
+		return
+	case !ev.Readable() || !a.replay && !match(h.ctx, ev):
+		h.skip(a)
+		h.mu.Lock()
+		h.share = max(0.999*h.share, 0.01)
+		h.mu.Unlock()
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.share = min(0.999*h.share+0.001, 1)
+	if h.wanted(a) { // it may have changed meanwhile
+		h.keep(a, ev)
+	}
+}
+
+func (h *home) eventOf(a arrival) (Event, error) {
+	if a.hand.Entry != nil {
+		return h.m.feed.Of(a.hand.Entry.Record), nil
+	}
+	return h.m.feed.At(h.ctx, a.seq)
+}
+
+// skip settles what nobody is to be handed.
+func (h *home) skip(a arrival) {
+	h.m.engine.Say(h.queueOf(a.key), eventlog.Word{Seq: a.seq, Turn: a.hand.Turn, Attempt: a.hand.Attempt})
+}
+
+// wanted reports whether the message is new here. The caller holds mu.
+func (h *home) wanted(a arrival) bool {
+	if a.generation != h.sub.Generation {
+		return false
+	}
+	if m, ok := h.memos.get(a.key); ok && m.final() || h.m.before.has(h.queueOf(a.key).Name, a.seq) {
+		h.skip(a)
+		return false
+	}
+	hd := h.holds[a.key]
+	switch {
+	case hd == nil && (len(h.consumers) == 0 || h.sub.Paused):
+		h.bounce(a)
+		return false
+	case hd == nil:
+		return true
+	case hd.stage == settling:
+		// A nack brings it back at once, before we know that it was heard.
+		hd.again = &a
+		return false
+	}
+	// JetStream hands out what it had handed to us: it took our word for lost.
+	hd.turn, hd.queued = a.hand.Turn, a.hand.Attempt
+	hd.sure = later(hd.sure, a.hand.Asked.Add(h.queue.Hold))
+	return false
+}
+
+// endSettling lets those go on who wait for the settlement of a hold, and looks at
+// what arrived of it meanwhile. The caller holds mu until all else is done.
+func (h *home) endSettling(hd *hold) {
+	close(hd.done)
+	if hd.again != nil {
+		h.arrived.put(*hd.again)
+		hd.again = nil
+	}
+}
+
+// keep makes a hold of a message.
+func (h *home) keep(a arrival, ev Event) {
+	hd := &hold{
+		key: a.key, turn: a.hand.Turn, queued: a.hand.Attempt, event: ev, size: int64(ev.Size()), entry: a.hand.Entry,
+		attempt: max(a.hand.Attempt-h.spared.of[a.key], 1), sure: a.hand.Asked.Add(h.queue.Hold),
+	}
+	h.holds[hd.key] = hd
+	if a.replay {
+		h.hungry = true
+	}
+	switch {
+	case h.lanes != nil:
+		h.lanes.seen(a.hand.Pin, a.replay)
+		hd.entity = ev.Entity()
+		if h.lanes.add(hd) {
+			h.makeReady(hd)
+		}
+	case hd.attempt > h.sub.MaxAttempts:
+		h.parkLater(hd, "no attempt was settled before its consumer or gateway was gone")
+	default:
+		h.makeReady(hd)
+	}
+}

@@ -1,0 +1,292 @@
+package subscription
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/hookstream/hookstream/eventlog"
+)
+
+// Check answers an *InvalidError with everything that is wrong with settings, or
+// nil.
+func (m *Manager) Check(s Settings) error {
+	bad := s.withDefaults().check()
+	_, err := m.feed.Compile(s.Selector)
+	var invalid *InvalidError
+	switch {
+	case errors.As(err, &invalid):
+		bad = append(bad, invalid.Violations...)
+	case err != nil:
+		return err
+	}
+	if len(bad) > 0 {
+		return &InvalidError{bad}
+	}
+	return nil
+}
+
+// Draft answers what Create would make, but for uid, etag and start, and makes
+// nothing. It does not look whether the id is taken.
+func (m *Manager) Draft(id string, s Settings) (*Subscription, error) {
+	if !ValidID(id) {
+		return nil, &InvalidError{[]Violation{{"subscription_id", "must be a lower-case letter, then up to 62 letters, digits and hyphens"}}}
+	}
+	if err := m.Check(s); err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	s = s.withDefaults()
+	s.Labels = maps.Clone(s.Labels)
+	return &Subscription{ID: id, Settings: s, Generation: 1, CreateTime: now, UpdateTime: now}, nil
+}
+
+// Create makes a subscription that begins at the position. It is in force on
+// this gateway when the call returns. The error wraps ErrExists, ErrCursorExpired
+// or ErrCursorUnknown, or is an *InvalidError.
+func (m *Manager) Create(ctx context.Context, id string, s Settings, at Position) (*Subscription, error) {
+	sub, err := m.Draft(id, s)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := m.Get(id); err == nil {
+		return nil, fmt.Errorf("%s: %w", Name(id), ErrExists)
+	}
+	if sub.Start, err = m.resolve(ctx, at); err != nil {
+		return nil, err
+	}
+	sub.UID = strings.ToLower(rand.Text()[:16])
+	if _, err := m.engine.EnsureQueue(ctx, mainQueue(sub)); err != nil {
+		return nil, err
+	}
+	created, err := m.store.create(ctx, sub)
+	if errors.Is(err, ErrExists) {
+		err = errors.Join(err, m.engine.DeleteQueue(ctx, mainQueue(sub)))
+	}
+	return created, err
+}
+
+// Ensure makes the subscription when there is none, and answers the one there is
+// when its settings are the same; at counts only when it is made. Otherwise the
+// error is a *ConflictError.
+func (m *Manager) Ensure(ctx context.Context, id string, s Settings, at Position) (sub *Subscription, created bool, err error) {
+	for {
+		if sub, err = m.Get(id); err == nil {
+			if err := m.Check(s); err != nil {
+				return nil, false, err
+			}
+			if fields := sub.differences(s.withDefaults()); len(fields) > 0 {
+				return nil, false, &ConflictError{ID: id, Fields: fields}
+			}
+			return sub, false, nil
+		}
+		sub, err = m.Create(ctx, id, s, at)
+		if !errors.Is(err, ErrExists) {
+			return sub, err == nil, err
+		}
+		// Somebody was faster: look again when it has arrived.
+		if err := m.store.await(ctx, func() bool { return m.store.subs[id] != nil }); err != nil {
+			return nil, false, err
+		}
+	}
+}
+
+// Get answers the subscription with the id, or ErrNotFound.
+func (m *Manager) Get(id string) (*Subscription, error) {
+	st, ok := m.store.get(id)
+	if !ok {
+		return nil, fmt.Errorf("%s: %w", Name(id), ErrNotFound)
+	}
+	return st.sub, nil
+}
+
+// List answers all subscriptions in the order of their ids.
+func (m *Manager) List() []*Subscription { return m.store.list() }
+
+// Update changes the settings by calling change with a copy; nothing of the
+// Subscription but them can be changed. A changed selector applies to what is
+// handed out from then on; Seek evaluates history anew. The error wraps
+// ErrNotFound or ErrEtagMismatch (only with an etag), is an *InvalidError, or
+// that of change; without an etag change may be called again. A change that
+// changes nothing writes nothing.
+func (m *Manager) Update(ctx context.Context, id, etag string, change func(*Settings) error) (*Subscription, error) {
+	before, _ := m.Get(id)
+	sub, err := m.store.update(ctx, id, etag, func(s *Subscription, _ *bool) (bool, error) {
+		old := s.Settings
+		if err := m.apply(s, change); err != nil {
+			return false, err
+		}
+		return len(old.differences(s.Settings)) > 0, nil
+	})
+	if err != nil || before != nil && before.Etag == sub.Etag {
+		return sub, err
+	}
+	_, err = m.engine.EnsureQueue(ctx, mainQueue(sub))
+	return sub, err
+}
+
+// Preview answers what Update would make of it, but for time and etag, and keeps
+// nothing.
+func (m *Manager) Preview(id, etag string, change func(*Settings) error) (*Subscription, error) {
+	st, err := m.store.at(id, etag)
+	if err != nil {
+		return nil, err
+	}
+	next := *st.sub
+	if err := m.apply(&next, change); err != nil {
+		return nil, err
+	}
+	return &next, nil
+}
+
+func (m *Manager) apply(s *Subscription, change func(*Settings) error) error {
+	next := s.Settings
+	next.Labels, next.Selector = maps.Clone(next.Labels), proto.CloneOf(next.Selector)
+	if err := change(&next); err != nil {
+		return err
+	}
+	if err := m.Check(next); err != nil {
+		return err
+	}
+	if next.Ordering != s.Ordering {
+		return &InvalidError{[]Violation{{"ordering", "cannot be changed: make another subscription"}}}
+	}
+	s.Settings = next.withDefaults()
+	return nil
+}
+
+// Delete removes the subscription, its place in the log and its parked
+// deliveries. Streams end with ErrDeleted.
+func (m *Manager) Delete(ctx context.Context, id, etag string) error {
+	sub, err := m.store.delete(ctx, id, etag)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		m.engine.DeleteQueue(ctx, mainQueue(sub)),
+		m.engine.DeleteQueue(ctx, replayQueue(sub)),
+		m.parked.ForgetAll(ctx, sub.UID, true),
+	)
+}
+
+// Pause ends handing out until Resume, on all gateways; each of them takes a
+// moment to hear of it. What was handed out can be settled. Streams stay open
+// and are told, Pull answers ErrPaused.
+func (m *Manager) Pause(ctx context.Context, id, etag string) (*Subscription, error) {
+	return m.setPaused(ctx, id, etag, true)
+}
+
+// Resume is the opposite of Pause.
+func (m *Manager) Resume(ctx context.Context, id, etag string) (*Subscription, error) {
+	return m.setPaused(ctx, id, etag, false)
+}
+
+func (m *Manager) setPaused(ctx context.Context, id, etag string, paused bool) (*Subscription, error) {
+	return m.store.update(ctx, id, etag, func(s *Subscription, _ *bool) (bool, error) {
+		changes := s.Paused != paused
+		s.Paused = paused
+		return changes, nil
+	})
+}
+
+// Seek moves the subscription: everything from the position on is handed out,
+// also what was settled, and nothing before it. Deliveries in force are over:
+// their tokens are expired. Parked deliveries stay.
+func (m *Manager) Seek(ctx context.Context, id, etag string, to Position) (*Subscription, error) {
+	start, err := m.resolve(ctx, to)
+	if err != nil {
+		return nil, err
+	}
+	var old Subscription
+	sub, err := m.store.update(ctx, id, etag, func(s *Subscription, _ *bool) (bool, error) {
+		old = *s
+		s.Start, s.Generation = start, s.Generation+1
+		_, err := m.engine.EnsureQueue(ctx, mainQueue(s))
+		return true, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return sub, m.engine.DeleteQueue(ctx, mainQueue(&old))
+}
+
+// resolve answers the sequence of the first event after the position.
+func (m *Manager) resolve(ctx context.Context, p Position) (uint64, error) {
+	log := m.engine.Events()
+	b, err := log.Bounds(ctx)
+	if err != nil {
+		return 0, err
+	}
+	switch {
+	case p.Earliest:
+		return b.First, nil
+	case p.At != nil:
+		return log.SeqAt(ctx, *p.At)
+	case p.After == nil:
+		return b.Last + 1, nil
+	}
+	c := p.After
+	switch {
+	case c.Incarnation != log.Incarnation() || c.Seq > b.Last:
+		return 0, ErrCursorUnknown
+	case c.Seq+1 < b.First:
+		return 0, ErrCursorExpired
+	}
+	if c.Seq > 0 && !c.Time.IsZero() {
+		e, err := m.feed.At(ctx, c.Seq)
+		switch {
+		case errors.Is(err, eventlog.ErrNotFound):
+		case err != nil:
+			return 0, err
+		case !e.Time().Equal(c.Time):
+			return 0, ErrCursorUnknown
+		}
+	}
+	return c.Seq + 1, nil
+}
+
+const queuePrefix = "sub-"
+
+func queueName(s *Subscription) string {
+	// With its start: of two who seek at the same time one will be refused, and
+	// must not have made the other's queue.
+	return fmt.Sprintf("%s%s-%d-%d", queuePrefix, s.UID, s.Generation, s.Start)
+}
+
+// holdMargin is how much longer than a delivery's deadline JetStream holds it:
+// the home decides, and JetStream takes over when the home is gone.
+const holdMargin = 10 * time.Second
+
+func mainQueue(s *Subscription) eventlog.QueueConfig {
+	c := eventlog.QueueConfig{
+		Name: queueName(s), From: s.Start, Hold: s.AckDeadline + holdMargin,
+		MaxHeld: s.MaxOutstandingEvents, Pinned: s.Ordering == OrderByEntity,
+	}
+	if c.Pinned {
+		c.MaxHeld = 3 * aheadOf(s)
+	}
+	sel := s.Selector
+	sources := make([]string, len(sel.GetSources()))
+	for i, source := range sel.GetSources() {
+		sources[i] = strings.TrimPrefix(source, "sources/")
+	}
+	c.Subjects = eventlog.EventSubjects(sources, sel.GetTypes())
+	return c
+}
+
+func replayQueue(s *Subscription) eventlog.QueueConfig {
+	return eventlog.QueueConfig{
+		Name: queuePrefix + s.UID + "-replays", Replays: s.UID,
+		Hold: s.AckDeadline + holdMargin, MaxHeld: s.MaxOutstandingEvents,
+	}
+}
+
+// aheadOf answers how many events of an ordered subscription its gateway holds,
+// to find those whose entity is free.
+func aheadOf(s *Subscription) int { return min(max(4*s.MaxOutstandingEvents, 1000), 10_000) }

@@ -1,0 +1,390 @@
+package subscription
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+)
+
+// consumer is one stream, or one call of Pull.
+type consumer struct {
+	h     *home
+	opts  ConsumerOptions
+	since time.Time
+	wake  chan struct{}
+	left  chan struct{} // closed when it is gone
+
+	// Of the home, under its mu.
+	box   []*hold // chosen for it and not sent
+	held  map[*hold]struct{}
+	bytes int64
+	pull  bool
+	taken int // of a pull: how many it was given
+}
+
+// What a consumer is given when it does not say.
+const (
+	defaultBatchEvents = 256
+	defaultBatchBytes  = 256 << 10
+	defaultHeartbeat   = 15 * time.Second
+	defaultPullEvents  = 100
+)
+
+func (h *home) join(o ConsumerOptions, pull bool) (*consumer, error) {
+	if err := h.m.enter(); err != nil {
+		return nil, err
+	}
+	o.BatchEvents = cmp.Or(o.BatchEvents, defaultBatchEvents)
+	o.BatchBytes = cmp.Or(o.BatchBytes, defaultBatchBytes)
+	o.Heartbeat = cmp.Or(o.Heartbeat, defaultHeartbeat)
+	c := &consumer{
+		h: h, opts: o, since: time.Now(), pull: pull,
+		wake: make(chan struct{}, 1), left: make(chan struct{}), held: make(map[*hold]struct{}),
+	}
+	h.mu.Lock()
+	h.consumers = append(h.consumers, c)
+	h.mu.Unlock()
+	h.poke()
+	return c, nil
+}
+
+// leave takes the consumer out. What it holds is given back, what was handed out
+// by a pull excepted.
+func (h *home) leave(c *consumer) {
+	h.mu.Lock()
+	h.consumers = slices.DeleteFunc(h.consumers, func(other *consumer) bool { return other == c })
+	for _, hd := range slices.Clone(c.box) {
+		if hd.stage == boxed {
+			h.unbox(hd)
+		}
+	}
+	c.box = nil
+	for hd := range c.held {
+		switch {
+		case hd.stage == settling: // it decides itself
+			hd.consumer = nil
+		case c.pull:
+			hd.consumer, hd.pulled = nil, true
+		default:
+			h.released.Add(1)
+			h.memos.put(hd.key, memo{turn: hd.turn, verdict: Retry, outcome: Expired})
+			h.failed(hd, 0, "the stream of the last attempt was gone")
+		}
+	}
+	c.held = nil
+	if len(h.consumers) == 0 {
+		h.standDown()
+	}
+	h.mu.Unlock()
+	h.poke()
+	h.m.leave()
+	close(c.left)
+}
+
+func (c *consumer) poke() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// maxEvents is how many the consumer may hold.
+func (c *consumer) maxEvents(s *Subscription) int {
+	if c.opts.MaxEvents <= 0 {
+		return s.MaxOutstandingEvents
+	}
+	return min(c.opts.MaxEvents, s.MaxOutstandingEvents)
+}
+
+func (c *consumer) room(s *Subscription) int {
+	if c.opts.MaxBytes > 0 && c.bytes >= c.opts.MaxBytes {
+		return 0
+	}
+	return max(c.maxEvents(s)-len(c.held)-c.taken, 0)
+}
+
+func (c *consumer) hasRoom(s *Subscription, size int64) bool {
+	switch {
+	case c.room(s) == 0:
+		return false
+	case len(c.held) == 0: // one event is always handed out
+		return true
+	}
+	return c.opts.MaxBytes <= 0 || c.bytes+size <= c.opts.MaxBytes
+}
+
+func (c *consumer) take(hd *hold) {
+	c.box = append(c.box, hd)
+	c.held[hd] = struct{}{}
+	c.bytes += hd.size
+	c.poke()
+}
+
+// release takes a hold out of the consumer's hands.
+func (c *consumer) release(hd *hold) {
+	if _, ok := c.held[hd]; !ok {
+		return
+	}
+	delete(c.held, hd)
+	c.bytes -= hd.size
+	if hd.stage == boxed {
+		c.box = slices.DeleteFunc(c.box, func(other *hold) bool { return other == hd })
+	}
+}
+
+// clear forgets everything: the generation is over.
+func (c *consumer) clear() {
+	c.box, c.bytes = nil, 0
+	if c.held != nil {
+		c.held = make(map[*hold]struct{})
+	}
+	c.poke()
+}
+
+// handOver answers the next frame's deliveries, which are in force from then on.
+func (h *home) handOver(c *consumer, events, bytes int) []Delivery {
+	h.mu.Lock()
+	out := make([]Delivery, 0, min(len(c.box), events))
+	tokens := make([]token, 0, cap(out))
+	size := 0
+	n := 0
+	for _, hd := range c.box {
+		if len(out) == events || len(out) > 0 && size+int(hd.size) > bytes {
+			break
+		}
+		n++
+		if hd.stage != boxed || hd.consumer != c {
+			continue
+		}
+		size += int(hd.size)
+		h.numbers++
+		hd.stage, hd.number = given, h.numbers
+		if c.pull {
+			c.taken++
+		}
+		h.delivered.Add(1)
+		if hd.attempt > 1 {
+			h.redelivered.Add(1)
+		}
+		out = append(out, Delivery{Attempt: hd.attempt, Deadline: hd.deadline, Replayed: hd.replay, Event: hd.event})
+		tokens = append(tokens, h.tokenOf(hd))
+	}
+	clear(c.box[:n])
+	c.box = c.box[n:]
+	if len(c.box) == 0 {
+		c.box = nil
+	}
+	h.mu.Unlock()
+	for i := range out {
+		out[i].Token = h.m.signer.sign(tokens[i])
+	}
+	return out
+}
+
+func (h *home) tokenOf(hd *hold) token {
+	return token{
+		uid: h.uid, generation: h.sub.Generation, replay: hd.replay, seq: hd.seq, turn: hd.turn,
+		attempt: hd.queued, hand: hd.number, home: h.m.gateway, deadline: hd.deadline,
+	}
+}
+
+// Attach hands deliveries of the subscription to send, one frame at a time,
+// until ctx ends, send fails, or the subscription or the gateway does. The first
+// frame comes at once and may be empty. What was handed over and is not settled
+// when it returns is given back at once: its tokens are expired.
+func (m *Manager) Attach(ctx context.Context, id string, o ConsumerOptions, send func(Frame) error) error {
+	h, err := m.home(id)
+	if err != nil {
+		return err
+	}
+	c, err := h.join(o, false)
+	if err != nil {
+		return err
+	}
+	defer h.leave(c)
+	return (&streaming{consumer: c, send: send, phase: -1}).run(ctx)
+}
+
+// streaming is the loop of one stream.
+type streaming struct {
+	*consumer
+	send     func(Frame) error
+	phase    Phase
+	sentAt   time.Time
+	draining bool
+	endAt    time.Time
+	first    time.Time // when the batch that is filling began
+}
+
+func (s *streaming) run(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case s.h.ctx.Err() != nil:
+			return context.Cause(s.h.ctx)
+		}
+		next, err := s.step()
+		if err != nil {
+			return err
+		}
+		timer.Reset(time.Until(next))
+		select {
+		case <-s.wake:
+		case <-timer.C:
+		case <-ctx.Done():
+		case <-s.h.ctx.Done():
+		}
+	}
+}
+
+// step sends what there is to be sent and answers when to look again at the
+// latest.
+func (s *streaming) step() (time.Time, error) {
+	if err := s.tell(); err != nil {
+		return time.Time{}, err
+	}
+	for {
+		if at := s.fillUntil(); !at.IsZero() {
+			return at, nil
+		}
+		some := s.h.handOver(s.consumer, s.opts.BatchEvents, s.opts.BatchBytes)
+		if len(some) == 0 {
+			break
+		}
+		if err := s.frame(Frame{Deliveries: some}); err != nil {
+			return time.Time{}, err
+		}
+	}
+	next := s.sentAt.Add(s.opts.Heartbeat)
+	if s.draining && s.endAt.Before(next) {
+		next = s.endAt
+	}
+	return next, nil
+}
+
+// fillUntil answers until when the batch may wait to be filled, zero when it is
+// to be sent, or empty.
+func (s *streaming) fillUntil() time.Time {
+	s.h.mu.Lock()
+	n := len(s.box)
+	s.h.mu.Unlock()
+	switch {
+	case n == 0 || n >= s.opts.BatchEvents || s.opts.BatchWait <= 0:
+		s.first = time.Time{}
+		return s.first
+	case s.first.IsZero():
+		s.first = time.Now()
+	}
+	if until := s.first.Add(s.opts.BatchWait); time.Now().Before(until) {
+		return until
+	}
+	s.first = time.Time{}
+	return s.first
+}
+
+// tell sends what is due whether there are deliveries or not.
+func (s *streaming) tell() error {
+	s.h.mu.Lock()
+	phase := s.h.phase()
+	s.h.mu.Unlock()
+	if d := s.h.m.draining(); d != nil {
+		if !s.draining {
+			s.draining, s.endAt = true, d.endOfOne()
+			if err := s.frame(Frame{Draining: max(time.Until(s.endAt), time.Millisecond)}); err != nil {
+				return err
+			}
+		}
+		if !time.Now().Before(s.endAt) {
+			return ErrDraining
+		}
+	}
+	if phase != s.phase || !time.Now().Before(s.sentAt.Add(s.opts.Heartbeat)) {
+		s.phase = phase
+		return s.frame(Frame{})
+	}
+	return nil
+}
+
+func (s *streaming) frame(f Frame) error {
+	f.Phase = s.phase
+	s.sentAt = time.Now()
+	return s.send(f)
+}
+
+// Pull answers up to o.MaxEvents deliveries (100 when 0) of up to o.BatchBytes
+// (2 MiB when 0, and at most), one at least, as soon as there are any, and none when there are none within wait. What it answered stays in force
+// until its deadline. When ctx ends first, what was found is given back.
+func (m *Manager) Pull(ctx context.Context, id string, o ConsumerOptions, wait time.Duration) ([]Delivery, error) {
+	h, err := m.home(id)
+	if err != nil {
+		return nil, err
+	}
+	h.pulls.Add(1)
+	o.MaxEvents = cmp.Or(o.MaxEvents, defaultPullEvents)
+	c, err := h.join(o, true)
+	if err != nil {
+		return nil, err
+	}
+	defer h.leave(c)
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for {
+		h.mu.Lock()
+		paused, there := h.sub.Paused, len(c.box) > 0
+		h.mu.Unlock()
+		switch {
+		case paused:
+			return nil, ErrPaused
+		case m.draining() != nil:
+			return nil, ErrDraining
+		case there:
+			c.gather(ctx)
+			if ctx.Err() != nil {
+				return nil, context.Cause(ctx)
+			}
+			return h.handOver(c, o.MaxEvents, min(cmp.Or(o.BatchBytes, maxPullBytes), maxPullBytes)), nil
+		}
+		select {
+		case <-c.wake:
+		case <-timer.C:
+			return nil, nil
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-h.ctx.Done():
+			return nil, context.Cause(h.ctx)
+		}
+	}
+}
+
+const (
+	// maxPullBytes bounds the answer to a Pull: clients refuse a message of 4 MiB.
+	maxPullBytes = 2 << 20
+	// gatherTime is how long a Pull that has something waits for more: what comes
+	// together is handed out together.
+	gatherTime = 2 * time.Millisecond
+)
+
+// gather waits until nothing more comes for a moment, or there is enough.
+func (c *consumer) gather(ctx context.Context) {
+	t := time.NewTimer(gatherTime)
+	defer t.Stop()
+	for {
+		c.h.mu.Lock()
+		full := c.room(c.h.sub) == 0
+		c.h.mu.Unlock()
+		if full {
+			return
+		}
+		select {
+		case <-c.wake:
+		case <-t.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}

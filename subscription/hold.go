@@ -1,0 +1,158 @@
+package subscription
+
+import (
+	"container/heap"
+	"time"
+
+	"github.com/hookstream/hookstream/event"
+	"github.com/hookstream/hookstream/eventlog"
+)
+
+// key names what a home holds: an event, or a replayed entry.
+type key struct {
+	replay bool
+	seq    uint64
+}
+
+// stage is how far a hold has come.
+type stage int
+
+const (
+	waiting  stage = iota // for its turn: another of its entity is in force, or its wait is not over
+	ready                 // for a consumer with room
+	boxed                 // chosen for a consumer, not sent yet
+	given                 // in force
+	settling              // its settlement is being kept
+)
+
+// hold is one message that JetStream handed to this gateway, until it is settled
+// or given back.
+type hold struct {
+	key
+	turn    uint64
+	queued  int // attempts as the queue counts
+	attempt int // attempts as the consumer sees them
+	failed  int // attempts that failed here, of an ordered subscription
+	event   Event
+	size    int64
+	entity  string // set only when the subscription is ordered
+	entry   *eventlog.ParkedEntry
+
+	stage stage
+	// sure is until when JetStream certainly hands it to nobody else.
+	sure time.Time
+	// renewing: the answer to a longer hold is on its way.
+	renewing bool
+	// notBefore is when its next attempt may begin.
+	notBefore time.Time
+
+	consumer *consumer
+	clientID string
+	number   uint64 // of the delivery
+	deadline time.Time
+	pulled   bool          // it was handed out by a Pull
+	done     chan struct{} // closed when settling ends
+	again    *arrival      // what JetStream handed out of it meanwhile
+}
+
+func (h *hold) word(say eventlog.Say, delay time.Duration) eventlog.Word {
+	return eventlog.Word{Seq: h.seq, Turn: h.turn, Attempt: h.queued, Say: say, Delay: delay}
+}
+
+// record of a hold, for parking it.
+func (h *hold) record() event.Record {
+	if h.entry != nil {
+		return h.entry.Record
+	}
+	return h.event.Record()
+}
+
+// clock says which holds need attention when, the earliest first. A hold may be
+// in it several times: who takes it out looks whether there is anything to do.
+type clock []alarm
+
+type alarm struct {
+	at   time.Time
+	hold *hold
+}
+
+func (c clock) Len() int           { return len(c) }
+func (c clock) Less(i, j int) bool { return c[i].at.Before(c[j].at) }
+func (c clock) Swap(i, j int)      { c[i], c[j] = c[j], c[i] }
+func (c *clock) Push(x any)        { *c = append(*c, x.(alarm)) }
+func (c *clock) Pop() any {
+	old := *c
+	a := old[len(old)-1]
+	old[len(old)-1] = alarm{}
+	*c = old[:len(old)-1]
+	return a
+}
+
+func (c *clock) set(at time.Time, h *hold) { heap.Push(c, alarm{at, h}) }
+
+// due answers the next hold whose time has come, nil when there is none.
+func (c *clock) due(now time.Time) *hold {
+	if len(*c) == 0 || (*c)[0].at.After(now) {
+		return nil
+	}
+	return heap.Pop(c).(alarm).hold
+}
+
+// memo is what became of a hold that is gone.
+type memo struct {
+	turn    uint64
+	verdict Verdict
+	outcome Outcome
+}
+
+// final reports whether the message must not be handed out again.
+func (m memo) final() bool { return m.verdict == Ack || m.verdict == Skip || m.outcome == Parked }
+
+// memos remembers the last of them.
+type memos struct {
+	of   map[key]memo
+	keys []key // a ring
+	next int
+}
+
+// maxMemos bounds what a home remembers.
+const maxMemos = 16 << 10
+
+func (m *memos) put(k key, v memo) {
+	if m.of == nil {
+		m.of = make(map[key]memo)
+	}
+	if _, ok := m.of[k]; !ok {
+		if len(m.keys) < maxMemos {
+			m.keys = append(m.keys, k)
+		} else {
+			delete(m.of, m.keys[m.next])
+			m.keys[m.next] = k
+			m.next = (m.next + 1) % maxMemos
+		}
+	}
+	m.of[k] = v
+}
+
+func (m *memos) get(k key) (memo, bool) { v, ok := m.of[k]; return v, ok }
+
+// spared counts hand-outs that reached no consumer and are no attempts.
+type spared struct {
+	of   map[key]int
+	keys []key
+}
+
+const maxSpared = 4096
+
+func (s *spared) add(k key) {
+	if s.of == nil {
+		s.of = make(map[key]int)
+	}
+	if s.of[k]++; s.of[k] > 1 {
+		return
+	}
+	if s.keys = append(s.keys, k); len(s.keys) > maxSpared {
+		delete(s.of, s.keys[0])
+		s.keys = s.keys[1:]
+	}
+}

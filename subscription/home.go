@@ -1,0 +1,257 @@
+package subscription
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hookstream/hookstream/eventlog"
+)
+
+// home is one subscription on this gateway: its consumers, and what JetStream
+// handed out to this gateway, until it is settled or given back.
+//
+// One goroutine (run) asks for more, hands out what is ready and watches the
+// time; another (takeIn) looks at what arrives. Consumers are goroutines of
+// their callers.
+type home struct {
+	m   *Manager
+	uid string
+
+	ctx    context.Context // ends with the home
+	cancel context.CancelCauseFunc
+	wake   chan struct{} // for run: something has changed
+	wg     sync.WaitGroup
+
+	arrived arrivals
+
+	mu        sync.Mutex
+	sub       *Subscription
+	match     Matcher
+	queue     eventlog.QueueConfig
+	replays   eventlog.QueueConfig
+	puller    *eventlog.Puller // nil while there is nobody to hand anything to
+	replayer  *eventlog.Puller
+	hungry    bool // there may be replayed entries to pull
+	consumers []*consumer
+	rotation  int
+	holds     map[key]*hold
+	ready     []*hold
+	bytes     int64 // of what is boxed, given and settling
+	force     int   // how many are
+	clock     clock
+	memos     memos
+	spared    spared
+	numbers   uint64
+	lanes     *lanes  // of an ordered subscription
+	share     float64 // of what is pulled, the selector selects
+	ensured   bool    // the queue was seen to be as it should
+	fedAt     time.Time
+	askedAt   time.Time
+
+	counters
+}
+
+// counters only grow.
+type counters struct {
+	delivered, redelivered, acked, retried, skipped, extended atomic.Int64
+	parked, expired, released, refused, pulls                 atomic.Int64
+}
+
+func newHome(m *Manager, sub *Subscription) (*home, error) {
+	h := &home{m: m, uid: sub.UID, wake: make(chan struct{}, 1)}
+	h.arrived.wake = make(chan struct{}, 1)
+	h.ctx, h.cancel = context.WithCancelCause(m.ctx)
+	if err := h.begin(sub); err != nil {
+		h.cancel(err)
+		return nil, err
+	}
+	h.wg.Go(h.run)
+	h.wg.Go(h.takeIn)
+	return h, nil
+}
+
+// begin starts a generation: nothing is held. The caller holds mu, or is the
+// only one who knows the home.
+func (h *home) begin(sub *Subscription) error {
+	match, err := h.m.feed.Compile(sub.Selector)
+	if err != nil {
+		return err
+	}
+	h.sub, h.match = sub, match
+	h.queue, h.replays = mainQueue(sub), replayQueue(sub)
+	h.holds, h.ready, h.clock, h.bytes, h.force = make(map[key]*hold), nil, nil, 0, 0
+	h.memos, h.spared, h.share, h.hungry, h.ensured = memos{}, spared{}, 1, true, false
+	h.lanes = nil
+	if sub.Ordering == OrderByEntity {
+		h.lanes = newLanes()
+	}
+	return nil
+}
+
+// change takes over what has become of the subscription.
+func (h *home) change(sub *Subscription) {
+	h.mu.Lock()
+	defer h.poke()
+	defer h.mu.Unlock()
+	old := h.sub
+	if sub.Generation != old.Generation {
+		h.closePullers()
+		h.arrived.clear()
+		for _, c := range h.consumers {
+			c.clear()
+		}
+		if err := h.begin(sub); err != nil {
+			h.m.logger.Error("a subscription cannot be served", "subscription", sub.ID, "err", err)
+		}
+	} else {
+		if match, err := h.m.feed.Compile(sub.Selector); err == nil {
+			h.match = match
+		}
+		queue := mainQueue(sub)
+		if queue.Hold != h.queue.Hold || queue.MaxHeld != h.queue.MaxHeld || !slices.Equal(queue.Subjects, h.queue.Subjects) {
+			h.ensured = false
+		}
+		h.sub, h.queue, h.replays, h.hungry = sub, queue, replayQueue(sub), true
+	}
+	if sub.Paused {
+		h.standDown()
+	}
+	h.wakeAll()
+}
+
+// poke has run look at the home.
+func (h *home) poke() {
+	select {
+	case h.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (h *home) wakeAll() {
+	for _, c := range h.consumers {
+		c.poke()
+	}
+}
+
+func (h *home) wakeConsumers() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.wakeAll()
+}
+
+// close ends the home and everybody in it.
+func (h *home) close(cause error) {
+	h.cancel(cause)
+	h.mu.Lock()
+	consumers := slices.Clone(h.consumers)
+	h.mu.Unlock()
+	for _, c := range consumers {
+		<-c.left
+	}
+	h.wg.Wait()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.standDown()
+	h.releaseAll()
+}
+
+// releaseAll gives back what is in force, of pulls: their consumers may still
+// settle it somewhere else, until its deadline.
+func (h *home) releaseAll() {
+	if !errors.Is(context.Cause(h.ctx), ErrClosed) {
+		return
+	}
+	for _, hd := range h.holds {
+		if hd.stage == given && !hd.pulled {
+			h.say(hd.key, hd.word(eventlog.Back, 0))
+		}
+	}
+}
+
+func (h *home) say(k key, words ...eventlog.Word) {
+	h.m.engine.Say(h.queueOf(k), words...)
+}
+
+func (h *home) queueOf(k key) eventlog.QueueConfig {
+	if k.replay {
+		return h.replays
+	}
+	return h.queue
+}
+
+// lookEvery is how often run looks at the home though nothing woke it.
+const lookEvery = 250 * time.Millisecond
+
+func (h *home) run() {
+	t := time.NewTicker(lookEvery)
+	defer t.Stop()
+	for n := 0; ; n++ {
+		if h.busy() {
+			h.look(n)
+		}
+		select {
+		case <-h.wake:
+		case <-t.C:
+		case <-h.ctx.Done():
+			return
+		}
+	}
+}
+
+// busy reports whether there is anything to look after.
+func (h *home) busy() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.consumers) > 0 || len(h.holds) > 0 || h.puller != nil
+}
+
+func (h *home) look(n int) {
+	h.ensure()
+	h.mu.Lock()
+	h.ring()
+	h.renew()
+	h.dispatch()
+	h.pull()
+	lanes := h.lanes
+	h.mu.Unlock()
+	if lanes != nil {
+		h.mindPin()
+	}
+}
+
+// ensure makes sure that the queue is there, and as the subscription says, before
+// anything is pulled.
+func (h *home) ensure() {
+	h.mu.Lock()
+	sub, queue, replays, ensured := h.sub, h.queue, h.replays, h.ensured
+	idle := len(h.consumers) == 0
+	h.mu.Unlock()
+	if ensured || idle {
+		return
+	}
+	ctx, cancel := context.WithTimeout(h.ctx, requestTime)
+	defer cancel()
+	made, err := h.m.engine.EnsureQueue(ctx, queue)
+	if st, ok := h.m.store.get(sub.ID); err == nil && ok && st.replays {
+		_, err = h.m.engine.EnsureQueue(ctx, replays)
+	}
+	if err != nil {
+		if h.ctx.Err() == nil {
+			h.m.logger.Warn("a subscription waits for its queue", "subscription", sub.ID, "err", err)
+		}
+		return
+	}
+	if made && time.Since(sub.UpdateTime) > time.Minute {
+		h.m.logger.Warn("the place of a subscription was lost; it begins anew where it was made or sought to last", "subscription", sub.ID, "start", sub.Start)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.ensured = h.ensured || h.sub == sub
+}
+
+// requestTime bounds one question to JetStream.
+const requestTime = 10 * time.Second

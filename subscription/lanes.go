@@ -1,0 +1,136 @@
+package subscription
+
+import (
+	"slices"
+	"time"
+)
+
+// lanes order what an ordered subscription holds: one lane an entity, in the
+// order of the log, of which only the first is ever handed out.
+//
+// A gateway serves only while it has the queue's pin, and not before everything
+// that JetStream counts as handed out is in its lanes: what the former gateway
+// left has then been settled, or has come here. See docs/adr/0007.
+type lanes struct {
+	of    map[string]*lane
+	phase lanePhase
+	pin   string
+	// since is when the takeover began, changes counts what came.
+	since   time.Time
+	changes int
+	// other gateway has the pin.
+	other    bool
+	lookedAt time.Time
+}
+
+type lanePhase int
+
+const (
+	elsewhere  lanePhase = iota // another gateway hands out, or none
+	collecting                  // what the former one left
+	serving
+)
+
+type lane struct {
+	queue []*hold // by position of the event
+	head  *hold   // what is handed out, or about to be
+}
+
+func newLanes() *lanes { return &lanes{of: make(map[string]*lane)} }
+
+func (l *lanes) serving() bool { return l.phase == serving }
+
+// active reports whether this gateway has the pin.
+func (l *lanes) active() bool { return l.phase != elsewhere }
+
+// seen notices that a message came with another pin: this gateway has just been
+// chosen.
+func (l *lanes) seen(pin string, replay bool) {
+	l.changes++
+	if replay || pin == l.pin && l.phase != elsewhere {
+		return
+	}
+	l.pin, l.phase, l.since, l.other = pin, collecting, time.Now(), false
+}
+
+// stop ends serving.
+func (l *lanes) stop() { l.phase, l.pin = elsewhere, "" }
+
+// add puts a hold in its lane, and reports whether it may be handed out.
+func (l *lanes) add(hd *hold) bool {
+	hd.stage = waiting
+	if hd.entity == "" {
+		if l.phase == serving {
+			return true
+		}
+		// It waits with the others, for nobody in particular.
+	}
+	ln := l.of[hd.entity]
+	if ln == nil {
+		ln = new(lane)
+		l.of[hd.entity] = ln
+	}
+	i, _ := slices.BinarySearchFunc(ln.queue, hd, inLogOrder)
+	ln.queue = slices.Insert(ln.queue, i, hd)
+	return l.next(ln) == hd
+}
+
+// inLogOrder puts a replayed event before the same event.
+func inLogOrder(a, b *hold) int {
+	x, y := a.event.Seq(), b.event.Seq()
+	switch {
+	case x < y:
+		return -1
+	case x > y:
+		return 1
+	case a.replay == b.replay && a.seq < b.seq, a.replay && !b.replay:
+		return -1
+	}
+	return 1
+}
+
+// next makes the first of a free lane its head, when this gateway serves.
+func (l *lanes) next(ln *lane) *hold {
+	if l.phase != serving || ln.head != nil || len(ln.queue) == 0 {
+		return nil
+	}
+	ln.head = ln.queue[0]
+	ln.queue = ln.queue[1:]
+	return ln.head
+}
+
+// remove takes a hold out and answers what may be handed out instead.
+func (l *lanes) remove(hd *hold) *hold {
+	l.changes++
+	ln := l.of[hd.entity]
+	if ln == nil {
+		return nil
+	}
+	if ln.head == hd {
+		ln.head = nil
+	} else if i := slices.Index(ln.queue, hd); i >= 0 {
+		ln.queue = slices.Delete(ln.queue, i, i+1)
+	}
+	next := l.next(ln)
+	if ln.head == nil && len(ln.queue) == 0 {
+		delete(l.of, hd.entity)
+	}
+	return next
+}
+
+// serve begins handing out, and answers what may be.
+func (l *lanes) serve() (free []*hold) {
+	l.phase = serving
+	for entity, ln := range l.of {
+		if entity == "" {
+			free = append(free, ln.queue...)
+			delete(l.of, entity)
+			continue
+		}
+		if hd := l.next(ln); hd != nil {
+			free = append(free, hd)
+		}
+	}
+	slices.SortFunc(free, inLogOrder)
+	return free
+}

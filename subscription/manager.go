@@ -1,0 +1,320 @@
+package subscription
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hookstream/hookstream/eventlog"
+)
+
+// Options are what a Manager is made of. Engine and Feed are required.
+type Options struct {
+	Engine *eventlog.Engine
+	Feed   Feed
+	// Gateway names this gateway, for State; empty: the host's name. A random
+	// part is added.
+	Gateway string
+	// MaxConsumers bounds the open streams and waiting pulls. 0: 10,000.
+	MaxConsumers int
+	// Logger takes what an operator should know. nil: nothing.
+	Logger *slog.Logger
+}
+
+// Manager keeps all subscriptions and hands out their deliveries on one gateway.
+// All methods may be called from many goroutines at once. Errors of the engine
+// wrap eventlog.ErrUnavailable or eventlog.ErrFull.
+type Manager struct {
+	opts    Options
+	engine  *eventlog.Engine
+	feed    Feed
+	logger  *slog.Logger
+	gateway string // name of this gateway, in this life of it
+	signer  signer
+	store   *store
+	parked  *eventlog.Parked
+	acks    *eventlog.Acks // nil on a cluster
+	before  settledBefore
+	bus     *eventlog.Bus
+	peers   peers
+
+	ctx  context.Context
+	stop context.CancelCauseFunc
+	wg   sync.WaitGroup
+
+	mu        sync.Mutex
+	homes     map[string]*home // by uid
+	consumers int
+	drain     *drain
+}
+
+const (
+	bucketName          = "SUBSCRIPTIONS"
+	defaultMaxConsumers = 10_000
+)
+
+// ErrTooManyConsumers says that the limit on open streams and waiting pulls is
+// reached.
+var ErrTooManyConsumers = errors.New("subscription: too many consumers are connected")
+
+// Open loads all subscriptions and follows them until Close. The feed must be
+// there already.
+func Open(ctx context.Context, o Options) (_ *Manager, err error) {
+	if o.Engine == nil || o.Feed == nil {
+		return nil, errors.New("subscription: an engine and a feed are required")
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.MaxConsumers == 0 {
+		o.MaxConsumers = defaultMaxConsumers
+	}
+	m := &Manager{
+		opts: o, engine: o.Engine, feed: o.Feed, logger: o.Logger,
+		gateway: gatewayName(o.Gateway), homes: make(map[string]*home),
+	}
+	m.ctx, m.stop = context.WithCancelCause(context.Background())
+	defer func() {
+		if err != nil {
+			m.Close()
+		}
+	}()
+	if m.acks, err = m.engine.OpenAcks(ctx, m.before.add); err != nil {
+		return nil, err
+	}
+	if m.parked, err = m.engine.OpenParked(ctx); err != nil {
+		return nil, err
+	}
+	bucket, err := m.engine.Bucket(ctx, bucketName)
+	if err != nil {
+		return nil, err
+	}
+	if m.store, err = openStore(ctx, bucket, m.logger, m.changed); err != nil {
+		return nil, err
+	}
+	if m.signer, err = m.store.signer(ctx); err != nil {
+		return nil, err
+	}
+	if err := m.listen(); err != nil {
+		return nil, err
+	}
+	m.wg.Go(m.sweep)
+	return m, nil
+}
+
+var notInName = regexp.MustCompile(`[^A-Za-z0-9-]+`)
+
+func gatewayName(name string) string {
+	if name == "" {
+		name, _ = os.Hostname() // a name without it is as good
+	}
+	name = strings.Trim(notInName.ReplaceAllString(name, "-"), "-")
+	return strings.TrimLeft(name[:min(len(name), 40)]+"-"+strings.ToLower(rand.Text()[:8]), "-")
+}
+
+// Gateway answers the name of this gateway in States.
+func (m *Manager) Gateway() string { return m.gateway }
+
+// Close ends all streams and pulls with ErrClosed, gives back what they held,
+// and ends.
+func (m *Manager) Close() {
+	m.stop(ErrClosed)
+	if m.bus != nil {
+		m.bus.Close()
+	}
+	if m.store != nil {
+		m.store.close()
+	}
+	m.mu.Lock()
+	homes := m.homes
+	m.homes = make(map[string]*home)
+	m.mu.Unlock()
+	for _, h := range homes {
+		h.close(ErrClosed)
+	}
+	m.wg.Wait()
+}
+
+// changed is told of every change of a subscription, in order; nil: deleted.
+func (m *Manager) changed(uid string, sub *Subscription) {
+	m.mu.Lock()
+	h := m.homes[uid]
+	if sub == nil {
+		delete(m.homes, uid)
+	}
+	m.mu.Unlock()
+	switch {
+	case h == nil:
+	case sub == nil:
+		go h.close(ErrDeleted)
+	default:
+		h.change(sub)
+	}
+}
+
+// home answers where the subscription's deliveries are, made when needed.
+func (m *Manager) home(id string) (*home, error) {
+	sub, err := m.Get(id)
+	if err != nil {
+		return nil, err
+	}
+	h, err := m.homeOf(sub)
+	if err != nil {
+		return nil, err
+	}
+	// A change that came while the home was made was told to nobody.
+	switch now, err := m.Get(id); {
+	case err != nil || now.UID != sub.UID:
+		m.changed(sub.UID, nil)
+		return nil, ErrDeleted
+	case now != sub:
+		h.change(now)
+	}
+	return h, nil
+}
+
+func (m *Manager) homeOf(sub *Subscription) (*home, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ctx.Err() != nil {
+		return nil, ErrClosed
+	}
+	if h := m.homes[sub.UID]; h != nil {
+		return h, nil
+	}
+	h, err := newHome(m, sub)
+	if err != nil {
+		return nil, err
+	}
+	m.homes[sub.UID] = h
+	return h, nil
+}
+
+// known answers the home of the subscription if this gateway has one.
+func (m *Manager) known(uid string) *home {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.homes[uid]
+}
+
+func (m *Manager) allHomes() []*home {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := make([]*home, 0, len(m.homes))
+	for _, h := range m.homes {
+		out = append(out, h)
+	}
+	return out
+}
+
+// enter counts a consumer in.
+func (m *Manager) enter() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case m.ctx.Err() != nil:
+		return ErrClosed
+	case m.drain != nil:
+		return ErrDraining
+	case m.consumers >= m.opts.MaxConsumers:
+		return ErrTooManyConsumers
+	}
+	m.consumers++
+	return nil
+}
+
+func (m *Manager) leave() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.consumers--
+	if m.drain != nil && m.consumers == 0 {
+		close(m.drain.empty)
+	}
+}
+
+// drain is under way when it is not nil.
+type drain struct {
+	grace time.Duration
+	until time.Time
+	empty chan struct{} // closed when no consumer is left
+}
+
+// Drain tells every stream that the gateway goes down, and ends them with
+// ErrDraining within the grace period. It returns when all are gone, and what
+// they held is given back, or ctx ends.
+func (m *Manager) Drain(ctx context.Context, grace time.Duration) error {
+	m.mu.Lock()
+	d := m.drain
+	if d == nil {
+		d = &drain{grace: grace, until: time.Now().Add(grace), empty: make(chan struct{})}
+		m.drain = d
+		if m.consumers == 0 {
+			close(d.empty)
+		}
+	}
+	m.mu.Unlock()
+	for _, h := range m.allHomes() {
+		h.wakeConsumers()
+	}
+	select {
+	case <-d.empty:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (m *Manager) draining() *drain {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.drain
+}
+
+// sweepEvery is how often what a gateway left behind is looked for.
+const sweepEvery = 10 * time.Minute
+
+// sweep removes queues that belong to no subscription: of a gateway that died
+// while it made or deleted one.
+func (m *Manager) sweep() {
+	t := time.NewTicker(sweepEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+		case <-m.ctx.Done():
+			return
+		}
+		if err := m.sweepOnce(m.ctx); err != nil && m.ctx.Err() == nil {
+			m.logger.Warn("looking for queues without a subscription", "err", err)
+		}
+	}
+}
+
+func (m *Manager) sweepOnce(ctx context.Context) error {
+	names, err := m.engine.QueueNames(ctx, queuePrefix)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if m.store.ownsQueue(name) {
+			continue
+		}
+		q := eventlog.QueueConfig{Name: name}
+		st, err := m.engine.QueueState(ctx, q)
+		if err != nil || time.Since(st.Created) < sweepEvery { // it may be in the making
+			continue
+		}
+		if err := m.engine.DeleteQueue(ctx, q); err != nil {
+			return fmt.Errorf("queue %s: %w", name, err)
+		}
+		m.logger.Info("removed a queue without a subscription", "queue", name)
+	}
+	return nil
+}

@@ -1,0 +1,184 @@
+package subscription
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/hookstream/hookstream/eventlog"
+)
+
+// claimWait is how long the other gateways have to say that they hold what a
+// dead one had handed out. Only tokens of dead gateways wait for it.
+const claimWait = 250 * time.Millisecond
+
+// claim asks every gateway whether it holds messages, and if not, not to hand
+// them out any more.
+type claim struct {
+	UID        string
+	Generation int
+	Replay     []bool
+	Seq        []uint64
+	// Final: they will be settled for good.
+	Final []bool
+}
+
+// settleOrphans settles deliveries whose home is dead. Until their deadline
+// JetStream hands them to nobody, unless their home had given them back before
+// it died: then another gateway may hold them, which is asked first.
+func (m *Manager) settleOrphans(ctx context.Context, orders []order) {
+	type generation struct {
+		uid string
+		n   int
+	}
+	groups := make(map[generation][]order)
+	for _, o := range orders {
+		o.result.Outcome = Expired
+		if time.Now().Before(o.token.deadline) {
+			k := generation{o.token.uid, o.token.generation}
+			groups[k] = append(groups[k], o)
+		}
+	}
+	for k, some := range groups {
+		sub := m.byUID(k.uid)
+		if sub == nil || sub.Generation != k.n {
+			continue
+		}
+		free, err := m.claim(ctx, sub, some)
+		if err != nil {
+			for _, o := range some {
+				o.result.Outcome = Unavailable
+			}
+			continue
+		}
+		m.settleFree(ctx, sub, free)
+	}
+}
+
+func (m *Manager) byUID(uid string) *Subscription {
+	for _, sub := range m.List() {
+		if sub.UID == uid {
+			return sub
+		}
+	}
+	return nil
+}
+
+// claim answers the orders about messages that no gateway holds.
+func (m *Manager) claim(ctx context.Context, sub *Subscription, orders []order) (free []order, err error) {
+	c := claim{UID: sub.UID, Generation: sub.Generation}
+	for _, o := range orders {
+		c.Replay, c.Seq = append(c.Replay, o.token.replay), append(c.Seq, o.token.seq)
+		c.Final = append(c.Final, o.Verdict == Ack || o.Verdict == Skip || o.Verdict == Park)
+	}
+	data, err := json.Marshal(c)
+	if err != nil {
+		return nil, err
+	}
+	answers, err := m.bus.AskAll(ctx, askClaim, data, claimWait, func([][]byte) bool { return false })
+	if err != nil {
+		return nil, err
+	}
+	taken := make([]bool, len(orders))
+	for _, answer := range answers {
+		var mine []bool
+		if json.Unmarshal(answer, &mine) == nil && len(mine) == len(taken) {
+			for i := range mine {
+				taken[i] = taken[i] || mine[i]
+			}
+		}
+	}
+	for i, o := range orders {
+		if !taken[i] {
+			free = append(free, o)
+		}
+	}
+	return free, ctx.Err()
+}
+
+func (m *Manager) answerClaim(data []byte) []byte {
+	var c claim
+	if json.Unmarshal(data, &c) != nil {
+		return nil
+	}
+	mine := make([]bool, len(c.Seq))
+	if h := m.known(c.UID); h != nil {
+		h.mu.Lock()
+		for i, seq := range c.Seq {
+			k := key{c.Replay[i], seq}
+			_, mine[i] = h.holds[k]
+			if !mine[i] && c.Final[i] && c.Generation == h.sub.Generation {
+				h.memos.put(k, memo{verdict: Ack, outcome: Done})
+			}
+		}
+		h.mu.Unlock()
+	}
+	answer, _ := json.Marshal(mine) // cannot fail
+	return answer
+}
+
+// settleFree settles what nobody holds.
+func (m *Manager) settleFree(ctx context.Context, sub *Subscription, orders []order) {
+	for _, o := range orders {
+		queue := mainQueue(sub)
+		if o.token.replay {
+			queue = replayQueue(sub)
+		}
+		w := eventlog.Word{Seq: o.token.seq, Turn: o.token.turn, Attempt: o.token.attempt}
+		var ok bool
+		switch {
+		case o.Verdict == Extend:
+			m.extendOrphan(ctx, queue, w, o)
+			continue
+		case o.Verdict == Park || o.Verdict == Retry && o.token.attempt >= sub.MaxAttempts:
+			m.parkOrphan(ctx, sub, queue, w, o)
+			continue
+		case o.Verdict == Retry:
+			w.Say, w.Delay = eventlog.Back, sub.backoff(o.token.attempt)
+			if o.Delay != nil {
+				w.Delay = *o.Delay
+			}
+			ok = m.confirm(ctx, queue, []eventlog.Word{w})[0]
+		default:
+			ok = m.keepFinal(ctx, queue, []eventlog.Word{w})[0]
+			if ok && o.token.replay {
+				m.forget(o.token.seq)
+			}
+		}
+		o.result.Outcome = Unavailable
+		if ok {
+			o.result.Outcome = Done
+		}
+	}
+}
+
+// extendOrphan keeps a delivery in force for as long as JetStream holds it.
+func (m *Manager) extendOrphan(ctx context.Context, queue eventlog.QueueConfig, w eventlog.Word, o order) {
+	by := o.Extension
+	if by == 0 || by > queue.Hold-holdMargin {
+		by = queue.Hold - holdMargin
+	}
+	w.Say = eventlog.Held
+	t := o.token
+	t.deadline = time.Now().Add(by)
+	o.result.Outcome = Unavailable
+	if m.confirm(ctx, queue, []eventlog.Word{w})[0] {
+		*o.result = Result{Outcome: Done, Deadline: t.deadline, Token: m.signer.sign(t)}
+	}
+}
+
+func (m *Manager) parkOrphan(ctx context.Context, sub *Subscription, queue eventlog.QueueConfig, w eventlog.Word, o order) {
+	o.result.Outcome = Unavailable
+	entry := eventlog.ParkedEntry{Attempts: o.token.attempt, Reason: o.Reason}
+	if o.token.replay {
+		return // its entry is at its queue: it comes back, and can be parked then
+	}
+	e, err := m.feed.At(ctx, o.token.seq)
+	if err != nil {
+		return
+	}
+	entry.Record = e.Record()
+	if m.parked.Put(ctx, sub.UID, onceFor(queue, w), entry) == nil && m.keepFinal(ctx, queue, []eventlog.Word{w})[0] {
+		o.result.Outcome = Parked
+	}
+}

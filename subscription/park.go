@@ -1,0 +1,275 @@
+package subscription
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/hookstream/hookstream/eventlog"
+)
+
+// onceFor names one parking, so that trying it again keeps one entry.
+func onceFor(queue eventlog.QueueConfig, w eventlog.Word) string {
+	return fmt.Sprintf("park-%s-%d-%d", queue.Name, w.Seq, w.Turn)
+}
+
+// park sets the event of a delivery aside, as its consumer said or because it was
+// the last attempt.
+func (h *home) park(ctx context.Context, s settlement) {
+	err := h.setAside(ctx, s.hold, s.Reason)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err != nil && ctx.Err() == nil {
+		h.m.logger.Warn("an event could not be parked", "subscription", h.sub.ID, "seq", s.hold.event.Seq(), "err", err)
+	}
+	if !h.kept(s, err == nil) {
+		return
+	}
+	h.parked.Add(1)
+	s.result.Outcome = Parked
+	h.finish(s.hold, memo{s.hold.turn, s.Verdict, Parked})
+}
+
+// setAside keeps the event with the parked ones and settles its message.
+func (h *home) setAside(ctx context.Context, hd *hold, reason string) error {
+	h.mu.Lock()
+	queue, w := h.queueOf(hd.key), hd.word(eventlog.Settled, 0)
+	entry := eventlog.ParkedEntry{Record: hd.record(), Attempts: hd.attempt, Reason: reason, ClientID: hd.clientID}
+	h.mu.Unlock()
+	if err := h.m.parked.Put(ctx, h.uid, onceFor(queue, w), entry); err != nil {
+		return err
+	}
+	if !h.m.keepFinal(ctx, queue, []eventlog.Word{w})[0] {
+		return fmt.Errorf("%w: it is parked, and not settled", eventlog.ErrUnavailable)
+	}
+	return nil
+}
+
+// parkAgain is when an event that could not be parked is tried again.
+const parkAgain = 5 * time.Second
+
+// parkLater parks a hold that no settlement waits for. The caller holds mu.
+func (h *home) parkLater(hd *hold, reason string) {
+	hd.stage, hd.done = settling, make(chan struct{})
+	h.bytes += hd.size // as anything that is settling
+	h.force++
+	go func() {
+		ctx, cancel := context.WithTimeout(h.ctx, requestTime)
+		defer cancel()
+		err := h.setAside(ctx, hd, reason)
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		defer h.endSettling(hd)
+		if h.holds[hd.key] != hd {
+			return
+		}
+		if err == nil {
+			h.parked.Add(1)
+			h.finish(hd, memo{hd.turn, Retry, Parked})
+			return
+		}
+		if h.ctx.Err() == nil {
+			h.m.logger.Warn("an event could not be parked, trying again", "subscription", h.sub.ID, "seq", hd.event.Seq(), "err", err)
+		}
+		h.drop(hd)
+		h.say(hd.key, hd.word(eventlog.Back, parkAgain))
+	}()
+}
+
+// forget removes a replayed entry that is settled. Left over, it is never handed
+// out again, and goes with the subscription.
+func (m *Manager) forget(id uint64) {
+	ctx, cancel := context.WithTimeout(m.ctx, requestTime)
+	defer cancel()
+	if err := m.parked.Forget(ctx, id); err != nil && m.ctx.Err() == nil {
+		m.logger.Debug("forgetting a replayed entry", "err", err)
+	}
+}
+
+// ListParked answers up to max parked deliveries in the order they were parked,
+// and the token of the next page, empty after the last.
+func (m *Manager) ListParked(ctx context.Context, id string, max int, pageToken string) (out []ParkedDelivery, next string, err error) {
+	sub, err := m.Get(id)
+	if err != nil {
+		return nil, "", err
+	}
+	var from uint64
+	if pageToken != "" {
+		if from, err = strconv.ParseUint(pageToken, 36, 64); err != nil {
+			return nil, "", ErrPageToken
+		}
+	}
+	for {
+		entry, err := m.parked.Next(ctx, sub.UID, from)
+		switch {
+		case errors.Is(err, eventlog.ErrNotFound):
+			return out, "", nil
+		case err != nil:
+			return nil, "", err
+		case len(out) == max:
+			return out, strconv.FormatUint(entry.ID, 36), nil
+		}
+		out = append(out, ParkedDelivery{
+			ID: strconv.FormatUint(entry.ID, 10), Event: m.feed.Of(entry.Record), Attempts: entry.Attempts,
+			Reason: entry.Reason, ParkTime: entry.Time, ClientID: entry.ClientID,
+		})
+		from = entry.ID + 1
+	}
+}
+
+// ReplayParked hands parked deliveries out again, with their attempts counted
+// anew, to the consumers of the subscription, and answers how many. With dry it
+// only counts.
+func (m *Manager) ReplayParked(ctx context.Context, id string, which Selection, dry bool) (int, error) {
+	sub, err := m.Get(id)
+	if err != nil {
+		return 0, err
+	}
+	if !dry {
+		if err := m.openReplays(ctx, id); err != nil {
+			return 0, err
+		}
+		defer func() { m.bus.Tell(tellFeed, []byte(sub.UID)) }()
+	}
+	return m.eachParked(ctx, sub, which, func(e eventlog.ParkedEntry) error {
+		if dry {
+			return nil
+		}
+		if err := m.parked.Replay(ctx, sub.UID, e); err != nil {
+			return err
+		}
+		return m.parked.Forget(ctx, e.ID)
+	})
+}
+
+// openReplays makes the second queue when nothing was replayed yet.
+func (m *Manager) openReplays(ctx context.Context, id string) error {
+	_, err := m.store.update(ctx, id, "", func(s *Subscription, replays *bool) (bool, error) {
+		if *replays {
+			return false, nil
+		}
+		*replays = true
+		_, err := m.engine.EnsureQueue(ctx, replayQueue(s))
+		return true, err
+	})
+	return err
+}
+
+func (m *Manager) hearReplayed(data []byte) []byte {
+	if h := m.known(string(data)); h != nil {
+		h.mu.Lock()
+		h.hungry = true
+		h.mu.Unlock()
+		h.poke()
+	}
+	return nil
+}
+
+// PurgeParked forgets parked deliveries and answers how many. With dry it only
+// counts.
+func (m *Manager) PurgeParked(ctx context.Context, id string, which Selection, dry bool) (int, error) {
+	sub, err := m.Get(id)
+	if err != nil {
+		return 0, err
+	}
+	if which.All {
+		n, err := m.parked.Count(ctx, sub.UID)
+		if err != nil || dry || n == 0 {
+			return n, err
+		}
+		return n, errors.Join(m.parked.ForgetAll(ctx, sub.UID, false), m.parked.Sync(ctx))
+	}
+	n, err := m.eachParked(ctx, sub, which, func(e eventlog.ParkedEntry) error {
+		if dry {
+			return nil
+		}
+		return m.parked.Forget(ctx, e.ID)
+	})
+	if err == nil && !dry && n > 0 {
+		err = m.parked.Sync(ctx)
+	}
+	return n, err
+}
+
+// eachParked calls fn with the selected entries that there were when it began,
+// and counts them.
+func (m *Manager) eachParked(ctx context.Context, sub *Subscription, which Selection, fn func(eventlog.ParkedEntry) error) (n int, err error) {
+	visit := func(from uint64, exact bool) (eventlog.ParkedEntry, bool, error) {
+		e, err := m.parked.Next(ctx, sub.UID, from)
+		if errors.Is(err, eventlog.ErrNotFound) || err == nil && exact && e.ID != from {
+			return e, false, nil
+		}
+		return e, err == nil, err
+	}
+	if which.All {
+		count, err := m.parked.Count(ctx, sub.UID)
+		if err != nil {
+			return 0, err
+		}
+		for from := uint64(1); n < count; n++ {
+			e, ok, err := visit(from, false)
+			if err != nil || !ok {
+				return n, err
+			}
+			if err := fn(e); err != nil {
+				return n, err
+			}
+			from = e.ID + 1
+		}
+		return n, nil
+	}
+	for _, id := range which.IDs {
+		no, err := strconv.ParseUint(id, 10, 64)
+		if err != nil || no == 0 {
+			continue
+		}
+		e, ok, err := visit(no, true)
+		if err != nil {
+			return n, err
+		}
+		if !ok {
+			continue
+		}
+		if err := fn(e); err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}
+
+// sparing says that a hand-out of a message reached no consumer.
+type sparing struct {
+	UID        string
+	Generation int
+	Replay     bool
+	Seq        uint64
+}
+
+// tellSpared tells all gateways, this one too. Who does not hear it counts an
+// attempt too many.
+func (m *Manager) tellSpared(uid string, generation int, k key) {
+	if m.ctx.Err() != nil && m.bus == nil {
+		return
+	}
+	data, _ := json.Marshal(sparing{uid, generation, k.replay, k.seq}) // cannot fail
+	m.bus.Tell(tellSpare, data)
+}
+
+func (m *Manager) hearSpared(data []byte) []byte {
+	var s sparing
+	if json.Unmarshal(data, &s) != nil {
+		return nil
+	}
+	if h := m.known(s.UID); h != nil {
+		h.mu.Lock()
+		if h.sub.Generation == s.Generation {
+			h.spared.add(key{s.Replay, s.Seq})
+		}
+		h.mu.Unlock()
+	}
+	return nil
+}

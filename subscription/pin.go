@@ -1,0 +1,96 @@
+package subscription
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	// collectEvery is how often a gateway that takes over looks whether
+	// everything is there; pinEvery how often one that stands by looks who is
+	// handed what there is.
+	collectEvery = 100 * time.Millisecond
+	pinEvery     = time.Second
+)
+
+// mindPin follows who hands out an ordered subscription.
+func (h *home) mindPin() {
+	h.mu.Lock()
+	l := h.lanes
+	if l == nil || h.puller == nil {
+		h.mu.Unlock()
+		return
+	}
+	if l.active() && h.puller.Pin() == "" { // another one is, or nobody
+		l.stop()
+		h.giveBackIdle()
+		h.wakeAll()
+	}
+	every := pinEvery
+	switch {
+	case l.phase == collecting:
+		every = collectEvery
+	case l.phase == serving:
+		h.mu.Unlock()
+		return
+	}
+	if time.Since(l.lookedAt) < every {
+		h.mu.Unlock()
+		return
+	}
+	l.lookedAt = time.Now()
+	queue, replays, withReplays := h.queue, h.replays, h.replayer != nil
+	phase, changes, main, replayed := l.phase, l.changes, 0, 0
+	settled := h.arrived.len() == 0
+	for _, hd := range h.holds {
+		settled = settled && hd.stage != settling
+		if hd.replay {
+			replayed++
+		} else {
+			main++
+		}
+	}
+	h.mu.Unlock()
+
+	ctx, cancel := context.WithTimeout(h.ctx, requestTime)
+	defer cancel()
+	st, err := h.m.engine.QueueState(ctx, queue)
+	if err != nil {
+		return
+	}
+	complete := settled && int(st.Held) == main
+	if complete && withReplays {
+		rst, err := h.m.engine.QueueState(ctx, replays)
+		complete = err == nil && int(rst.Held) == replayed
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.lanes != l || l.phase != phase || l.changes != changes {
+		return
+	}
+	if phase == elsewhere {
+		if other := st.Pin != ""; other != l.other {
+			l.other = other
+			h.wakeAll()
+		}
+		return
+	}
+	if complete && h.arrived.len() == 0 {
+		for _, hd := range l.serve() {
+			h.makeReady(hd)
+		}
+		h.wakeAll()
+		h.poke()
+	}
+}
+
+// phase answers why consumers here are handed something or not.
+func (h *home) phase() Phase {
+	switch {
+	case h.sub.Paused:
+		return Paused
+	case h.lanes != nil && !h.lanes.active() && h.lanes.other:
+		return StandingBy
+	}
+	return Active
+}

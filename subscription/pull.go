@@ -1,0 +1,98 @@
+package subscription
+
+import (
+	"time"
+
+	"github.com/hookstream/hookstream/eventlog"
+)
+
+const (
+	// maxUnselected bounds what is asked for because little of it is selected.
+	maxUnselected = 1000
+	// feedEvery is how often replayed entries are looked for though nobody told of
+	// any.
+	feedEvery = 2 * time.Second
+	// signEvery is how often a gateway that is full asks all the same, to stay the
+	// one that is handed what there is.
+	signEvery = eventlog.PinTime / 3
+)
+
+// pull asks for as much as there is room for.
+func (h *home) pull() {
+	if h.sub.Paused || len(h.consumers) == 0 {
+		if h.puller != nil {
+			h.standDown()
+		}
+		return
+	}
+	if !h.ensured || !h.openPullers() {
+		return
+	}
+	room := h.room()
+	now := time.Now()
+	if now.Sub(h.fedAt) > feedEvery {
+		h.hungry, h.fedAt = true, now
+	}
+	if h.lanes != nil && room <= 0 && now.Sub(h.askedAt) > signEvery {
+		room = 1 // a sign of life, or another gateway would be chosen
+	}
+	if room > 0 && h.hungry && h.replayer != nil && (h.lanes == nil || h.lanes.active()) {
+		h.hungry = false
+		h.replayer.FillNow(room)
+	}
+	if h.lanes == nil && h.share < 1 && room > 0 {
+		// Most of what comes is not selected: ask for more than there is room for.
+		room = max(min(int(float64(room)/h.share), maxUnselected), room)
+	}
+	if room > 0 {
+		h.askedAt = now
+		h.puller.Fill(room)
+	}
+}
+
+// room is how many more there is room for.
+func (h *home) room() int {
+	waits := h.arrived.len()
+	if h.lanes != nil {
+		return aheadOf(h.sub) - len(h.holds) - waits
+	}
+	if h.bytes >= h.sub.MaxOutstandingBytes {
+		return 0
+	}
+	n := 0
+	for _, c := range h.consumers {
+		n += c.room(h.sub)
+	}
+	return min(n, h.sub.MaxOutstandingEvents-h.force) - len(h.ready) - waits
+}
+
+func (h *home) openPullers() bool {
+	var err error
+	if h.puller == nil {
+		h.puller, err = h.m.engine.Pull(h.queue, h.taker(false), h.poke)
+	}
+	if st, ok := h.m.store.get(h.sub.ID); err == nil && h.replayer == nil && ok && st.replays {
+		h.hungry = true
+		h.replayer, err = h.m.engine.Pull(h.replays, h.taker(true), h.poke)
+	}
+	if err != nil {
+		h.m.logger.Warn("a subscription cannot pull", "subscription", h.sub.ID, "err", err)
+	}
+	return err == nil
+}
+
+func (h *home) taker(replay bool) func(eventlog.Hand) {
+	generation := h.sub.Generation
+	queue := h.queue
+	if replay {
+		queue = h.replays
+	}
+	return func(hand eventlog.Hand) {
+		if h.ctx.Err() != nil { // nobody takes it any more
+			h.m.tellSpared(h.uid, generation, key{replay, hand.Seq})
+			h.m.engine.Say(queue, eventlog.Word{Seq: hand.Seq, Turn: hand.Turn, Attempt: hand.Attempt, Say: eventlog.Back, Delay: hearTime})
+			return
+		}
+		h.arrived.put(arrival{key{replay, hand.Seq}, hand, generation})
+	}
+}

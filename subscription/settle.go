@@ -1,0 +1,455 @@
+package subscription
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/hookstream/hookstream/eventlog"
+)
+
+// Bounds of settlements.
+const (
+	maxDelay     = time.Hour
+	maxExtension = time.Hour
+	maxReason    = 1024
+)
+
+// order is one settlement on its way.
+type order struct {
+	token token
+	Settlement
+	result *Result
+}
+
+// Settle says what becomes of deliveries, and answers for each of them, in the
+// same order. Tokens of another subscription than the one with the id are
+// Invalid; an empty id takes those of all.
+func (m *Manager) Settle(ctx context.Context, id string, in []Settlement) []Result {
+	out := make([]Result, len(in))
+	byHome := make(map[string][]order)
+	for i, s := range in {
+		t, err := m.signer.parse(s.Token)
+		switch {
+		case err != nil || !valid(s) || !m.belongs(t, id):
+			out[i].Outcome = Invalid
+		case !m.store.hasUID(t.uid):
+			out[i].Outcome = Gone
+		default:
+			s.Reason = s.Reason[:min(len(s.Reason), maxReason)]
+			byHome[t.home] = append(byHome[t.home], order{t, s, &out[i]})
+		}
+	}
+	for home, orders := range byHome {
+		if home == m.gateway {
+			m.settleHere(ctx, orders)
+		} else {
+			m.forward(ctx, home, orders)
+		}
+	}
+	m.countRefused(id, out)
+	return out
+}
+
+func valid(s Settlement) bool {
+	return s.Verdict >= Ack && s.Verdict <= Extend &&
+		(s.Delay == nil || *s.Delay >= 0 && *s.Delay <= maxDelay) &&
+		(s.Extension == 0 || s.Extension >= MinAckDeadline && s.Extension <= maxExtension)
+}
+
+// belongs reports whether the token is of the subscription with the id. One of a
+// subscription that is gone belongs to none that is there.
+func (m *Manager) belongs(t token, id string) bool {
+	if id == "" {
+		return true
+	}
+	sub, err := m.Get(id)
+	return err == nil && sub.UID == t.uid || !m.store.hasUID(t.uid)
+}
+
+func (m *Manager) countRefused(id string, out []Result) {
+	sub, err := m.Get(id)
+	if err != nil {
+		return
+	}
+	if h := m.known(sub.UID); h != nil {
+		for _, r := range out {
+			if r.Outcome == Expired || r.Outcome == Invalid || r.Outcome == Gone {
+				h.refused.Add(1)
+			}
+		}
+	}
+}
+
+// settleHere settles deliveries whose home is this gateway.
+func (m *Manager) settleHere(ctx context.Context, orders []order) {
+	byUID := make(map[string][]order)
+	for _, o := range orders {
+		byUID[o.token.uid] = append(byUID[o.token.uid], o)
+	}
+	for uid, some := range byUID {
+		if h := m.known(uid); h != nil {
+			h.settle(ctx, some)
+			continue
+		}
+		for _, o := range some { // it was here and is no more
+			o.result.Outcome = Expired
+		}
+	}
+}
+
+// settle settles deliveries of this home.
+func (h *home) settle(ctx context.Context, orders []order) {
+	for len(orders) > 0 {
+		var todo []settlement
+		var later []order
+		var busy chan struct{}
+		h.mu.Lock()
+		for _, o := range orders {
+			hd, wait := h.find(o)
+			switch {
+			case wait != nil:
+				busy, later = wait, append(later, o)
+			case hd != nil:
+				hd.stage, hd.done = settling, make(chan struct{})
+				todo = append(todo, settlement{o, hd, h.sub.Generation})
+			}
+		}
+		queue, replays := h.queue, h.replays
+		h.mu.Unlock()
+		if len(todo) > 0 {
+			h.decide(ctx, queue, replays, todo)
+		} else if busy != nil {
+			select {
+			case <-busy:
+			case <-ctx.Done():
+				for _, o := range later {
+					o.result.Outcome = Unavailable
+				}
+				return
+			}
+		}
+		orders = later
+	}
+}
+
+// settlement is an order and what it is about.
+type settlement struct {
+	order
+	hold       *hold
+	generation int
+}
+
+// find answers the hold that an order is about, or decides the order, or answers
+// what to wait for: the same delivery is being settled.
+func (h *home) find(o order) (*hold, chan struct{}) {
+	t := o.token
+	hd := h.holds[key{t.replay, t.seq}]
+	switch {
+	case t.generation != h.sub.Generation:
+		o.result.Outcome = Expired
+		return nil, nil
+	case hd != nil && hd.number == t.hand && hd.stage == settling:
+		return nil, hd.done
+	case hd != nil && hd.number == t.hand && hd.stage == given && time.Now().Before(hd.deadline):
+		return hd, nil
+	}
+	o.result.Outcome = Expired
+	if m, ok := h.memos.get(key{t.replay, t.seq}); ok && m.turn == t.turn && m.verdict == o.Verdict && (hd == nil || h.lanes != nil) {
+		o.result.Outcome = m.outcome // it says the same again
+	}
+	return nil, nil
+}
+
+// decide keeps settlements and then lets them have their effect.
+func (h *home) decide(ctx context.Context, queue, replays eventlog.QueueConfig, todo []settlement) {
+	var main, replayed []settlement
+	var parks []settlement
+	for _, s := range todo {
+		switch {
+		case s.Verdict == Park || s.Verdict == Retry && h.isSpent(s.hold):
+			parks = append(parks, s)
+		case s.hold.replay:
+			replayed = append(replayed, s)
+		default:
+			main = append(main, s)
+		}
+	}
+	h.keepWords(ctx, queue, main)
+	h.keepWords(ctx, replays, replayed)
+	for _, s := range parks {
+		h.park(ctx, s)
+	}
+}
+
+func (h *home) isSpent(hd *hold) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.spent(hd)
+}
+
+// keepWords keeps settlements of one queue.
+func (h *home) keepWords(ctx context.Context, queue eventlog.QueueConfig, some []settlement) {
+	if len(some) == 0 {
+		return
+	}
+	sent := time.Now()
+	var finals []settlement
+	var others []settlement
+	for _, s := range some {
+		if s.Verdict == Ack || s.Verdict == Skip {
+			finals = append(finals, s)
+		} else {
+			others = append(others, s)
+		}
+	}
+	h.settled(finals, h.m.keepFinal(ctx, queue, wordsOf(h, finals)))
+	h.effect(others, sent, queue, h.m.confirm(ctx, queue, wordsOf(h, others)))
+}
+
+func wordsOf(h *home, some []settlement) []eventlog.Word {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	words := make([]eventlog.Word, len(some))
+	for i, s := range some {
+		switch {
+		case s.Verdict == Extend, s.Verdict == Retry && h.lanes != nil && h.lanes.serving():
+			words[i] = s.hold.word(eventlog.Held, 0) // it waits here
+		case s.Verdict == Retry:
+			words[i] = s.hold.word(eventlog.Back, h.delay(s))
+		default:
+			words[i] = s.hold.word(eventlog.Settled, 0)
+		}
+	}
+	return words
+}
+
+func (h *home) delay(s settlement) time.Duration {
+	if s.Delay != nil {
+		return *s.Delay
+	}
+	return h.sub.backoff(s.hold.attempt)
+}
+
+// keepFinal keeps that messages are settled for good, and answers for which of
+// them that survives whatever happens.
+func (m *Manager) keepFinal(ctx context.Context, queue eventlog.QueueConfig, words []eventlog.Word) []bool {
+	if m.acks == nil {
+		return m.confirm(ctx, queue, words)
+	}
+	ok := make([]bool, len(words))
+	if len(words) == 0 {
+		return ok
+	}
+	acks := make([]eventlog.Ack, len(words))
+	for i, w := range words {
+		acks[i] = eventlog.Ack{Queue: queue.Name, Seq: w.Seq}
+	}
+	if err := m.acks.Keep(ctx, acks); err != nil {
+		return ok
+	}
+	// JetStream need not answer: what it forgets is in the journal.
+	m.engine.Say(queue, words...)
+	for i := range ok {
+		ok[i] = true
+	}
+	return ok
+}
+
+func (m *Manager) confirm(ctx context.Context, queue eventlog.QueueConfig, words []eventlog.Word) []bool {
+	ok, err := m.engine.Confirm(ctx, queue, words)
+	if err != nil && ctx.Err() == nil {
+		m.logger.Warn("settlements could not be kept", "queue", queue.Name, "err", err)
+	}
+	if len(ok) < len(words) {
+		ok = make([]bool, len(words))
+	}
+	return ok
+}
+
+// settled ends holds that are settled for good.
+func (h *home) settled(some []settlement, ok []bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i, s := range some {
+		if !h.kept(s, ok[i]) {
+			continue
+		}
+		s.result.Outcome = Done
+		if s.Verdict == Ack {
+			h.acked.Add(1)
+		} else {
+			h.skipped.Add(1)
+		}
+		h.finish(s.hold, memo{s.hold.turn, s.Verdict, Done})
+	}
+	h.poke()
+}
+
+// kept reports whether a settlement was kept; if not the delivery is in force as
+// before.
+func (h *home) kept(s settlement, ok bool) bool {
+	hd := s.hold
+	defer h.endSettling(hd)
+	if !ok {
+		s.result.Outcome = Unavailable
+		if h.holds[hd.key] == hd {
+			hd.stage = given
+			h.orphaned(hd)
+		}
+	}
+	return ok
+}
+
+// orphaned looks after a delivery that could not be settled: its stream may have
+// gone meanwhile.
+func (h *home) orphaned(hd *hold) {
+	h.clock.set(hd.deadline, hd)
+	if hd.consumer == nil && !hd.pulled {
+		h.failed(hd, 0, "the stream of the last attempt was gone")
+	}
+}
+
+// finish forgets a hold that is settled.
+func (h *home) finish(hd *hold, m memo) {
+	h.memos.put(hd.key, m)
+	if h.holds[hd.key] != hd { // of an earlier generation
+		return
+	}
+	h.drop(hd)
+	if hd.replay && m.final() {
+		go h.m.forget(hd.seq)
+	}
+}
+
+// effect lets retries and extensions have theirs.
+func (h *home) effect(some []settlement, sent time.Time, queue eventlog.QueueConfig, ok []bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i, s := range some {
+		if !h.kept(s, ok[i]) {
+			continue
+		}
+		hd := s.hold
+		s.result.Outcome = Done
+		if h.holds[hd.key] != hd {
+			continue
+		}
+		if s.Verdict == Extend {
+			h.extend(s, sent.Add(queue.Hold))
+			continue
+		}
+		h.retried.Add(1)
+		m := memo{hd.turn, Retry, Done}
+		if h.lanes != nil && h.lanes.serving() {
+			h.memos.put(hd.key, m)
+			delay := h.delay(s)
+			h.withdraw(hd)
+			hd.sure = later(hd.sure, sent.Add(queue.Hold))
+			hd.failed++
+			hd.attempt++
+			h.wait(hd, delay)
+			continue
+		}
+		h.finish(hd, m)
+	}
+	h.poke()
+}
+
+func (h *home) extend(s settlement, sure time.Time) {
+	hd := s.hold
+	h.extended.Add(1)
+	by := s.Extension
+	if by == 0 {
+		by = h.sub.AckDeadline
+	}
+	hd.stage, hd.sure = given, later(hd.sure, sure)
+	hd.deadline = time.Now().Add(by)
+	h.clock.set(hd.deadline, hd)
+	s.result.Deadline, s.result.Token = hd.deadline, h.m.signer.sign(h.tokenOf(hd))
+	if hd.consumer == nil && !hd.pulled {
+		h.orphaned(hd)
+	}
+}
+
+// questions between gateways.
+const (
+	askSettle = "settle"
+	askClaim  = "claim"
+	askState  = "state"
+	tellSpare = "spared"
+	tellFeed  = "replayed"
+	tellHello = "hello"
+)
+
+func (m *Manager) listen() (err error) {
+	if m.bus, err = m.engine.Bus(m.gateway); err != nil {
+		return err
+	}
+	for question, answer := range map[string]func([]byte) []byte{
+		askSettle: m.answerSettle, askClaim: m.answerClaim, askState: m.answerState,
+		tellSpare: m.hearSpared, tellFeed: m.hearReplayed, tellHello: m.peers.hear,
+	} {
+		if err := m.bus.Serve(question, answer); err != nil {
+			return err
+		}
+	}
+	m.wg.Go(m.greet)
+	return nil
+}
+
+// forwardTime bounds the wait for another gateway.
+const forwardTime = 10 * time.Second
+
+// forward has the home of deliveries settle them. When it is not there any more
+// JetStream is told in its place.
+func (m *Manager) forward(ctx context.Context, home string, orders []order) {
+	in := make([]Settlement, len(orders))
+	for i, o := range orders {
+		in[i] = o.Settlement
+	}
+	data, err := json.Marshal(in)
+	if err == nil {
+		var answer []byte
+		asking, cancel := context.WithTimeout(ctx, forwardTime)
+		defer cancel()
+		answer, err = m.bus.Ask(asking, home, askSettle, data)
+		if errors.Is(err, eventlog.ErrNoGateway) {
+			m.settleOrphans(ctx, orders)
+			return
+		}
+		var results []Result
+		if err == nil && json.Unmarshal(answer, &results) == nil && len(results) == len(orders) {
+			for i, o := range orders {
+				*o.result = results[i]
+			}
+			return
+		}
+	}
+	for _, o := range orders {
+		o.result.Outcome = Unavailable
+	}
+}
+
+func (m *Manager) answerSettle(data []byte) []byte {
+	var in []Settlement
+	if json.Unmarshal(data, &in) != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(m.ctx, forwardTime)
+	defer cancel()
+	out := make([]Result, len(in))
+	var orders []order
+	for i, s := range in {
+		t, err := m.signer.parse(s.Token)
+		if err != nil || t.home != m.gateway || !valid(s) {
+			out[i].Outcome = Invalid
+			continue
+		}
+		orders = append(orders, order{t, s, &out[i]})
+	}
+	m.settleHere(ctx, orders)
+	answer, _ := json.Marshal(out) // cannot fail
+	return answer
+}

@@ -1,0 +1,401 @@
+package subscription
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/hookstream/hookstream/eventlog"
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+)
+
+// store holds all subscriptions in memory, as the bucket has them.
+type store struct {
+	bucket eventlog.Bucket
+	logger *slog.Logger
+	// tell is called with every change, in order, before the change is seen as in
+	// force.
+	tell func(uid string, sub *Subscription)
+
+	mu      sync.Mutex
+	subs    map[string]*stored
+	seen    uint64
+	key     []byte // that tokens are signed with
+	changed chan struct{}
+
+	stop context.CancelFunc
+	done chan struct{}
+}
+
+// stored is a subscription with the revision of the bucket that brought it.
+type stored struct {
+	sub      *Subscription
+	revision uint64
+	replays  bool // something was replayed: there is a second queue
+}
+
+// kept is the form of a subscription in the bucket.
+type kept struct {
+	UID                  string            `json:"uid"`
+	Generation           int               `json:"generation"`
+	Start                uint64            `json:"start"`
+	Paused               bool              `json:"paused,omitempty"`
+	Replays              bool              `json:"replays,omitempty"`
+	Description          string            `json:"description,omitempty"`
+	Labels               map[string]string `json:"labels,omitempty"`
+	Selector             []byte            `json:"selector,omitempty"`
+	Ordering             Ordering          `json:"ordering,omitempty"`
+	AckDeadline          time.Duration     `json:"ack_deadline"`
+	MaxAttempts          int               `json:"max_attempts"`
+	BackoffMin           time.Duration     `json:"backoff_min"`
+	BackoffMax           time.Duration     `json:"backoff_max"`
+	MaxOutstandingEvents int               `json:"max_outstanding_events"`
+	MaxOutstandingBytes  int64             `json:"max_outstanding_bytes"`
+	CreateTime           time.Time         `json:"create_time"`
+	UpdateTime           time.Time         `json:"update_time"`
+}
+
+func encode(s *Subscription, replays bool) ([]byte, error) {
+	k := kept{
+		UID: s.UID, Generation: s.Generation, Start: s.Start, Paused: s.Paused, Replays: replays,
+		Description: s.Description, Labels: s.Labels, Ordering: s.Ordering,
+		AckDeadline: s.AckDeadline, MaxAttempts: s.MaxAttempts, BackoffMin: s.BackoffMin, BackoffMax: s.BackoffMax,
+		MaxOutstandingEvents: s.MaxOutstandingEvents, MaxOutstandingBytes: s.MaxOutstandingBytes,
+		CreateTime: s.CreateTime, UpdateTime: s.UpdateTime,
+	}
+	if s.Selector != nil {
+		var err error
+		if k.Selector, err = proto.Marshal(s.Selector); err != nil {
+			return nil, err
+		}
+	}
+	return json.Marshal(k)
+}
+
+func decode(id string, value []byte, revision uint64) (*stored, error) {
+	var k kept
+	if err := json.Unmarshal(value, &k); err != nil {
+		return nil, err
+	}
+	s := &Subscription{
+		ID: id, UID: k.UID, Generation: k.Generation, Start: k.Start, Paused: k.Paused,
+		CreateTime: k.CreateTime, UpdateTime: k.UpdateTime, Etag: strconv.FormatUint(revision, 36),
+		Settings: Settings{
+			Description: k.Description, Labels: k.Labels, Ordering: k.Ordering,
+			AckDeadline: k.AckDeadline, MaxAttempts: k.MaxAttempts, BackoffMin: k.BackoffMin, BackoffMax: k.BackoffMax,
+			MaxOutstandingEvents: k.MaxOutstandingEvents, MaxOutstandingBytes: k.MaxOutstandingBytes,
+		},
+	}
+	if k.Selector != nil {
+		s.Selector = new(hookstreamv1.EventSelector)
+		if err := proto.Unmarshal(k.Selector, s.Selector); err != nil {
+			return nil, err
+		}
+	}
+	return &stored{sub: s, revision: revision, replays: k.Replays}, nil
+}
+
+func openStore(ctx context.Context, b eventlog.Bucket, logger *slog.Logger, tell func(string, *Subscription)) (*store, error) {
+	watching, stop := context.WithCancel(context.Background())
+	s := &store{
+		bucket: b, logger: logger, tell: tell, subs: make(map[string]*stored),
+		changed: make(chan struct{}), stop: stop, done: make(chan struct{}),
+	}
+	ready := make(chan error, 1)
+	go s.follow(watching, ready)
+	var err error
+	select {
+	case err = <-ready:
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		s.close()
+		return nil, fmt.Errorf("load subscriptions: %w", err)
+	}
+	return s, nil
+}
+
+func (s *store) close() {
+	s.stop()
+	<-s.done
+}
+
+// rewatchDelay is how long follow waits before it watches again.
+const rewatchDelay = time.Second
+
+// follow keeps the subscriptions as the bucket has them. When the bucket is not
+// there they stay as they were last seen.
+func (s *store) follow(ctx context.Context, loaded chan<- error) {
+	defer close(s.done)
+	ready := false
+	for {
+		present := make(map[string]bool)
+		all := false
+		err := s.bucket.Watch(ctx, func(c eventlog.Change) {
+			if !all {
+				present[c.Key] = c.Value != nil
+			}
+			s.take(c)
+		}, func() {
+			all = true
+			s.forgetOthers(present)
+			if !ready {
+				ready = true
+				loaded <- nil
+			}
+		})
+		if !ready {
+			loaded <- err
+			return
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		s.logger.Warn("subscriptions are not followed, trying again", "err", err)
+		select {
+		case <-time.After(rewatchDelay):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// keyTokens is where the key lies that tokens are signed with. No id looks like
+// it.
+const keyTokens = "_tokens"
+
+func (s *store) take(c eventlog.Change) {
+	var next *stored
+	if c.Value != nil && c.Key != keyTokens {
+		var err error
+		if next, err = decode(c.Key, c.Value, c.Revision); err != nil {
+			s.logger.Error("a stored subscription cannot be read", "subscription", c.Key, "err", err)
+		}
+	}
+	s.mu.Lock()
+	old := s.subs[c.Key]
+	switch {
+	case c.Key == keyTokens:
+		s.key = slices.Clone(c.Value)
+	case old != nil && c.Revision <= old.revision:
+		next = nil // known already
+		old = nil
+	case next == nil:
+		delete(s.subs, c.Key)
+	default:
+		s.subs[c.Key] = next
+	}
+	s.mu.Unlock()
+	s.announce(old, next)
+	s.mu.Lock()
+	s.seen = max(s.seen, c.Revision)
+	close(s.changed)
+	s.changed = make(chan struct{})
+	s.mu.Unlock()
+}
+
+func (s *store) announce(old, next *stored) {
+	if old != nil && (next == nil || next.sub.UID != old.sub.UID) {
+		s.tell(old.sub.UID, nil)
+	}
+	if next != nil {
+		s.tell(next.sub.UID, next.sub)
+	}
+}
+
+// forgetOthers forgets what was deleted while nobody watched.
+func (s *store) forgetOthers(present map[string]bool) {
+	s.mu.Lock()
+	var gone []*stored
+	for id, st := range s.subs {
+		if !present[id] {
+			gone = append(gone, st)
+			delete(s.subs, id)
+		}
+	}
+	s.mu.Unlock()
+	for _, st := range gone {
+		s.announce(st, nil)
+	}
+}
+
+// await returns when the revision is in force here.
+func (s *store) await(ctx context.Context, ok func() bool) error {
+	for {
+		s.mu.Lock()
+		changed, yes := s.changed, ok()
+		s.mu.Unlock()
+		if yes {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-s.done:
+			return ErrClosed
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (s *store) get(id string) (*stored, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st, ok := s.subs[id]
+	return st, ok
+}
+
+func (s *store) list() []*Subscription {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]*Subscription, 0, len(s.subs))
+	for _, id := range slices.Sorted(maps.Keys(s.subs)) {
+		out = append(out, s.subs[id].sub)
+	}
+	return out
+}
+
+// hasUID reports whether a subscription has the uid now.
+func (s *store) hasUID(uid string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, st := range s.subs {
+		if st.sub.UID == uid {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *store) ownsQueue(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, st := range s.subs {
+		if queueName(st.sub) == name {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *store) create(ctx context.Context, sub *Subscription) (*Subscription, error) {
+	value, err := encode(sub, false)
+	if err != nil {
+		return nil, err
+	}
+	rev, err := s.bucket.Create(ctx, sub.ID, value)
+	if errors.Is(err, eventlog.ErrConflict) {
+		return nil, fmt.Errorf("%s: %w", Name(sub.ID), ErrExists)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("create %s: %w", Name(sub.ID), err)
+	}
+	return s.inForce(ctx, sub, rev)
+}
+
+func (s *store) inForce(ctx context.Context, sub *Subscription, rev uint64) (*Subscription, error) {
+	sub.Etag = strconv.FormatUint(rev, 36)
+	if err := s.await(ctx, func() bool { return s.seen >= rev }); err != nil {
+		return nil, fmt.Errorf("%s is kept but not in force here yet: %w", Name(sub.ID), err)
+	}
+	return sub, nil
+}
+
+// at answers the subscription when it has the etag.
+func (s *store) at(id, etag string) (*stored, error) {
+	st, ok := s.get(id)
+	switch {
+	case !ok:
+		return nil, fmt.Errorf("%s: %w", Name(id), ErrNotFound)
+	case etag != "" && etag != st.sub.Etag:
+		return nil, fmt.Errorf("%s: %w", Name(id), ErrEtagMismatch)
+	}
+	return st, nil
+}
+
+// update changes a copy and keeps it, unless change says that nothing is to be
+// kept.
+func (s *store) update(ctx context.Context, id, etag string, change func(*Subscription, *bool) (bool, error)) (*Subscription, error) {
+	for {
+		st, err := s.at(id, etag)
+		if err != nil {
+			return nil, err
+		}
+		next, replays := *st.sub, st.replays
+		keep, err := change(&next, &replays)
+		if err != nil || !keep {
+			return st.sub, err
+		}
+		next.UpdateTime = time.Now()
+		value, err := encode(&next, replays)
+		if err != nil {
+			return nil, err
+		}
+		rev, err := s.bucket.Update(ctx, id, value, st.revision)
+		if err == nil {
+			return s.inForce(ctx, &next, rev)
+		}
+		if again, err := s.again(ctx, id, etag, st.revision, err); !again {
+			return nil, err
+		}
+	}
+}
+
+func (s *store) delete(ctx context.Context, id, etag string) (*Subscription, error) {
+	for {
+		st, err := s.at(id, etag)
+		if err != nil {
+			return nil, err
+		}
+		err = s.bucket.Delete(ctx, id, st.revision)
+		if err == nil {
+			err = s.await(ctx, func() bool { now := s.subs[id]; return now == nil || now.revision != st.revision })
+			return st.sub, err
+		}
+		if again, err := s.again(ctx, id, etag, st.revision, err); !again {
+			return nil, err
+		}
+	}
+}
+
+// again says whether to try a change again after somebody was faster, when their
+// change has arrived.
+func (s *store) again(ctx context.Context, id, etag string, revision uint64, err error) (bool, error) {
+	switch {
+	case !errors.Is(err, eventlog.ErrConflict):
+		return false, fmt.Errorf("%s: %w", Name(id), err)
+	case etag != "":
+		return false, fmt.Errorf("%s: %w", Name(id), ErrEtagMismatch)
+	}
+	err = s.await(ctx, func() bool { now := s.subs[id]; return now == nil || now.revision != revision })
+	return err == nil, err
+}
+
+// signer answers what signs tokens: whoever is first makes the key.
+func (s *store) signer(ctx context.Context) (signer, error) {
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // never fails
+	s.mu.Lock()
+	has := len(s.key) > 0
+	s.mu.Unlock()
+	if !has {
+		if _, err := s.bucket.Create(ctx, keyTokens, key); err != nil && !errors.Is(err, eventlog.ErrConflict) {
+			return signer{}, fmt.Errorf("key of tokens: %w", err)
+		}
+	}
+	if err := s.await(ctx, func() bool { return len(s.key) > 0 }); err != nil {
+		return signer{}, fmt.Errorf("key of tokens: %w", err)
+	}
+	return signer{key: s.key}, nil
+}

@@ -1,0 +1,92 @@
+package subscription
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"time"
+)
+
+// token says which delivery is meant, and since it is signed, that it was made
+// by a gateway of ours.
+type token struct {
+	uid        string
+	generation int
+	replay     bool
+	seq        uint64 // of the event, or of the replayed entry
+	turn       uint64 // of the queue
+	attempt    int    // as the queue counts
+	hand       uint64 // number of the delivery at its home
+	home       string
+	deadline   time.Time
+}
+
+// signer makes tokens, and reads those that were made with the same key.
+type signer struct{ key []byte }
+
+const (
+	tokenVersion = 1
+	tokenMAC     = 16
+)
+
+var errToken = errors.New("not a token of ours")
+
+func (s signer) sign(t token) string {
+	b := make([]byte, 0, 96)
+	b = append(b, tokenVersion)
+	if t.replay {
+		b[0] |= 0x80
+	}
+	for _, text := range [...]string{t.uid, t.home} {
+		b = append(b, byte(len(text)))
+		b = append(b, text...)
+	}
+	for _, n := range [...]uint64{uint64(t.generation), t.seq, t.turn, uint64(t.attempt), t.hand, uint64(t.deadline.UnixMilli())} {
+		b = binary.AppendUvarint(b, n)
+	}
+	return base64.RawURLEncoding.EncodeToString(append(b, s.mac(b)...))
+}
+
+func (s signer) mac(b []byte) []byte {
+	h := hmac.New(sha256.New, s.key)
+	h.Write(b)
+	return h.Sum(nil)[:tokenMAC]
+}
+
+// maxToken is more than any token of ours has.
+const maxToken = 512
+
+func (s signer) parse(text string) (t token, err error) {
+	if len(text) > maxToken {
+		return t, errToken
+	}
+	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil || len(b) < tokenMAC+1 {
+		return t, errToken
+	}
+	b, mac := b[:len(b)-tokenMAC], b[len(b)-tokenMAC:]
+	if !hmac.Equal(mac, s.mac(b)) || b[0]&0x7f != tokenVersion {
+		return t, errToken
+	}
+	t.replay = b[0]&0x80 != 0
+	// Signed by us: what follows is as we wrote it.
+	b = b[1:]
+	text1 := func() string {
+		n := int(b[0])
+		out := string(b[1 : 1+n])
+		b = b[1+n:]
+		return out
+	}
+	number := func() uint64 {
+		v, n := binary.Uvarint(b)
+		b = b[n:]
+		return v
+	}
+	t.uid, t.home = text1(), text1()
+	t.generation, t.seq, t.turn = int(number()), number(), number()
+	t.attempt, t.hand = int(number()), number()
+	t.deadline = time.UnixMilli(int64(number()))
+	return t, nil
+}
