@@ -170,7 +170,7 @@ func (h *home) endSettling(hd *hold) {
 func (h *home) keep(a arrival, ev Event) {
 	hd := &hold{
 		key: a.key, turn: a.hand.Turn, queued: a.hand.Attempt, event: ev, size: int64(ev.Size()), entry: a.hand.Entry,
-		attempt: max(a.hand.Attempt-h.spared.of[a.key], 1), sure: a.hand.Asked.Add(h.queue.Hold),
+		attempt: max(a.hand.Attempt-h.m.spares.count(sparing{h.uid, a.generation, a.replay, a.seq}), 1), sure: a.hand.Asked.Add(h.queue.Hold),
 	}
 	h.holds[hd.key] = hd
 	if a.replay {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -212,6 +213,7 @@ func TestAcknowledgedSurvivesALostQueueState(t *testing.T) {
 	seqs := r.publishN(50)
 	r.create("crm", subscription.Settings{})
 	got := pull(t, r.a, "crm", 50)
+	slices.SortFunc(got, func(a, b subscription.Delivery) int { return int(a.Event.Seq()) - int(b.Event.Seq()) })
 	states, err := filepath.Glob(filepath.Join(dir, "jetstream", "$G", "streams", "HOOKSTREAM_EVENTS", "obs", "sub-*", "o.dat"))
 	if err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package subscription
 
 import (
 	"container/heap"
+	"sync"
 	"time"
 
 	"github.com/hookstream/hookstream/event"
@@ -136,17 +137,21 @@ func (m *memos) put(k key, v memo) {
 
 func (m *memos) get(k key) (memo, bool) { v, ok := m.of[k]; return v, ok }
 
-// spared counts hand-outs that reached no consumer and are no attempts.
-type spared struct {
-	of   map[key]int
-	keys []key
+// spares counts hand-outs that reached no consumer and are no attempts, on
+// whichever gateway: the next may come to this one.
+type spares struct {
+	mu   sync.Mutex
+	of   map[sparing]int
+	keys []sparing
 }
 
-const maxSpared = 4096
+const maxSpared = 16 << 10
 
-func (s *spared) add(k key) {
+func (s *spares) add(k sparing) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.of == nil {
-		s.of = make(map[key]int)
+		s.of = make(map[sparing]int)
 	}
 	if s.of[k]++; s.of[k] > 1 {
 		return
@@ -155,4 +160,10 @@ func (s *spared) add(k key) {
 		delete(s.of, s.keys[0])
 		s.keys = s.keys[1:]
 	}
+}
+
+func (s *spares) count(k sparing) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.of[k]
 }

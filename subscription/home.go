@@ -44,7 +44,6 @@ type home struct {
 	force     int   // how many are
 	clock     clock
 	memos     memos
-	spared    spared
 	numbers   uint64
 	lanes     *lanes  // of an ordered subscription
 	share     float64 // of what is pulled, the selector selects
@@ -84,7 +83,7 @@ func (h *home) begin(sub *Subscription) error {
 	h.sub, h.match = sub, match
 	h.queue, h.replays = mainQueue(sub), replayQueue(sub)
 	h.holds, h.ready, h.clock, h.bytes, h.force = make(map[key]*hold), nil, nil, 0, 0
-	h.memos, h.spared, h.share, h.hungry, h.ensured = memos{}, spared{}, 1, true, false
+	h.memos, h.share, h.hungry, h.ensured = memos{}, 1, true, false
 	h.lanes = nil
 	if sub.Ordering == OrderByEntity {
 		h.lanes = newLanes()

@@ -44,6 +44,7 @@ type Manager struct {
 	before  settledBefore
 	bus     *eventlog.Bus
 	peers   peers
+	spares  spares
 
 	ctx  context.Context
 	stop context.CancelCauseFunc

@@ -264,12 +264,6 @@ func (m *Manager) hearSpared(data []byte) []byte {
 	if json.Unmarshal(data, &s) != nil {
 		return nil
 	}
-	if h := m.known(s.UID); h != nil {
-		h.mu.Lock()
-		if h.sub.Generation == s.Generation {
-			h.spared.add(key{s.Replay, s.Seq})
-		}
-		h.mu.Unlock()
-	}
+	m.spares.add(s)
 	return nil
 }
