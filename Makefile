@@ -80,7 +80,7 @@ fuzz: ## each fuzz target for a few seconds, from its corpus
 FUZZTIME ?= 5s
 
 .PHONY: bench
-bench: build ## measure this gateway on this machine, beside its limits (about 12 minutes)
+bench: build ## measure this gateway on this machine, beside its limits
 	$(BIN)/hookstream bench $(BENCHFLAGS)
 
 .PHONY: profile

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/hookstream/hookstream/bench/load"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
@@ -37,7 +38,7 @@ func asideScenarios() []Scenario {
 func ingestBesideStreams(ctx context.Context, b *Bench) (Result, error) {
 	streams := b.few(1000, 50)
 	return b.aside(ctx, fmt.Sprintf("%d idle streams", streams), "none", func(ctx context.Context, g *Gateway) ([]string, error) {
-		if err := b.openIdle(ctx, g, streams); err != nil {
+		if err := b.openIdle(ctx, g, streams, 0); err != nil {
 			return nil, err
 		}
 		return g.createMany(ctx, 1)
@@ -113,20 +114,22 @@ func (g *Gateway) createMany(ctx context.Context, n int) ([]string, error) {
 }
 
 // openIdle opens streams on which nothing but heartbeats comes, until the
-// scenario is done.
-func (b *Bench) openIdle(ctx context.Context, g *Gateway, n int) error {
+// scenario is done. Heartbeats come at the gateway's own interval when it is 0.
+func (b *Bench) openIdle(ctx context.Context, g *Gateway, n int, heartbeat time.Duration) error {
 	subs, err := load.NewSubscribers(g.GRPC, n)
 	if err != nil {
 		return err
 	}
 	b.OnClose(subs.Close)
+	req := &hookstreamv1.SubscribeRequest{Selector: &hookstreamv1.EventSelector{Types: []string{"nobody.comes"}}}
+	if heartbeat > 0 {
+		req.HeartbeatInterval = durationpb.New(heartbeat)
+	}
 	opening, _ := errgroup.WithContext(ctx)
 	opening.SetLimit(64)
 	for range n {
 		opening.Go(func() error {
-			st, err := subs.Open(ctx, load.Frames, &hookstreamv1.SubscribeRequest{
-				Selector: &hookstreamv1.EventSelector{Types: []string{"nobody.comes"}},
-			})
+			st, err := subs.Open(ctx, load.Frames, req)
 			if err != nil {
 				return err
 			}

@@ -37,7 +37,7 @@ func halfLoad(ctx context.Context, b *Bench) (Result, error) {
 		return Result{}, err
 	}
 	posts := YousignPosts(g.Ingress, path, "1KB", 64)
-	capacity, err := AllAccepted(ctx, g.Process, posts, b.Span)
+	capacity, err := b.capacity(ctx, g, posts)
 	if err != nil {
 		return Result{}, err
 	}
@@ -54,6 +54,15 @@ func halfLoad(ctx context.Context, b *Bench) (Result, error) {
 		{Name: "p99 at half load", Value: r.Rows[0].P99, Unit: "ms", Target: AtMost(halfLoadP99)},
 	}
 	return r, nil
+}
+
+// capacity is what a gateway reaches that has run for a while: a fresh one is
+// slower.
+func (b *Bench) capacity(ctx context.Context, g *Gateway, posts load.Posts) (Sample, error) {
+	if s, err := AllAccepted(ctx, g.Process, posts, b.Span); err != nil {
+		return s, err
+	}
+	return AllAccepted(ctx, g.Process, posts, b.Span)
 }
 
 func (b *Bench) yousignGateway(ctx context.Context) (*Gateway, string, error) {
@@ -78,7 +87,7 @@ func overload(ctx context.Context, b *Bench) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	capacity, err := AllAccepted(ctx, g.Process, YousignPosts(g.Ingress, path, "1KB", 256), b.Span)
+	capacity, err := b.capacity(ctx, g, YousignPosts(g.Ingress, path, "1KB", 256))
 	if err != nil {
 		return Result{}, err
 	}

@@ -23,7 +23,7 @@ type benchRunCommand struct {
 	Scenario      []string      `help:"Measure what this pattern matches: ingest/*/sync, or a name of --list; may be repeated." placeholder:"PATTERN"`
 	List          bool          `help:"List the scenarios, and measure nothing."`
 	Rounds        int           `help:"How often gateway and baselines take turns; medians are shown." default:"3" placeholder:"N"`
-	RoundDuration time.Duration `help:"How long each of them is measured in a round." default:"2s" placeholder:"DURATION"`
+	RoundDuration time.Duration `help:"How long each of them is measured in a round." default:"1.5s" placeholder:"DURATION"`
 	Quick         bool          `help:"One short round of everything, and small logs: to see that it works, not to compare."`
 	JSON          string        `name:"json" help:"Write the report for tools too; - writes it to standard output, and the table to standard error." placeholder:"FILE|-"`
 	Check         bool          `help:"Fail when a target is missed."`
