@@ -169,11 +169,11 @@ func TestConsumersUnderFaults(t *testing.T) {
 // that waits behind it.
 func TestSlowHandlersKeepTheirEvents(t *testing.T) {
 	g := startGateway(t)
-	g.ensure(func(s *hookstreamv1.Subscription) { s.AckDeadline = durationpb.New(time.Second) })
+	g.ensure(func(s *hookstreamv1.Subscription) { s.AckDeadline = durationpb.New(4 * time.Second) })
 	g.send(2)
 	got := newInbox()
 	handle := func(ctx context.Context, d *delivery) error {
-		time.Sleep(2500 * time.Millisecond)
+		time.Sleep(9 * time.Second)
 		return got.handle(ctx, d)
 	}
 	for range 2 {
