@@ -30,7 +30,9 @@ const (
 
 // Bus opens the bus for the gateway of that name: letters, digits and hyphens.
 func (e *Engine) Bus(gateway string) (*Bus, error) {
-	nc, err := e.connect("bus")
+	// The connection of the queues: who does not hear a question about what it was
+	// handed does not talk to its queues either. See Connection.
+	nc, err := e.queueConn()
 	if err != nil {
 		return nil, err
 	}

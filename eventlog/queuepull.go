@@ -86,6 +86,17 @@ func (e *Engine) queueConn() (*nats.Conn, error) {
 	return nc, e.queues.confirms.listen()
 }
 
+// Connection answers how often the connection of the queues and the bus was lost
+// and made anew, and whether it stands now. While it was lost, others may have
+// settled what this gateway was handed.
+func (e *Engine) Connection() (losses uint64, up bool) {
+	nc, err := e.queueConn()
+	if err != nil {
+		return 0, false
+	}
+	return nc.Stats().Reconnects, nc.IsConnected()
+}
+
 // queues is what all queues of an engine share.
 type queues struct {
 	mu       sync.Mutex

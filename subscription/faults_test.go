@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/hookstream/hookstream/eventlog/natstest"
 	"github.com/hookstream/hookstream/subscription"
 )
 
@@ -199,6 +200,38 @@ func TestOrderedGatewayDies(t *testing.T) {
 	again := pull(t, r.b, "crm", 1)[0]
 	if again.Event.Seq() != one || time.Now().Before(d.Deadline) {
 		t.Errorf("event %d, %s before the deadline of %d", again.Event.Seq(), time.Until(d.Deadline), one)
+	}
+}
+
+// A gateway that is cut off for a while: what was acknowledged through another
+// one meanwhile is not handed out again when it is back, and what comes after it
+// is.
+func TestOrderedGatewayIsCutOff(t *testing.T) {
+	t.Parallel()
+	c := natstest.Start(t)
+	link := c.Link(1)
+	open := func(url, name string) *gateway {
+		o := options(t, t.TempDir())
+		o.URL, o.Replicas = url, 3
+		return openGateway(t, openEngine(t, o), name)
+	}
+	a, b := open(c.URL(), "a"), open(link.URL(), "b")
+	r := &rig{t: t, log: a.engine.Events(), a: a, b: b, cluster: c}
+	r.publish("", "signature_requests/1")
+	two := r.publish("", "signature_requests/1")
+	r.create("crm", subscription.Settings{Ordering: subscription.OrderByEntity, AckDeadline: 5 * time.Second})
+	stay := attach(b, "crm", subscription.ConsumerOptions{}, nil)
+	defer stay.stop()
+	waitFor(t, "the first of the entity", func() bool { return stay.count() > 0 })
+	link.Cut()
+	ack(t, a, stay.deliveries()[0])
+	link.Mend()
+	// Its own clock says in the end that the delivery was not settled.
+	waitFor(t, "the next of the entity", func() bool { return stay.count() > 1 })
+	for _, next := range stay.deliveries()[1:] {
+		if next.Event.Seq() != two {
+			t.Errorf("event %d was handed out, attempt %d; it was acknowledged", next.Event.Seq(), next.Attempt)
+		}
 	}
 }
 

@@ -44,6 +44,9 @@ type hold struct {
 	sure time.Time
 	// renewing: the answer to a longer hold is on its way.
 	renewing bool
+	// doubtful: it was in force when its gateway was cut off, and may have been
+	// settled through another one. Only its own end makes that known.
+	doubtful bool
 	// notBefore is when its next attempt may begin.
 	notBefore time.Time
 

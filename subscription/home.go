@@ -46,6 +46,7 @@ type home struct {
 	memos     memos
 	numbers   uint64
 	lanes     *lanes  // of an ordered subscription
+	losses    uint64  // of the connection, as far as they were minded
 	share     float64 // of what is pulled, the selector selects
 	ensured   bool    // the queue was seen to be as it should
 	fedAt     time.Time
@@ -63,6 +64,7 @@ type counters struct {
 func newHome(m *Manager, sub *Subscription) (*home, error) {
 	h := &home{m: m, uid: sub.UID, wake: make(chan struct{}, 1)}
 	h.arrived.wake = make(chan struct{}, 1)
+	h.losses, _ = m.engine.Connection()
 	h.ctx, h.cancel = context.WithCancelCause(m.ctx)
 	if err := h.begin(sub); err != nil {
 		h.cancel(err)
@@ -211,6 +213,7 @@ func (h *home) busy() bool {
 func (h *home) look(n int) {
 	h.ensure()
 	h.mu.Lock()
+	h.mindConnection()
 	h.ring()
 	h.renew()
 	h.dispatch()

@@ -53,6 +53,10 @@ func (l *lanes) seen(pin string, replay bool) {
 	l.pin, l.phase, l.since, l.other = pin, collecting, time.Now(), false
 }
 
+// collect stops handing out until it is sure again what there is to be handed
+// out.
+func (l *lanes) collect() { l.phase, l.since = collecting, time.Now() }
+
 // stop ends serving.
 func (l *lanes) stop() { l.phase, l.pin = elsewhere, "" }
 

@@ -19,7 +19,8 @@ type claim struct {
 	Generation int
 	Replay     []bool
 	Seq        []uint64
-	// Final: they will be settled for good.
+	// Final: their consumer has done with them. Not of those to be parked, which
+	// may fail.
 	Final []bool
 }
 
@@ -69,7 +70,7 @@ func (m *Manager) claim(ctx context.Context, sub *Subscription, orders []order) 
 	c := claim{UID: sub.UID, Generation: sub.Generation}
 	for _, o := range orders {
 		c.Replay, c.Seq = append(c.Replay, o.token.replay), append(c.Seq, o.token.seq)
-		c.Final = append(c.Final, o.Verdict == Ack || o.Verdict == Skip || o.Verdict == Park)
+		c.Final = append(c.Final, o.Verdict == Ack || o.Verdict == Skip)
 	}
 	data, err := json.Marshal(c)
 	if err != nil {

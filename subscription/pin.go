@@ -43,7 +43,7 @@ func (h *home) mindPin() {
 	phase, changes, main, replayed := l.phase, l.changes, 0, 0
 	settled := h.arrived.len() == 0
 	for _, hd := range h.holds {
-		settled = settled && hd.stage != settling
+		settled = settled && hd.stage != settling && !hd.doubtful
 		if hd.replay {
 			replayed++
 		} else {
@@ -81,6 +81,28 @@ func (h *home) mindPin() {
 		}
 		h.wakeAll()
 		h.poke()
+	}
+}
+
+// mindConnection stops an ordered subscription from handing out while its gateway
+// is cut off: what a consumer says through another gateway goes past it, and is
+// kept. Once it is back, it begins like one that takes over.
+func (h *home) mindConnection() {
+	losses, up := h.m.engine.Connection()
+	back := losses != h.losses
+	h.losses = losses
+	if h.lanes == nil || !back && up {
+		return
+	}
+	if h.lanes.serving() {
+		h.lanes.collect()
+		h.wakeAll()
+	}
+	for _, hd := range h.holds {
+		hd.doubtful = hd.doubtful || hd.stage == given || hd.stage == settling
+	}
+	if back {
+		h.giveBackIdle()
 	}
 }
 

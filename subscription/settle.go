@@ -399,8 +399,13 @@ func (m *Manager) listen() (err error) {
 	return nil
 }
 
-// forwardTime bounds the wait for another gateway.
-const forwardTime = 10 * time.Second
+const (
+	// forwardTime bounds the wait for another gateway.
+	forwardTime = 10 * time.Second
+	// askAgain is when it is asked once more: it may have died with the question,
+	// of which nobody is told. Settling twice is settling once.
+	askAgain = time.Second
+)
 
 // forward has the home of deliveries settle them. When it is not there any more
 // JetStream is told in its place.
@@ -412,9 +417,7 @@ func (m *Manager) forward(ctx context.Context, home string, orders []order) {
 	data, err := json.Marshal(in)
 	if err == nil {
 		var answer []byte
-		asking, cancel := context.WithTimeout(ctx, forwardTime)
-		defer cancel()
-		answer, err = m.bus.Ask(asking, home, askSettle, data)
+		answer, err = m.ask(ctx, home, data)
 		if errors.Is(err, eventlog.ErrNoGateway) {
 			m.settleOrphans(ctx, orders)
 			return
@@ -429,6 +432,21 @@ func (m *Manager) forward(ctx context.Context, home string, orders []order) {
 	}
 	for _, o := range orders {
 		o.result.Outcome = Unavailable
+	}
+}
+
+// ask asks the home of deliveries to settle them.
+func (m *Manager) ask(ctx context.Context, home string, data []byte) (answer []byte, err error) {
+	ctx, cancel := context.WithTimeout(ctx, forwardTime)
+	defer cancel()
+	for {
+		asking, cancel := context.WithTimeout(ctx, askAgain)
+		answer, err = m.bus.Ask(asking, home, askSettle, data)
+		late := asking.Err() != nil
+		cancel()
+		if err == nil || !late || ctx.Err() != nil {
+			return answer, err
+		}
 	}
 }
 

@@ -2,9 +2,12 @@
 package natstest
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -36,7 +39,8 @@ func Start(t testing.TB) *Cluster {
 			StoreDir:   t.TempDir(),
 			SyncAlways: true,
 			MaxPayload: 8 << 20,
-			Cluster:    server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: server.RANDOM_PORT},
+			// Clients know the servers they were told of and no others.
+			Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: server.RANDOM_PORT, NoAdvertise: true},
 		})
 		o := &c.opts[i]
 		o.Routes = server.RoutesFromStr(strings.Join(routes, ","))
@@ -113,4 +117,83 @@ func (c *Cluster) stop() {
 	for i := range c.nodes {
 		c.Kill(i)
 	}
+}
+
+// A Link is a way to one node, which can be cut.
+type Link struct {
+	lis net.Listener
+	to  string
+
+	mu    sync.Mutex
+	cut   bool
+	conns []net.Conn
+}
+
+// Link opens a way to node i.
+func (c *Cluster) Link(i int) *Link {
+	c.t.Helper()
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	l := &Link{lis: lis, to: fmt.Sprintf("127.0.0.1:%d", c.opts[i].Port)}
+	c.t.Cleanup(func() { _ = lis.Close(); l.Cut() })
+	go l.serve()
+	return l
+}
+
+// URL to connect to.
+func (l *Link) URL() string { return "nats://" + l.lis.Addr().String() }
+
+// Cut ends all connections and refuses new ones, until Mend is called.
+func (l *Link) Cut() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cut = true
+	for _, conn := range l.conns {
+		_ = conn.Close()
+	}
+	l.conns = nil
+}
+
+// Mend lets connections pass again.
+func (l *Link) Mend() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cut = false
+}
+
+func (l *Link) serve() {
+	for {
+		in, err := l.lis.Accept()
+		if err != nil {
+			return
+		}
+		if err := l.pass(in); err != nil {
+			_ = in.Close()
+		}
+	}
+}
+
+var errCut = errors.New("the link is cut")
+
+func (l *Link) pass(in net.Conn) error {
+	out, err := net.Dial("tcp", l.to)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.cut {
+		_ = out.Close()
+		return errCut
+	}
+	l.conns = append(l.conns, in, out)
+	for _, ends := range [][2]net.Conn{{in, out}, {out, in}} {
+		go func() {
+			_, _ = io.Copy(ends[0], ends[1])
+			_ = ends[0].Close()
+		}()
+	}
+	return nil
 }
