@@ -33,12 +33,16 @@ const (
 	fieldRaw         = 30
 )
 
+// Spare is the room behind an encoded event, for what a log adds to it.
+const Spare = 48
+
 // Encode answers the form in which an event is kept: the wire form of
 // hookstream.v1.Event without name and payload, which are derived, and with the
 // raw request last. A view of the event is then made by joining pieces, and an
 // event is marshalled once in its life.
 //
-// The raw request is given apart, e.Raw is nil; raw may be nil.
+// The raw request is given apart, e.Raw is nil; raw may be nil. The slice has
+// room for Spare bytes behind it.
 func Encode(e *hookstreamv1.Event, raw *hookstreamv1.RawRequest) ([]byte, error) {
 	if e.Name != "" || e.Payload != nil || e.Raw != nil {
 		return nil, errors.New("event: name and payload are derived, and raw is given apart")
@@ -47,7 +51,7 @@ func Encode(e *hookstreamv1.Event, raw *hookstreamv1.RawRequest) ([]byte, error)
 	if raw != nil {
 		size = proto.Size(raw)
 	}
-	out := make([]byte, 0, proto.Size(e)+size+8)
+	out := make([]byte, 0, proto.Size(e)+size+8+Spare)
 	out, err := proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(out, e)
 	if err != nil || raw == nil {
 		return out, err

@@ -9,50 +9,62 @@ import (
 	"github.com/hookstream/hookstream/eventlog/index"
 )
 
-// A stored entry begins with what the index is made of, so that it can be
+// A stored entry is the event and what the index is made of, so that it can be
 // rebuilt without looking into the event:
 //
-//	version (1 byte), time (8), key (16), content (16), event
+//	event, time (8 bytes), key (16), content (16), version (1)
 //
-// The time is zero when JetStream's own counts.
+// The time is zero when JetStream's own counts. It stands behind the event, where
+// event.Encode leaves room for it.
 const (
 	keptVersion = 1
-	keptTime    = 1
-	keptKey     = keptTime + 8
+	keptTail    = 8 + 2*len(index.Hash{}) + 1
+)
+
+// Places in the tail.
+const (
+	keptKey     = 8
 	keptContent = keptKey + len(index.Hash{})
-	keptHead    = keptContent + len(index.Hash{})
+	keptEnd     = keptContent + len(index.Hash{})
 )
 
 var errKept = errors.New("eventlog: a stored entry is not of a known form")
 
-// keep makes the stored form of an event.
+// keep makes the stored form of an event, in the place of data when there is
+// room.
 func keep(key, content index.Hash, data []byte) []byte {
-	b := make([]byte, keptHead+len(data))
-	b[0] = keptVersion
-	copy(b[keptKey:], key[:])
-	copy(b[keptContent:], content[:])
-	copy(b[keptHead:], data)
-	return b
+	var tail [keptTail]byte
+	copy(tail[keptKey:], key[:])
+	copy(tail[keptContent:], content[:])
+	tail[keptEnd] = keptVersion
+	return append(data, tail[:]...)
+}
+
+// keptEvent answers the event of a stored form.
+func keptEvent(kept []byte) []byte {
+	n := len(kept) - keptTail
+	return kept[:n:n]
 }
 
 // stamp writes the time into a stored form.
 func stamp(kept []byte, nanos int64) {
-	binary.BigEndian.PutUint64(kept[keptTime:], uint64(nanos))
+	binary.BigEndian.PutUint64(kept[len(kept)-keptTail:], uint64(nanos))
 }
 
 // unkeep answers the record and the index entry of a record in its stored form.
 func unkeep(r event.Record) (event.Record, index.Entry, error) {
-	if len(r.Data) < keptHead || r.Data[0] != keptVersion {
+	if len(r.Data) < keptTail || r.Data[len(r.Data)-1] != keptVersion {
 		return event.Record{}, index.Entry{}, errKept
 	}
-	if nanos := binary.BigEndian.Uint64(r.Data[keptTime:]); nanos != 0 {
+	tail := r.Data[len(r.Data)-keptTail:]
+	if nanos := binary.BigEndian.Uint64(tail); nanos != 0 {
 		r.Time = time.Unix(0, int64(nanos)).UTC()
 	}
 	e := index.Entry{
 		Seq: r.Seq, Time: r.Time,
-		Key:     index.Hash(r.Data[keptKey:keptContent]),
-		Content: index.Hash(r.Data[keptContent:keptHead]),
+		Key:     index.Hash(tail[keptKey:keptContent]),
+		Content: index.Hash(tail[keptContent:keptEnd]),
 	}
-	r.Data = r.Data[keptHead:]
+	r.Data = keptEvent(r.Data)
 	return r, e, nil
 }

@@ -63,7 +63,7 @@ func (f *feed) poke() {
 func (r *pending) fed() fed {
 	t := time.Unix(0, r.nanos).UTC()
 	return fed{
-		rec:   event.Record{Seq: r.got.Seq, Time: t, Data: r.msg.Data[keptHead:]},
+		rec:   event.Record{Seq: r.got.Seq, Time: t, Data: keptEvent(r.msg.Data)},
 		entry: index.Entry{Seq: r.got.Seq, Time: t, Key: r.key, Content: r.content},
 	}
 }

@@ -76,8 +76,8 @@ type Entry struct {
 	DedupKey string
 	// Fingerprint is a hash of the content for Content; may be nil.
 	Fingerprint []byte
-	// Data is the event as event.Encode wrote it. The log keeps the slice until
-	// Append returns.
+	// Data is the event as event.Encode wrote it. The slice, and the room behind
+	// it, are the log's from then on.
 	Data []byte
 }
 

@@ -39,6 +39,7 @@ type Gateway struct {
 	inFlight  atomic.Int64 // requests being handled
 	waiting   atomic.Int64 // of those, the ones that only wait for a verdict
 	memory    budget
+	appends   deadlines
 	hands     hands
 	proofs    proofs
 	faults    gate
@@ -49,7 +50,7 @@ type Gateway struct {
 // Providers are required; it panics without them. Close ends it.
 func New(o Options) *Gateway {
 	o = o.withDefaults()
-	g := &Gateway{o: o, memory: budget{limit: o.MaxBufferBytes}}
+	g := &Gateway{o: o, memory: budget{limit: o.MaxBufferBytes}, appends: deadlines{wait: o.AppendWait}}
 	g.cancel = o.Sources.Subscribe(g.change)
 	return g
 }

@@ -1,7 +1,6 @@
 package ingress
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"time"
@@ -42,9 +41,7 @@ func (x *exchange) store(rq *request, key string) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), x.g.o.AppendWait)
-	defer cancel()
-	if _, err = x.g.o.Inbox.Put(ctx, eventlog.Row{Source: x.ep.id, Key: key, Data: row}); err != nil {
+	if _, err = x.g.o.Inbox.Put(x.g.appends.from(time.Now()), eventlog.Row{Source: x.ep.id, Key: key, Data: row}); err != nil {
 		return fmt.Errorf("inbox: %w", err)
 	}
 	return nil

@@ -1,7 +1,6 @@
 package ingress
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -103,9 +102,7 @@ func splitPath(r *http.Request) (id, key string, ok bool) {
 func (x *exchange) local(rq *request) Result {
 	// Not the request's context: when the sender hangs up, the event is appended
 	// all the same, and its next attempt is a duplicate.
-	ctx, cancel := context.WithTimeout(context.Background(), x.g.o.AppendWait)
-	defer cancel()
-	s, err := x.g.settle(ctx, x.ep, rq, nobodysQuestion{})
+	s, err := x.g.settle(x.g.appends.from(time.Now()), x.ep, rq, nobodysQuestion{})
 	if err != nil {
 		return x.fault(err)
 	}

@@ -1,6 +1,7 @@
 package lenient
 
 import (
+	"bytes"
 	"errors"
 
 	"github.com/tidwall/gjson"
@@ -51,6 +52,10 @@ func first(body []byte) byte {
 // tooDeep counts brackets outside of strings. As far as the body is valid JSON
 // it counts right, and no parser looks further.
 func tooDeep(body []byte) bool {
+	// Most bodies have fewer brackets than may be nested.
+	if bytes.Count(body, []byte{'{'})+bytes.Count(body, []byte{'['}) <= MaxDepth {
+		return false
+	}
 	depth := 0
 	for i := 0; i < len(body); i++ {
 		switch body[i] {
