@@ -1,10 +1,13 @@
 package bench
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
+	"os/exec"
 
 	"github.com/hookstream/hookstream/bench/baseline"
 )
@@ -32,4 +35,25 @@ func (b *Bench) StartBaseline(ctx context.Context, args ...string) (*Process, ba
 		return json.Unmarshal(line, &at) == nil && (at.GRPC != "" || at.HTTP != "")
 	}, append([]string{"bench", "baseline"}, args...)...)
 	return p, at, err
+}
+
+// readByBaseline runs a baseline that reads a log and is done, in a process of
+// its own, and requires that it reads want events.
+func (b *Bench) readByBaseline(ctx context.Context, want int64, args ...string) (Sample, error) {
+	cmd := exec.CommandContext(ctx, b.Executable, append([]string{"bench", "baseline"}, args...)...) //nolint:gosec // our own executable
+	cmd.Env, cmd.SysProcAttr = environment(os.Environ()), alone()
+	var problem bytes.Buffer
+	cmd.Stderr = &problem
+	out, err := cmd.Output()
+	if err != nil {
+		return Sample{}, fmt.Errorf("%w: %s", err, bytes.TrimSpace(problem.Bytes()))
+	}
+	var got baseline.Replay
+	if err := json.Unmarshal(out, &got); err != nil {
+		return Sample{}, err
+	}
+	if got.Events != want {
+		return Sample{}, fmt.Errorf("%d events, want %d", got.Events, want)
+	}
+	return Sample{Events: got.Events, Took: got.Took, CPU: unknown}, nil
 }

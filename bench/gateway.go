@@ -23,7 +23,7 @@ type Gateway struct {
 	// DataDir is what it keeps everything in.
 	DataDir string
 
-	sources *grpc.ClientConn
+	api *grpc.ClientConn // for what a scenario sets up
 }
 
 // StartGateway runs a gateway on a data directory, a fresh one when dir is empty,
@@ -45,11 +45,11 @@ func (b *Bench) StartGateway(ctx context.Context, dir string, flags ...string) (
 	if err != nil {
 		return nil, err
 	}
-	g.sources, err = grpc.NewClient(g.GRPC, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	g.api, err = grpc.NewClient(g.GRPC, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
 	}
-	b.OnClose(g.sources.Close)
+	b.OnClose(g.api.Close)
 	b.mu.Lock()
 	b.gateways = append(b.gateways, g)
 	b.mu.Unlock()
@@ -81,7 +81,7 @@ func (g *Gateway) CreateYousign(ctx context.Context, id string) (path string, er
 
 func (g *Gateway) create(ctx context.Context, id string, src *hookstreamv1.Source) (path string, err error) {
 	src.MaxRequestsPerSecond, src.IncludeSensitiveFields = 1_000_000, true
-	made, err := hookstreamv1.NewSourceServiceClient(g.sources).CreateSource(ctx, &hookstreamv1.CreateSourceRequest{SourceId: id, Source: src})
+	made, err := hookstreamv1.NewSourceServiceClient(g.api).CreateSource(ctx, &hookstreamv1.CreateSourceRequest{SourceId: id, Source: src})
 	if err != nil {
 		return "", fmt.Errorf("bench: create a source: %w", err)
 	}

@@ -13,10 +13,12 @@ import (
 
 // The baselines of the way out.
 const (
-	grpcSend   = "grpc-send"
-	grpcFramed = "grpc-framed"
-	grpcNaive  = "grpc-naive"
-	jetStream  = "jetstream"
+	grpcSend           = "grpc-send"
+	grpcFramed         = "grpc-framed"
+	grpcNaive          = "grpc-naive"
+	jetStream          = "jetstream"
+	jetStreamAck       = "jetstream-ack"
+	jetStreamDoubleAck = "jetstream-double-ack"
 )
 
 // fanoutEvents fit into the ring, with what was made of them in one view,

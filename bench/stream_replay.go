@@ -1,18 +1,14 @@
 package bench
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"time"
 
-	"github.com/hookstream/hookstream/bench/baseline"
 	"github.com/hookstream/hookstream/bench/load"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
@@ -72,7 +68,7 @@ func (r replay) measure(ctx context.Context, b *Bench) (Result, error) {
 	}}}
 	if r.streams == 1 {
 		c.Baselines = []Contender{{Name: jetStream, Round: func(ctx context.Context, _ time.Duration) (Sample, error) {
-			return r.ordered(ctx, b, dir)
+			return b.readByBaseline(ctx, r.filter.matches(b.some(replayEvents)), jetStream, dir, r.filter.subject)
 		}}}
 	}
 	result, err := b.Hold(ctx, c)
@@ -108,27 +104,6 @@ func (r replay) gateway(ctx context.Context, b *Bench, dir string) (Sample, erro
 		t.Missed = 0 // what the filter passes over
 	}
 	return sample, errors.Join(err, exact(t), g.Stop())
-}
-
-// ordered reads the same with JetStream's ordered consumer, in a process of its
-// own.
-func (r replay) ordered(ctx context.Context, b *Bench, dir string) (Sample, error) {
-	cmd := exec.CommandContext(ctx, b.Executable, "bench", "baseline", jetStream, dir, r.filter.subject) //nolint:gosec // our own executable
-	cmd.Env, cmd.SysProcAttr = environment(os.Environ()), alone()
-	var problem bytes.Buffer
-	cmd.Stderr = &problem
-	out, err := cmd.Output()
-	if err != nil {
-		return Sample{}, fmt.Errorf("%w: %s", err, bytes.TrimSpace(problem.Bytes()))
-	}
-	var got baseline.Replay
-	if err := json.Unmarshal(out, &got); err != nil {
-		return Sample{}, err
-	}
-	if want := r.filter.matches(b.some(replayEvents)); got.Events != want {
-		return Sample{}, fmt.Errorf("%d events, want %d", got.Events, want)
-	}
-	return Sample{Events: got.Events, Took: got.Took, CPU: unknown}, nil
 }
 
 // oldLog answers the data directory of a gateway that does not run, with events in

@@ -16,7 +16,7 @@ import (
 
 // streamScenarios are those of the way out.
 func streamScenarios() []Scenario {
-	return slices.Concat(fanoutScenarios(), liveScenarios(), latencyScenarios(), replayScenarios(), idleScenarios())
+	return slices.Concat(fanoutScenarios(), liveScenarios(), latencyScenarios(), replayScenarios(), ackedScenarios(), idleScenarios())
 }
 
 var streamViews = []hookstreamv1.EventView{

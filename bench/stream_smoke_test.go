@@ -78,7 +78,9 @@ func quickBench(t *testing.T, patterns ...string) Report {
 // Every kind of scenario of the way out runs, and what it needs to be true of its
 // streams (as many deliveries as were due, no gap, no repetition) is true.
 func TestStreamScenariosRun(t *testing.T) {
-	for _, pattern := range []string{"fanout/10/FULL", "live/10/TYPED", "latency/half/1", "replay/all/METADATA", "replay/tenth/TYPED", "idle/10000"} {
+	for _, pattern := range []string{
+		"fanout/10/FULL", "live/10/TYPED", "latency/half/1", "replay/all/METADATA", "replay/tenth/TYPED", "acked/10", "idle/10000",
+	} {
 		t.Run(pattern, func(t *testing.T) {
 			r := quickBench(t, pattern)
 			if len(r.Results) != 1 {

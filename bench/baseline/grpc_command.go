@@ -6,15 +6,18 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strconv"
 )
 
 // Streams lists the baselines of the way out, and what RunStreams wants to know
 // for each.
 var Streams = map[string]string{
-	"grpc-send":   "FILE",
-	"grpc-framed": "FILE",
-	"grpc-naive":  "",
-	"jetstream":   "DIR FILTER",
+	"grpc-send":            "FILE",
+	"grpc-framed":          "FILE",
+	"grpc-naive":           "",
+	"jetstream":            "DIR FILTER",
+	"jetstream-ack":        "DIR CONSUMERS",
+	"jetstream-double-ack": "DIR CONSUMERS",
 }
 
 // A Ready is what a baseline that serves says when it does: addresses as
@@ -38,12 +41,29 @@ func RunStreams(ctx context.Context, args []string, out io.Writer) error {
 		return serveNaive(ctx, out)
 	case kind == "jetstream" && len(args) == 2:
 		r, err := ReplayJetStream(ctx, args[0], args[1])
-		if err != nil {
-			return err
-		}
-		return json.NewEncoder(out).Encode(r)
+		return sayReplay(out, r, err)
+	case kind == "jetstream-ack" && len(args) == 2:
+		return consume(ctx, out, Acked, args[0], args[1])
+	case kind == "jetstream-double-ack" && len(args) == 2:
+		return consume(ctx, out, DoubleAcked, args[0], args[1])
 	}
 	return fmt.Errorf("baseline: no such baseline: %s with %d arguments", kind, len(args))
+}
+
+func consume(ctx context.Context, out io.Writer, settle Settle, dir, consumers string) error {
+	n, err := strconv.Atoi(consumers)
+	if err != nil {
+		return fmt.Errorf("baseline: consumers: %w", err)
+	}
+	r, err := ConsumeJetStream(ctx, dir, n, settle)
+	return sayReplay(out, r, err)
+}
+
+func sayReplay(out io.Writer, r Replay, err error) error {
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(out).Encode(r)
 }
 
 func serveFile(ctx context.Context, out io.Writer, serve func(context.Context, net.Listener, string) error, file string) error {

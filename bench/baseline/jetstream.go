@@ -16,7 +16,8 @@ type Replay struct {
 	// Events read, and the bytes of their data.
 	Events int64 `json:"events"`
 	Bytes  int64 `json:"bytes"`
-	// Took is the time from asking for the consumer to the last event.
+	// Took is the time from asking for the consumer to the last event, or until
+	// that is acknowledged.
 	Took time.Duration `json:"took_ns"`
 }
 
@@ -32,24 +33,36 @@ const (
 // what matches a filter of subjects after the prefix, such as "*.signer.*". It is
 // what a reader of events has when there is no hub.
 func ReplayJetStream(ctx context.Context, dir, filter string) (Replay, error) {
-	srv, conn, err := openJetStream(dir)
+	stream, done, err := openLog(ctx, dir)
 	if err != nil {
 		return Replay{}, err
 	}
-	defer func() {
+	defer done()
+	return replay(ctx, stream, filter)
+}
+
+// openLog opens the log of a gateway that does not run, until done is called.
+func openLog(ctx context.Context, dir string) (_ jetstream.Stream, done func(), err error) {
+	srv, conn, err := openJetStream(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	done = func() {
 		conn.Close()
 		srv.Shutdown()
 		srv.WaitForShutdown()
-	}()
+	}
 	js, err := jetstream.New(conn)
 	if err != nil {
-		return Replay{}, fmt.Errorf("baseline: %w", err)
+		done()
+		return nil, nil, fmt.Errorf("baseline: %w", err)
 	}
 	stream, err := js.Stream(ctx, eventsStream)
 	if err != nil {
-		return Replay{}, fmt.Errorf("baseline: stream %s: %w", eventsStream, err)
+		done()
+		return nil, nil, fmt.Errorf("baseline: stream %s: %w", eventsStream, err)
 	}
-	return replay(ctx, stream, filter)
+	return stream, done, nil
 }
 
 func openJetStream(dir string) (*server.Server, *nats.Conn, error) {

@@ -50,6 +50,28 @@ func TestReplayReadsTheLogOfAGateway(t *testing.T) {
 	}
 }
 
+// The log is left as it was found: the next finds no consumer, and all of it.
+func TestConsumersAcknowledgeTheLogOfAGatewayBetweenThem(t *testing.T) {
+	dir := fill(t, 600)
+	for _, settle := range []Settle{Acked, DoubleAcked} {
+		for _, consumers := range []int{1, 3} {
+			got, err := ConsumeJetStream(t.Context(), dir, consumers, settle)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Events != 600 || got.Bytes < 600*100 || got.Took <= 0 {
+				t.Errorf("%d consumers: %+v", consumers, got)
+			}
+		}
+	}
+}
+
+func TestConsumersOfAnEmptyLogAreDone(t *testing.T) {
+	if got, err := ConsumeJetStream(t.Context(), fill(t, 0), 1, DoubleAcked); err != nil || got.Events != 0 {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
 func TestReplayOfADirectoryThatIsNoGateways(t *testing.T) {
 	if _, err := ReplayJetStream(t.Context(), t.TempDir(), ""); err == nil {
 		t.Error("it read something")

@@ -122,6 +122,7 @@ type Stream struct {
 	req    *hookstreamv1.SubscribeRequest
 	stream grpc.ClientStream
 	seq    uint64 // of the delivery before; 0: none yet
+	hand   Hand   // of the last message, when the shape is Handed
 
 	deliveries, deliveryBytes, messages, bytes, missed, repeated atomic.Int64
 }

@@ -16,17 +16,23 @@ const (
 
 // eachEventID calls f with the id at the sender of every event in a frame.
 func eachEventID(data mem.BufferSlice, f func([]byte)) error {
+	return eachEncoded(data, func(delivery []byte) error {
+		return eachBytes(delivery, fieldDeliveryEvent, func(event []byte) error {
+			return eachBytes(event, fieldProviderEventID, func(id []byte) error {
+				f(id)
+				return nil
+			})
+		})
+	})
+}
+
+// eachEncoded calls f with every delivery in a frame, which is f's until it
+// returns.
+func eachEncoded(data mem.BufferSlice, f func(delivery []byte) error) error {
 	buf := data.MaterializeToBuffer(mem.DefaultBufferPool())
 	defer buf.Free()
 	return eachBytes(buf.ReadOnlyData(), fieldResponseBatch, func(batch []byte) error {
-		return eachBytes(batch, fieldBatchDelivery, func(delivery []byte) error {
-			return eachBytes(delivery, fieldDeliveryEvent, func(event []byte) error {
-				return eachBytes(event, fieldProviderEventID, func(id []byte) error {
-					f(id)
-					return nil
-				})
-			})
-		})
+		return eachBytes(batch, fieldBatchDelivery, f)
 	})
 }
 

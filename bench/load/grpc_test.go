@@ -35,8 +35,8 @@ func (s *sequences) Subscribe(_ *hookstreamv1.SubscribeRequest, stream grpc.Serv
 	return s.err
 }
 
-// subscribers of a server.
-func subscribers(t *testing.T, service *sequences) *Subscribers {
+// subscribers of a server, which acknowledge with outcomes.
+func subscribers(t *testing.T, service *sequences, outcomes ...hookstreamv1.AckOutcome) *Subscribers {
 	t.Helper()
 	lis, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -44,6 +44,7 @@ func subscribers(t *testing.T, service *sequences) *Subscribers {
 	}
 	g := grpc.NewServer()
 	hookstreamv1.RegisterEventServiceServer(g, service)
+	hookstreamv1.RegisterSubscriptionServiceServer(g, &acknowledger{outcomes: outcomes})
 	go func() { _ = g.Serve(lis) }()
 	t.Cleanup(g.Stop)
 	subs, err := NewSubscribers(lis.Addr().String(), 3)

@@ -18,13 +18,17 @@ import (
 // delivered is an event at seq.
 func delivered(seq uint64) *hookstreamv1.Delivery {
 	return &hookstreamv1.Delivery{
-		Cursor: event.Cursor{Incarnation: 7, Seq: seq, Time: time.Unix(1_800_000_000, int64(seq))}.String(),
+		Cursor:   event.Cursor{Incarnation: 7, Seq: seq, Time: time.Unix(1_800_000_000, int64(seq))}.String(),
+		AckToken: ackToken(seq),
 		Event: &hookstreamv1.Event{
 			Name: event.Name(7, seq), Source: "sources/billing", ProviderEventId: "sender-" + event.Name(7, seq),
 			Raw: &hookstreamv1.RawRequest{Body: make([]byte, seq%1500)},
 		},
 	}
 }
+
+// ackToken is that of the event at seq.
+func ackToken(seq uint64) string { return "token-" + event.Name(7, seq) }
 
 // batchOf is a frame of events from first on, as it is on the wire.
 func batchOf(t testing.TB, first uint64, n int) []byte {
