@@ -19,7 +19,7 @@ func loadScenarios() []Scenario {
 		},
 		{
 			Name:    "load/double",
-			About:   "requests at twice the rate that 256 connections reach, from 2,048 connections, and the time after that",
+			About:   "requests at twice the rate that 256 connections reach, from 4,096 connections, and the time after that",
 			Measure: overload,
 		},
 	}
@@ -77,7 +77,7 @@ func (b *Bench) yousignGateway(ctx context.Context) (*Gateway, string, error) {
 // What happens in an overload.
 const (
 	overloadFactor      = 2
-	overloadConnections = 2048
+	overloadConnections = 4096
 	overloadSpan        = 10 * time.Second
 	recoverySpan        = 3 * time.Second
 )

@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Bodies are read into buffers that are used again. A buffer grows as bytes
@@ -85,6 +86,25 @@ func (x *exchange) readBody() Result {
 	refused := x.buf.fill(x.r.Body, x.g.o.MaxBodyBytes)
 	x.bodyRead = refused == resultNone
 	return refused
+}
+
+const (
+	// skipTime and skipBytes are how long, and how much of, a body is waited for
+	// that nobody will look at.
+	skipTime  = 5 * time.Millisecond
+	skipBytes = 16 << 10
+)
+
+// skipBody reads past a body that is there, as most are with their headers: the
+// connection can then be used again. In an overload, new connections would cost
+// more than the requests.
+func (x *exchange) skipBody() {
+	if x.r.ContentLength < 0 || x.r.ContentLength > skipBytes {
+		return
+	}
+	_ = http.NewResponseController(x.w).SetReadDeadline(time.Now().Add(skipTime)) // as in readBody
+	_, err := io.Copy(io.Discard, x.r.Body)
+	x.bodyRead = err == nil
 }
 
 // fill reads r to its end.

@@ -70,7 +70,7 @@ type Options struct {
 func DefaultOptions() Options {
 	return Options{
 		MaxBodyBytes:   1 << 20,
-		MaxInFlight:    2048,
+		MaxInFlight:    1024,
 		MaxBufferBytes: 256 << 20,
 		DefaultRate:    1000,
 		ReadTimeout:    10 * time.Second,

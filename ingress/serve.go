@@ -34,11 +34,16 @@ type exchange struct {
 
 func (x *exchange) handle() Result {
 	g := x.g
-	defer g.inFlight.Add(-1)
 	if g.inFlight.Add(1) > int64(g.o.MaxInFlight) {
+		g.inFlight.Add(-1)
+		x.skipBody()
 		return Overloaded
 	}
+	defer g.inFlight.Add(-1)
 	if refused := x.admit(); refused != resultNone {
+		if refused == RateLimited {
+			x.skipBody()
+		}
 		return refused
 	}
 	if refused := checkHeader(x.r, g.o.MaxBodyBytes); refused != resultNone {

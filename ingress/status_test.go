@@ -162,6 +162,17 @@ func TestHostilePaths(t *testing.T) {
 // raw sends bytes and answers the status of what comes back.
 func (f *fixture) raw(t *testing.T, request string) int {
 	t.Helper()
+	return f.exchange(t, request).StatusCode
+}
+
+// closes reports whether the answer to a request ends its connection.
+func (f *fixture) closes(t *testing.T, request string) bool {
+	t.Helper()
+	return f.exchange(t, request).Close
+}
+
+func (f *fixture) exchange(t *testing.T, request string) *http.Response {
+	t.Helper()
 	conn, err := net.Dial("tcp", f.server.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -176,7 +187,7 @@ func (f *fixture) raw(t *testing.T, request string) int {
 		t.Fatalf("%.60s: %v", request, err)
 	}
 	resp.Body.Close()
-	return resp.StatusCode
+	return resp
 }
 
 // A body without Content-Length is bounded as it comes.
@@ -337,7 +348,7 @@ func TestRateLimit(t *testing.T) {
 	}
 }
 
-// Too many requests at once are refused before anything of them is read.
+// Too many requests at once are refused, whatever is in them.
 func TestOverload(t *testing.T) {
 	f := setup(t, func(o *ingress.Options) { o.MaxInFlight = 2 })
 	release := make(chan struct{})
@@ -350,6 +361,13 @@ func TestOverload(t *testing.T) {
 	}
 	if got := f.postLocal(message("x")); got.status != 503 || got.header.Get("Retry-After") == "" {
 		t.Errorf("a third: %d, Retry-After %q", got.status, got.header.Get("Retry-After"))
+	}
+	// A sender that has sent its body may use the connection again; for one that
+	// has not, nobody waits.
+	for body, closes := range map[string]bool{"0123456789": false, "012345678": true} {
+		if got := f.closes(t, fmt.Sprintf("POST %s HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n%s", localPath, body)); got != closes {
+			t.Errorf("%d of 10 bytes of a body came: closed is %t", len(body), got)
+		}
 	}
 	close(release)
 	for range 2 {
