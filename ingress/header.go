@@ -50,8 +50,14 @@ const maxHeaderValue = 1024
 // keepHeaders answers the first line of each header that is kept, in the order
 // of kept: net/http does not tell the order in which they came.
 func keepHeaders(h http.Header) []*hookstreamv1.RawRequest_Header {
-	lines := make([]hookstreamv1.RawRequest_Header, len(kept))
-	out := make([]*hookstreamv1.RawRequest_Header, 0, len(kept))
+	n := 0
+	for _, name := range kept {
+		if len(h[name]) > 0 {
+			n++
+		}
+	}
+	lines := make([]hookstreamv1.RawRequest_Header, n)
+	out := make([]*hookstreamv1.RawRequest_Header, 0, n)
 	for _, name := range kept {
 		if values := h[name]; len(values) > 0 {
 			line := &lines[len(out)]

@@ -121,7 +121,11 @@ func (e *envelope) occurTime() time.Time {
 // one that older documentation has. It is not signed.
 func attempt(header http.Header) int {
 	for _, name := range []string{"X-Yousign-Retry", "X-Yousign-Retry-Count"} {
-		if n, err := strconv.ParseUint(header.Get(name), 10, 31); err == nil {
+		values := header[name]
+		if len(values) == 0 { // the error of an empty number would be made for every request
+			continue
+		}
+		if n, err := strconv.ParseUint(values[0], 10, 31); err == nil {
 			return int(n)
 		}
 	}
