@@ -8,11 +8,13 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/hookstream/hookstream/eventlog/natstest"
 	"github.com/hookstream/hookstream/subscription"
@@ -200,6 +202,33 @@ func TestOrderedGatewayDies(t *testing.T) {
 	again := pull(t, r.b, "crm", 1)[0]
 	if again.Event.Seq() != one || time.Now().Before(d.Deadline) {
 		t.Errorf("event %d, %s before the deadline of %d", again.Event.Seq(), time.Until(d.Deadline), one)
+	}
+}
+
+// As much as a call may settle passes from one gateway to another, though NATS
+// takes no more than 1 MiB at a time.
+func TestManyAtAnotherGateway(t *testing.T) {
+	t.Parallel()
+	c := natstest.Start(t, func(o *server.Options) { o.MaxPayload = 1 << 20 })
+	open := func(name string) *gateway {
+		o := options(t, t.TempDir())
+		o.URL, o.Replicas = c.URL(), 3
+		return openGateway(t, openEngine(t, o), name)
+	}
+	a, b := open("a"), open("b")
+	r := &rig{t: t, log: a.engine.Events(), a: a, b: b, cluster: c}
+	const events = 400
+	r.publishN(events)
+	r.create("crm", subscription.Settings{MaxOutstandingEvents: events})
+	reason := strings.Repeat("\x01", 1024)
+	var all []subscription.Settlement
+	for _, d := range pull(t, b, "crm", events) {
+		all = append(all, subscription.Settlement{Token: d.Token, Verdict: subscription.Skip, Reason: reason})
+	}
+	for i, res := range a.Settle(t.Context(), "crm", all) {
+		if res.Outcome != subscription.Done {
+			t.Fatalf("settlement %d: outcome %d", i, res.Outcome)
+		}
 	}
 }
 

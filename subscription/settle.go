@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"iter"
 	"time"
 
 	"github.com/hookstream/hookstream/eventlog"
@@ -410,6 +411,33 @@ const (
 // forward has the home of deliveries settle them. When it is not there any more
 // JetStream is told in its place.
 func (m *Manager) forward(ctx context.Context, home string, orders []order) {
+	for some := range parcels(orders) {
+		m.forwardOne(ctx, home, some)
+	}
+}
+
+// parcelBytes bounds one question. NATS takes 1 MiB unless told otherwise.
+const parcelBytes = 256 << 10
+
+// parcels are the orders in runs that fit into a question.
+func parcels(orders []order) iter.Seq[[]order] {
+	return func(yield func([]order) bool) {
+		for len(orders) > 0 {
+			n, size := 0, 0
+			for n < len(orders) && (n == 0 || size < parcelBytes) {
+				// Of a reason a byte may become six; the rest is names and numbers.
+				size += len(orders[n].Token) + 6*len(orders[n].Reason) + 160
+				n++
+			}
+			if !yield(orders[:n]) {
+				return
+			}
+			orders = orders[n:]
+		}
+	}
+}
+
+func (m *Manager) forwardOne(ctx context.Context, home string, orders []order) {
 	in := make([]Settlement, len(orders))
 	for i, o := range orders {
 		in[i] = o.Settlement

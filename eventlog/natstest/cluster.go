@@ -23,8 +23,8 @@ type Cluster struct {
 }
 
 // Start starts a cluster that ends with the test, and returns when it has a
-// leader.
-func Start(t testing.TB) *Cluster {
+// leader. Change may change what the nodes are started with.
+func Start(t testing.TB, change ...func(*server.Options)) *Cluster {
 	t.Helper()
 	c := &Cluster{t: t}
 	var routes []string
@@ -43,6 +43,9 @@ func Start(t testing.TB) *Cluster {
 			Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: server.RANDOM_PORT, NoAdvertise: true},
 		})
 		o := &c.opts[i]
+		for _, fn := range change {
+			fn(o)
+		}
 		o.Routes = server.RoutesFromStr(strings.Join(routes, ","))
 		c.nodes = append(c.nodes, c.run(*o))
 		// Known only now; a restart must come back to the same place.
