@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/hookstream/hookstream/event"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
 
@@ -23,7 +24,7 @@ func (s *stream) flushDue() error {
 
 // idle is called when the stream has looked at everything there is. It returns
 // when something came or something is due.
-func (s *stream) idle(ctx context.Context, changed <-chan struct{}) error {
+func (s *stream) idle(ctx context.Context, page ringPage) error {
 	if err := s.flushDue(); err != nil {
 		return err
 	}
@@ -37,7 +38,29 @@ func (s *stream) idle(ctx context.Context, changed <-chan struct{}) error {
 		s.caughtUp = true
 		return s.frame(&hookstreamv1.CaughtUp{SendTime: timestamppb.Now()})
 	}
-	return s.wait(ctx, changed, s.nextDue())
+	if page.watch == nil {
+		return s.wait(ctx, page.changed, s.nextDue())
+	}
+	s.at.Store(0) // nothing that comes is its business, until it is woken
+	err := s.wait(ctx, page.watch.woken, s.nextDue())
+	s.pass(page.watch)
+	return err
+}
+
+// awaited answers what the stream waits for when there is nothing to look at;
+// nil: every event. One that stops somewhere must see what it passes.
+func (s *stream) awaited() *interest {
+	if !s.caughtUp || s.req.Stop.AtHead || s.req.Stop.Until != nil {
+		return nil
+	}
+	return s.interest
+}
+
+// pass goes past the events that came while it waited and do not match.
+func (s *stream) pass(w *watch) {
+	if pos, before := s.hub.ring.passed(w); pos > s.pos {
+		s.pos, s.cursor = pos, event.Cursor{Incarnation: s.hub.inc, Seq: pos - 1, Time: before}
+	}
 }
 
 // reachedTime answers errStop when the time to stop at has passed and nothing

@@ -20,10 +20,11 @@ type ring struct {
 	next    uint64
 	changed chan struct{} // closed when something comes
 	ended   error
+	interests
 }
 
 func newRing(events int, bytes int64) *ring {
-	return &ring{slots: make([]*entry, events), maxBytes: bytes, changed: make(chan struct{})}
+	return &ring{slots: make([]*entry, events), maxBytes: bytes, changed: make(chan struct{}), interests: newInterests()}
 }
 
 // begin empties the ring: it answers from seq on.
@@ -33,6 +34,7 @@ func (r *ring) begin(seq uint64) {
 	for r.n > 0 {
 		r.evict()
 	}
+	r.interests.wakeAll(r.next)
 	r.first, r.next = seq, seq
 }
 
@@ -50,7 +52,8 @@ func (r *ring) add(es []*entry) {
 		r.next = e.seq + 1
 	}
 	r.bound()
-	r.wake()
+	r.interests.wake(es)
+	r.broadcast()
 }
 
 // trim drops what grew too large since it was added.
@@ -78,7 +81,7 @@ func (r *ring) evict() {
 	e.release()
 }
 
-func (r *ring) wake() {
+func (r *ring) broadcast() {
 	close(r.changed)
 	r.changed = make(chan struct{})
 }
@@ -89,7 +92,8 @@ func (r *ring) end(err error) {
 	defer r.mu.Unlock()
 	if r.ended == nil {
 		r.ended = err
-		r.wake()
+		r.interests.wakeAll(r.next)
+		r.broadcast()
 	}
 }
 
@@ -99,16 +103,20 @@ type ringPage struct {
 	next    uint64 // the position after the page
 	behind  bool   // the ring is past the position: ask the log
 	changed <-chan struct{}
+	watch   *watch // instead of changed, for an interest
 	ended   error
 }
 
 // read answers the events from pos on, as many as into has room for. Nothing and
-// not behind: wait for changed.
-func (r *ring) read(pos uint64, into []*entry) ringPage {
+// not behind: wait for changed; or for what concerns in, if that is not nil.
+func (r *ring) read(pos uint64, into []*entry, in *interest) ringPage {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	p := ringPage{entries: into[:0], next: pos, changed: r.changed, ended: r.ended, behind: pos < r.first}
 	if p.behind || pos >= r.next {
+		if in != nil && !p.behind && r.ended == nil {
+			p.watch = in.watch()
+		}
 		return p
 	}
 	i := r.search(pos)

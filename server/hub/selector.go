@@ -3,7 +3,9 @@ package hub
 import (
 	"context"
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -21,6 +23,7 @@ type Selector struct {
 	// providers are those with typed conditions; nil: all. No conditions: nil.
 	providers map[string]proto.Message
 	filter    *filter
+	key       string // see routeKey
 }
 
 // CompileSelector prepares a selector; nil selects everything. The error is a
@@ -39,6 +42,7 @@ func (h *Hub) CompileSelector(in *hookstreamv1.EventSelector) (*Selector, error)
 	if len(bad.Violations) > 0 {
 		return nil, bad
 	}
+	s.key = routeKey(slices.Collect(maps.Keys(s.sources)), in.GetTypes(), slices.Collect(maps.Keys(s.environments)), slices.Collect(maps.Keys(s.providers)))
 	return s, nil
 }
 

@@ -31,12 +31,13 @@ type stream struct {
 	// caughtUp: it has said so, and has not fallen behind since.
 	caughtUp bool
 
-	memo    map[*route]*routeMemo
-	pages   uint64
-	inRow   int // chunks of the log that it has read one after the other
-	batch   batch
-	sentAt  time.Time
-	sentPos uint64 // position of the last frame's cursor
+	interest *interest
+	memo     map[*route]*routeMemo
+	pages    uint64
+	inRow    int // chunks of the log that it has read one after the other
+	batch    batch
+	sentAt   time.Time
+	sentPos  uint64 // position of the last frame's cursor
 
 	timer   *time.Timer
 	timerAt time.Time
@@ -67,6 +68,8 @@ func (h *Hub) Stream(ctx context.Context, req Request, send func(Frame) error) e
 	if err := h.waitReady(ctx); err != nil {
 		return err
 	}
+	s.interest = h.ring.interest(req.Selector)
+	defer h.ring.forget(s.interest)
 	if err := s.run(ctx); !errors.Is(err, errStop) {
 		return err
 	}
@@ -79,7 +82,7 @@ func (h *Hub) waitReady(ctx context.Context) error {
 	case <-h.ready:
 		return nil
 	case <-h.ctx.Done():
-		return h.ring.read(0, nil).ended
+		return h.ring.read(0, nil, nil).ended
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
@@ -108,7 +111,7 @@ func (s *stream) step(ctx context.Context) error {
 		return err
 	}
 	scratch := s.hub.scratch.Get().(*[]*entry)
-	page := s.hub.ring.read(s.pos, *scratch)
+	page := s.hub.ring.read(s.pos, *scratch, s.awaited())
 	found := page.next > s.pos
 	var err error
 	if found {
@@ -126,7 +129,7 @@ func (s *stream) step(ctx context.Context) error {
 	case page.behind:
 		return s.readLog(ctx)
 	}
-	return s.idle(ctx, page.changed)
+	return s.idle(ctx, page)
 }
 
 // look goes through events: all there are from pos on to before next.

@@ -460,7 +460,7 @@ func TestRingOutlivesRetention(t *testing.T) {
 func follow(t testing.TB, h *Hub, seq uint64) {
 	t.Helper()
 	for {
-		changed := h.ring.read(0, nil).changed
+		changed := h.ring.read(0, nil, nil).changed
 		if _, next := h.ring.span(); next > seq {
 			return
 		}
