@@ -130,10 +130,21 @@ func (s *Store) Delete(ctx context.Context, id, etag string) error {
 		if err != nil && !conflict {
 			return fmt.Errorf("delete %s: %w", Name(id), err)
 		}
-		if err := s.await(ctx, func() bool { return s.entries[id].revision != revision }); err != nil || !conflict {
+		if err := s.await(ctx, func() bool { return s.entries[id].revision != revision }); err != nil {
 			return err
 		}
+		if !conflict {
+			s.told()
+			return nil
+		}
 	}
+}
+
+// told returns when subscribers have been told of what the map shows: a deletion
+// has no revision of its own to wait for.
+func (s *Store) told() {
+	s.delivering.Lock()
+	defer s.delivering.Unlock()
 }
 
 // at answers the source and its revision, when it has the etag.

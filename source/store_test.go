@@ -205,6 +205,7 @@ func TestAChangeIsInForceWhenTheCallReturns(t *testing.T) {
 	var mu sync.Mutex
 	told := map[string]*hookstreamv1.Source{}
 	cancel := s.Subscribe(func(id string, src *hookstreamv1.Source) {
+		time.Sleep(time.Millisecond) // who tells others takes a moment
 		mu.Lock()
 		defer mu.Unlock()
 		told[id] = src
