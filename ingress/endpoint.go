@@ -6,7 +6,6 @@ import (
 	"crypto/subtle"
 	"math"
 	"sync"
-	"sync/atomic"
 
 	"golang.org/x/time/rate"
 
@@ -36,7 +35,7 @@ type endpoint struct {
 
 // endpointState is handed from an endpoint to its successor.
 type endpointState struct {
-	asking   atomic.Int64 // questions of a remote provider under way
+	asking   turns // questions of a remote provider under way
 	refusals gate
 	faults   gate
 }
@@ -98,7 +97,7 @@ func (g *Gateway) build(id string, src *hookstreamv1.Source, old *endpoint) *end
 	if old != nil {
 		ep.endpointState = old.endpointState
 	} else {
-		ep.endpointState = new(endpointState)
+		ep.endpointState = &endpointState{asking: newTurns(max(g.o.Workers/4, 1))}
 	}
 	p, err := g.o.Providers(src)
 	if err != nil {

@@ -164,10 +164,10 @@ func (g *Gateway) ask(ctx context.Context, c *eventlog.Claim, ep *endpoint, rq *
 	if published, err := g.published(ep, rq); published || err != nil {
 		return Duplicate, g.unless(err, c)
 	}
-	defer ep.asking.Add(-1)
-	if ep.asking.Add(1) > int64(max(g.o.Workers/4, 1)) {
+	if !ep.asking.take(ctx) {
 		return resultNone, g.soon(c)
 	}
+	defer ep.asking.done()
 	ticket, wait, ok := ep.breaker.take(time.Now())
 	if !ok {
 		return resultNone, g.stillWaiting(ctx, c, g.o.GiveUpAge, max(jitter(wait), g.backoff(c)), "the provider does not answer")
