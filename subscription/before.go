@@ -1,6 +1,7 @@
 package subscription
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 
@@ -42,7 +43,7 @@ func (s *settledBefore) has(queue string, seq uint64) bool {
 	if !s.sorted {
 		s.sort()
 	}
-	i, found := slices.BinarySearchFunc(s.seqs[queue], seq, func(r run, seq uint64) int {
+	_, found := slices.BinarySearchFunc(s.seqs[queue], seq, func(r run, seq uint64) int {
 		switch {
 		case r.last < seq:
 			return -1
@@ -51,22 +52,13 @@ func (s *settledBefore) has(queue string, seq uint64) bool {
 		}
 		return 0
 	})
-	_ = i
 	return found
 }
 
 // sort joins the runs: most of what is settled lies together.
 func (s *settledBefore) sort() {
 	for queue, runs := range s.seqs {
-		slices.SortFunc(runs, func(a, b run) int {
-			switch {
-			case a.first < b.first:
-				return -1
-			case a.first > b.first:
-				return 1
-			}
-			return 0
-		})
+		slices.SortFunc(runs, func(a, b run) int { return cmp.Compare(a.first, b.first) })
 		joined := runs[:1]
 		for _, r := range runs[1:] {
 			if last := &joined[len(joined)-1]; r.first <= last.last+1 {

@@ -15,8 +15,7 @@ type lanes struct {
 	of    map[string]*lane
 	phase lanePhase
 	pin   string
-	// since is when the takeover began, changes counts what came.
-	since   time.Time
+	// changes counts what came and went.
 	changes int
 	// other gateway has the pin.
 	other    bool
@@ -50,12 +49,12 @@ func (l *lanes) seen(pin string, replay bool) {
 	if replay || pin == l.pin && l.phase != elsewhere {
 		return
 	}
-	l.pin, l.phase, l.since, l.other = pin, collecting, time.Now(), false
+	l.pin, l.phase, l.other = pin, collecting, false
 }
 
 // collect stops handing out until it is sure again what there is to be handed
 // out.
-func (l *lanes) collect() { l.phase, l.since = collecting, time.Now() }
+func (l *lanes) collect() { l.phase = collecting }
 
 // stop ends serving.
 func (l *lanes) stop() { l.phase, l.pin = elsewhere, "" }
@@ -63,11 +62,8 @@ func (l *lanes) stop() { l.phase, l.pin = elsewhere, "" }
 // add puts a hold in its lane, and reports whether it may be handed out.
 func (l *lanes) add(hd *hold) bool {
 	hd.stage = waiting
-	if hd.entity == "" {
-		if l.phase == serving {
-			return true
-		}
-		// It waits with the others, for nobody in particular.
+	if hd.entity == "" && l.phase == serving {
+		return true
 	}
 	ln := l.of[hd.entity]
 	if ln == nil {
