@@ -208,7 +208,7 @@ func TestOrderedTakeover(t *testing.T) {
 	onBoth(t, func(t *testing.T, r *rig) {
 		one := r.publish("", "signature_requests/1")
 		two := r.publish("", "signature_requests/1")
-		r.create("crm", subscription.Settings{Ordering: subscription.OrderByEntity, AckDeadline: 3 * time.Second})
+		r.create("crm", subscription.Settings{Ordering: subscription.OrderByEntity, AckDeadline: 20 * time.Second})
 		d := pull(t, r.a, "crm", 1)[0]
 		if d.Event.Seq() != one {
 			t.Fatalf("event %d came first", d.Event.Seq())
