@@ -67,7 +67,7 @@ func quickBench(t *testing.T, patterns ...string) Report {
 		t.Fatal(err)
 	}
 	r, err := Run(t.Context(), Options{
-		Executable: self, Patterns: patterns, Rounds: 1, Span: 50 * time.Millisecond, Quick: true, Dir: t.TempDir(),
+		Executable: self, Patterns: patterns, Rounds: 1, Span: 300 * time.Millisecond, Quick: true, Dir: t.TempDir(),
 	})
 	if err != nil {
 		t.Fatal(err)
