@@ -1,4 +1,10 @@
 package index
 
-// A filter that is soon full.
-func init() { smallestFilter = 1 << 16 }
+// Tables, filters and generations that are soon full.
+func init() { smallestFilter, tableSize = 1<<16, 1<<11 }
+
+func (x *Index) Generations() int {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return len(x.generations)
+}

@@ -7,8 +7,9 @@
 // where the log must be read again.
 //
 // The newest entries are in a map in memory, which goes to the disk as a whole,
-// sorted; and a Bloom filter over all of them answers nearly every question, for
-// nearly every question is about something new.
+// sorted, into the newest of several generations; and a Bloom filter over all of
+// them answers nearly every question, for nearly every question is about something
+// new.
 package index
 
 import (
@@ -17,12 +18,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/sstable"
 )
 
 // Hash stands for a key or a content. It is cryptographic: nobody can make an
@@ -63,7 +66,9 @@ type Index struct {
 	older   *table // is on its way to the disk; nil: none is
 	applied uint64
 
-	writing sync.Mutex // held while a table goes to the disk
+	generations []generation // on the disk, the oldest first; with mu, never changed in place
+
+	writing sync.Mutex // held while a table goes to the disk, or one is forgotten
 	wg      sync.WaitGroup
 	failed  error // why a table could not be written; with mu
 
@@ -73,17 +78,33 @@ type Index struct {
 	closing atomic.Bool
 }
 
-// Kinds of keys. Expiry keys are ordered by time and name the key that ends.
+// Kinds of keys in memory, and on the disk that of all of them.
 const (
 	kindKey     = 'k'
 	kindContent = 'c'
-	kindExpiry  = 'x'
+	kindRecord  = 'g'
 )
 
 var (
-	metaApplied     = []byte("m/applied")
-	metaIncarnation = []byte("m/incarnation")
+	metaApplied = []byte("m/applied")
+	metaLog     = []byte("m/log")
 )
+
+// layout is the form in which the index is kept. One that is kept in another is
+// made anew.
+const layout = 2
+
+// options say how the disk is used: a table goes there as one piece, for it is
+// larger than half a memtable, and hashes do not compress.
+func options(logger *slog.Logger) *pebble.Options {
+	o := &pebble.Options{DisableWAL: true, MemTableSize: 4 << 20, CacheSize: 64 << 20, Logger: pebbleLogger{logger}}
+	o.TargetFileSizes[0] = 8 << 20
+	for i := range o.Levels {
+		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+		o.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
+	}
+	return o
+}
 
 // Open opens the index in dir, for the log of the given incarnation that ends at
 // last. An index of another log is emptied, and so is one that knows more than
@@ -91,15 +112,11 @@ var (
 // gone would hide the event when it comes again. Entries older than window are
 // forgotten.
 func Open(dir string, incarnation uint32, last uint64, window time.Duration, logger *slog.Logger) (*Index, error) {
-	o := &pebble.Options{DisableWAL: true, MemTableSize: 16 << 20, CacheSize: 64 << 20, Logger: pebbleLogger{logger}}
-	for i := range o.Levels {
-		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
-	}
-	db, err := pebble.Open(dir, o)
+	db, err := pebble.Open(dir, options(logger))
 	if err != nil {
 		return nil, fmt.Errorf("open index: %w", err)
 	}
-	x := &Index{db: db, window: window, now: newTable()}
+	x := &Index{db: db, window: window, now: newTable(0)}
 	if err := x.load(incarnation, last); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -110,8 +127,8 @@ func Open(dir string, incarnation uint32, last uint64, window time.Duration, log
 }
 
 func (x *Index) load(incarnation uint32, last uint64) error {
-	want := binary.BigEndian.AppendUint32(nil, incarnation)
-	got, _, err := x.get(metaIncarnation)
+	want := binary.BigEndian.AppendUint32([]byte{layout}, incarnation)
+	got, _, err := x.get(metaLog)
 	if err != nil {
 		return err
 	}
@@ -121,14 +138,15 @@ func (x *Index) load(incarnation uint32, last uint64) error {
 	}
 	if ok && string(got) == string(want) && binary.BigEndian.Uint64(applied) <= last {
 		x.applied = binary.BigEndian.Uint64(applied)
-		return nil
+		x.generations, err = x.loadGenerations()
+		return err
 	}
 	b := x.db.NewBatch()
 	defer b.Close()
 	if err := b.DeleteRange([]byte{0}, []byte{0xff}, nil); err != nil {
 		return err
 	}
-	if err := b.Set(metaIncarnation, want, nil); err != nil {
+	if err := b.Set(metaLog, want, nil); err != nil {
 		return err
 	}
 	return b.Commit(pebble.NoSync)
@@ -174,36 +192,43 @@ func (x *Index) find(kind byte, h Hash, since time.Time) (uint64, bool, error) {
 		at, ok = x.older.places[key]
 	}
 	missing := !ok && x.seen.lacks(key)
+	gens := x.generations
 	x.mu.RUnlock()
 	if missing {
 		return 0, false, nil
 	}
 	if !ok {
 		var err error
-		if at, ok, err = x.stored(key); err != nil {
+		if at, ok, err = x.stored(gens, key, since.UnixNano()); err != nil {
 			return 0, false, err
 		}
 	}
 	return at.seq, ok && at.nanos >= since.UnixNano(), nil
 }
 
-// stored looks into what is on the disk: with an iterator, for it asks the Bloom
-// filter of the lowest level as well, which Get does not, and nearly every key
-// that is looked for is new.
-func (x *Index) stored(key recordKey) (place, bool, error) {
+// stored looks into what is on the disk and is not older than since: with an
+// iterator, for it asks the Bloom filter of the lowest level as well, which Get
+// does not, and most of what is looked for is in no generation but one.
+func (x *Index) stored(gens []generation, key recordKey, since int64) (place, bool, error) {
 	it, err := x.db.NewIter(&pebble.IterOptions{UseL6Filters: true})
 	if err != nil {
 		return place{}, false, fmt.Errorf("read index: %w", err)
 	}
 	defer it.Close()
-	if !it.SeekPrefixGE(key[:]) {
+	for _, g := range slices.Backward(gens) {
+		if g.newest < since {
+			continue
+		}
+		s := g.stored(key)
+		if it.SeekPrefixGE(s[:]) {
+			at, ok := parsePlace(it.Value())
+			return at, ok, nil
+		}
 		if err := it.Error(); err != nil {
 			return place{}, false, fmt.Errorf("read index: %w", err)
 		}
-		return place{}, false, nil
 	}
-	at, ok := parsePlace(it.Value())
-	return at, ok, nil
+	return place{}, false, nil
 }
 
 // Apply takes the entries of the log that follow what is known, in order.
@@ -226,7 +251,7 @@ func (x *Index) Apply(entries []Entry, through uint64) error {
 	}
 	x.now.through, x.applied = through, through
 	if len(x.now.places) >= tableSize && x.older == nil {
-		x.older, x.now = x.now, newTable()
+		x.older, x.now = x.now, newTable(tableSize)
 		x.wg.Go(func() { _ = x.persist(false) }) // the next Apply says why it failed
 	}
 	return nil
@@ -265,7 +290,7 @@ func (x *Index) due(all *bool) *table {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.older == nil && *all && x.now.through > 0 {
-		x.older, x.now = x.now, newTable()
+		x.older, x.now = x.now, newTable(0)
 		*all = false
 	}
 	return x.older
@@ -273,76 +298,21 @@ func (x *Index) due(all *bool) *table {
 
 // write stores a table and says up to where the disk knows the log now.
 func (x *Index) write(t *table) error {
-	b := x.db.NewBatchWithSize(len(t.places)*64 + 64)
+	now := time.Now()
+	g := x.current(now)
+	b := x.db.NewBatchWithSize(len(t.places)*48 + 256)
 	defer b.Close()
-	if err := t.fill(b, time.Now().Add(-x.window)); err != nil {
+	if err := t.fill(b, &g, now.Add(-x.window)); err != nil {
 		return fmt.Errorf("write index: %w", err)
 	}
 	if err := b.Commit(pebble.NoSync); err != nil {
 		return fmt.Errorf("write index: %w", err)
 	}
+	if g.records > 0 {
+		x.put(g)
+	}
 	_, err := x.db.AsyncFlush()
 	return err
-}
-
-// Sweep removes what has left the window. It reads what it removes, and nothing
-// else, a bounded piece at a time; it answers how many it removed.
-func (x *Index) Sweep(now time.Time) (int, error) {
-	end := expiryKey(place{nanos: now.Add(-x.window).UnixNano()}.hour(), recordKey{})[:5]
-	if err := x.persist(true); err != nil {
-		return 0, err
-	}
-	removed := 0
-	for {
-		n, err := x.sweepPiece(end)
-		removed += n
-		if err != nil || n == 0 {
-			return removed, err
-		}
-	}
-}
-
-// sweepPieceSize keeps one batch of a sweep small beside what is written
-// meanwhile.
-const sweepPieceSize = 10_000
-
-func (x *Index) sweepPiece(end []byte) (int, error) {
-	x.writing.Lock() // between the look at a key and its removal nothing is written
-	defer x.writing.Unlock()
-	it, err := x.db.NewIter(&pebble.IterOptions{LowerBound: []byte{kindExpiry}, UpperBound: end})
-	if err != nil {
-		return 0, fmt.Errorf("sweep index: %w", err)
-	}
-	defer it.Close()
-	b := x.db.NewBatch()
-	defer b.Close()
-	n := 0
-	for ok := it.First(); ok && n < sweepPieceSize; ok = it.Next() {
-		if err := x.expire(b, it.Key()); err != nil {
-			return n, err
-		}
-		n++
-	}
-	if err := errors.Join(it.Error(), b.Commit(pebble.NoSync)); err != nil {
-		return n, fmt.Errorf("sweep index: %w", err)
-	}
-	return n, nil
-}
-
-// expire removes an expiry key and the key it names, unless that was written
-// again later.
-func (x *Index) expire(b *pebble.Batch, expiry []byte) error {
-	key := recordKey(expiry[5:])
-	at, ok, err := x.stored(key)
-	if err != nil {
-		return err
-	}
-	if ok && at.hour() == binary.BigEndian.Uint32(expiry[1:]) {
-		if err := b.Delete(key[:], nil); err != nil {
-			return err
-		}
-	}
-	return b.Delete(expiry, nil)
 }
 
 // Close writes what is in memory and ends.

@@ -84,19 +84,42 @@ func TestForgetsWhatIsNotOfThisLog(t *testing.T) {
 }
 
 func TestSweep(t *testing.T) {
-	x := open(t, t.TempDir(), 7, 0)
-	defer shut(t, x)
-	fill(t, x, 1, 101) // the first is 99 hours old
-	later := time.Now().Add(window - 50*time.Hour)
-	n, err := x.Sweep(later)
-	if err != nil || n < 45 || n > 52 {
-		t.Errorf("%d forgotten, %v; want about 49", n, err)
+	dir := t.TempDir()
+	x := open(t, dir, 7, 0)
+	now := time.Now()
+	const half = 10_000 // a generation, and more
+	for n := 1; n <= 2*half; n++ {
+		at := now.Add(-40 * time.Hour)
+		if n <= half {
+			at = now.Add(-60 * time.Hour)
+		}
+		if err := x.Apply([]index.Entry{{Seq: uint64(n), Time: at, Key: key(n)}}, uint64(n)); err != nil {
+			t.Fatal(err)
+		}
+		if n == half {
+			if removed, err := x.Sweep(now); removed != 0 || err != nil { // all goes to the disk
+				t.Fatalf("%d forgotten, %v", removed, err)
+			}
+		}
 	}
-	if has(t, x, 1) || !has(t, x, 60) {
-		t.Error("the sweep took the wrong end")
+	later := now.Add(window - 50*time.Hour)
+	removed, err := x.Sweep(later)
+	if err != nil || removed < half/2 || removed > half {
+		t.Errorf("%d forgotten, %v; want most of %d", removed, err, half)
 	}
 	if again, err := x.Sweep(later); again != 0 || err != nil {
 		t.Errorf("a second sweep found %d, %v", again, err)
+	}
+	shut(t, x)
+	x = open(t, dir, 7, 2*half)
+	defer shut(t, x)
+	if has(t, x, 1) {
+		t.Error("an entry is found that was forgotten")
+	}
+	for n := half + 1; n <= 2*half; n++ {
+		if !has(t, x, n) {
+			t.Fatalf("the sweep took %d", n)
+		}
 	}
 }
 
@@ -181,6 +204,9 @@ func TestMoreThanMemoryHolds(t *testing.T) {
 	shut(t, x)
 	x = open(t, dir, 7, n)
 	defer shut(t, x)
+	if g := x.Generations(); g < 8 || g > 50 { // 16, and as many for each time that the log doubles
+		t.Errorf("%d generations", g)
+	}
 	for i := 1; i < n; i += 97 {
 		if !has(t, x, i) {
 			t.Errorf("%d is lost", i)

@@ -11,7 +11,7 @@ import (
 
 // tableSize is how many keys are kept in memory before they go to the disk: a
 // few megabytes, and what must be read again from the log after a crash.
-const tableSize = 1 << 16
+var tableSize = 1 << 17 // less in tests
 
 // recordKey is a kind and a hash, as the disk knows it.
 type recordKey [1 + len(Hash{})]byte
@@ -43,43 +43,47 @@ func parsePlace(b []byte) (place, bool) {
 	return place{binary.BigEndian.Uint64(b), int64(binary.BigEndian.Uint64(b[8:]))}, true
 }
 
-// hour is the precision of expiry.
-func (p place) hour() uint32 { return uint32(p.nanos / int64(time.Hour)) }
-
-// expiryKey is ordered by the hour the key was written in.
-func expiryKey(hour uint32, k recordKey) []byte {
-	b := binary.BigEndian.AppendUint32([]byte{kindExpiry}, hour)
-	return append(b, k[:]...)
-}
-
 // table holds the newest entries.
 type table struct {
 	places  map[recordKey]place
 	through uint64
 }
 
-func newTable() *table { return &table{places: make(map[recordKey]place)} }
+func newTable(size int) *table { return &table{places: make(map[recordKey]place, size)} }
 
-// fill writes what is not older than the given time into a batch: sorted, which
-// is how the disk takes it best.
-func (t *table) fill(b *pebble.Batch, oldest time.Time) error {
-	keys := make([]recordKey, 0, len(t.places))
-	for k, at := range t.places {
-		if at.nanos >= oldest.UnixNano() {
-			keys = append(keys, k)
-		}
-	}
-	slices.SortFunc(keys, func(a, b recordKey) int { return bytes.Compare(a[:], b[:]) })
-	for _, k := range keys {
-		value := t.places[k].bytes()
-		if err := b.Set(k[:], value[:], nil); err != nil {
+// fill writes what is not older than the given time into a batch, as records of
+// the generation: sorted, which is how the disk takes it best.
+func (t *table) fill(b *pebble.Batch, g *generation, oldest time.Time) error {
+	records := t.sorted(oldest.UnixNano())
+	for i := range records {
+		r := &records[i]
+		g.newest = max(g.newest, r.nanos)
+		key, value := g.stored(r.key), r.bytes()
+		if err := b.Set(key[:], value[:], nil); err != nil {
 			return err
 		}
 	}
-	for _, k := range keys {
-		if err := b.Set(expiryKey(t.places[k].hour(), k), nil, nil); err != nil {
+	if g.records += len(records); g.records > 0 {
+		if err := b.Set(g.key(), g.bytes(), nil); err != nil {
 			return err
 		}
 	}
 	return b.Set(metaApplied, binary.BigEndian.AppendUint64(nil, t.through), nil)
+}
+
+// record is a key with its place.
+type record struct {
+	key recordKey
+	place
+}
+
+func (t *table) sorted(oldest int64) []record {
+	records := make([]record, 0, len(t.places))
+	for k, at := range t.places {
+		if at.nanos >= oldest {
+			records = append(records, record{k, at})
+		}
+	}
+	slices.SortFunc(records, func(a, b record) int { return bytes.Compare(a.key[:], b.key[:]) })
+	return records
 }
