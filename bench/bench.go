@@ -32,8 +32,8 @@ type Options struct {
 	// Dir is where data directories are made, and removed again; that of
 	// temporary files when empty. On a file system in memory every sync is free.
 	Dir string
-	// ProfileDir is where profiles of the gateway are written to, of the first
-	// round of each scenario; none when empty.
+	// ProfileDir is where profiles of the gateway are written to, of one round of
+	// each scenario; none when empty.
 	ProfileDir string
 	// Say takes a line about what goes on. May be nil.
 	Say func(format string, args ...any)
