@@ -1,7 +1,13 @@
 package index
 
-// Tables, filters and generations that are soon full.
-func init() { smallestFilter, tableSize = 1<<16, 1<<11 }
+import "testing"
+
+// Small makes tables, filters and generations that are soon full.
+func Small(t *testing.T) {
+	filter, table := smallestFilter, tableSize
+	t.Cleanup(func() { smallestFilter, tableSize = filter, table })
+	smallestFilter, tableSize = 1<<16, 1<<10
+}
 
 func (x *Index) Generations() int {
 	x.mu.RLock()

@@ -25,7 +25,7 @@ type generation struct {
 // A generation ends when it holds a few tables and a sixteenth of all there is, or
 // is a sixteenth of the window old: that bounds how many there are.
 const (
-	generationTables = 4
+	generationTables = 8
 	generationShare  = 16
 )
 

@@ -97,7 +97,8 @@ const layout = 2
 // options say how the disk is used: a table goes there as one piece, for it is
 // larger than half a memtable, and hashes do not compress.
 func options(logger *slog.Logger) *pebble.Options {
-	o := &pebble.Options{DisableWAL: true, MemTableSize: 4 << 20, CacheSize: 64 << 20, Logger: pebbleLogger{logger}}
+	o := &pebble.Options{DisableWAL: true, MemTableSize: 2 << 20, CacheSize: 64 << 20, Logger: pebbleLogger{logger}}
+	o.L0CompactionThreshold = generationTables // merged when it ends
 	o.TargetFileSizes[0] = 8 << 20
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)

@@ -11,7 +11,7 @@ import (
 
 // tableSize is how many keys are kept in memory before they go to the disk: a
 // few megabytes, and what must be read again from the log after a crash.
-var tableSize = 1 << 17 // less in tests
+var tableSize = 1 << 16 // less in tests
 
 // recordKey is a kind and a hash, as the disk knows it.
 type recordKey [1 + len(Hash{})]byte
