@@ -22,11 +22,11 @@ type generation struct {
 	newest  int64
 }
 
-// A generation ends when it holds a few tables and a sixteenth of all there is, or
-// is a sixteenth of the window old: that bounds how many there are.
+// A generation ends when it holds a few tables and an eighth of all there is, or
+// is an eighth of the window old: that bounds how many there are.
 const (
 	generationTables = 8
-	generationShare  = 16
+	generationShare  = 8
 )
 
 const generationPrefix = "m/gen/"

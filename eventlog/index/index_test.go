@@ -208,7 +208,7 @@ func TestMoreThanMemoryHolds(t *testing.T) {
 	shut(t, x)
 	x = open(t, dir, 7, n)
 	defer shut(t, x)
-	if g := x.Generations(); g < 8 || g > 50 { // 16, and as many for each time that the log doubles
+	if g := x.Generations(); g < 8 || g > 50 { // 8, and as many for each time that they become three times as many
 		t.Errorf("%d generations", g)
 	}
 	for i := 1; i < n; i += 97 {
