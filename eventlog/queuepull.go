@@ -218,6 +218,16 @@ func (p *Puller) Pin() string {
 	return p.pin
 }
 
+// Adopt takes over the pin of an earlier puller of this gateway, unless this one
+// has its own: JetStream hands out to whichever asked first.
+func (p *Puller) Adopt(pin string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.pin == "" {
+		p.pin = pin
+	}
+}
+
 // DropPin lets another gateway be handed what there is.
 func (p *Puller) DropPin() {
 	p.mu.Lock()

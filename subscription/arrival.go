@@ -140,7 +140,7 @@ func (h *home) wanted(a arrival) bool {
 	}
 	hd := h.holds[a.key]
 	switch {
-	case hd == nil && (len(h.consumers) == 0 || h.sub.Paused):
+	case hd == nil && (h.idle() || h.sub.Paused):
 		h.bounce(a)
 		return false
 	case hd == nil:
@@ -179,6 +179,9 @@ func (h *home) keep(a arrival, ev Event) {
 	switch {
 	case h.lanes != nil:
 		h.lanes.seen(a.hand.Pin, a.replay)
+		if h.puller != nil && !a.replay {
+			h.puller.Adopt(a.hand.Pin) // what an earlier one had asked for came to it
+		}
 		hd.entity = ev.Entity()
 		if h.lanes.add(hd) {
 			h.makeReady(hd)

@@ -73,7 +73,10 @@ func (h *home) leave(c *consumer) {
 		}
 	}
 	c.held = nil
-	if len(h.consumers) == 0 {
+	if c.pull && h.lanes != nil {
+		h.pulledAt = time.Now()
+	}
+	if h.idle() {
 		h.standDown()
 	}
 	h.mu.Unlock()

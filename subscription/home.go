@@ -45,10 +45,12 @@ type home struct {
 	clock     clock
 	memos     memos
 	numbers   uint64
-	lanes     *lanes  // of an ordered subscription
-	losses    uint64  // of the connection, as far as they were minded
-	share     float64 // of what is pulled, the selector selects
-	ensured   bool    // the queue was seen to be as it should
+	lanes     *lanes    // of an ordered subscription
+	unpinned  string    // the pin that was given up last
+	pulledAt  time.Time // when the last Pull of an ordered subscription ended
+	losses    uint64    // of the connection, as far as they were minded
+	share     float64   // of what is pulled, the selector selects
+	ensured   bool      // the queue was seen to be as it should
 	fedAt     time.Time
 	askedAt   time.Time
 
@@ -208,6 +210,16 @@ func (h *home) busy() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return len(h.consumers) > 0 || len(h.holds) > 0 || h.puller != nil
+}
+
+// lingerTime is how long a gateway goes on as if it had consumers after the last
+// Pull of an ordered subscription. Who pulls mostly pulls again, and to become the
+// one that hands out takes a moment, which may be longer than a Pull.
+const lingerTime = time.Second
+
+// idle reports whether there is nobody to hand anything to.
+func (h *home) idle() bool {
+	return len(h.consumers) == 0 && (time.Since(h.pulledAt) > lingerTime || h.m.draining() != nil)
 }
 
 func (h *home) look(n int) {

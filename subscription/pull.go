@@ -19,13 +19,13 @@ const (
 
 // pull asks for as much as there is room for.
 func (h *home) pull() {
-	if h.sub.Paused || len(h.consumers) == 0 {
+	if h.sub.Paused || h.idle() {
 		if h.puller != nil {
 			h.standDown()
 		}
 		return
 	}
-	if !h.ensured || !h.openPullers() {
+	if len(h.consumers) == 0 || !h.ensured || !h.openPullers() {
 		return
 	}
 	room := h.room()

@@ -229,11 +229,17 @@ func (s *stream) now() subscription.Phase {
 }
 
 // pull waits until n deliveries were pulled.
-func pull(t testing.TB, g *gateway, id string, n int) (out []subscription.Delivery) {
+func pull(t testing.TB, g *gateway, id string, n int) []subscription.Delivery {
+	t.Helper()
+	return pullFor(t, g, id, n, time.Second)
+}
+
+// pullFor pulls again and again, each time waiting that long.
+func pullFor(t testing.TB, g *gateway, id string, n int, wait time.Duration) (out []subscription.Delivery) {
 	t.Helper()
 	deadline := time.Now().Add(60 * time.Second)
 	for len(out) < n {
-		got, err := g.Pull(t.Context(), id, subscription.ConsumerOptions{ClientID: "puller", MaxEvents: n - len(out)}, time.Second)
+		got, err := g.Pull(t.Context(), id, subscription.ConsumerOptions{ClientID: "puller", MaxEvents: n - len(out)}, wait)
 		if err != nil {
 			t.Fatal(err)
 		}
