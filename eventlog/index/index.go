@@ -99,7 +99,6 @@ const layout = 2
 func options(logger *slog.Logger) *pebble.Options {
 	o := &pebble.Options{DisableWAL: true, MemTableSize: 2 << 20, CacheSize: 64 << 20, Logger: pebbleLogger{logger}}
 	o.L0CompactionThreshold = generationTables // merged when it ends
-	o.TargetFileSizes[0] = 8 << 20
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 		o.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
