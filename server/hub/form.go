@@ -114,7 +114,12 @@ type pieces struct {
 func (h *Hub) pieces(e *entry, f form) pieces {
 	p := pieces{name: event.Name(h.inc, e.seq), meta: e.meta}
 	if f.typed() {
-		t := h.typedLocked(e, f.open())
+		t := e.typed[index(f.open())].Load()
+		if t == nil {
+			// Not kept: most events are framed once and never decoded again, and a
+			// message takes ten times the memory of its bytes.
+			t = h.decode(e, f.open())
+		}
 		p.state, p.redacted = t.state, t.redacted
 		if t.payload != nil {
 			p.payload, p.payloadField, p.payloadSize = t.payload, h.decoders[e.route.provider].field.Number(), proto.Size(t.payload)
