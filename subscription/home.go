@@ -242,9 +242,9 @@ func (h *home) look(n int) {
 func (h *home) ensure() {
 	h.mu.Lock()
 	sub, queue, replays, ensured := h.sub, h.queue, h.replays, h.ensured
-	idle := len(h.consumers) == 0
+	nobody := len(h.consumers) == 0
 	h.mu.Unlock()
-	if ensured || idle {
+	if ensured || nobody {
 		return
 	}
 	ctx, cancel := context.WithTimeout(h.ctx, requestTime)

@@ -1,6 +1,10 @@
 package index
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2"
+)
 
 // Small makes tables, filters and generations that are soon full.
 func Small(t *testing.T) {
@@ -13,4 +17,17 @@ func (x *Index) Generations() int {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	return len(x.generations)
+}
+
+// Stored answers how many records are on the disk.
+func (x *Index) Stored(t *testing.T) (n int) {
+	it, err := x.db.NewIter(&pebble.IterOptions{LowerBound: []byte{kindRecord}, UpperBound: []byte{kindRecord + 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer it.Close()
+	for ok := it.First(); ok; ok = it.Next() {
+		n++
+	}
+	return n
 }

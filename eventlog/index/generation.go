@@ -29,7 +29,11 @@ const (
 	generationShare  = 8
 )
 
-const generationPrefix = "m/gen/"
+// Where generations themselves are kept, and the first key after them.
+const (
+	generationPrefix = "m/gen/"
+	generationsEnd   = "m/gen0"
+)
 
 // key is where the generation itself is kept.
 func (g *generation) key() []byte {
@@ -76,7 +80,7 @@ func (g *generation) bounds() (start, end []byte) {
 
 // loadGenerations answers those on the disk, the oldest first.
 func (x *Index) loadGenerations() (gens []generation, err error) {
-	it, err := x.db.NewIter(&pebble.IterOptions{LowerBound: []byte(generationPrefix), UpperBound: []byte("m/gen0")})
+	it, err := x.db.NewIter(&pebble.IterOptions{LowerBound: []byte(generationPrefix), UpperBound: []byte(generationsEnd)})
 	if err != nil {
 		return nil, fmt.Errorf("read index: %w", err)
 	}

@@ -1,10 +1,8 @@
 package index_test
 
 import (
-	"encoding/binary"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -109,6 +107,9 @@ func TestSweep(t *testing.T) {
 	removed, err := x.Sweep(later)
 	if err != nil || removed < half/2 || removed > half {
 		t.Errorf("%d forgotten, %v; want most of %d", removed, err, half)
+	}
+	if left := x.Stored(t); left != 2*half-removed {
+		t.Errorf("%d records are left on the disk, want %d", left, 2*half-removed)
 	}
 	if again, err := x.Sweep(later); again != 0 || err != nil {
 		t.Errorf("a second sweep found %d, %v", again, err)
@@ -229,33 +230,6 @@ func BenchmarkKey(b *testing.B) {
 			b.Fatal(ok, err)
 		}
 	}
-}
-
-// Each key is new, and so is each content; cpu-ns/event counts what goes on in the
-// background. -benchtime 50000x makes it three million events.
-func BenchmarkApply(b *testing.B) {
-	x := filled(b, 1)
-	entries := make([]index.Entry, 64)
-	b.ReportAllocs()
-	start, n := cpu(b), uint64(1)
-	for b.Loop() {
-		for j := range entries {
-			n++
-			entries[j] = index.Entry{Seq: n, Time: time.Now(), Key: hash(n), Content: hash(^n)}
-		}
-		if err := x.Apply(entries, n); err != nil {
-			b.Fatal(err)
-		}
-	}
-	b.ReportMetric(float64(cpu(b)-start)/float64(n), "cpu-ns/event")
-}
-
-// hash is as good as a real one here, and costs less.
-func hash(n uint64) (h index.Hash) {
-	r := rand.NewPCG(n, n)
-	binary.BigEndian.PutUint64(h[:], r.Uint64())
-	binary.BigEndian.PutUint64(h[8:], r.Uint64())
-	return h
 }
 
 func filled(b *testing.B, n int) *index.Index {

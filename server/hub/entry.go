@@ -86,16 +86,11 @@ func (h *Hub) typedOf(e *entry, open bool) *typed {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return h.typedLocked(e, open)
-}
-
-func (h *Hub) typedLocked(e *entry, open bool) *typed {
-	slot := &e.typed[index(open)]
-	if t := slot.Load(); t != nil {
+	if t := e.typed[index(open)].Load(); t != nil {
 		return t
 	}
 	t := h.decode(e, open)
-	slot.Store(t)
+	e.typed[index(open)].Store(t)
 	e.grow(int64(2*len(e.raw)) + entryOverhead) // a guess: a message has no size in memory
 	return t
 }
