@@ -41,7 +41,8 @@ type App struct {
 
 	ingressLis, grpcLis, httpLis net.Listener
 	pprofLis                     net.Listener // nil: no profiles
-	ingressSrv, httpSrv          *http.Server
+	ingressSrv                   *ingress.Server
+	httpSrv                      *http.Server
 
 	ready    atomic.Bool
 	fatal    chan error // holds what the engine died of
@@ -373,8 +374,15 @@ func (a *App) stop(stopWork func()) {
 	stopWork()
 }
 
+// An endable server can stop taking requests and finish those under way, or be
+// cut.
+type endable interface {
+	Shutdown(ctx context.Context) error
+	Close() error
+}
+
 // shutdown ends a server, cutting what does not end by itself.
-func shutdown(s *http.Server, grace time.Duration) {
+func shutdown(s endable, grace time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	if s.Shutdown(ctx) != nil {

@@ -2,17 +2,11 @@ package ingress
 
 import (
 	"encoding/json"
-	"net/http"
+
+	"github.com/valyala/fasthttp"
 )
 
-// Header values are shared by all answers; nobody may change them.
-var (
-	jsonType  = []string{"application/json"}
-	allowPost = []string{http.MethodPost}
-	closeConn = []string{"close"}
-)
-
-// bodies holds the answers' bodies.
+// bodies holds the answers' bodies. Nobody may change them.
 var bodies = func() (b [resultEnd][]byte) {
 	for r, a := range answers {
 		b[r] = []byte("{}")
@@ -24,20 +18,22 @@ var bodies = func() (b [resultEnd][]byte) {
 }()
 
 // write sends the answer. When the body was not read to its end the connection
-// is not used again: otherwise net/http would read on, at the sender's pace,
-// before it answers.
-func write(w http.ResponseWriter, r Result, bodyRead bool) {
-	a, h := &answers[r], w.Header()
-	h["Content-Type"] = jsonType
+// is not used again: what comes on it is no request.
+func write(ctx *fasthttp.RequestCtx, r Result, bodyRead bool) {
+	a, h := &answers[r], &ctx.Response.Header
+	h.SetContentType("application/json")
 	if a.retryAfter != "" {
-		h["Retry-After"] = []string{a.retryAfter}
+		h.Set("Retry-After", a.retryAfter)
 	}
 	if r == WrongMethod {
-		h["Allow"] = allowPost
+		h.Set("Allow", fasthttp.MethodPost)
 	}
 	if !bodyRead {
-		h["Connection"] = closeConn
+		ctx.SetConnectionClose()
+		if c, ok := ctx.Conn().(*conn); ok {
+			c.unread.Store(true)
+		}
 	}
-	w.WriteHeader(a.status)
-	_, _ = w.Write(bodies[r]) // a sender that is gone asks again
+	ctx.SetStatusCode(a.status)
+	ctx.Response.SetBodyRaw(bodies[r])
 }

@@ -3,9 +3,9 @@ package ingress_test
 import (
 	"bytes"
 	"context"
-	"io"
-	"net/http"
 	"testing"
+
+	"github.com/valyala/fasthttp"
 
 	"github.com/hookstream/hookstream/event"
 	"github.com/hookstream/hookstream/eventlog"
@@ -28,39 +28,24 @@ func BenchmarkHandler(b *testing.B) {
 	}{{"1KB", localPath, 1 << 10}, {"5KB", localPath, 5 << 10}, {"64KB", localPath, 64 << 10}, {"wrong key", "/webhooks/local/wrong", 1 << 10}} {
 		b.Run(bb.name, func(b *testing.B) {
 			body := []byte(large("1", bb.size))
-			req, err := http.NewRequest(http.MethodPost, bb.path, nil)
-			if err != nil {
-				b.Fatal(err)
-			}
-			req.Header = http.Header{
-				"Content-Type": {"application/json"}, "User-Agent": {"Yousign Webhook Bot"},
-				"X-Yousign-Retry": {"0"}, "X-Yousign-Issued-At": {"1670855889"},
-			}
+			var ctx fasthttp.RequestCtx
+			readHeader(b, &ctx, "POST "+bb.path+" HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"+
+				"User-Agent: Yousign Webhook Bot\r\nX-Yousign-Retry: 0\r\nX-Yousign-Issued-At: 1670855889\r\n\r\n")
 			r := bytes.NewReader(body)
-			req.Body = io.NopCloser(r)
-			w := &nullWriter{h: make(http.Header)}
 			b.ReportAllocs()
 			b.SetBytes(int64(bb.size))
 			for b.Loop() {
 				r.Reset(body)
-				clear(w.h)
-				handler.ServeHTTP(w, req)
+				ctx.Request.SetBodyStream(r, len(body))
+				ctx.Response.Reset()
+				handler(&ctx)
 			}
-			if want := 200; bb.path == localPath && w.status != want {
-				b.Fatalf("status %d", w.status)
+			if got := ctx.Response.StatusCode(); bb.path == localPath && got != 200 {
+				b.Fatalf("status %d", got)
 			}
 		})
 	}
 }
-
-type nullWriter struct {
-	h      http.Header
-	status int
-}
-
-func (w *nullWriter) Header() http.Header         { return w.h }
-func (w *nullWriter) Write(p []byte) (int, error) { return len(p), nil }
-func (w *nullWriter) WriteHeader(status int)      { w.status = status }
 
 type nullProvider struct{}
 

@@ -3,7 +3,6 @@ package ingress
 import (
 	"errors"
 	"io"
-	"net/http"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -77,13 +76,22 @@ func (x *exchange) freeBody() {
 	}
 }
 
-// readBody reads the body whole into x.buf, or says why not.
+// contentLength is what the headers say of the body's length, negative when
+// they do not.
+func (x *exchange) contentLength() int { return x.ctx.Request.Header.ContentLength() }
+
+// readBody reads the body whole into x.buf, or says why not. The server bounds
+// the time that it takes.
 func (x *exchange) readBody() Result {
 	x.buf = x.g.memory.buffer()
-	// Not supported by a recorder in a test; the server's own ReadTimeout bounds
-	// it too. net/http lifts the deadline when the body has ended.
-	_ = http.NewResponseController(x.w).SetReadDeadline(x.start.Add(x.g.o.ReadTimeout))
-	refused := x.buf.fill(x.r.Body, x.g.o.MaxBodyBytes)
+	refused := resultNone
+	if body := x.ctx.RequestBodyStream(); body != nil {
+		refused = x.buf.fill(body, x.g.o.MaxBodyBytes)
+	}
+	// A body that ends early ends like any other.
+	if n := x.contentLength(); refused == resultNone && n >= 0 && len(x.buf.b) != n {
+		refused = BrokenBody
+	}
 	x.bodyRead = refused == resultNone
 	return refused
 }
@@ -99,12 +107,12 @@ const (
 // connection can then be used again. In an overload, new connections would cost
 // more than the requests.
 func (x *exchange) skipBody() {
-	if x.r.ContentLength < 0 || x.r.ContentLength > skipBytes {
+	n, body := x.contentLength(), x.ctx.RequestBodyStream()
+	if body == nil || n < 0 || n > skipBytes || x.ctx.SetReadDeadline(time.Now().Add(skipTime)) != nil {
 		return
 	}
-	_ = http.NewResponseController(x.w).SetReadDeadline(time.Now().Add(skipTime)) // as in readBody
-	_, err := io.Copy(io.Discard, x.r.Body)
-	x.bodyRead = err == nil
+	read, _ := io.Copy(io.Discard, body)
+	x.bodyRead = read == int64(n)
 }
 
 // fill reads r to its end.

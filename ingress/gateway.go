@@ -15,9 +15,10 @@ package ingress
 
 import (
 	"context"
-	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/valyala/fasthttp"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
@@ -62,7 +63,7 @@ func (g *Gateway) Close() { g.cancel() }
 // Handler answers the handler of the ingress listener: `POST
 // /webhooks/{source}/{key}`, and `/webhooks/{source}` for sources without a
 // key. It never redirects.
-func (g *Gateway) Handler() http.Handler { return http.HandlerFunc(g.serve) }
+func (g *Gateway) Handler() fasthttp.RequestHandler { return g.serve }
 
 // Run verifies the requests in the inbox until ctx ends, and then finishes for
 // a few seconds what it has begun. Requests of remote providers are not

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -40,7 +41,7 @@ type fixture struct {
 	options func(*ingress.Options)
 
 	gateway *ingress.Gateway
-	server  *httptest.Server
+	server  *testServer
 	stop    func()
 	results *resultCounts
 }
@@ -97,19 +98,38 @@ func (f *fixture) startWith(more func(*ingress.Options)) {
 		more(&o)
 	}
 	f.gateway = ingress.New(o)
-	f.server = httptest.NewUnstartedServer(nil)
-	f.server.Config = f.gateway.Server()
-	f.server.Start()
+	f.server = startServer(f.t, f.gateway)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	gateway, server := f.gateway, f.server
 	go func() { defer close(ended); gateway.Run(ctx) }()
 	f.stop = sync.OnceFunc(func() {
-		server.Close()
+		_ = server.Close()
 		cancel()
 		<-ended
 		gateway.Close()
 	})
+}
+
+// testServer is the gateway's server on a port of its own.
+type testServer struct {
+	*ingress.Server
+	URL, Addr string
+}
+
+func startServer(t testing.TB, g *ingress.Gateway) *testServer {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &testServer{Server: g.Server(), URL: "http://" + ln.Addr().String(), Addr: ln.Addr().String()}
+	go func() {
+		if err := s.Serve(ln); err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	}()
+	return s
 }
 
 // restart ends gateway and engine, and starts both again on the same files.

@@ -4,20 +4,46 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/valyala/fasthttp"
+
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
 
 // checkHeader refuses by the headers what need not be read. A request without
 // Content-Type is let through: every sender documents JSON, none promises the
 // header, and what is not JSON is found out soon enough.
-func checkHeader(r *http.Request, maxBody int) Result {
+func checkHeader(h http.Header, contentLength, maxBody int) Result {
 	switch {
-	case !allAre(r.Header["Content-Type"], "application/json"), !allAre(r.Header["Content-Encoding"], "identity"):
+	case !allAre(h["Content-Type"], "application/json"), !allAre(h["Content-Encoding"], "identity"):
 		return WrongContentType
-	case r.ContentLength > int64(maxBody):
+	case contentLength > maxBody:
 		return TooLarge
 	}
 	return resultNone
+}
+
+// headerOf copies the headers of a request, under their canonical names.
+func headerOf(h *fasthttp.RequestHeader) http.Header {
+	// All names and values are parts of one string, and all lines of one array.
+	var text strings.Builder
+	text.Grow(len(h.RawHeaders()))
+	cut := func(b []byte) string {
+		from := text.Len()
+		text.Write(b)
+		return text.String()[from:]
+	}
+	n := h.Len()
+	lines, out := make([]string, 0, n), make(http.Header, n)
+	for name, value := range h.AllInOrder() {
+		k, line := cut(name), len(lines)
+		lines = append(lines, cut(value))
+		if earlier := out[k]; earlier != nil {
+			out[k] = append(earlier, lines[line])
+		} else {
+			out[k] = lines[line : line+1 : line+1]
+		}
+	}
+	return out
 }
 
 // allAre reports whether every value is want, parameters aside.
@@ -68,8 +94,8 @@ func keepHeaders(h http.Header) []*hookstreamv1.RawRequest_Header {
 	return out
 }
 
-// headerOf is keepHeaders the other way round.
-func headerOf(lines []*hookstreamv1.RawRequest_Header) http.Header {
+// keptHeader is keepHeaders the other way round.
+func keptHeader(lines []*hookstreamv1.RawRequest_Header) http.Header {
 	h := make(http.Header, len(lines))
 	for _, l := range lines {
 		h.Add(l.GetName(), l.GetValue())

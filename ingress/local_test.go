@@ -247,7 +247,7 @@ func TestResults(t *testing.T) {
 		}
 		names[r.String()] = true
 		switch r.Status() {
-		case 200, 400, 401, 404, 405, 408, 413, 415, 429, 503:
+		case 200, 400, 401, 404, 405, 408, 413, 415, 429, 431, 503:
 		default:
 			t.Errorf("%s is answered %d", r, r.Status())
 		}

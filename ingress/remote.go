@@ -62,7 +62,7 @@ func (x *exchange) await(outcome <-chan []byte) Result {
 	case name := <-outcome:
 		return x.announced(parseResult(string(name)))
 	case <-timer.C:
-	case <-x.r.Context().Done():
+	case <-x.ctx.Done(): // the server ends
 	}
 	return Pending
 }

@@ -140,7 +140,7 @@ func decodeRow(data []byte) (*request, string, error) {
 		return nil, "", fmt.Errorf("row of the inbox: %w", err)
 	}
 	return &request{Request: Request{
-		Header:      headerOf(e.GetRaw().GetHeaders()),
+		Header:      keptHeader(e.GetRaw().GetHeaders()),
 		Body:        e.GetRaw().GetBody(),
 		ReceiveTime: e.GetReceiveTime().AsTime(),
 	}}, e.GetProvider(), nil

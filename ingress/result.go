@@ -37,6 +37,10 @@ const (
 	TooLarge
 	// WrongContentType: not JSON by its header, or encoded.
 	WrongContentType
+	// NotHTTP: nothing that HTTP/1.1 allows, or a body of which nothing came.
+	NotHTTP
+	// HeaderTooLarge: request line and headers are over the limit.
+	HeaderTooLarge
 	// RateLimited: the source is over its rate.
 	RateLimited
 	// Disabled: the source is switched off.
@@ -87,6 +91,8 @@ var answers = [resultEnd]answer{
 	TooSlow:          {"too_slow", http.StatusRequestTimeout, "the body came too slowly", ""},
 	TooLarge:         {"too_large", http.StatusRequestEntityTooLarge, "the body is too large", ""},
 	WrongContentType: {"wrong_content_type", http.StatusUnsupportedMediaType, "the body must be application/json without encoding", ""},
+	NotHTTP:          {"not_http", http.StatusBadRequest, "not an HTTP request", ""},
+	HeaderTooLarge:   {"header_too_large", http.StatusRequestHeaderFieldsTooLarge, "the headers are too large", ""},
 	RateLimited:      {"rate_limited", http.StatusTooManyRequests, "too many requests", retryNow},
 	Disabled:         {"disabled", http.StatusServiceUnavailable, "the source is disabled", retryLater},
 	Misconfigured:    {"misconfigured", http.StatusServiceUnavailable, "not available, try again", retryLater},

@@ -1,12 +1,15 @@
 package ingress
 
 import (
+	"context"
 	"errors"
 	"log/slog"
-	"net/http"
+	"os"
 	"runtime/debug"
 	"strings"
 	"time"
+
+	"github.com/valyala/fasthttp"
 
 	"github.com/hookstream/hookstream/eventlog"
 )
@@ -14,8 +17,8 @@ import (
 // serve answers one HTTP request. The order of work: is there room, is there
 // such a source and does the sender know its key, does the source take requests
 // now, do the headers promise what it takes; only then is the body read.
-func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{g: g, w: w, r: r, start: time.Now()}
+func (g *Gateway) serve(ctx *fasthttp.RequestCtx) {
+	x := &exchange{g: g, ctx: ctx, start: ctx.Time(), bodyRead: ctx.RequestBodyStream() == nil}
 	defer x.end()
 	x.result = x.handle()
 }
@@ -23,12 +26,11 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 // An exchange is one HTTP request on its way to an answer.
 type exchange struct {
 	g        *Gateway
-	w        http.ResponseWriter
-	r        *http.Request
+	ctx      *fasthttp.RequestCtx
 	start    time.Time
 	ep       *endpoint
 	buf      *buffer // holds the body
-	bodyRead bool
+	bodyRead bool    // to its end, or there is none
 	result   Result
 }
 
@@ -46,7 +48,8 @@ func (x *exchange) handle() Result {
 		}
 		return refused
 	}
-	if refused := checkHeader(x.r, g.o.MaxBodyBytes); refused != resultNone {
+	header := headerOf(&x.ctx.Request.Header)
+	if refused := checkHeader(header, x.contentLength(), g.o.MaxBodyBytes); refused != resultNone {
 		return refused
 	}
 	defer x.freeBody()
@@ -54,7 +57,7 @@ func (x *exchange) handle() Result {
 		return refused
 	}
 	g.step(StepReceived)
-	rq := &request{Request: Request{Header: x.r.Header, Body: x.buf.b, ReceiveTime: x.start}}
+	rq := &request{Request: Request{Header: header, Body: x.buf.b, ReceiveTime: x.start}}
 	if x.ep.remote {
 		return x.remote(rq)
 	}
@@ -63,11 +66,11 @@ func (x *exchange) handle() Result {
 
 // admit finds the endpoint and says why it takes no request now.
 func (x *exchange) admit() Result {
-	id, key, ok := splitPath(x.r)
+	id, key, ok := splitPath(x.ctx.URI())
 	if !ok {
 		return NotFound
 	}
-	if x.r.Method != http.MethodPost {
+	if !x.ctx.IsPost() {
 		return WrongMethod
 	}
 	ep := x.g.endpoints.open(id, key)
@@ -91,9 +94,9 @@ const pathPrefix = "/webhooks/"
 // splitPath reads `/webhooks/{source}` and `/webhooks/{source}/{key}`. Nothing
 // is cleaned or redirected: ids and keys need no escaping, so a path with an
 // escape in it, with an empty or with another part is nobody's.
-func splitPath(r *http.Request) (id, key string, ok bool) {
-	rest, ok := strings.CutPrefix(r.URL.Path, pathPrefix)
-	if !ok || r.URL.RawPath != "" {
+func splitPath(uri *fasthttp.URI) (id, key string, ok bool) {
+	rest, ok := strings.CutPrefix(string(uri.PathOriginal()), pathPrefix)
+	if !ok || strings.Contains(rest, "%") {
 		return "", "", false
 	}
 	id, key, keyed := strings.Cut(rest, "/")
@@ -159,29 +162,41 @@ func (x *exchange) log(gate *gate, level slog.Level, msg string, args ...any) {
 	if !ok {
 		return
 	}
-	args = append(args, "source", x.ep.id, "remote", x.r.RemoteAddr)
+	args = append(args, "source", x.ep.id, "remote", x.ctx.RemoteAddr())
 	if skipped > 0 {
 		args = append(args, "skipped", skipped)
 	}
-	x.g.o.Logger.Log(x.r.Context(), level, msg, args...)
+	x.g.o.Logger.Log(context.Background(), level, msg, args...)
 }
 
 // end writes the answer, after a panic too: a bug of ours that a request finds
 // is a 503, so that the sender keeps the request.
 func (x *exchange) end() {
 	if p := recover(); p != nil {
-		if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares so too
-			panic(p)
-		}
 		x.result = Unavailable
 		if skipped, ok := x.g.faults.open(x.start); ok {
 			x.g.o.Logger.Error("panic while handling a request", "panic", p, "skipped", skipped, "stack", string(debug.Stack()))
 		}
 	}
-	write(x.w, x.result, x.bodyRead)
+	write(x.ctx, x.result, x.bodyRead)
 	var id string
 	if x.ep != nil {
 		id = x.ep.id
 	}
 	x.g.o.Metrics.request(id, x.result, time.Since(x.start))
+}
+
+// refuse answers what is no request that a handler could see, or one whose
+// sender stopped before it had sent any of its body.
+func (g *Gateway) refuse(ctx *fasthttp.RequestCtx, err error) {
+	r := NotHTTP
+	var large *fasthttp.ErrSmallBuffer
+	switch {
+	case errors.As(err, &large):
+		r = HeaderTooLarge
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		r = TooSlow
+	}
+	write(ctx, r, false)
+	g.o.Metrics.request("", r, 0)
 }

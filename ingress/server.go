@@ -1,33 +1,168 @@
 package ingress
 
 import (
+	"context"
+	"errors"
+	"io"
 	"log/slog"
-	"net/http"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
+
+	"github.com/valyala/fasthttp"
 )
 
 const (
 	headerTimeout = 5 * time.Second
+	writeTimeout  = 10 * time.Second
 	// idleTimeout is longer than load balancers keep an idle connection, so that
 	// it is them who end it and never a request of theirs that finds it ended.
-	idleTimeout    = 75 * time.Second
+	idleTimeout = 75 * time.Second
+	// maxHeaderBytes bounds request line and headers together.
 	maxHeaderBytes = 16 << 10
+	maxAnswerBytes = 1 << 10
 )
 
-// Server answers an HTTP server for Handler with bounds on everything a
+// A Server is the HTTP/1.1 server of the ingress, with bounds on everything a
 // stranger can make long. Address and TLS are the caller's.
-func (g *Gateway) Server() *http.Server {
-	read := headerTimeout + g.o.ReadTimeout
-	return &http.Server{
-		Handler:           g.Handler(),
-		ReadHeaderTimeout: headerTimeout,
-		ReadTimeout:       read,
-		WriteTimeout:      read + g.o.VerifyWait + 2*g.o.AppendWait + 5*time.Second,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
-		// `OPTIONS *` is not answered apart.
-		DisableGeneralOptionsHandler: true,
-		// net/http reports what strangers do to a connection.
-		ErrorLog: slog.NewLogLogger(g.o.Logger.Handler(), slog.LevelDebug),
+type Server struct {
+	http   *fasthttp.Server
+	logger *slog.Logger
+
+	mu    sync.Mutex
+	conns map[*conn]struct{} // open ones
+}
+
+// Server answers a server for Handler.
+func (g *Gateway) Server() *Server {
+	return &Server{
+		logger: g.o.Logger,
+		conns:  make(map[*conn]struct{}),
+		http: &fasthttp.Server{
+			Handler:      g.Handler(),
+			ErrorHandler: g.refuse,
+
+			ReadTimeout:     headerTimeout,
+			WriteTimeout:    writeTimeout,
+			IdleTimeout:     idleTimeout,
+			ReadBufferSize:  maxHeaderBytes,
+			WriteBufferSize: maxAnswerBytes,
+			CloseOnShutdown: true,
+			// The body is for the handler to read, with its bounds: all but the first
+			// byte, which the server waits for.
+			StreamRequestBody:  true,
+			MaxRequestBodySize: 1,
+			HeaderReceived: func(*fasthttp.RequestHeader) fasthttp.RequestConfig {
+				return fasthttp.RequestConfig{ReadTimeout: g.o.ReadTimeout}
+			},
+			// No form is ever read, and no file written for one.
+			DisablePreParseMultipartForm: true,
+			NoDefaultServerHeader:        true,
+			// What strangers do to a connection is nothing to log, least of all in
+			// their words.
+			SecureErrorLogMessage: true,
+			Logger:                silent{},
+		},
 	}
+}
+
+type silent struct{}
+
+func (silent) Printf(string, ...any) {}
+
+// Serve answers requests until Shutdown or Close, and then nil.
+func (s *Server) Serve(ln net.Listener) error { return s.http.Serve(&listener{Listener: ln, s: s}) }
+
+// Shutdown stops listening, ends idle connections and waits until those under
+// way are answered, or ctx ends.
+func (s *Server) Shutdown(ctx context.Context) error { return s.http.ShutdownWithContext(ctx) }
+
+// Close ends everything at once.
+func (s *Server) Close() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = s.http.ShutdownWithContext(ctx) // stops listening; does not wait
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var errs []error
+	for c := range s.conns {
+		errs = append(errs, c.Conn.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// A listener tells the server of its connections, and goes on after what is over
+// soon, such as too many open files: fasthttp would serve no more.
+type listener struct {
+	net.Listener
+	s *Server
+}
+
+func (l *listener) Accept() (net.Conn, error) {
+	const maxPause = time.Second
+	for pause := 5 * time.Millisecond; ; pause = min(2*pause, maxPause) {
+		c, err := l.Listener.Accept()
+		if err == nil {
+			return l.s.open(c), nil
+		}
+		if !passing(err) {
+			return nil, err
+		}
+		l.s.logger.Warn("no connection can be accepted, trying again", "err", err)
+		time.Sleep(pause)
+	}
+}
+
+// passing reports whether accepting may work again in a moment.
+func passing(err error) bool {
+	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// A conn is a connection of a Server.
+type conn struct {
+	net.Conn
+	s *Server
+	// unread says that its sender may be sending still, what nobody will read.
+	unread atomic.Bool
+}
+
+func (s *Server) open(nc net.Conn) *conn {
+	c := &conn{Conn: nc, s: s}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.conns[c] = struct{}{}
+	return c
+}
+
+func (c *conn) Close() error {
+	c.s.mu.Lock()
+	delete(c.s.conns, c)
+	c.s.mu.Unlock()
+	if c.unread.Load() {
+		c.linger()
+	}
+	return c.Conn.Close()
+}
+
+const (
+	lingerTime  = 500 * time.Millisecond
+	lingerBytes = 1 << 20
+)
+
+// linger lets the sender read its answer: closing a connection with bytes unread
+// resets it, and what a sender has not read by then is gone.
+func (c *conn) linger() {
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil || c.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, c.Conn, lingerBytes)
 }
