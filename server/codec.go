@@ -9,9 +9,9 @@ import (
 // codec lets a message be sent that is on the wire already. Everything else is
 // ordinary Protobuf. Set it with grpc.ForceServerCodecV2.
 //
-// mem and ForceServerCodecV2 are marked experimental in grpc-go: nothing else of
-// this package but wireFrame touches them, and a test holds the bytes of a frame
-// against those of proto.Marshal.
+// mem and ForceServerCodecV2 are marked experimental in grpc-go: besides this
+// file only lists of deliveries touch them, here and in hub, and a test holds the
+// bytes of a frame against those of proto.Marshal.
 type codec struct{}
 
 // wireFrame is a message as a list of byte slices that others share: they are
@@ -20,13 +20,9 @@ type wireFrame struct{ pieces mem.BufferSlice }
 
 // newWireFrame answers a frame that begins with head and goes on with the
 // pieces, which are not copied.
-func newWireFrame(head []byte, pieces [][]byte) *wireFrame {
-	out := make(mem.BufferSlice, 0, 1+len(pieces))
-	out = append(out, mem.SliceBuffer(head))
-	for _, piece := range pieces {
-		out = append(out, mem.SliceBuffer(piece))
-	}
-	return &wireFrame{out}
+func newWireFrame(head []byte, pieces mem.BufferSlice) *wireFrame {
+	out := append(make(mem.BufferSlice, 0, 1+len(pieces)), mem.SliceBuffer(head))
+	return &wireFrame{append(out, pieces...)}
 }
 
 var protoCodec = encoding.GetCodecV2(grpcproto.Name)

@@ -46,10 +46,7 @@ func response(f hub.Frame) any {
 // batchHead answers the response up to where its deliveries begin: the cursor,
 // and the head of the batch.
 func batchHead(f hub.Frame) []byte {
-	size := 0
-	for _, d := range f.Deliveries {
-		size += len(d)
-	}
+	size := f.Deliveries.Len()
 	b := make([]byte, 0, 2+event.EncodedCursorLen+1+protowire.SizeVarint(uint64(size)))
 	b = protowire.AppendTag(b, fieldResponseCursor, protowire.BytesType)
 	b = protowire.AppendVarint(b, event.EncodedCursorLen)

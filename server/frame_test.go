@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
@@ -37,7 +38,7 @@ func framesOfAllKinds(t testing.TB) (frames []hub.Frame, want []*hookstreamv1.Su
 	add(d, &hookstreamv1.SubscribeResponse{Frame: &hookstreamv1.SubscribeResponse_Draining{Draining: d}})
 
 	for _, n := range []int{1, 2, 300} {
-		batch, deliveries := new(hookstreamv1.DeliveryBatch), [][]byte(nil)
+		batch, deliveries := new(hookstreamv1.DeliveryBatch), mem.BufferSlice(nil)
 		for i := range n {
 			delivery := &hookstreamv1.Delivery{Cursor: "c", Event: &hookstreamv1.Event{Name: event.Name(3, uint64(i+1)), Topic: "t"}}
 			m, err := proto.Marshal(delivery)
@@ -45,7 +46,7 @@ func framesOfAllKinds(t testing.TB) (frames []hub.Frame, want []*hookstreamv1.Su
 				t.Fatal(err)
 			}
 			batch.Deliveries = append(batch.Deliveries, delivery)
-			deliveries = append(deliveries, protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), m))
+			deliveries = append(deliveries, mem.SliceBuffer(protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), m)))
 		}
 		frames = append(frames, hub.Frame{Cursor: c, Deliveries: deliveries})
 		want = append(want, &hookstreamv1.SubscribeResponse{Cursor: c.String(), Frame: &hookstreamv1.SubscribeResponse_Batch{Batch: batch}})
@@ -103,7 +104,7 @@ func TestBatchesAreNotCopied(t *testing.T) {
 		t.Fatalf("%d pieces, %v", len(sent), err)
 	}
 	for i, d := range f.Deliveries {
-		if &sent[i+1].ReadOnlyData()[0] != &d[0] {
+		if &sent[i+1].ReadOnlyData()[0] != &d.ReadOnlyData()[0] {
 			t.Fatalf("delivery %d was copied", i)
 		}
 	}

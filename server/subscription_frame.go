@@ -1,9 +1,9 @@
 package server
 
 import (
-	"bytes"
 	"time"
 
+	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
@@ -73,14 +73,14 @@ func (b *deliveryBatch) add(shared, fields []byte) {
 func (b *deliveryBatch) len() int { return len(b.shared) }
 
 // pieces are the content of DeliveryBatch.
-func (b *deliveryBatch) pieces() [][]byte {
-	out := make([][]byte, 0, 2*len(b.shared)+1)
+func (b *deliveryBatch) pieces() mem.BufferSlice {
+	out := make(mem.BufferSlice, 0, 2*len(b.shared)+1)
 	from := 0
 	for i, shared := range b.shared {
-		out = append(out, b.own[from:b.cuts[i]], shared)
+		out = append(out, mem.SliceBuffer(b.own[from:b.cuts[i]]), mem.SliceBuffer(shared))
 		from = b.cuts[i]
 	}
-	return append(out, b.own[from:])
+	return append(out, mem.SliceBuffer(b.own[from:]))
 }
 
 // response answers the SubscribeResponse of the batch.
@@ -93,7 +93,7 @@ func (b *deliveryBatch) response() *wireFrame {
 // DeliveryBatch has them.
 func (b *deliveryBatch) pull() (*hookstreamv1.PullResponse, error) {
 	out := new(hookstreamv1.PullResponse)
-	return out, proto.Unmarshal(bytes.Join(b.pieces(), nil), out)
+	return out, proto.Unmarshal(b.pieces().Materialize(), out)
 }
 
 // appendDelivery appends the fields of a Delivery that no other stream shares.

@@ -3,28 +3,30 @@ package hub
 import (
 	"sync"
 	"time"
+
+	"google.golang.org/grpc/mem"
 )
 
 // batch is what a stream sends next. It holds references only.
 type batch struct {
-	deliveries [][]byte
-	list       *[][]byte // where deliveries came from
+	deliveries mem.BufferSlice
+	list       *mem.BufferSlice // where deliveries came from
 	bytes      int
 	since      time.Time // of the first
 }
 
 // An idle stream holds no list.
-var lists = sync.Pool{New: func() any { l := make([][]byte, 0, 256); return &l }}
+var lists = sync.Pool{New: func() any { l := make(mem.BufferSlice, 0, 256); return &l }}
 
 func (b *batch) empty() bool { return len(b.deliveries) == 0 }
 
-func (b *batch) add(delivery []byte) {
+func (b *batch) add(delivery mem.Buffer) {
 	if b.empty() {
-		b.list = lists.Get().(*[][]byte)
+		b.list = lists.Get().(*mem.BufferSlice)
 		b.deliveries, b.since = (*b.list)[:0], time.Now()
 	}
 	b.deliveries = append(b.deliveries, delivery)
-	b.bytes += len(delivery)
+	b.bytes += delivery.Len()
 }
 
 // wouldExceed reports whether n more bytes are too many.

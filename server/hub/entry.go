@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -21,7 +22,7 @@ type entry struct {
 	meta  []byte // both alias the record
 	raw   []byte
 
-	forms [formCount]atomic.Pointer[[]byte]
+	forms [formCount]atomic.Pointer[mem.Buffer]
 	typed [2]atomic.Pointer[typed] // redacted, and as sent
 	plain atomic.Pointer[hookstreamv1.Event]
 

@@ -83,7 +83,7 @@ func TestFramesAreTheMessages(t *testing.T) {
 				delivery := &hookstreamv1.Delivery{
 					Cursor: event.Cursor{Incarnation: testIncarnation, Seq: rec.Seq, Time: rec.Time}.String(), Event: want,
 				}
-				f := h.framed(h.newEntry(rec, nil), formOf(view, open))
+				f := h.framed(h.newEntry(rec, nil), formOf(view, open)).ReadOnlyData()
 				got := new(hookstreamv1.DeliveryBatch)
 				if err := proto.Unmarshal(f, got); err != nil {
 					t.Fatal(err)
@@ -109,7 +109,7 @@ func TestFramesAreMadeOnce(t *testing.T) {
 	h := newHub(t, l)
 	e := h.newEntry(records(t, l)[0], nil)
 	for f := range formCount {
-		if a, b := h.framed(e, f), h.framed(e, f); &a[0] != &b[0] {
+		if a, b := h.framed(e, f).ReadOnlyData(), h.framed(e, f).ReadOnlyData(); &a[0] != &b[0] {
 			t.Errorf("form %d was made twice", f)
 		}
 	}
@@ -231,7 +231,7 @@ func TestTooLargeToSend(t *testing.T) {
 		{2, hookstreamv1.EventView_EVENT_VIEW_FULL, []string{"yousign", "raw"}},
 	} {
 		e := h.newEntry(records(t, l)[c.record], nil)
-		b := h.framed(e, formOf(c.view, h.opts.Sensitive(e.route.source)))
+		b := h.framed(e, formOf(c.view, h.opts.Sensitive(e.route.source))).ReadOnlyData()
 		got := new(hookstreamv1.DeliveryBatch)
 		if err := proto.Unmarshal(b, got); err != nil || len(b) > 3<<20 {
 			t.Fatalf("%d bytes, %v", len(b), err)

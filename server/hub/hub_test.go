@@ -179,7 +179,7 @@ func decodeFrame(t testing.TB, f Frame) got {
 	g := got{cursor: f.Cursor, message: f.Message, at: time.Now()}
 	if f.Message == nil {
 		b := new(hookstreamv1.DeliveryBatch)
-		if err := proto.Unmarshal(bytes.Join(f.Deliveries, nil), b); err != nil {
+		if err := proto.Unmarshal(f.Deliveries.Materialize(), b); err != nil {
 			t.Error(err)
 		}
 		g.deliveries = b.Deliveries

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/hookstream/hookstream/event"
@@ -59,9 +60,9 @@ type Frame struct {
 	// Cursor is the position after the frame.
 	Cursor event.Cursor
 	// Deliveries are elements of DeliveryBatch.deliveries: tag, length and message
-	// each. The bytes are shared: nobody may change them. The list is the frame's
+	// each. The bytes are shared: nobody may change or free them. The list is the frame's
 	// until Send returns.
-	Deliveries [][]byte
+	Deliveries mem.BufferSlice
 	// Message is what any other frame than a batch says: an Opened, Heartbeat,
 	// CaughtUp, FellBehind, Gap or Draining.
 	Message proto.Message

@@ -177,7 +177,7 @@ func (e *Event) Cursor() event.Cursor {
 // and event in the view, without the element's tag and length: further fields of
 // the delivery may follow it. The bytes are shared: nobody may change them.
 func (e *Event) Inner(view hookstreamv1.EventView) []byte {
-	framed := e.hub.framed(e.e, formOf(view, e.hub.opts.Sensitive(e.e.route.source)))
+	framed := e.hub.framed(e.e, formOf(view, e.hub.opts.Sensitive(e.e.route.source))).ReadOnlyData()
 	_, _, n := protowire.ConsumeTag(framed)
 	_, m := protowire.ConsumeVarint(framed[n:])
 	return framed[n+m:]

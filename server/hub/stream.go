@@ -160,7 +160,7 @@ func (s *stream) lookAt(ctx context.Context, e *entry) error {
 	if e.route != nil {
 		if open, ok := s.wants(ctx, e); ok {
 			b := s.hub.framed(e, formOf(s.req.View, open))
-			if s.batch.wouldExceed(len(b), s.req.BatchBytes) {
+			if s.batch.wouldExceed(b.Len(), s.req.BatchBytes) {
 				if err := s.flush(); err != nil {
 					return err
 				}
