@@ -49,7 +49,8 @@ func BenchmarkHandler(b *testing.B) {
 
 type nullProvider struct{}
 
-func (nullProvider) Remote() bool { return false }
+func (nullProvider) Remote() bool      { return false }
+func (nullProvider) Headers() []string { return []string{signatureHeader} }
 func (nullProvider) Inspect(*ingress.Request) (ingress.Info, error) {
 	return ingress.Info{Topic: "signature_request", Action: "done", Environment: "sandbox", EventID: "id", DedupKey: "key", Attempt: 0}, nil
 }

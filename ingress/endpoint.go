@@ -23,6 +23,7 @@ type endpoint struct {
 	keyHash  [sha256.Size]byte
 
 	provider Provider // nil: it could not be made
+	headers  []string // that its requests have
 	remote   bool
 	disabled bool
 	shadow   bool
@@ -104,7 +105,7 @@ func (g *Gateway) build(id string, src *hookstreamv1.Source, old *endpoint) *end
 		g.o.Logger.Error("a source cannot receive: its provider cannot be made", "source", id, "err", err)
 		return ep
 	}
-	ep.provider, ep.remote = p, p.Remote()
+	ep.provider, ep.remote, ep.headers = p, p.Remote(), readBy(p)
 	return ep
 }
 

@@ -386,6 +386,7 @@ func sign(secret, body string) string {
 }
 
 func (p *hmacProvider) Remote() bool                                       { return false }
+func (p *hmacProvider) Headers() []string                                  { return []string{signatureHeader} }
 func (p *hmacProvider) Inspect(req *ingress.Request) (ingress.Info, error) { return inspect(req) }
 
 func (p *hmacProvider) Verify(_ context.Context, req *ingress.Request, _ ingress.Info) ingress.Verdict {
@@ -403,7 +404,8 @@ type tokenProvider struct {
 	client   *http.Client
 }
 
-func (p *tokenProvider) Remote() bool { return true }
+func (p *tokenProvider) Remote() bool      { return true }
+func (p *tokenProvider) Headers() []string { return nil }
 
 func (p *tokenProvider) Inspect(req *ingress.Request) (ingress.Info, error) {
 	info, err := inspect(req)

@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/valyala/fasthttp"
@@ -22,25 +23,29 @@ func checkHeader(h http.Header, contentLength, maxBody int) Result {
 	return resultNone
 }
 
-// headerOf copies the headers of a request, under their canonical names.
-func headerOf(h *fasthttp.RequestHeader) http.Header {
-	// All names and values are parts of one string, and all lines of one array.
-	var text strings.Builder
-	text.Grow(len(h.RawHeaders()))
-	cut := func(b []byte) string {
-		from := text.Len()
-		text.Write(b)
-		return text.String()[from:]
-	}
-	n := h.Len()
-	lines, out := make([]string, 0, n), make(http.Header, n)
-	for name, value := range h.AllInOrder() {
-		k, line := cut(name), len(lines)
-		lines = append(lines, cut(value))
-		if earlier := out[k]; earlier != nil {
-			out[k] = append(earlier, lines[line])
-		} else {
-			out[k] = lines[line : line+1 : line+1]
+// read are the headers that any request is looked at for, besides those that are
+// kept and those that its provider reads.
+var read = []string{"Content-Type", "Content-Encoding"}
+
+// readBy lists the headers that requests of a provider are to have.
+func readBy(p Provider) []string {
+	names := slices.Concat(read, kept, p.Headers())
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// headerOf copies the headers of a request that are named, and no other: most are
+// of no use, and some are credentials.
+func headerOf(h *fasthttp.RequestHeader, names []string) http.Header {
+	out := make(http.Header)
+	lines := make([]string, 0, len(names))
+	for _, name := range names {
+		first := len(lines)
+		for _, value := range h.PeekAll(name) {
+			lines = append(lines, string(value))
+		}
+		if len(lines) > first {
+			out[name] = lines[first:len(lines):len(lines)]
 		}
 	}
 	return out

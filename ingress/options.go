@@ -33,7 +33,8 @@ type Options struct {
 	// of its own. 0: no limit.
 	DefaultRate float64
 
-	// ReadTimeout is how long a body may take; slower ones are answered with 408.
+	// ReadTimeout is how long a request may take from its first byte to its last;
+	// slower ones are answered with 408.
 	ReadTimeout time.Duration
 	// AppendWait is how long storing may take before the sender is answered with
 	// 503. Senders give up after a second.

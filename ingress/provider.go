@@ -29,6 +29,10 @@ type Provider interface {
 	// provider are stored before Verify is called, one call at a time is made
 	// for any Info.DedupKey, and an Undecided one is tried again later.
 	Remote() bool
+
+	// Headers names the headers that Inspect and Verify read, in canonical form. A
+	// request has no others but those that are stored with every event.
+	Headers() []string
 }
 
 // ErrMalformed says that a body is not JSON or has no envelope: 400.
@@ -41,7 +45,8 @@ var ErrNotForSource = errors.New("request is for another source")
 
 // A Request is one HTTP request that arrived at a source, read whole.
 type Request struct {
-	// Header holds the request's headers. Not to be changed.
+	// Header holds those of the request's headers that the provider names, and
+	// some of no concern to it. Not to be changed.
 	Header http.Header
 	// Body is the body, byte for byte. Not to be changed, and not to be kept
 	// after the call it was given to.

@@ -19,6 +19,7 @@ import (
 type request struct {
 	Request
 	info      Info
+	typ       string // topic and action
 	inspected bool
 }
 
@@ -38,6 +39,7 @@ func (rq *request) inspect(ep *endpoint) error {
 	info.Environment = clip(info.Environment, maxName)
 	info.EventID, info.Entity = clip(info.EventID, maxName), clip(info.Entity, maxName)
 	rq.info, rq.inspected = info, true
+	rq.typ = event.JoinType(info.Topic, info.Action)
 	return nil
 }
 
@@ -62,9 +64,6 @@ func clip(s string, n int) string {
 	}
 	return s
 }
-
-// typ is the request's type.
-func (rq *request) typ() string { return event.JoinType(rq.info.Topic, rq.info.Action) }
 
 // questionKey names the question whether this very request is genuine. It holds
 // the body: when a question was left without an answer, "spent already" is
@@ -101,7 +100,7 @@ func (rq *request) encode(ep *endpoint, v *proof, earlier string) ([]byte, error
 	d := new(draft)
 	e := &d.event
 	e.Source, e.Provider = ep.name, ep.kind
-	e.Environment, e.Topic, e.Action, e.Type = rq.info.Environment, rq.info.Topic, rq.info.Action, rq.typ()
+	e.Environment, e.Topic, e.Action, e.Type = rq.info.Environment, rq.info.Topic, rq.info.Action, rq.typ
 	e.Entity, e.ProviderEventId = rq.info.Entity, rq.info.EventID
 	e.OccurTime = stamp(&d.occurred, rq.info.OccurTime)
 	e.ReceiveTime = stamp(&d.received, rq.ReceiveTime)

@@ -48,7 +48,7 @@ func (x *exchange) handle() Result {
 		}
 		return refused
 	}
-	header := headerOf(&x.ctx.Request.Header)
+	header := headerOf(&x.ctx.Request.Header, x.ep.headers)
 	if refused := checkHeader(header, x.contentLength(), g.o.MaxBodyBytes); refused != resultNone {
 		return refused
 	}

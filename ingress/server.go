@@ -3,12 +3,10 @@ package ingress
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"os"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -16,8 +14,7 @@ import (
 )
 
 const (
-	headerTimeout = 5 * time.Second
-	writeTimeout  = 10 * time.Second
+	writeTimeout = 10 * time.Second
 	// idleTimeout is longer than load balancers keep an idle connection, so that
 	// it is them who end it and never a request of theirs that finds it ended.
 	idleTimeout = 75 * time.Second
@@ -45,7 +42,7 @@ func (g *Gateway) Server() *Server {
 			Handler:      g.Handler(),
 			ErrorHandler: g.refuse,
 
-			ReadTimeout:     headerTimeout,
+			ReadTimeout:     g.o.ReadTimeout,
 			WriteTimeout:    writeTimeout,
 			IdleTimeout:     idleTimeout,
 			ReadBufferSize:  maxHeaderBytes,
@@ -55,9 +52,6 @@ func (g *Gateway) Server() *Server {
 			// byte, which the server waits for.
 			StreamRequestBody:  true,
 			MaxRequestBodySize: 1,
-			HeaderReceived: func(*fasthttp.RequestHeader) fasthttp.RequestConfig {
-				return fasthttp.RequestConfig{ReadTimeout: g.o.ReadTimeout}
-			},
 			// No form is ever read, and no file written for one.
 			DisablePreParseMultipartForm: true,
 			NoDefaultServerHeader:        true,
@@ -124,45 +118,4 @@ func passing(err error) bool {
 		}
 	}
 	return errors.Is(err, os.ErrDeadlineExceeded)
-}
-
-// A conn is a connection of a Server.
-type conn struct {
-	net.Conn
-	s *Server
-	// unread says that its sender may be sending still, what nobody will read.
-	unread atomic.Bool
-}
-
-func (s *Server) open(nc net.Conn) *conn {
-	c := &conn{Conn: nc, s: s}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.conns[c] = struct{}{}
-	return c
-}
-
-func (c *conn) Close() error {
-	c.s.mu.Lock()
-	delete(c.s.conns, c)
-	c.s.mu.Unlock()
-	if c.unread.Load() {
-		c.linger()
-	}
-	return c.Conn.Close()
-}
-
-const (
-	lingerTime  = 500 * time.Millisecond
-	lingerBytes = 1 << 20
-)
-
-// linger lets the sender read its answer: closing a connection with bytes unread
-// resets it, and what a sender has not read by then is gone.
-func (c *conn) linger() {
-	half, ok := c.Conn.(interface{ CloseWrite() error })
-	if !ok || half.CloseWrite() != nil || c.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
-		return
-	}
-	_, _ = io.CopyN(io.Discard, c.Conn, lingerBytes)
 }

@@ -173,7 +173,7 @@ func (g *Gateway) publish(ctx context.Context, ep *endpoint, rq *request, p proo
 	}
 	// What a remote provider's sender was answered 200 for is published, though
 	// the source may have changed its mind since.
-	if !ep.remote && ep.unwanted.Match(rq.typ()) {
+	if !ep.remote && ep.unwanted.Match(rq.typ) {
 		return DisabledType, nil
 	}
 	entry, err := g.entry(ep, rq, p)

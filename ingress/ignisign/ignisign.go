@@ -83,6 +83,9 @@ func ProviderInfo() *hookstreamv1.Provider {
 // Remote reports that Verify asks Ignisign.
 func (p *Provider) Remote() bool { return true }
 
+// Headers answers none: all that counts is in the body.
+func (p *Provider) Headers() []string { return nil }
+
 // Verify asks Ignisign whether it made the request's token for this application,
 // and thereby spends the token.
 func (p *Provider) Verify(ctx context.Context, req *ingress.Request, _ ingress.Info) ingress.Verdict {

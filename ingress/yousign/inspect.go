@@ -117,10 +117,12 @@ func (e *envelope) occurTime() time.Time {
 	return t
 }
 
+var attemptHeaders = []string{"X-Yousign-Retry", "X-Yousign-Retry-Count"}
+
 // attempt reads the count of earlier attempts under its name, then under the
 // one that older documentation has. It is not signed.
 func attempt(header http.Header) int {
-	for _, name := range []string{"X-Yousign-Retry", "X-Yousign-Retry-Count"} {
+	for _, name := range attemptHeaders {
 		values := header[name]
 		if len(values) == 0 { // the error of an empty number would be made for every request
 			continue

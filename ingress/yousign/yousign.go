@@ -57,6 +57,9 @@ func New(cfg *yousignv1.SourceConfig) (*Provider, error) {
 // Remote answers false: the signature is checked here.
 func (p *Provider) Remote() bool { return false }
 
+// Headers names those with the signature and with the count of attempts.
+func (p *Provider) Headers() []string { return append([]string{p.header}, attemptHeaders...) }
+
 // Verify checks the signature of the body with each secret that had not expired
 // when the request arrived.
 func (p *Provider) Verify(_ context.Context, req *ingress.Request, _ ingress.Info) ingress.Verdict {
