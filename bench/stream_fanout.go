@@ -61,7 +61,7 @@ func (f fanout) measure(ctx context.Context, b *Bench) (Result, error) {
 		return Result{}, err
 	}
 	if f.streams >= 100 {
-		c.Targets = map[string]float64{grpcSend: 3.5}
+		c.Targets = f.targets()
 	}
 	reads, err := logReads(ctx, g.Gateway)
 	if err != nil {
@@ -80,6 +80,16 @@ func (f fanout) measure(ctx context.Context, b *Bench) (Result, error) {
 		err = errors.New("bench: streams read the log, which is not what is measured")
 	}
 	return r, err
+}
+
+// targets are for deliveries of about 1 KB, for which they were set: a FULL one of
+// such an event has 2 KB, the body and what is typed of it. There, bytes framed in
+// advance reach 3 to 3.6 times plain Send, and they are what is aimed at.
+func (f fanout) targets() map[string]float64 {
+	if f.view == hookstreamv1.EventView_EVENT_VIEW_FULL {
+		return map[string]float64{grpcFramed: 0.8}
+	}
+	return map[string]float64{grpcSend: 3.5}
 }
 
 func cpuOfADelivery(r Result) Figure {
