@@ -187,16 +187,6 @@ func (e *Engine) QueueState(ctx context.Context, c QueueConfig) (QueueState, err
 	return s, nil
 }
 
-// ReleaseQueue makes a pinned queue nobody's, so that the next gateway that
-// pulls gets it.
-func (e *Engine) ReleaseQueue(ctx context.Context, c QueueConfig) error {
-	st, err := e.js.Stream(ctx, c.stream())
-	if err == nil {
-		err = st.UnpinConsumer(ctx, c.Name, pinGroup)
-	}
-	return unavailable("queue", err)
-}
-
 // QueueNames answers the names of all queues of events that begin with prefix.
 func (e *Engine) QueueNames(ctx context.Context, prefix string) ([]string, error) {
 	st, err := e.js.Stream(ctx, streamEvents)

@@ -14,6 +14,7 @@ import (
 type Puller struct {
 	e     *Engine
 	cfg   QueueConfig
+	pin   *Pin
 	nc    *nats.Conn
 	api   string
 	inbox string
@@ -26,15 +27,15 @@ type Puller struct {
 	left   int             // of all pulls, may still come
 	asked  map[uint64]pull // those that may not be answered in full
 	empty  bool            // the last pull of what is there found nothing more
-	pin    string
-	rest   time.Time // no pulls before: JetStream refused one
+	rest   time.Time       // no pulls before: JetStream refused one
 	closed bool
 }
 
 // pull is one request for more.
 type pull struct {
-	n  int
-	at time.Time
+	n   int
+	at  time.Time
+	pin string // that it brought along
 }
 
 // pullTime is how long a pull waits. It bounds how long a lost one, after a
@@ -47,15 +48,16 @@ const glanceTime = 100 * time.Millisecond
 // restTime is the pause after a pull that was refused.
 const restTime = 200 * time.Millisecond
 
-// Pull opens a puller. take is called with what was asked for, one at a time,
-// and must not block; ended whenever a pull ended unanswered or was refused.
-func (e *Engine) Pull(c QueueConfig, take func(Hand), ended func()) (*Puller, error) {
+// Pull opens a puller. pin is shared by all pullers of the queue on one gateway.
+// take is called with what was asked for, one at a time, and must not block; ended
+// whenever a pull ended unanswered or was refused.
+func (e *Engine) Pull(c QueueConfig, pin *Pin, take func(Hand), ended func()) (*Puller, error) {
 	nc, err := e.queueConn()
 	if err != nil {
 		return nil, err
 	}
 	p := &Puller{
-		e: e, cfg: c, nc: nc, take: take, ended: ended, asked: make(map[uint64]pull),
+		e: e, cfg: c, pin: pin, nc: nc, take: take, ended: ended, asked: make(map[uint64]pull),
 		api:   "$JS.API.CONSUMER.MSG.NEXT." + c.stream() + "." + c.Name,
 		inbox: nats.NewInbox() + ".",
 	}
@@ -169,16 +171,16 @@ func (p *Puller) ask(n int, wait bool) {
 	}
 	no := p.next
 	p.next++
-	p.asked[no] = pull{n, now}
-	p.left += n
 	req := pullRequest{Batch: n, Expires: pullTime}
 	if !wait {
 		// Without an end JetStream would keep it, when another gateway is faster.
 		req.NoWait, req.Expires = true, glanceTime
 	}
 	if p.cfg.Pinned {
-		req.Group, req.ID = pinGroup, p.pin
+		req.Group, req.ID = pinGroup, p.pin.known()
 	}
+	p.asked[no] = pull{n, now, req.ID}
+	p.left += n
 	p.mu.Unlock()
 	data, _ := json.Marshal(req) // cannot fail
 	if err := p.nc.PublishRequest(p.api, p.inbox+strconv.FormatUint(no, 10), data); err != nil {
@@ -211,30 +213,6 @@ func (p *Puller) expire(now time.Time) {
 	}
 }
 
-// Pin answers the pin of this puller, empty when it has none.
-func (p *Puller) Pin() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.pin
-}
-
-// Adopt takes over the pin of an earlier puller of this gateway, unless this one
-// has its own: JetStream hands out to whichever asked first.
-func (p *Puller) Adopt(pin string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.pin == "" {
-		p.pin = pin
-	}
-}
-
-// DropPin lets another gateway be handed what there is.
-func (p *Puller) DropPin() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.pin = ""
-}
-
 func (p *Puller) receive(m *nats.Msg) {
 	// What is handed out comes on its own subject; only a status comes on that of
 	// the pull.
@@ -242,8 +220,8 @@ func (p *Puller) receive(m *nats.Msg) {
 		p.status(no, m.Header)
 		return
 	}
-	at := p.answered(m.Header.Get(headerPin))
-	h, err := parseHand(m, at)
+	p.pin.learn(m.Header.Get(headerPin))
+	h, err := parseHand(m, p.answered())
 	if err != nil {
 		p.e.logger.Error("a queue handed out what is no message of ours", "queue", p.cfg.Name, "err", err)
 		return
@@ -253,12 +231,9 @@ func (p *Puller) receive(m *nats.Msg) {
 
 // answered counts a message and answers when the oldest pull was sent that it
 // may answer.
-func (p *Puller) answered(pin string) time.Time {
+func (p *Puller) answered() time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if pin != "" {
-		p.pin = pin
-	}
 	now := time.Now()
 	oldest := now
 	p.expire(now)
@@ -288,9 +263,17 @@ func (p *Puller) status(number string, h nats.Header) {
 		p.end(no, h, false)
 		return
 	case "423": // somebody else's turn, or nobody's
-		p.DropPin()
+		p.forgetPin(no)
 	}
 	p.end(no, h, true)
+}
+
+// forgetPin forgets the pin that a pull brought along. When it was given the pin
+// only later, or is not known any more, the next one with that pin is refused too.
+func (p *Puller) forgetPin(no uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pin.refused(p.asked[no].pin)
 }
 
 // headerLeft says how many messages of a pull that ended did not come.

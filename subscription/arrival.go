@@ -179,9 +179,6 @@ func (h *home) keep(a arrival, ev Event) {
 	switch {
 	case h.lanes != nil:
 		h.lanes.seen(a.hand.Pin, a.replay)
-		if h.puller != nil && !a.replay {
-			h.puller.Adopt(a.hand.Pin) // what an earlier one had asked for came to it
-		}
 		hd.entity = ev.Entity()
 		if h.lanes.add(hd) {
 			h.makeReady(hd)

@@ -1,7 +1,6 @@
 package subscription
 
 import (
-	"context"
 	"time"
 
 	"github.com/hookstream/hookstream/eventlog"
@@ -128,9 +127,7 @@ func (h *home) standDown() {
 func (h *home) bounce(a arrival) {
 	h.m.tellSpared(h.uid, a.generation, a.key)
 	h.say(a.key, eventlog.Word{Seq: a.seq, Turn: a.hand.Turn, Attempt: a.hand.Attempt, Say: eventlog.Back, Delay: hearTime})
-	if !a.replay {
-		h.unpin(a.hand.Pin)
-	}
+	h.pin.Release()
 }
 
 // hearTime is how long the others have to hear that a hand-out was no attempt,
@@ -154,35 +151,14 @@ func (h *home) giveBackIdle() {
 }
 
 func (h *home) closePullers() {
-	var pin string
-	if h.puller != nil && h.lanes != nil {
-		pin = h.puller.Pin()
-	}
 	for _, p := range []*eventlog.Puller{h.puller, h.replayer} {
 		if p != nil {
 			p.Stop()
 		}
 	}
 	h.puller, h.replayer = nil, nil
-	if pin != "" {
+	if h.lanes != nil {
 		h.lanes.stop()
-		h.unpin(pin)
 	}
-}
-
-// unpin lets another gateway hand out at once, when this one had the pin. When
-// that fails it does so a little later.
-func (h *home) unpin(pin string) {
-	if pin == "" || pin == h.unpinned {
-		return
-	}
-	h.unpinned = pin
-	queue := h.queue
-	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		if err := h.m.engine.ReleaseQueue(ctx, queue); err != nil {
-			h.m.logger.Debug("releasing a queue", "queue", queue.Name, "err", err)
-		}
-	}()
+	h.pin.Release()
 }

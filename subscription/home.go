@@ -45,12 +45,12 @@ type home struct {
 	clock     clock
 	memos     memos
 	numbers   uint64
-	lanes     *lanes    // of an ordered subscription
-	unpinned  string    // the pin that was given up last
-	pulledAt  time.Time // when the last Pull of an ordered subscription ended
-	losses    uint64    // of the connection, as far as they were minded
-	share     float64   // of what is pulled, the selector selects
-	ensured   bool      // the queue was seen to be as it should
+	pin       *eventlog.Pin // of the queue
+	lanes     *lanes        // of an ordered subscription
+	pulledAt  time.Time     // when the last Pull of an ordered subscription ended
+	losses    uint64        // of the connection, as far as they were minded
+	share     float64       // of what is pulled, the selector selects
+	ensured   bool          // the queue was seen to be as it should
 	fedAt     time.Time
 	askedAt   time.Time
 
@@ -88,7 +88,7 @@ func (h *home) begin(sub *Subscription) error {
 	h.queue, h.replays = mainQueue(sub), replayQueue(sub)
 	h.holds, h.ready, h.clock, h.bytes, h.force = make(map[key]*hold), nil, nil, 0, 0
 	h.memos, h.share, h.hungry, h.ensured = memos{}, 1, true, false
-	h.lanes = nil
+	h.pin, h.lanes = h.m.engine.Pin(h.queue), nil
 	if sub.Ordering == OrderByEntity {
 		h.lanes = newLanes()
 	}

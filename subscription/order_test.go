@@ -246,3 +246,26 @@ func TestOrderedStandsBy(t *testing.T) {
 		waitFor(t, "the other to take over", func() bool { return by.count() == 1 && by.now() == subscription.Active })
 	})
 }
+
+// beyondLinger is longer than a gateway goes on after the last Pull.
+const beyondLinger = 1500 * time.Millisecond
+
+// What one Pull asked JetStream for may be answered when another waits, after a
+// pause. It is for that one, and not given back.
+func TestOrderedPullAfterAPause(t *testing.T) {
+	t.Parallel()
+	r := embedded(t)
+	r.create("crm", subscription.Settings{Ordering: subscription.OrderByEntity})
+	nothingThere(t, r.a, "crm", 300*time.Millisecond)
+	time.Sleep(beyondLinger)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() {
+		time.Sleep(100 * time.Millisecond) // the Pull has begun
+		r.publish("", "signature_requests/1")
+	})
+	d := pull(t, r.a, "crm", 1)[0]
+	if st, err := r.a.State(t.Context(), "crm"); err != nil || st.Redelivered != 0 {
+		t.Errorf("event %d was handed out again: %+v, %v", d.Event.Seq(), st, err)
+	}
+}

@@ -21,7 +21,7 @@ func (h *home) mindPin() {
 		h.mu.Unlock()
 		return
 	}
-	if l.active() && h.puller.Pin() == "" { // another one is, or nobody
+	if l.active() && !h.pin.Ours() { // another one is, or nobody
 		l.stop()
 		h.giveBackIdle()
 		h.wakeAll()

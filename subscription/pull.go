@@ -69,11 +69,11 @@ func (h *home) room() int {
 func (h *home) openPullers() bool {
 	var err error
 	if h.puller == nil {
-		h.puller, err = h.m.engine.Pull(h.queue, h.taker(false), h.poke)
+		h.puller, err = h.m.engine.Pull(h.queue, h.pin, h.taker(false), h.poke)
 	}
 	if st, ok := h.m.store.get(h.sub.ID); err == nil && h.replayer == nil && ok && st.replays {
 		h.hungry = true
-		h.replayer, err = h.m.engine.Pull(h.replays, h.taker(true), h.poke)
+		h.replayer, err = h.m.engine.Pull(h.replays, h.m.engine.Pin(h.replays), h.taker(true), h.poke)
 	}
 	if err != nil {
 		h.m.logger.Warn("a subscription cannot pull", "subscription", h.sub.ID, "err", err)
@@ -82,7 +82,7 @@ func (h *home) openPullers() bool {
 }
 
 func (h *home) taker(replay bool) func(eventlog.Hand) {
-	generation := h.sub.Generation
+	generation, pin := h.sub.Generation, h.pin
 	queue := h.queue
 	if replay {
 		queue = h.replays
@@ -91,6 +91,7 @@ func (h *home) taker(replay bool) func(eventlog.Hand) {
 		if h.ctx.Err() != nil { // nobody takes it any more
 			h.m.tellSpared(h.uid, generation, key{replay, hand.Seq})
 			h.m.engine.Say(queue, eventlog.Word{Seq: hand.Seq, Turn: hand.Turn, Attempt: hand.Attempt, Say: eventlog.Back, Delay: hearTime})
+			pin.Release()
 			return
 		}
 		h.arrived.put(arrival{key{replay, hand.Seq}, hand, generation})
