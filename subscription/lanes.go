@@ -50,6 +50,7 @@ func (l *lanes) seen(pin string, replay bool) {
 		return
 	}
 	l.pin, l.phase, l.other = pin, collecting, false
+	l.lookedAt = time.Time{} // look at once: mostly everything is here
 }
 
 // collect stops handing out until it is sure again what there is to be handed

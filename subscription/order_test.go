@@ -269,3 +269,24 @@ func TestOrderedPullAfterAPause(t *testing.T) {
 		t.Errorf("event %d was handed out again: %+v, %v", d.Event.Seq(), st, err)
 	}
 }
+
+// Pulls that are short and far between get something all the same: a gateway that
+// is handed the first message hands it out at once when nothing else is held.
+func TestOrderedPullsNowAndThen(t *testing.T) {
+	t.Parallel()
+	r := embedded(t)
+	r.publish("", "signature_requests/1")
+	r.create("crm", subscription.Settings{Ordering: subscription.OrderByEntity})
+	deadline := time.Now().Add(60 * time.Second)
+	for time.Now().Before(deadline) {
+		got, err := r.a.Pull(t.Context(), "crm", subscription.ConsumerOptions{}, 100*time.Millisecond)
+		switch {
+		case err != nil:
+			t.Fatal(err)
+		case len(got) > 0:
+			return
+		}
+		time.Sleep(beyondLinger)
+	}
+	t.Error("the event was never handed out")
+}
