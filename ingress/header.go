@@ -78,25 +78,16 @@ var kept = []string{
 // maxHeaderValue bounds a stored header value, in bytes; what is longer is cut.
 const maxHeaderValue = 1024
 
-// keepHeaders answers the first line of each header that is kept, in the order
-// of kept: net/http does not tell the order in which they came.
-func keepHeaders(h http.Header) []*hookstreamv1.RawRequest_Header {
-	n := 0
-	for _, name := range kept {
-		if len(h[name]) > 0 {
-			n++
-		}
-	}
-	lines := make([]hookstreamv1.RawRequest_Header, n)
-	out := make([]*hookstreamv1.RawRequest_Header, 0, n)
-	for _, name := range kept {
+// keepHeaders takes the first line of each header that is kept, in the order of
+// kept.
+func (d *draft) keepHeaders(h http.Header) {
+	for i, name := range kept {
 		if values := h[name]; len(values) > 0 {
-			line := &lines[len(out)]
+			line := &d.headers[i]
 			line.Name, line.Value = name, clip(values[0], maxHeaderValue)
-			out = append(out, line)
+			d.raw.Headers = append(d.raw.Headers, line)
 		}
 	}
-	return out
 }
 
 // keptHeader is keepHeaders the other way round.

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -83,21 +84,39 @@ func (rq *request) failedKey() string {
 	return "failed:" + hex.EncodeToString(h.Sum(nil))
 }
 
-// draft is what one event is made of, in one allocation.
+// draft is what one event is made of. Drafts are used again: they are most of the
+// memory that a request takes, besides its body.
 type draft struct {
 	event              hookstreamv1.Event
 	raw                hookstreamv1.RawRequest
+	headers            []hookstreamv1.RawRequest_Header
 	occurred, received timestamppb.Timestamp
 	verified           timestamppb.Timestamp
 	verification       hookstreamv1.Verification
 	attempt            int32
 }
 
+var drafts = sync.Pool{New: func() any { return &draft{headers: make([]hookstreamv1.RawRequest_Header, len(kept))} }}
+
+// free gives the draft back, without anything of its request.
+func (d *draft) free() {
+	raw := d.raw.Headers[:0]
+	d.event.Reset()
+	d.raw.Reset()
+	d.verification.Reset()
+	for i := range d.headers {
+		d.headers[i].Reset()
+	}
+	d.raw.Headers = raw
+	drafts.Put(d)
+}
+
 // encode answers the event in the form in which it is kept. v is nil for a row
 // of the inbox, of which nobody knows yet; earlier is the name of an event with
 // the same content, or empty.
 func (rq *request) encode(ep *endpoint, v *proof, earlier string) ([]byte, error) {
-	d := new(draft)
+	d := drafts.Get().(*draft)
+	defer d.free()
 	e := &d.event
 	e.Source, e.Provider = ep.name, ep.kind
 	e.Environment, e.Topic, e.Action, e.Type = rq.info.Environment, rq.info.Topic, rq.info.Action, rq.typ
@@ -112,7 +131,7 @@ func (rq *request) encode(ep *endpoint, v *proof, earlier string) ([]byte, error
 	if v != nil {
 		v.fill(d)
 	}
-	d.raw.Headers = keepHeaders(rq.Header)
+	d.keepHeaders(rq.Header)
 	d.raw.Body = rq.Body
 	if ct := rq.Header["Content-Type"]; len(ct) > 0 {
 		d.raw.ContentType = clip(ct[0], maxHeaderValue)
