@@ -40,8 +40,8 @@ func (p providers) check(src *hookstreamv1.Source) error {
 
 func decoders() map[string]hub.Decoder {
 	return map[string]hub.Decoder{
-		"yousign":  hub.NewDecoder(yousign.Decode, yousign.Match),
-		"ignisign": hub.NewDecoder(ignisign.Decode, ignisign.Match),
+		"yousign":  hub.NewDecoder(yousign.Decode, yousign.Match).Encoding(yousign.Encode),
+		"ignisign": hub.NewDecoder(ignisign.Decode, ignisign.Match).Encoding(ignisign.Encode),
 	}
 }
 

@@ -35,5 +35,13 @@ func BenchmarkDecode(b *testing.B) {
 				Decode(body)
 			}
 		})
+		b.Run("wire/"+name, func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(body)))
+			var wire []byte
+			for b.Loop() {
+				wire, _ = Encode(wire, body)
+			}
+		})
 	}
 }

@@ -29,15 +29,18 @@ var contents = map[ignisignv1.Topic]*content{
 	ignisignv1.Topic_TOPIC_ID_PROOFING:            newContent("id_proofing"),
 }
 
-// A content is the pair of fields of one topic.
+// A content is the pair of fields of one topic, and what reads the second.
 type content struct {
 	action, message protoreflect.FieldDescriptor
+	decoder         *lenient.Decoder
 }
 
 func newContent(name protoreflect.Name) *content {
+	message := eventDesc.Fields().ByName(name)
 	return &content{
 		action:  eventDesc.Fields().ByName(name + "_action"),
-		message: eventDesc.Fields().ByName(name),
+		message: message,
+		decoder: lenient.DecoderOf((&ignisignv1.Event{}).ProtoReflect().NewField(message).Message().Interface()),
 	}
 }
 

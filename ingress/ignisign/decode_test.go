@@ -282,6 +282,7 @@ func TestDecode(t *testing.T) {
 			"signatureProof":{"documents":[{"token":"new","rest":{"documentProofToken":"old"}}]}}`,
 		},
 	} {
+		checkEncode(t, []byte(c.body))
 		event, state := Decode([]byte(c.body))
 		if state != c.state {
 			t.Errorf("%s: state %v, want %v", c.why, state, c.state)
@@ -296,6 +297,27 @@ func TestDecode(t *testing.T) {
 		if !proto.Equal(want, event) {
 			t.Errorf("%s: got %v, want %v", c.why, event, want)
 		}
+	}
+}
+
+func TestEncodeIsDecode(t *testing.T) {
+	for _, name := range exampleNames() {
+		body, _ := example(name)
+		checkEncode(t, body)
+	}
+}
+
+// checkEncode holds Encode against Decode.
+func checkEncode(t *testing.T, body []byte) {
+	t.Helper()
+	want, wantState := Decode(body)
+	wire, state := Encode([]byte("used before"), body)
+	got := &ignisignv1.Event{}
+	if err := proto.Unmarshal(wire, got); err != nil {
+		t.Fatalf("%s: %v", body, err)
+	}
+	if state != wantState || !proto.Equal(got, want) {
+		t.Errorf("%s: %v, want %v\n%s", body, state, wantState, cmp.Diff(protojson.Format(want), protojson.Format(got)))
 	}
 }
 
@@ -322,6 +344,7 @@ func FuzzDecode(f *testing.F) {
 		if state == hookstreamv1.DecodeState_DECODE_STATE_UNSPECIFIED {
 			t.Error("no state")
 		}
+		checkEncode(t, body)
 		e, err := readEnvelope(body)
 		if err != nil {
 			return

@@ -39,9 +39,9 @@ package lenient
 
 import (
 	"github.com/tidwall/gjson"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/types/known/structpb"
 )
 
 // A Result says how well an object fitted its message.
@@ -65,15 +65,13 @@ func Decode(body []byte, m proto.Message) (Result, error) {
 	if err := Check(body); err != nil {
 		return Result{}, err
 	}
-	// One copy, of which all strings of the message are parts.
 	return DecodeObject(gjson.ParseBytes(body), m), nil
 }
 
 // DecodeObject is Decode for an object within a document that has passed Check.
 // A value that is not an object leaves m as it is, and is lost.
 func DecodeObject(object gjson.Result, m proto.Message) Result {
-	msg := m.ProtoReflect()
-	return planOf(msg.Descriptor()).decode(object, msg)
+	return DecoderOf(m).Decode(object, m)
 }
 
 // A Decoder fills some of the fields of one type of message, for messages that
@@ -126,111 +124,46 @@ func setOf(names []string) map[string]bool {
 // that is set already keeps its value, and what was sent for it goes to the
 // rest. A value that is not an object leaves m as it is, and is lost.
 func (d *Decoder) Decode(object gjson.Result, m proto.Message) Result {
-	f := filler{plan: d.plan, m: m.ProtoReflect(), choice: d.keys}
-	return f.run(object)
+	// Text that is not UTF-8 is the only error there is, and the bytes are complete
+	// all the same.
+	before, _ := proto.MarshalOptions{AllowPartial: true}.Marshal(m)
+	wire, result := d.Append(before, object)
+	Merge(wire[len(before):], m)
+	return result
 }
 
-func (p *plan) decode(object gjson.Result, m protoreflect.Message) Result {
-	f := filler{plan: p, m: m}
-	return f.run(object)
+// Merge sets in m what Append wrote. What of m is set stays, where wire was
+// written beside it.
+func Merge(wire []byte, m proto.Message) {
+	if err := (proto.UnmarshalOptions{Merge: true, AllowPartial: true}).Unmarshal(wire, m); err != nil {
+		panic("lenient: not a message: " + err.Error()) // Append writes no such thing
+	}
 }
 
-// A filler fills one message from one object.
-type filler struct {
-	plan   *plan
-	m      protoreflect.Message
-	choice keys
-	depth  int  // of the object, from 1; the document is 1
-	refill bool // fields may be set already
-
-	seen   bits           // keys of the plan in this object
-	taken  bits           // fields that have their value
-	best   map[*field]int // the rank of the name that counts, where fields have aliases
-	rest   *structpb.Struct
-	result Result
-}
-
-// run fills a message that may be partly filled, from the outermost object.
-func (f *filler) run(object gjson.Result) Result {
+// Append is Decode for a message in wire form: wire is what there is of it, or
+// nothing, and the fields that Decode sets are appended. Who reads the whole finds
+// in it what wire held.
+//
+// Decode is made of it, and costs twice as much. The same object makes the same
+// bytes.
+func (d *Decoder) Append(wire []byte, object gjson.Result) ([]byte, Result) {
 	if !object.IsObject() {
-		return Result{Lost: true}
+		return wire, Result{Lost: true}
 	}
-	f.depth = 1
-	f.refill = true
-	if f.plan.rest != nil && f.m.Has(f.plan.rest) {
-		f.rest, _ = f.m.Get(f.plan.rest).Message().Interface().(*structpb.Struct)
-	}
+	f := filler{plan: d.plan, b: wire, choice: d.keys, depth: 1}
+	f.resume(wire)
 	f.fill(object)
-	return f.result
+	return f.b, f.result
 }
 
-func (f *filler) fill(object gjson.Result) {
-	if f.plan.aliased {
-		f.passOver(object)
+// AppendField appends to a message in wire form a field that holds a message of
+// the Decoder's type, filled from an object.
+func (d *Decoder) AppendField(wire []byte, field protowire.Number, object gjson.Result) ([]byte, Result) {
+	if !object.IsObject() {
+		return wire, Result{Lost: true}
 	}
-	object.ForEach(func(key, value gjson.Result) bool {
-		if f.choice.skip(key.Str) {
-			return true
-		}
-		if k, ok := f.plan.keys[key.Str]; ok {
-			f.known(key.Str, k, value)
-		} else {
-			f.keep(key.Str, value)
-		}
-		return true
-	})
-	if f.rest != nil {
-		f.m.Set(f.plan.rest, protoreflect.ValueOfMessage(f.rest.ProtoReflect()))
-	}
-}
-
-// known handles a key that a field bears.
-func (f *filler) known(name string, k *key, value gjson.Result) {
-	if f.seen.has(k.index) {
-		return
-	}
-	f.seen.set(k.index)
-	if value.Type == gjson.Null {
-		return
-	}
-	field := k.field
-	if f.taken.has(field.index) || k.rank > f.best[field] || !field.free(f.m, f.refill) {
-		f.keep(name, value)
-		return
-	}
-	// Taken even when the value does not fit: which of several names counts must
-	// not depend on what is sent under it.
-	f.taken.set(field.index)
-	if !f.set(field, value) {
-		f.keep(name, value)
-	}
-}
-
-// keep puts into the rest what has no typed field.
-func (f *filler) keep(name string, value gjson.Result) {
-	if f.plan.rest == nil {
-		f.result.Lost = true
-		return
-	}
-	f.result.Rest = true
-	if f.rest == nil {
-		f.rest = &structpb.Struct{Fields: make(map[string]*structpb.Value)}
-	}
-	addTo(f.rest, name, value, f.depth)
-}
-
-// passOver notes, for messages whose fields have aliases, under which of its
-// names each field counts. The names may come in any order.
-func (f *filler) passOver(object gjson.Result) {
-	f.best = make(map[*field]int)
-	object.ForEach(func(name, value gjson.Result) bool {
-		k, ok := f.plan.keys[name.Str]
-		if !ok || value.Type == gjson.Null {
-			return true
-		}
-		if rank, ok := f.best[k.field]; !ok || k.rank < rank {
-			f.best[k.field] = k.rank
-		}
-		return true
-	})
+	b, start := begin(wire, field)
+	f := filler{plan: d.plan, b: b, choice: d.keys, depth: 1}
+	f.fill(object)
+	return end(f.b, start), f.result
 }

@@ -6,139 +6,127 @@ import (
 	"time"
 
 	"github.com/tidwall/gjson"
-	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// free reports whether setting a field leaves all that is set as it is. Of a
-// oneof the first one counts.
-func (f *field) free(m protoreflect.Message, refill bool) bool {
-	if f.union != nil {
-		return m.WhichOneof(f.union) == nil
+// set writes a field and reports whether the value fits. If not, nothing is
+// written.
+func (f *filler) set(field *field, value gjson.Result) bool {
+	start := len(f.b)
+	fits := f.write(field, value)
+	if !fits {
+		f.b = f.b[:start]
 	}
-	return !refill || !m.Has(f.desc) && (f.raw == nil || !m.Has(f.raw))
+	return fits
 }
 
-// set gives a field its value and reports whether the value fits.
-func (f *filler) set(field *field, value gjson.Result) bool {
+func (f *filler) write(field *field, value gjson.Result) bool {
 	switch {
 	case field.list:
-		return f.setList(field, value)
+		return f.list(field, value)
 	case field.kind == kindEnum:
-		return setEnum(f.m, field, value)
+		return f.enum(field, value)
 	}
-	v, ok := f.value(field, value, nil)
-	if ok {
-		f.m.Set(field.desc, v)
+	fits := f.value(field, value)
+	if fits {
+		f.choose(field)
 	}
-	return ok
+	return fits
 }
 
-func setEnum(m protoreflect.Message, field *field, value gjson.Result) bool {
+// choose notes that a oneof has its field.
+func (f *filler) choose(field *field) {
+	if field.union >= 0 {
+		f.chosen.set(field.union)
+	}
+}
+
+func (f *filler) enum(field *field, value gjson.Result) bool {
 	if value.Type != gjson.String {
 		return false
 	}
 	number := field.enum[value.Str]
 	if number != 0 {
-		m.Set(field.desc, protoreflect.ValueOfEnum(number))
+		f.choose(field)
+		f.b = appendVarint(f.b, field.number, uint64(number))
 	}
-	if field.raw != nil {
-		m.Set(field.raw, protoreflect.ValueOfString(clean(value.Str)))
+	if field.raw != 0 {
+		f.b = appendText(f.b, field.raw, value.Str)
 	}
-	return number != 0 || field.raw != nil
+	return number != 0 || field.raw != 0
 }
 
-func (f *filler) setList(field *field, value gjson.Result) bool {
-	if !value.IsArray() {
-		return false
-	}
-	if field.kind == kindEnum {
-		return setEnums(f.m, field, value)
-	}
-	list := f.m.NewField(field.desc).List()
-	fits := true
-	value.ForEach(func(_, e gjson.Result) bool {
-		var v protoreflect.Value
-		if v, fits = f.value(field, e, list); fits {
-			list.Append(v)
-		}
-		return fits
-	})
-	if fits && list.Len() > 0 {
-		f.m.Set(field.desc, protoreflect.ValueOfList(list))
+// list writes the elements one by one, numbers too: readers take them unpacked
+// as well as packed, and hardly any event has some. So do enums, beside their
+// texts.
+func (f *filler) list(field *field, value gjson.Result) bool {
+	fits := value.IsArray() && (field.kind != kindEnum || field.raw != 0)
+	if fits {
+		value.ForEach(func(_, e gjson.Result) bool {
+			fits = f.value(field, e)
+			return fits
+		})
 	}
 	return fits
 }
 
-// setEnums fills the values and the texts beside them, index by index.
-func setEnums(m protoreflect.Message, field *field, value gjson.Result) bool {
-	if field.raw == nil {
-		return false
-	}
-	numbers, texts := m.NewField(field.desc).List(), m.NewField(field.raw).List()
-	fits := true
-	value.ForEach(func(_, e gjson.Result) bool {
-		if fits = e.Type == gjson.String; fits {
-			numbers.Append(protoreflect.ValueOfEnum(field.enum[e.Str]))
-			texts.Append(protoreflect.ValueOfString(clean(e.Str)))
-		}
-		return fits
-	})
-	if fits && texts.Len() > 0 {
-		m.Set(field.desc, protoreflect.ValueOfList(numbers))
-		m.Set(field.raw, protoreflect.ValueOfList(texts))
-	}
-	return fits
-}
-
-// value turns one JSON value into a value for a field, or, when list is not nil,
-// for an element of it.
-func (f *filler) value(field *field, value gjson.Result, list protoreflect.List) (protoreflect.Value, bool) {
-	none := protoreflect.Value{}
+// value writes one JSON value as a field, or as an element of one, and reports
+// whether it fits. If not, the caller takes back what was written.
+func (f *filler) value(field *field, value gjson.Result) bool {
 	switch field.kind {
 	case kindString:
-		if value.Type != gjson.String {
-			return none, false
-		}
-		return protoreflect.ValueOfString(clean(value.Str)), true
+		f.b = appendText(f.b, field.number, value.Str)
+		return value.Type == gjson.String
 	case kindBool:
-		return protoreflect.ValueOfBool(value.Type == gjson.True), value.IsBool()
+		f.b = appendVarint(f.b, field.number, protowire.EncodeBool(value.Type == gjson.True))
+		return value.IsBool()
+	case kindEnum:
+		return f.enumElement(field, value)
 	case kindTimestamp:
-		t, ok := timestamp(value)
-		return protoreflect.ValueOfMessage(t.ProtoReflect()), ok
+		return f.timestamp(field, value)
 	case kindValue:
-		return protoreflect.ValueOfMessage(toValue(value, f.depth+1).ProtoReflect()), true
+		f.b = appendMessage(f.b, field.number, toValue(value, f.depth+1))
+		return true
+	case kindStruct, kindList, kindMessage:
+		return f.nested(field, value)
+	}
+	return f.numeric(field, value)
+}
+
+// enumElement writes an element of two lists, of values and of texts. They are of
+// the same length: a value that is not known is 0.
+func (f *filler) enumElement(field *field, value gjson.Result) bool {
+	if value.Type != gjson.String {
+		return false
+	}
+	f.b = appendVarint(f.b, field.number, uint64(field.enum[value.Str]))
+	f.b = appendText(f.b, field.raw, value.Str)
+	return true
+}
+
+// nested writes what takes an object, or an array, of this depth.
+func (f *filler) nested(field *field, value gjson.Result) bool {
+	if value.IsArray() != (field.kind == kindList) || value.Type != gjson.JSON || f.depth >= maxStructDepth {
+		return false
+	}
+	switch field.kind {
 	case kindStruct:
-		if !value.IsObject() || f.depth >= maxStructDepth {
-			return none, false
-		}
-		return protoreflect.ValueOfMessage(toStruct(value, f.depth+1).ProtoReflect()), true
+		f.b = appendMessage(f.b, field.number, toStruct(value, f.depth+1))
 	case kindList:
-		if !value.IsArray() || f.depth >= maxStructDepth {
-			return none, false
-		}
-		return protoreflect.ValueOfMessage(toList(value, f.depth+1).ProtoReflect()), true
-	case kindMessage:
-		if !value.IsObject() || f.depth >= maxStructDepth {
-			return none, false
-		}
-		v := f.empty(field, list)
-		return v, f.message(field, value, v.Message())
+		f.b = appendMessage(f.b, field.number, toList(value, f.depth+1))
+	default:
+		return f.message(field, value)
 	}
-	return number(field.kind, value)
+	return true
 }
 
-func (f *filler) empty(field *field, list protoreflect.List) protoreflect.Value {
-	if list != nil {
-		return list.NewElement()
-	}
-	return f.m.NewField(field.desc)
-}
-
-// message fills a message within this one.
-func (f *filler) message(field *field, object gjson.Result, m protoreflect.Message) bool {
-	inner := filler{plan: field.plan(), m: m, depth: f.depth + 1}
+// message writes a message within this one.
+func (f *filler) message(field *field, object gjson.Result) bool {
+	b, start := begin(f.b, field.number)
+	inner := filler{plan: field.plan(), b: b, depth: f.depth + 1}
 	inner.fill(object)
+	f.b = end(inner.b, start)
 	if inner.result.Lost {
 		return false
 	}
@@ -146,43 +134,51 @@ func (f *filler) message(field *field, object gjson.Result, m protoreflect.Messa
 	return true
 }
 
-func timestamp(value gjson.Result) (*timestamppb.Timestamp, bool) {
+func (f *filler) timestamp(field *field, value gjson.Result) bool {
 	if value.Type != gjson.String {
-		return nil, false
+		return false
 	}
 	t, err := time.Parse(time.RFC3339Nano, value.Str)
 	if err != nil {
-		return nil, false
+		return false
 	}
 	stamp := timestamppb.New(t)
-	return stamp, stamp.IsValid()
+	f.b = appendTimestamp(f.b, field.number, stamp)
+	return stamp.IsValid()
 }
 
-func number(kind kind, value gjson.Result) (protoreflect.Value, bool) {
-	none := protoreflect.Value{}
+func (f *filler) numeric(field *field, value gjson.Result) bool {
 	if value.Type != gjson.Number {
-		return none, false
+		return false
 	}
+	n, ok := number(field.kind, value)
+	if ok {
+		f.b = appendNumber(f.b, field.number, field.encoding, n)
+	}
+	return ok
+}
+
+// number answers a number as 64 bits: those of an integer, or those of a float of
+// the kind's size.
+func number(kind kind, value gjson.Result) (uint64, bool) {
 	switch kind {
 	case kindDouble:
-		return protoreflect.ValueOfFloat64(value.Num), !math.IsInf(value.Num, 0)
+		return math.Float64bits(value.Num), !math.IsInf(value.Num, 0)
 	case kindFloat:
 		// Only when nothing is lost by it.
-		return protoreflect.ValueOfFloat32(float32(value.Num)), float64(float32(value.Num)) == value.Num
+		return uint64(math.Float32bits(float32(value.Num))), float64(float32(value.Num)) == value.Num
 	case kindInt32:
 		n, ok := signed(value, 32)
-		return protoreflect.ValueOfInt32(int32(n)), ok
+		return uint64(n), ok
 	case kindInt64:
 		n, ok := signed(value, 64)
-		return protoreflect.ValueOfInt64(n), ok
+		return uint64(n), ok
 	case kindUint32:
-		n, ok := unsigned(value, 32)
-		return protoreflect.ValueOfUint32(uint32(n)), ok
+		return unsigned(value, 32)
 	case kindUint64:
-		n, ok := unsigned(value, 64)
-		return protoreflect.ValueOfUint64(n), ok
+		return unsigned(value, 64)
 	}
-	return none, false
+	return 0, false
 }
 
 // maxExact is the largest number up to which a float64 tells all integers apart.

@@ -59,7 +59,7 @@ func (l *linter) field(fd protoreflect.FieldDescriptor) {
 	switch kind := kindOf(fd); {
 	case kind == kindNone:
 		l.errorf("%s cannot be filled from JSON", fd.FullName())
-	case kind == kindEnum && rawFor(fd) == nil:
+	case kind == kindEnum && rawFor(fd) == 0:
 		l.errorf("%s has no text beside it", fd.FullName())
 	case kind != kindEnum && !fd.HasPresence() && !fd.IsList():
 		l.errorf("%s does not tell absent from empty", fd.FullName())

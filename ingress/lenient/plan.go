@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -13,29 +14,38 @@ import (
 // A plan is what the schema says of one type of message, in the form in which
 // decoding asks for it.
 type plan struct {
+	desc    protoreflect.MessageDescriptor
 	fields  []*field
 	keys    map[string]*key
-	rest    protoreflect.FieldDescriptor // nil: none
-	aliased bool                         // some field has aliases
+	places  map[protowire.Number]place // what it says that a number is there
+	rest    protowire.Number           // 0: none
+	aliased bool                       // some field has aliases
+}
+
+// A place is what a field that is set keeps from being filled.
+type place struct {
+	field int // the index of a field; -1: none
+	union int // the index of a oneof; -1: none
 }
 
 // A key is one name under which a field may be sent.
 type key struct {
 	field *field
 	index int
-	rank  int // 0 for the field's own name, then its aliases
+	rank  uint16 // 0 for the field's own name, then its aliases
 }
 
 // A field is a field that is filled by name.
 type field struct {
-	desc  protoreflect.FieldDescriptor
-	index int
-	kind  kind
-	list  bool
-	raw   protoreflect.FieldDescriptor       // enums: where the text goes; may be nil
-	enum  map[string]protoreflect.EnumNumber // enums: by what is sent
-	union protoreflect.OneofDescriptor       // nil: not in a oneof
-	plan  func() *plan                       // messages; lazily, for they may hold themselves
+	number   protowire.Number
+	index    int
+	kind     kind
+	encoding protoreflect.Kind // numbers: how they are written
+	list     bool
+	raw      protowire.Number                   // enums: where the text goes; 0: nowhere
+	enum     map[string]protoreflect.EnumNumber // enums: by what is sent
+	union    int                                // the index of the oneof it is in; -1: none
+	plan     func() *plan                       // messages; lazily, for they may hold themselves
 }
 
 // A kind is how a value becomes a field.
@@ -78,14 +88,25 @@ func planOf(desc protoreflect.MessageDescriptor) *plan {
 	return p.(*plan)
 }
 
+// emptyPlan plans for no field.
+func emptyPlan(desc protoreflect.MessageDescriptor) *plan {
+	p := &plan{desc: desc, keys: make(map[string]*key), places: make(map[protowire.Number]place)}
+	for i := range desc.Fields().Len() {
+		if fd := desc.Fields().Get(i); unionOf(fd) >= 0 {
+			p.places[fd.Number()] = place{field: -1, union: unionOf(fd)}
+		}
+	}
+	return p
+}
+
 // newPlan plans for all fields that are filled by name.
 func newPlan(desc protoreflect.MessageDescriptor) *plan {
-	p := &plan{keys: make(map[string]*key)}
+	p := emptyPlan(desc)
 	for i := range desc.Fields().Len() {
 		fd := desc.Fields().Get(i)
 		switch facts := factsOf(fd); {
 		case facts.GetRest():
-			p.rest = fd
+			p.rest = fd.Number()
 		case facts.GetComputed() || rawOf(fd):
 		default:
 			p.add(fd, facts)
@@ -96,9 +117,10 @@ func newPlan(desc protoreflect.MessageDescriptor) *plan {
 
 // partOf plans for some of the fields, by name.
 func partOf(desc protoreflect.MessageDescriptor, rest protoreflect.Name, fields []protoreflect.Name) *plan {
-	p := &plan{keys: make(map[string]*key), rest: mustField(desc, rest)}
-	if kindOf(p.rest) != kindStruct {
-		panic(fmt.Sprintf("lenient: %s is not a Struct", p.rest.FullName()))
+	p := emptyPlan(desc)
+	p.rest = mustField(desc, rest).Number()
+	if kindOf(mustField(desc, rest)) != kindStruct {
+		panic(fmt.Sprintf("lenient: %s.%s is not a Struct", desc.FullName(), rest))
 	}
 	for _, name := range fields {
 		fd := mustField(desc, name)
@@ -116,32 +138,34 @@ func mustField(desc protoreflect.MessageDescriptor, name protoreflect.Name) prot
 }
 
 func (p *plan) add(fd protoreflect.FieldDescriptor, facts *optionsv1.FieldFacts) {
-	f := &field{desc: fd, index: len(p.fields), kind: kindOf(fd), list: fd.IsList()}
+	f := &field{
+		number: fd.Number(), index: len(p.fields), kind: kindOf(fd), encoding: fd.Kind(), list: fd.IsList(),
+		union: unionOf(fd),
+	}
 	if f.kind == kindEnum {
 		f.raw = rawFor(fd)
 		f.enum = spellings(fd.Enum())
+		p.places[f.raw] = place{field: f.index, union: -1}
 	}
 	if f.kind == kindMessage {
 		f.plan = sync.OnceValue(func() *plan { return planOf(fd.Message()) })
 	}
-	if union := fd.ContainingOneof(); union != nil && !union.IsSynthetic() {
-		f.union = union
-	}
+	p.places[f.number] = place{field: f.index, union: f.union}
 	p.fields = append(p.fields, f)
 	for rank, names := range namesOf(fd, facts) {
 		for _, name := range names {
-			p.name(name, f, rank)
+			p.name(name, f, uint16(rank))
 		}
 	}
 	p.aliased = p.aliased || len(facts.GetJsonAliases()) > 0
 }
 
-func (p *plan) name(name string, f *field, rank int) {
+func (p *plan) name(name string, f *field, rank uint16) {
 	if _, taken := p.keys[name]; taken {
 		return // the field declared first bears it
 	}
 	if len(p.keys) == maxNames {
-		panic(fmt.Sprintf("lenient: %s has over %d names", f.desc.Parent().FullName(), maxNames))
+		panic(fmt.Sprintf("lenient: %s has over %d names", p.desc.FullName(), maxNames))
 	}
 	p.keys[name] = &key{field: f, index: len(p.keys), rank: rank}
 }
@@ -168,6 +192,14 @@ func factsOf(fd protoreflect.FieldDescriptor) *optionsv1.FieldFacts {
 	return facts
 }
 
+// unionOf answers the index of the oneof that a field is in, -1 for none.
+func unionOf(fd protoreflect.FieldDescriptor) int {
+	if union := fd.ContainingOneof(); union != nil && !union.IsSynthetic() {
+		return union.Index()
+	}
+	return -1
+}
+
 // rawOf reports whether a field holds the text beside an enum.
 func rawOf(fd protoreflect.FieldDescriptor) bool {
 	const suffix = "_raw"
@@ -179,13 +211,13 @@ func rawOf(fd protoreflect.FieldDescriptor) bool {
 	return beside != nil && beside.Kind() == protoreflect.EnumKind
 }
 
-// rawFor answers the field that holds the text beside an enum, or nil.
-func rawFor(fd protoreflect.FieldDescriptor) protoreflect.FieldDescriptor {
+// rawFor answers the field that holds the text beside an enum, or 0.
+func rawFor(fd protoreflect.FieldDescriptor) protowire.Number {
 	raw := fd.ContainingMessage().Fields().ByName(fd.Name() + "_raw")
 	if raw == nil || raw.Kind() != protoreflect.StringKind || raw.IsList() != fd.IsList() {
-		return nil
+		return 0
 	}
-	return raw
+	return raw.Number()
 }
 
 var scalars = map[protoreflect.Kind]kind{

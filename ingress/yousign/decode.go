@@ -24,6 +24,13 @@ var (
 	dataFields  = lenient.NewDecoder(&yousignv1.Event{}, "data_rest", append(nodeNames(), "data_reason", "workflow_session_id")...)
 )
 
+// What is looked at again of what was read.
+var (
+	eventNames   = yousignv1.EventName(0).Descriptor()
+	eventNameRaw = eventFields.ByName("event_name_raw").Number()
+	dataReason   = eventFields.ByName("data_reason").Number()
+)
+
 func envelopeFields(rest protoreflect.Name) *lenient.Decoder {
 	return lenient.NewDecoder(&yousignv1.Event{}, rest,
 		"event_id", "event_name", "subscription_id", "subscription_description", "sandbox")
@@ -32,47 +39,87 @@ func envelopeFields(rest protoreflect.Name) *lenient.Decoder {
 // Decode turns a body into an Event, as far as it goes, and says how far. It
 // depends on nothing but the body, and never answers nil.
 func Decode(body []byte) (*yousignv1.Event, hookstreamv1.DecodeState) {
-	ev := &yousignv1.Event{}
+	d, state := decode(nil, body)
+	d.settle()
+	return d.event, state
+}
+
+// Encode answers the Event of Decode in wire form, in dst's memory when there is
+// room, at half the cost. The same body makes the same bytes.
+func Encode(dst, body []byte) ([]byte, hookstreamv1.DecodeState) {
+	d, state := decode(dst, body)
+	// Text that is not UTF-8 is the only error there is, and there is none.
+	wire, _ := proto.MarshalOptions{Deterministic: true}.MarshalAppend(d.wire, d.event)
+	return wire, state
+}
+
+// A draft is an Event in the making, in two parts: what was read of the body by
+// the schema alone is in wire form, what this package adds is a message. Protobuf
+// reads messages that follow one another as one.
+type draft struct {
+	wire   []byte
+	event  *yousignv1.Event
+	result lenient.Result
+}
+
+// settle makes the two parts one message, for who must see what was read.
+func (d *draft) settle() {
+	lenient.Merge(d.wire, d.event)
+	d.wire = d.wire[:0]
+}
+
+// add notes what became of a part of the body.
+func (d *draft) add(result lenient.Result) { d.result = d.result.And(result) }
+
+// read has a decoder read an object.
+func (d *draft) read(by *lenient.Decoder, object gjson.Result) {
+	var result lenient.Result
+	d.wire, result = by.Append(d.wire, object)
+	d.add(result)
+}
+
+func decode(dst, body []byte) (*draft, hookstreamv1.DecodeState) {
+	d := &draft{wire: dst[:0], event: &yousignv1.Event{}}
 	if lenient.Check(body) != nil {
-		return ev, hookstreamv1.DecodeState_DECODE_STATE_FAILED
+		return d, hookstreamv1.DecodeState_DECODE_STATE_FAILED
 	}
 	root := gjson.ParseBytes(body)
 	e := readEnvelope(root)
-	result := decodeEnvelope(ev, root, &e)
-	topicName, action := event.SplitType(ev.GetEventNameRaw())
+	d.envelope(root, &e)
+	name := lenient.Text(d.wire, eventNameRaw)
+	topicName, action := event.SplitType(name)
 	t := topics[topicName]
-	setAction(ev, t, topicName, action)
-	result = result.And(decodeData(ev, t, e.data))
-	setReason(ev, action)
-	return ev, stateOf(ev, &e, result)
+	setAction(d.event, t, topicName, action)
+	d.data(t, e.data)
+	d.reason(action)
+	return d, d.state(name, &e)
 }
 
-func stateOf(ev *yousignv1.Event, e *envelope, result lenient.Result) hookstreamv1.DecodeState {
+func (d *draft) state(name string, e *envelope) hookstreamv1.DecodeState {
 	switch {
-	case ev.GetEventNameRaw() == "" || !e.data.IsObject():
+	case name == "" || !e.data.IsObject():
 		return hookstreamv1.DecodeState_DECODE_STATE_FAILED
-	case ev.GetEventName() == yousignv1.EventName_EVENT_NAME_UNSPECIFIED:
+	case lenient.EnumNumber(eventNames, name) == 0:
 		return hookstreamv1.DecodeState_DECODE_STATE_UNKNOWN_TYPE
-	case result.Rest || result.Lost:
+	case d.result.Rest || d.result.Lost:
 		return hookstreamv1.DecodeState_DECODE_STATE_PARTIAL
 	}
 	return hookstreamv1.DecodeState_DECODE_STATE_COMPLETE
 }
 
-// decodeEnvelope reads the envelope, flat or nested.
-func decodeEnvelope(ev *yousignv1.Event, root gjson.Result, e *envelope) lenient.Result {
-	result := outerFields.Decode(root, ev)
-	result = result.And(setTime(ev, &ev.Rest, e.outer.eventTime))
+// envelope reads the envelope, flat or nested.
+func (d *draft) envelope(root gjson.Result, e *envelope) {
+	d.read(outerFields, root)
+	d.add(setTime(d.event, &d.event.Rest, e.outer.eventTime))
 	if e.metadata.IsObject() {
-		result = result.And(innerFields.Decode(e.metadata, ev))
-		result = result.And(setTime(ev, &ev.MetadataRest, e.inner.eventTime))
+		d.read(innerFields, e.metadata)
+		d.add(setTime(d.event, &d.event.MetadataRest, e.inner.eventTime))
 	} else {
-		result = result.And(keep(&ev.Rest, "metadata", e.metadata))
+		d.add(keep(&d.event.Rest, "metadata", e.metadata))
 	}
 	if !e.data.IsObject() {
-		result = result.And(keep(&ev.Rest, "data", e.data))
+		d.add(keep(&d.event.Rest, "data", e.data))
 	}
-	return result
 }
 
 // setTime reads the time of the event, which is sent as a string or as a number.
@@ -113,42 +160,47 @@ func setAction(ev *yousignv1.Event, t topic, topicName, action string) {
 	}
 }
 
-// decodeData reads the objects the event is about.
-func decodeData(ev *yousignv1.Event, t topic, data gjson.Result) lenient.Result {
+// data reads the objects the event is about.
+func (d *draft) data(t topic, data gjson.Result) {
 	if !data.IsObject() {
-		return lenient.Result{}
+		return
 	}
 	key, node := t.find(data)
 	switch {
 	case key != "" && key != string(t.node):
-		result := dataFields.Skip(key).Decode(data, ev)
-		return result.And(decodeNode(ev, t, node))
+		d.read(dataFields.Skip(key), data)
+		d.node(t, node)
 	case key == "" && t.flat:
-		return decodeFlat(ev, t, data)
+		d.settle()
+		d.add(decodeFlat(d.event, t, data))
+	default:
+		d.read(dataFields, data)
 	}
-	return dataFields.Decode(data, ev)
 }
 
-// decodeNode reads an object that stands under another name than its field's.
-func decodeNode(ev *yousignv1.Event, t topic, node gjson.Result) lenient.Result {
-	m := ev.ProtoReflect().Mutable(eventFields.ByName(t.node)).Message()
-	return lenient.DecodeObject(node, m.Interface())
+// node reads an object that stands under another name than its field's.
+func (d *draft) node(t topic, node gjson.Result) {
+	d.settle()
+	m := d.event.ProtoReflect().Mutable(eventFields.ByName(t.node)).Message()
+	d.add(lenient.DecodeObject(node, m.Interface()))
 }
 
-// setReason finds why, in the order of the evidence for where it is. It is not
-// set from a decline that came before the event.
-func setReason(ev *yousignv1.Event, action string) {
+// reason finds why, in the order of the evidence for where it is. It is not set
+// from a decline that came before the event.
+func (d *draft) reason(action string) {
 	var reason string
 	switch action {
 	case "declined":
-		reason = ev.GetSignatureRequest().GetDeclineInformation().GetReason()
+		d.settle()
+		reason = d.event.GetSignatureRequest().GetDeclineInformation().GetReason()
 	case "rejected":
-		reason = ev.GetSignatureRequest().GetRejectionInformation().GetReason()
+		d.settle()
+		reason = d.event.GetSignatureRequest().GetRejectionInformation().GetReason()
 	}
 	if reason == "" {
-		reason = ev.GetDataReason()
+		reason = d.event.GetDataReason() + lenient.Text(d.wire, dataReason) // in one of the two
 	}
 	if reason != "" {
-		ev.Reason = proto.String(reason)
+		d.event.Reason = proto.String(reason)
 	}
 }

@@ -210,6 +210,20 @@ func TestPlacesOfContent(t *testing.T) {
 				"signature_request":{"decline_information":{"reason":"no"}}}`,
 		},
 		{
+			"the reason beside an object under another name",
+			`{"event_name":"verification.company.done","data":{"reason":"a","verification":{"id":"b"}}}`,
+			`{"event_name":"EVENT_NAME_VERIFICATION_COMPANY_DONE","event_name_raw":"verification.company.done",
+				"topic":"TOPIC_VERIFICATION_COMPANY","verification_action":"VERIFICATION_ACTION_DONE",
+				"reason":"a","data_reason":"a","company":{"id":"b"}}`,
+		},
+		{
+			"an object under another name, which is also under its own in another spelling",
+			`{"event_name":"verification.identity_video.done","data":{"identityVideo":{"id":"a"},"verification":{"id":"b","workspace_id":"c"}}}`,
+			`{"event_name":"EVENT_NAME_VERIFICATION_IDENTITY_VIDEO_DONE","event_name_raw":"verification.identity_video.done",
+				"topic":"TOPIC_VERIFICATION_IDENTITY_VIDEO","verification_action":"VERIFICATION_ACTION_DONE",
+				"identity_video":{"id":"a","workspace_id":"c","rest":{"id":"b"}}}`,
+		},
+		{
 			"the signer's words before the reason beside",
 			`{"event_name":"signer.declined","data":{"reason":"b","signature_request":{"decline_information":{"reason":"a"}}}}`,
 			`{"event_name":"EVENT_NAME_SIGNER_DECLINED","event_name_raw":"signer.declined","topic":"TOPIC_SIGNER",
@@ -230,6 +244,35 @@ func TestPlacesOfContent(t *testing.T) {
 	}
 }
 
+func TestEncodeIsDecode(t *testing.T) {
+	for name, body := range bodies(t) {
+		checkEncode(t, name, body)
+	}
+	for name, body := range map[string]string{
+		"no JSON":                                 "x",
+		"parts of the envelope in both places":    `{"event_id":"a","x":1,"event_time":{},"metadata":{"event_id":"b","event_name":"signer.done","event_time":7,"y":2},"data":"z"}`,
+		"a node under another name, and a reason": `{"event_name":"verification.company.done","data":{"reason":"a","verification":{"id":"b"}}}`,
+		"a session without a node":                `{"event_name":"workflow_session.done","data":{"id":"a","reason":"b","x":1}}`,
+		"declined":                                `{"event_name":"signature_request.declined","data":{"signature_request":{"decline_information":{"reason":"a"}},"x":1}}`,
+	} {
+		checkEncode(t, name, []byte(body))
+	}
+}
+
+// checkEncode holds Encode against Decode.
+func checkEncode(t *testing.T, name string, body []byte) {
+	t.Helper()
+	want, wantState := Decode(body)
+	wire, state := Encode([]byte("used before"), body)
+	got := &yousignv1.Event{}
+	if err := proto.Unmarshal(wire, got); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	if state != wantState || !proto.Equal(got, want) {
+		t.Errorf("%s: %v, want %v\n%s", name, state, wantState, cmp.Diff(protojson.Format(want), protojson.Format(got)))
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	addExamples(f)
 	f.Fuzz(func(t *testing.T, body []byte) {
@@ -245,17 +288,32 @@ func FuzzDecode(f *testing.F) {
 		if more, _ := (proto.MarshalOptions{Deterministic: true}).Marshal(again); !bytes.Equal(wire, more) {
 			t.Error("the same body made another event")
 		}
+		checkEncode(t, "fuzzed", body)
 	})
 }
 
+// The body of usual size is the one that the gateway is measured with.
 func BenchmarkDecode(b *testing.B) {
-	for _, name := range []string{"signer.done", "electronic_seal.done"} {
-		body := bodies(b)[name]
+	usual, err := os.ReadFile("../../bench/load/bodies/yousign-1KB.json")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, body := range map[string][]byte{
+		"usual": usual, "signer.done": bodies(b)["signer.done"], "electronic_seal.done": bodies(b)["electronic_seal.done"],
+	} {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()
 			for b.Loop() {
 				Decode(body)
+			}
+		})
+		b.Run("wire/"+name, func(b *testing.B) {
+			b.SetBytes(int64(len(body)))
+			b.ReportAllocs()
+			var wire []byte
+			for b.Loop() {
+				wire, _ = Encode(wire, body)
 			}
 		})
 	}

@@ -13,6 +13,7 @@ import (
 // that against the provider's typed selector. Made by NewDecoder.
 type Decoder struct {
 	decode            func(body []byte) (proto.Message, hookstreamv1.DecodeState)
+	encode            func(dst, body []byte) ([]byte, hookstreamv1.DecodeState) // nil: by way of decode
 	match             func(selector, payload proto.Message) bool
 	payload, selector protoreflect.FullName
 }
@@ -39,6 +40,14 @@ func NewDecoder[E, S proto.Message](decode func(body []byte) (E, hookstreamv1.De
 		payload:  e.ProtoReflect().Descriptor().FullName(),
 		selector: s.ProtoReflect().Descriptor().FullName(),
 	}
+}
+
+// Encoding answers a decoder that has a quicker way to the bytes of a payload
+// that is sent as it is. encode answers what decode does, in wire form and in
+// dst's memory when there is room; the same rules hold for it.
+func (d Decoder) Encoding(encode func(dst, body []byte) ([]byte, hookstreamv1.DecodeState)) Decoder {
+	d.encode = encode
+	return d
 }
 
 // payloadDecoder is a Decoder that knows its place in Event.

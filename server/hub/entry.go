@@ -96,11 +96,28 @@ func (h *Hub) typedOf(e *entry, open bool) *typed {
 	return t
 }
 
-func (h *Hub) decode(e *entry, open bool) (t *typed) {
-	t = &typed{state: hookstreamv1.DecodeState_DECODE_STATE_FAILED}
+func (h *Hub) decode(e *entry, open bool) *typed {
+	t := new(typed)
+	ok := h.guarded(e, func(d payloadDecoder, body []byte) {
+		t.payload, t.state = d.decode(body)
+		if t.payload != nil && !open {
+			for _, path := range event.Redact(t.payload) {
+				t.redacted = append(t.redacted, e.route.provider+"."+path)
+			}
+		}
+	})
+	if !ok {
+		return &typed{state: hookstreamv1.DecodeState_DECODE_STATE_FAILED}
+	}
+	return t
+}
+
+// guarded has the event's decoder do something with the body, and reports whether
+// there is one and it did.
+func (h *Hub) guarded(e *entry, do func(d payloadDecoder, body []byte)) (ok bool) {
 	d, ok := h.decoders[e.route.provider]
 	if !ok {
-		return t
+		return false
 	}
 	// A body that breaks a decoder must not end every stream that meets it, again
 	// whenever it comes back.
@@ -108,16 +125,11 @@ func (h *Hub) decode(e *entry, open bool) (t *typed) {
 		if r := recover(); r != nil {
 			h.decodeFailures.Add(1)
 			h.logger.Error("a decoder panicked", "provider", e.route.provider, "seq", e.seq)
-			t = &typed{state: hookstreamv1.DecodeState_DECODE_STATE_FAILED}
+			ok = false
 		}
 	}()
-	t.payload, t.state = d.decode(event.Parts{Raw: e.raw}.Body())
-	if t.payload != nil && !open {
-		for _, path := range event.Redact(t.payload) {
-			t.redacted = append(t.redacted, e.route.provider+"."+path)
-		}
-	}
-	return t
+	do(d, event.Parts{Raw: e.raw}.Body())
+	return true
 }
 
 // plainOf answers the event as a message without payload and raw.

@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"sync"
+
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
@@ -82,7 +84,12 @@ func (h *Hub) framed(e *entry, f form) mem.Buffer {
 }
 
 func (h *Hub) frame(e *entry, f form) []byte {
-	p := h.pieces(e, f)
+	room := rooms.Get().(*[]byte)
+	defer rooms.Put(room)
+	p := h.pieces(e, f, (*room)[:0])
+	if n := cap(p.payload); n > 0 && n <= maxRoom {
+		*room = p.payload
+	}
 	eventBytes := p.size()
 	delivery := protowire.SizeTag(fieldDeliveryCursor) + protowire.SizeBytes(event.EncodedCursorLen) +
 		protowire.SizeTag(fieldDeliveryEvent) + protowire.SizeBytes(eventBytes)
@@ -93,6 +100,12 @@ func (h *Hub) frame(e *entry, f form) []byte {
 	b = appendHead(b, fieldDeliveryEvent, eventBytes)
 	return p.appendTo(b)
 }
+
+// rooms hold payloads until they are part of a frame.
+var rooms = sync.Pool{New: func() any { return new([]byte) }}
+
+// maxRoom is the largest payload whose memory is kept for the next.
+const maxRoom = 64 << 10
 
 func appendHead(b []byte, field protowire.Number, size int) []byte {
 	return protowire.AppendVarint(protowire.AppendTag(b, field, protowire.BytesType), uint64(size))
@@ -106,27 +119,18 @@ type pieces struct {
 	meta         []byte
 	state        hookstreamv1.DecodeState
 	redacted     []string
-	payload      proto.Message // nil: none
-	payloadField protowire.Number
-	payloadSize  int
+	payloadField protowire.Number // 0: none
+	payload      []byte
 	raw          []byte
 	rawWithheld  bool
 }
 
-// pieces chooses what is shown of the event. The caller holds e.mu.
-func (h *Hub) pieces(e *entry, f form) pieces {
+// pieces chooses what is shown of the event. Its payload may be in room. The
+// caller holds e.mu.
+func (h *Hub) pieces(e *entry, f form, room []byte) pieces {
 	p := pieces{name: event.Name(h.inc, e.seq), meta: e.meta}
 	if f.typed() {
-		t := e.typed[index(f.open())].Load()
-		if t == nil {
-			// Not kept: most events are framed once and never decoded again, and a
-			// message takes ten times the memory of its bytes.
-			t = h.decode(e, f.open())
-		}
-		p.state, p.redacted = t.state, t.redacted
-		if t.payload != nil {
-			p.payload, p.payloadField, p.payloadSize = t.payload, h.decoders[e.route.provider].field.Number(), proto.Size(t.payload)
-		}
+		h.addTyped(&p, e, f.open(), room)
 	}
 	switch {
 	case f.raw():
@@ -138,10 +142,43 @@ func (h *Hub) pieces(e *entry, f form) pieces {
 	return p
 }
 
+// addTyped adds the typed content. What it makes for that is not kept: most events
+// are framed once and never decoded again, and a message takes ten times the
+// memory of its bytes.
+func (h *Hub) addTyped(p *pieces, e *entry, open bool, room []byte) {
+	d := h.decoders[e.route.provider]
+	t := e.typed[index(open)].Load()
+	if t == nil && open && d.encode != nil {
+		h.addEncoded(p, e, room)
+		return
+	}
+	if t == nil {
+		t = h.decode(e, open)
+	}
+	p.state, p.redacted = t.state, t.redacted
+	if t.payload != nil {
+		p.payloadField = d.field.Number()
+		// Text that is not UTF-8 is the only error there is; decoders make none. The
+		// bytes are complete all the same.
+		p.payload, _ = proto.MarshalOptions{}.MarshalAppend(room, t.payload)
+	}
+}
+
+// addEncoded adds the typed content as it is, of which no message is made.
+func (h *Hub) addEncoded(p *pieces, e *entry, room []byte) {
+	ok := h.guarded(e, func(d payloadDecoder, body []byte) {
+		p.payload, p.state = d.encode(room, body)
+		p.payloadField = d.field.Number()
+	})
+	if !ok {
+		p.state = hookstreamv1.DecodeState_DECODE_STATE_FAILED
+	}
+}
+
 // bound leaves out what would make the event too large to be received.
 func (p *pieces) bound(provider string) {
-	if p.size() > maxEventBytes && p.payload != nil {
-		p.payload, p.state = nil, hookstreamv1.DecodeState_DECODE_STATE_FAILED
+	if p.size() > maxEventBytes && p.payloadField != 0 {
+		p.payloadField, p.state = 0, hookstreamv1.DecodeState_DECODE_STATE_FAILED
 		p.redacted = []string{provider}
 	}
 	if p.size() > maxEventBytes && p.raw != nil {
@@ -160,8 +197,8 @@ func (p *pieces) size() int {
 	for _, path := range p.redacted {
 		n += protowire.SizeTag(fieldEventRedacted) + protowire.SizeBytes(len(path))
 	}
-	if p.payload != nil {
-		n += protowire.SizeTag(p.payloadField) + protowire.SizeBytes(p.payloadSize)
+	if p.payloadField != 0 {
+		n += protowire.SizeTag(p.payloadField) + protowire.SizeBytes(len(p.payload))
 	}
 	return n
 }
@@ -175,11 +212,8 @@ func (p *pieces) appendTo(b []byte) []byte {
 	for _, path := range p.redacted {
 		b = protowire.AppendString(protowire.AppendTag(b, fieldEventRedacted, protowire.BytesType), path)
 	}
-	if p.payload != nil {
-		b = appendHead(b, p.payloadField, p.payloadSize)
-		// Text that is not UTF-8 is the only error there is; decoders make none. The
-		// bytes are complete all the same.
-		b, _ = proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(b, p.payload)
+	if p.payloadField != 0 {
+		b = append(appendHead(b, p.payloadField, len(p.payload)), p.payload...)
 	}
 	return append(b, p.raw...)
 }

@@ -103,6 +103,56 @@ func TestFramesAreTheMessages(t *testing.T) {
 	}
 }
 
+// Frames of a decoder that writes payloads itself show what its messages show. A
+// payload from which something is cleared is not the one that was written.
+func TestFramesOfAnEncodingDecoder(t *testing.T) {
+	l := newLog()
+	put(t, l, sample{body: secretBody}, sample{body: "{}"}, sample{body: `{"eventId": "` + strings.Repeat("x", 4<<20) + `"}`}, sample{body: `{"eventId": "short"}`})
+	decodes, encodes := 0, 0
+	decode := func(body []byte) (*yousignv1.Event, hookstreamv1.DecodeState) { decodes++; return decodeTest(body) }
+	encode := func(dst, body []byte) ([]byte, hookstreamv1.DecodeState) {
+		encodes++
+		m, state := decodeTest(body)
+		b, err := proto.MarshalOptions{}.MarshalAppend(dst, m)
+		if err != nil {
+			t.Error(err)
+		}
+		return b, state
+	}
+	h := newHub(t, l, func(o *Options) { o.Decoders["yousign"] = NewDecoder(decode, matchTest).Encoding(encode) })
+	byMessage := newHub(t, l)
+	kept := make(map[*entry][]byte)
+	for _, rec := range records(t, l) {
+		for _, view := range views {
+			for _, open := range []bool{true, false} {
+				e := h.newEntry(rec, nil)
+				kept[e] = bytes.Clone(h.framed(e, formOf(view, open)).ReadOnlyData())
+				got, want := new(hookstreamv1.DeliveryBatch), new(hookstreamv1.DeliveryBatch)
+				if err := proto.Unmarshal(kept[e], got); err != nil {
+					t.Fatal(err)
+				}
+				if err := proto.Unmarshal(byMessage.framed(byMessage.newEntry(rec, nil), formOf(view, open)).ReadOnlyData(), want); err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
+					t.Errorf("record %d, %s, open %v:\n%s", rec.Seq, view, open, diff)
+				}
+			}
+		}
+	}
+	for e, frame := range kept { // the room in which its payload was written has been used again
+		for f := range formCount {
+			if b := e.forms[f].Load(); b != nil && !bytes.Equal((*b).ReadOnlyData(), frame) {
+				t.Errorf("a frame of record %d changed", e.seq)
+			}
+		}
+	}
+	// Of the eight forms of an event four have a payload, and two have it as it is.
+	if n := 2 * len(records(t, l)); decodes != n || encodes != n {
+		t.Errorf("%d decoded and %d encoded, want %d each", decodes, encodes, n)
+	}
+}
+
 func TestFramesAreMadeOnce(t *testing.T) {
 	l := newLog()
 	put(t, l, sample{body: secretBody})
@@ -249,6 +299,23 @@ func TestDecoderPanicIsOneEventsMisfortune(t *testing.T) {
 	fs, err := read(t, h, request(t, h, earliest, atHead, func(r *Request) { r.View = hookstreamv1.EventView_EVENT_VIEW_TYPED })).end()
 	if err != nil || len(seqsOf(t, fs)) != 2 || h.Stats().DecodeFailures != 1 {
 		t.Errorf("%v, %v, %+v", kinds(fs), err, h.Stats())
+	}
+}
+
+func TestEncoderPanicIsOneEventsMisfortune(t *testing.T) {
+	l := newLog()
+	put(t, l, sample{body: "panic"})
+	h := newHub(t, l, func(o *Options) {
+		o.Decoders["yousign"] = NewDecoder(decodeTest, matchTest).Encoding(func(dst, _ []byte) ([]byte, hookstreamv1.DecodeState) {
+			panic(append(dst, "half"...))
+		})
+	})
+	got := new(hookstreamv1.DeliveryBatch)
+	if err := proto.Unmarshal(h.framed(h.newEntry(records(t, l)[0], nil), formTyped).ReadOnlyData(), got); err != nil {
+		t.Fatal(err)
+	}
+	if e := got.Deliveries[0].Event; e.Payload != nil || e.DecodeState != hookstreamv1.DecodeState_DECODE_STATE_FAILED || h.Stats().DecodeFailures != 1 {
+		t.Errorf("%v, %+v", e, h.Stats())
 	}
 }
 

@@ -36,7 +36,7 @@ func (h *Hub) Get(ctx context.Context, name string, view hookstreamv1.EventView)
 
 func (h *Hub) unframed(e *entry, f form) (*hookstreamv1.Event, error) {
 	e.mu.Lock()
-	p := h.pieces(e, f)
+	p := h.pieces(e, f, nil)
 	b := p.appendTo(make([]byte, 0, p.size()))
 	e.mu.Unlock()
 	m := new(hookstreamv1.Event)

@@ -12,6 +12,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -143,7 +144,7 @@ func message(m protoreflect.Message, p place, found func(string, place)) {
 		}
 		found(forms(leaf)[0], within)
 	}
-	switch m := m.Interface().(type) {
+	switch m := generated(m).(type) {
 	case *timestamppb.Timestamp:
 		found(instant(m.AsTime()), p)
 	case *structpb.Struct:
@@ -155,6 +156,24 @@ func message(m protoreflect.Message, p place, found func(string, place)) {
 	default:
 		collect(m.ProtoReflect(), found)
 	}
+}
+
+// generated answers a message of Google's types as its generated type: within a
+// message of a type that was made at run time it is of such a type too.
+func generated(m protoreflect.Message) proto.Message {
+	t, err := protoregistry.GlobalTypes.FindMessageByName(m.Descriptor().FullName())
+	if err != nil || t == m.Type() {
+		return m.Interface()
+	}
+	twin := t.New().Interface()
+	wire, err := proto.Marshal(m.Interface())
+	if err == nil {
+		err = proto.Unmarshal(wire, twin)
+	}
+	if err != nil {
+		panic(err) // only of messages that nobody could send
+	}
+	return twin
 }
 
 // placeOf answers the keys under which a field may be sent.
