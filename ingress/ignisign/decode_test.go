@@ -244,6 +244,11 @@ func TestDecode(t *testing.T) {
 			"one group", `{` + envelope + `,"content":{"signers":{"signersEmbedded":[{"signerId":"b"}]}}}`, complete,
 			`{"signatureRequest":{"signersEmbedded":[{"signerId":"b"}]}}`,
 		},
+		{
+			"groups of what is no signature request", `{"topic":"SIGNER","action":"CREATED","content":{"signerId":"s","signers":{"signersBySide":[]}}}`, partial,
+			`{"topic":"TOPIC_SIGNER","topicRaw":"SIGNER","actionRaw":"CREATED","signerAction":"SIGNER_ACTION_CREATED",
+			"signer":{"signerId":"s","rest":{"signers":{"signersBySide":[]}}}}`,
+		},
 		{"no groups", `{` + envelope + `,"content":{"signers":{}}}`, complete, `{"signatureRequest":{}}`},
 		{
 			"a group within and beside", `{` + envelope + `,"content":{"signersBySide":[{"signerId":"a"}],"signers":{"signersBySide":[{"signerId":"b"}]}}}`, partial,

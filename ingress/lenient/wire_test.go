@@ -144,6 +144,31 @@ func TestEveryTypeOfNumber(t *testing.T) {
 	}
 }
 
+// An enum without its text beside it takes what it knows, and a list of such
+// nothing: what it does not know would be lost.
+func TestEnumsWithoutTheirTexts(t *testing.T) {
+	one, many := singular("mood", ".lenient.bare.Mood", nil), repeated("moods", ".lenient.bare.Mood", nil)
+	file, err := protodesc.NewFile(&descriptorpb.FileDescriptorProto{
+		Name: proto.String("bare_test.proto"), Package: proto.String("lenient.bare"), Syntax: proto.String("proto3"),
+		EnumType: []*descriptorpb.EnumDescriptorProto{{Name: proto.String("Mood"), Value: []*descriptorpb.EnumValueDescriptorProto{
+			enumValue("MOOD_UNSPECIFIED", 0, nil), enumValue("MOOD_SAD", 1, nil),
+		}}},
+		MessageType: []*descriptorpb.DescriptorProto{message("Bare", one, many)},
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for body, lost := range map[string]bool{
+		`{"mood":"SAD"}`: false, `{"mood":"odd"}`: true, `{"moods":["SAD"]}`: true, `{"moods":[]}`: true, `{"moods":null}`: false,
+	} {
+		m := dynamicpb.NewMessage(file.Messages().Get(0))
+		result, err := Decode([]byte(body), m)
+		if err != nil || result.Lost != lost || m.Has(file.Messages().Get(0).Fields().ByName("mood")) != (body == `{"mood":"SAD"}`) {
+			t.Errorf("%s: %v, %+v, %v", body, m, result, err)
+		}
+	}
+}
+
 // Whoever keeps frames or compares them may rely on it.
 func TestAppendMakesTheSameBytes(t *testing.T) {
 	object := gjson.Parse(`{"a":1,"b":{"c":2,"d":3,"e":4},"f":5,"object":{"a":1,"b":2,"c":3},"text":"x"}`)

@@ -171,7 +171,6 @@ func (d *draft) data(t topic, data gjson.Result) {
 		d.read(dataFields.Skip(key), data)
 		d.node(t, node)
 	case key == "" && t.flat:
-		d.settle()
 		d.add(decodeFlat(d.event, t, data))
 	default:
 		d.read(dataFields, data)
