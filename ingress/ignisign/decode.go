@@ -2,7 +2,6 @@ package ignisign
 
 import (
 	"github.com/tidwall/gjson"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/structpb"
 
@@ -42,9 +41,7 @@ func Decode(body []byte) (*ignisignv1.Event, hookstreamv1.DecodeState) {
 // room, at half the cost. The same body makes the same bytes.
 func Encode(dst, body []byte) ([]byte, hookstreamv1.DecodeState) {
 	d, state := decode(dst, body)
-	// Text that is not UTF-8 is the only error there is, and there is none.
-	wire, _ := proto.MarshalOptions{Deterministic: true}.MarshalAppend(d.wire, d.event)
-	return wire, state
+	return lenient.AppendMessage(d.wire, d.event), state
 }
 
 // A draft is an Event in the making, in two parts: what was read of the body by

@@ -140,6 +140,14 @@ func Merge(wire []byte, m proto.Message) {
 	}
 }
 
+// AppendMessage appends to a message in wire form the fields of another of its
+// type, in an order that is always the same. Who reads the whole finds both.
+func AppendMessage(wire []byte, m proto.Message) []byte {
+	// Text that is not UTF-8 is the only error there is, and decoders make none.
+	wire, _ = proto.MarshalOptions{Deterministic: true}.MarshalAppend(wire, m)
+	return wire
+}
+
 // Append is Decode for a message in wire form: wire is what there is of it, or
 // nothing, and the fields that Decode sets are appended. Who reads the whole finds
 // in it what wire held.

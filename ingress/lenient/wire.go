@@ -57,9 +57,7 @@ func end(b []byte, start int) []byte {
 
 func appendMessage(b []byte, field protowire.Number, m proto.Message) []byte {
 	b, start := begin(b, field)
-	// Text that is not UTF-8 is the only error there is, and is made clean before.
-	b, _ = proto.MarshalOptions{Deterministic: true}.MarshalAppend(b, m)
-	return end(b, start)
+	return end(AppendMessage(b, m), start)
 }
 
 func appendText(b []byte, field protowire.Number, s string) []byte {

@@ -48,9 +48,7 @@ func Decode(body []byte) (*yousignv1.Event, hookstreamv1.DecodeState) {
 // room, at half the cost. The same body makes the same bytes.
 func Encode(dst, body []byte) ([]byte, hookstreamv1.DecodeState) {
 	d, state := decode(dst, body)
-	// Text that is not UTF-8 is the only error there is, and there is none.
-	wire, _ := proto.MarshalOptions{Deterministic: true}.MarshalAppend(d.wire, d.event)
-	return wire, state
+	return lenient.AppendMessage(d.wire, d.event), state
 }
 
 // A draft is an Event in the making, in two parts: what was read of the body by
