@@ -34,21 +34,64 @@ func readBy(p Provider) []string {
 	return slices.Compact(names)
 }
 
-// headerOf copies the headers of a request that are named, and no other: most are
-// of no use, and some are credentials.
-func headerOf(h *fasthttp.RequestHeader, names []string) http.Header {
-	out := make(http.Header)
-	lines := make([]string, 0, len(names))
-	for _, name := range names {
-		first := len(lines)
-		for _, value := range h.PeekAll(name) {
-			lines = append(lines, string(value))
-		}
-		if len(lines) > first {
-			out[name] = lines[first:len(lines):len(lines)]
+// headers holds those of one request's headers that its provider and we look at.
+// Most others are of no use, and some are credentials. It is used again.
+type headers struct {
+	values http.Header
+	lines  []string
+	text   []byte // of all lines, one after the other
+	ends   []lineEnd
+}
+
+// lineEnd is where the text of a line of that name ends.
+type lineEnd struct {
+	name string
+	end  int
+}
+
+// read copies the headers that are named, and no other.
+func (h *headers) read(from *fasthttp.RequestHeader, names []string) http.Header {
+	for name, value := range from.All() {
+		if i := indexOf(names, name); i >= 0 {
+			h.text = append(h.text, value...)
+			h.ends = append(h.ends, lineEnd{names[i], len(h.text)})
 		}
 	}
-	return out
+	if h.values == nil {
+		h.values = make(http.Header, len(names))
+	}
+	text, start := string(h.text), 0 // one string for all
+	for _, l := range h.ends {
+		h.add(l.name, text[start:l.end])
+		start = l.end
+	}
+	return h.values
+}
+
+func indexOf(names []string, name []byte) int {
+	for i, n := range names {
+		if n == string(name) {
+			return i
+		}
+	}
+	return -1
+}
+
+func (h *headers) add(name, line string) {
+	before := h.values[name]
+	if len(before) > 0 { // rare
+		h.values[name] = append(before, line)
+		return
+	}
+	n := len(h.lines)
+	h.lines = append(h.lines, line)
+	h.values[name] = h.lines[n : n+1 : n+1]
+}
+
+func (h *headers) reset() {
+	clear(h.values)
+	clear(h.lines)
+	h.lines, h.text, h.ends = h.lines[:0], h.text[:0], h.ends[:0]
 }
 
 // allAre reports whether every value is want, parameters aside.

@@ -2,10 +2,13 @@ package ingress
 
 import (
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"github.com/valyala/fasthttp"
 )
 
 // A provider that does not answer is left alone for longer and longer, asked
@@ -151,5 +154,32 @@ func TestGate(t *testing.T) {
 	}
 	if skipped, ok := g.open(now.Add(gateInterval)); !ok || skipped != 5 {
 		t.Errorf("open %v, %d skipped, want 5", ok, skipped)
+	}
+}
+
+// Only the headers that are named are there, each with its own lines, and none of
+// an earlier request.
+func TestHeadersAreRead(t *testing.T) {
+	read := func(h *headers, lines ...string) http.Header {
+		var from fasthttp.RequestHeader
+		for i := 0; i < len(lines); i += 2 {
+			from.Add(lines[i], lines[i+1])
+		}
+		return h.read(&from, []string{"Content-Type", "X-A", "X-B", "X-C"})
+	}
+	var h headers
+	got := read(&h, "x-a", "1", "X-B", "2", "Cookie", "secret=3", "X-A", "4", "X-D", "5", "Content-Type", "text/plain", "X-C", "")
+	want := http.Header{"X-A": {"1", "4"}, "X-B": {"2"}, "X-C": {""}, "Content-Type": {"text/plain"}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	kept := got["X-B"][0]
+	h.reset()
+	got, want = read(&h, "X-C", "6", "X-B", "7", "X-C", "8"), http.Header{"X-B": {"7"}, "X-C": {"6", "8"}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("the next request: got %q, want %q", got, want)
+	}
+	if kept != "2" {
+		t.Errorf("a value that was kept became %q", kept)
 	}
 }

@@ -46,7 +46,8 @@ var ErrNotForSource = errors.New("request is for another source")
 // A Request is one HTTP request that arrived at a source, read whole.
 type Request struct {
 	// Header holds those of the request's headers that the provider names, and
-	// some of no concern to it. Not to be changed.
+	// some of no concern to it. Not to be changed, and not to be kept after the
+	// call it was given to; its values may be.
 	Header http.Header
 	// Body is the body, byte for byte. Not to be changed, and not to be kept
 	// after the call it was given to.
@@ -58,7 +59,8 @@ type Request struct {
 }
 
 // Info is what a body says about itself. Strings are the sender's, unverified
-// and of any content; they are at most as long as the body.
+// and of any content; they are at most as long as the body, and none of its
+// memory.
 type Info struct {
 	// Topic and Action are the sender's two-level name, as sent.
 	Topic, Action string

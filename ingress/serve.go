@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -18,20 +19,33 @@ import (
 // such a source and does the sender know its key, does the source take requests
 // now, do the headers promise what it takes; only then is the body read.
 func (g *Gateway) serve(ctx *fasthttp.RequestCtx) {
-	x := &exchange{g: g, ctx: ctx, start: ctx.Time(), bodyRead: ctx.RequestBodyStream() == nil}
+	x := exchanges.Get().(*exchange)
+	x.g, x.ctx, x.start, x.bodyRead = g, ctx, ctx.Time(), ctx.RequestBodyStream() == nil
 	defer x.end()
 	x.result = x.handle()
 }
 
-// An exchange is one HTTP request on its way to an answer.
+// An exchange is one HTTP request on its way to an answer. Exchanges are used
+// again: nothing of one outlives its answer.
 type exchange struct {
 	g        *Gateway
 	ctx      *fasthttp.RequestCtx
 	start    time.Time
 	ep       *endpoint
+	header   headers
 	buf      *buffer // holds the body
 	bodyRead bool    // to its end, or there is none
+	rq       request
 	result   Result
+}
+
+var exchanges = sync.Pool{New: func() any { return new(exchange) }}
+
+func (x *exchange) free() {
+	x.header.reset()
+
+	*x = exchange{header: x.header}
+	exchanges.Put(x)
 }
 
 func (x *exchange) handle() Result {
@@ -48,7 +62,7 @@ func (x *exchange) handle() Result {
 		}
 		return refused
 	}
-	header := headerOf(&x.ctx.Request.Header, x.ep.headers)
+	header := x.header.read(&x.ctx.Request.Header, x.ep.headers)
 	if refused := checkHeader(header, x.contentLength(), g.o.MaxBodyBytes); refused != resultNone {
 		return refused
 	}
@@ -57,11 +71,11 @@ func (x *exchange) handle() Result {
 		return refused
 	}
 	g.step(StepReceived)
-	rq := &request{Request: Request{Header: header, Body: x.buf.b, ReceiveTime: x.start}}
+	x.rq.Request = Request{Header: header, Body: x.buf.b, ReceiveTime: x.start}
 	if x.ep.remote {
-		return x.remote(rq)
+		return x.remote(&x.rq)
 	}
-	return x.local(rq)
+	return x.local(&x.rq)
 }
 
 // admit finds the endpoint and says why it takes no request now.
@@ -184,6 +198,7 @@ func (x *exchange) end() {
 		id = x.ep.id
 	}
 	x.g.o.Metrics.request(id, x.result, time.Since(x.start))
+	x.free()
 }
 
 // refuse answers what is no request that a handler could see, or one whose

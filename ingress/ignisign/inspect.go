@@ -53,11 +53,12 @@ func (p *Provider) Inspect(req *ingress.Request) (ingress.Info, error) {
 
 // readEnvelope reads the envelope of a body that may be anything.
 func readEnvelope(body []byte) (envelope, error) {
-	if err := lenient.Check(body); err != nil {
+	doc, err := lenient.View(body)
+	if err != nil {
 		return envelope{}, fmt.Errorf("ignisign: %w: %w", err, ingress.ErrMalformed)
 	}
 	var e envelope
-	e.read(gjson.ParseBytes(body))
+	e.read(doc)
 	for _, f := range e.texts() {
 		if *f.text == "" {
 			return envelope{}, fmt.Errorf("ignisign: no %s: %w", f.word, ingress.ErrMalformed)

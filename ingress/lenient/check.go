@@ -3,6 +3,7 @@ package lenient
 import (
 	"bytes"
 	"errors"
+	"unsafe"
 
 	"github.com/tidwall/gjson"
 )
@@ -35,6 +36,15 @@ func Check(body []byte) error {
 		return ErrNotObject
 	}
 	return nil
+}
+
+// View checks the body and answers it as a document. All that is read of that are
+// views of the body: what is to outlive it, or a change of it, must be cloned.
+func View(body []byte) (gjson.Result, error) {
+	if err := Check(body); err != nil {
+		return gjson.Result{}, err
+	}
+	return gjson.Parse(unsafe.String(unsafe.SliceData(body), len(body))), nil
 }
 
 // first answers the first byte that is not JSON white space, 0 for none.

@@ -19,20 +19,21 @@ import (
 // Inspect reads the envelope, and of the content the id of the object it is
 // about. A body that is not a JSON object or has no `event_name` is malformed.
 func (p *Provider) Inspect(req *ingress.Request) (ingress.Info, error) {
-	if err := lenient.Check(req.Body); err != nil {
+	root, err := lenient.View(req.Body)
+	if err != nil {
 		return ingress.Info{}, fmt.Errorf("yousign: %w: %w", ingress.ErrMalformed, err)
 	}
-	e := readEnvelope(gjson.ParseBytes(req.Body))
+	e := readEnvelope(root)
 	name := e.eventName()
 	if name == "" {
 		return ingress.Info{}, fmt.Errorf("yousign: %w: no envelope", ingress.ErrMalformed)
 	}
-	topic, action := event.SplitType(valid(name))
+	topic, action := event.SplitType(own(name))
 	return ingress.Info{
 		Topic:       topic,
 		Action:      action,
 		Environment: e.environment(),
-		EventID:     valid(e.eventID()),
+		EventID:     own(e.eventID()),
 		DedupKey:    dedupKey(&e, req.Body),
 		Entity:      topics[topic].entity(e.data),
 		OccurTime:   e.occurTime(),
@@ -42,6 +43,9 @@ func (p *Provider) Inspect(req *ingress.Request) (ingress.Info, error) {
 
 // valid answers text that Protobuf, where it will be kept, can hold.
 func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
+
+// own is valid for text of a view, which ends with the body.
+func own(s string) string { return strings.Clone(valid(s)) }
 
 // dedupKey is the id of the event within its subscription: whether two
 // subscriptions are sent one event under one id is not documented. A body
