@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,18 +23,13 @@ type local struct {
 	looking bool                         // somebody looks after what is in doubt
 }
 
-// fed is a durable entry.
-type fed struct {
-	rec   event.Record
-	entry index.Entry
-}
-
 // feed holds durable entries that the shared tail has not taken. What it cannot
 // hold the tail reads from the log.
 type feed struct {
-	mu   sync.Mutex
-	fed  []fed
-	wake chan struct{}
+	mu      sync.Mutex
+	recs    []event.Record
+	entries []index.Entry // of recs, one by one
+	wake    chan struct{}
 }
 
 // maxFed bounds what lies between committer and shared tail.
@@ -41,12 +37,15 @@ const maxFed = 8192
 
 func (f *feed) put(entries []*pending) {
 	f.mu.Lock()
-	if len(f.fed) > maxFed {
-		f.fed = nil
+	if len(f.recs) > maxFed {
+		f.recs, f.entries = nil, nil
 	}
+	f.recs, f.entries = slices.Grow(f.recs, len(entries)), slices.Grow(f.entries, len(entries))
 	for _, r := range entries {
 		if r.err == nil && r.msg != nil {
-			f.fed = append(f.fed, r.fed())
+			t := time.Unix(0, r.nanos).UTC()
+			f.recs = append(f.recs, event.Record{Seq: r.got.Seq, Time: t, Data: keptEvent(r.msg.Data)})
+			f.entries = append(f.entries, index.Entry{Seq: r.got.Seq, Time: t, Key: r.key, Content: r.content})
 		}
 	}
 	f.mu.Unlock()
@@ -60,32 +59,27 @@ func (f *feed) poke() {
 	}
 }
 
-func (r *pending) fed() fed {
-	t := time.Unix(0, r.nanos).UTC()
-	return fed{
-		rec:   event.Record{Seq: r.got.Seq, Time: t, Data: keptEvent(r.msg.Data)},
-		entry: index.Entry{Seq: r.got.Seq, Time: t, Key: r.key, Content: r.content},
-	}
-}
-
 // take answers the entries from next on without a hole between them, as far as
 // they are there, and else the sequence before which the log must be read: 0
 // when nothing more is there.
-func (f *feed) take(next uint64) (run []fed, before uint64) {
+func (f *feed) take(next uint64) (recs []event.Record, entries []index.Entry, before uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for len(f.fed) > 0 && f.fed[0].rec.Seq < next {
-		f.fed = f.fed[1:]
+	known := 0
+	for known < len(f.recs) && f.recs[known].Seq < next {
+		known++
 	}
+	f.recs, f.entries = f.recs[known:], f.entries[known:]
 	n := 0
-	for n < len(f.fed) && f.fed[n].rec.Seq == next+uint64(n) {
+	for n < len(f.recs) && f.recs[n].Seq == next+uint64(n) {
 		n++
 	}
-	run, f.fed = f.fed[:n:n], f.fed[n:]
-	if n == 0 && len(f.fed) > 0 {
-		before = f.fed[0].rec.Seq
+	recs, f.recs = f.recs[:n:n], f.recs[n:]
+	entries, f.entries = f.entries[:n:n], f.entries[n:]
+	if n == 0 && len(f.recs) > 0 {
+		before = f.recs[0].Seq
 	}
-	return run, before
+	return recs, entries, before
 }
 
 // openLocal opens the way into a log that is nobody else's.
@@ -237,12 +231,8 @@ func (s *stream) followLocal() {
 // nextLocal answers the durable entries that come next: from the committer, or
 // from the log when they did not come that way. It waits when there are none.
 func (s *stream) nextLocal() ([]event.Record, []index.Entry, error) {
-	run, before := s.local.feed.take(s.next)
-	if len(run) > 0 {
-		recs, entries := make([]event.Record, len(run)), make([]index.Entry, len(run))
-		for i, f := range run {
-			recs[i], entries[i] = f.rec, f.entry
-		}
+	recs, entries, before := s.local.feed.take(s.next)
+	if len(recs) > 0 {
 		return recs, entries, nil
 	}
 	if before == 0 && s.next > s.commit.watermark.Load() {

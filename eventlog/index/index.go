@@ -187,16 +187,16 @@ func (x *Index) Content(h Hash, since time.Time) (uint64, bool, error) {
 func (x *Index) find(kind byte, h Hash, since time.Time) (uint64, bool, error) {
 	key := keyOf(kind, h)
 	x.mu.RLock()
+	if x.seen.lacks(key) { // most are new
+		x.mu.RUnlock()
+		return 0, false, nil
+	}
 	at, ok := x.now.places[key]
 	if !ok && x.older != nil {
 		at, ok = x.older.places[key]
 	}
-	missing := !ok && x.seen.lacks(key)
 	gens := x.generations
 	x.mu.RUnlock()
-	if missing {
-		return 0, false, nil
-	}
 	if !ok {
 		var err error
 		if at, ok, err = x.stored(gens, key, since.UnixNano()); err != nil {
