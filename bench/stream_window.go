@@ -80,7 +80,7 @@ func (s streamServer) steady(ctx context.Context, n int64, span time.Duration) (
 	var sample Sample
 	err = s.open(ctx, work, subs, n, func(st *load.Stream) error { return st.Repeat(ctx) })
 	if err == nil {
-		tally, sample, err = s.watch(ctx, subs, span)
+		tally, sample, err = s.watch(ctx, subs, int(n), span)
 	}
 	stop()
 	if failed := work.Wait(); failed != nil {
@@ -89,11 +89,19 @@ func (s streamServer) steady(ctx context.Context, n int64, span time.Duration) (
 	return sample, errors.Join(err, exact(tally))
 }
 
-// watch waits until the streams flow, a tenth of the span, and answers what comes
-// in the span after that.
-func (s streamServer) watch(ctx context.Context, subs *load.Subscribers, span time.Duration) (load.Tally, Sample, error) {
-	if err := pause(ctx, max(span/10, 50*time.Millisecond)); err != nil {
-		return load.Tally{}, Sample{}, err
+// patience is how long streams may take until all of them flow.
+const patience = time.Minute
+
+// watch waits until all n streams flow, and for a tenth of the span, and answers
+// what comes in the span after that.
+func (s streamServer) watch(ctx context.Context, subs *load.Subscribers, n int, span time.Duration) (load.Tally, Sample, error) {
+	for begin, first := time.Now(), true; first || subs.Flowing() < n; first = false {
+		if time.Since(begin) > patience {
+			return load.Tally{}, Sample{}, fmt.Errorf("bench: %d of %d streams receive something", subs.Flowing(), n)
+		}
+		if err := pause(ctx, max(span/10, 50*time.Millisecond)); err != nil {
+			return load.Tally{}, Sample{}, err
+		}
 	}
 	before, begin, cpu := subs.Tally(), time.Now(), stopCPU(s.process)
 	err := pause(ctx, span)

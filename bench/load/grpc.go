@@ -84,6 +84,18 @@ func (s *Subscribers) Tally() Tally {
 	return sum
 }
 
+// Flowing answers how many streams have received events.
+func (s *Subscribers) Flowing() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, st := range s.streams {
+		if st.deliveries.Load() > 0 {
+			n++
+		}
+	}
+	return n
+}
+
 // A Tally is what was received.
 type Tally struct {
 	// Deliveries are events, DeliveryBytes what they have on the wire: each a

@@ -79,6 +79,22 @@ func TestStreamCountsWhatItReceives(t *testing.T) {
 	}
 }
 
+func TestStreamsFlowWhenTheyHaveReceived(t *testing.T) {
+	subs := subscribers(t, &sequences{seqs: []uint64{1, 2}})
+	one, two := open(t, subs, Frames), open(t, subs, Frames)
+	for want, st := range []*Stream{one, two} {
+		if got := subs.Flowing(); got != want {
+			t.Errorf("%d of the streams flow, %d have received something", got, want)
+		}
+		if err := st.Drain(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := subs.Flowing(); got != 2 {
+		t.Errorf("%d streams flow", got)
+	}
+}
+
 func TestStreamNoticesGapsAndRepetitions(t *testing.T) {
 	for _, tc := range []struct {
 		name             string
