@@ -1,6 +1,8 @@
 package event
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -125,6 +127,7 @@ func TestRedact(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := fromJSON(t, d, c.in)
+			redactsTheSame(t, m)
 			paths := Redact(m)
 			if diff := cmp.Diff(c.paths, paths); diff != "" {
 				t.Errorf("paths:\n%s", diff)
@@ -134,6 +137,105 @@ func TestRedact(t *testing.T) {
 			}
 			if again := Redact(m); again != nil {
 				t.Errorf("a second time it found %v", again)
+			}
+		})
+	}
+}
+
+// redactsTheSame holds RedactWire against Redact, where it can tell.
+func redactsTheSame(t *testing.T, m proto.Message) {
+	t.Helper()
+	wire, err := proto.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := proto.Clone(m)
+	wantPaths := Redact(want)
+	wire, paths, ok := RedactWire(m.ProtoReflect().Descriptor(), wire)
+	if !ok {
+		return
+	}
+	got := m.ProtoReflect().New().Interface()
+	if err := proto.Unmarshal(wire, got); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
+		t.Errorf("in wire form:\n%s", diff)
+	}
+	if diff := cmp.Diff(wantPaths, paths); diff != "" {
+		t.Errorf("paths in wire form:\n%s", diff)
+	}
+}
+
+// What RedactWire cannot tell, and what it must not be misled by.
+func TestRedactWire(t *testing.T) {
+	d := redactTestType(t)
+	marshal := func(s string) []byte {
+		b, err := proto.MarshalOptions{Deterministic: true}.Marshal(fromJSON(t, d, s))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	long := strings.Repeat("n", 200)
+	for _, c := range []struct {
+		name, want string
+		in         []byte
+		paths      []string
+		ok         bool
+	}{
+		{
+			"bytes in another order", `{"id": "1", "signer": {"name": "n"}}`,
+			slices.Concat(marshal(`{"signer": {"signature_link": "s", "name": "n"}}`), marshal(`{"token": "t"}`), marshal(`{"id": "1"}`)),
+			[]string{"token", "signer.signature_link"},
+			true,
+		},
+		{
+			"a length that needs fewer bytes", `{"signer": {"name": "n", "delegate": {}}, "id": "2"}`,
+			slices.Concat(marshal(`{"signer": {"name": "n", "delegate": {"signature_link": "`+long+`"}}}`), marshal(`{"id": "2"}`)),
+			[]string{"signer.delegate.signature_link"},
+			true,
+		},
+		{
+			"a list in several places", `{"documents": [{}, {}, {"title": "b"}], "id": "1"}`,
+			slices.Concat(marshal(`{"documents": [{"token": "t"}]}`), marshal(`{"id": "1"}`), marshal(`{"documents": [{"token": "u"}, {"title": "b"}]}`)),
+			[]string{"documents[0].token", "documents[1].token"},
+			true,
+		},
+		{"sensitive, sent twice", `{}`, slices.Concat(marshal(`{"token": "t"}`), marshal(`{"token": "u"}`)), []string{"token"}, true},
+		{"fields in another order", `{"signer": {}}`, []byte{0x1a, 9, 0x22, 1, 'k', 0x12, 1, 's', 0x22, 1, 'l'}, []string{"signer.signature_link", "signer.keys"}, true},
+		{"sensitive and empty", `{"id": "1"}`, slices.Concat([]byte{0x12, 0}, marshal(`{"id": "1"}`)), nil, true},
+		{"a message in parts", ``, slices.Concat(marshal(`{"signer": {"name": "a"}}`), marshal(`{"signer": {"signature_link": "s"}}`)), nil, false},
+		{"a name without a schema", ``, marshal(`{"rest": {"a": [{"b": {"Proof-Token": "s"}}]}}`), nil, false},
+		{
+			"content without a schema", `{"rest": {"a": [{"b": {"token_type": "s"}}, null], "c": 1}}`,
+			marshal(`{"rest": {"a": [{"b": {"token_type": "s"}}, null], "c": 1}, "token": "t"}`),
+			[]string{"token"},
+			true,
+		},
+		{"content that cannot be read", ``, []byte{0x32, 3, 0x0a, 9, 's'}, nil, false},
+		{"in a list too", ``, marshal(`{"anything": [{"token": "s"}]}`), nil, false},
+		{"a map", ``, marshal(`{"by_role": {"boss": {"signature_link": "s"}}}`), nil, false},
+		{"cut short", ``, marshal(`{"signer": {"signature_link": "s"}}`)[:4], nil, false},
+		{"cut short within", ``, []byte{0x1a, 3, 0x12, 9, 's'}, nil, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			wire, paths, ok := RedactWire(d, c.in)
+			if ok != c.ok {
+				t.Fatalf("ok is %v", ok)
+			}
+			if !ok {
+				return
+			}
+			got := dynamicpb.NewMessage(d)
+			if err := proto.Unmarshal(wire, got); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(fromJSON(t, d, c.want), proto.Message(got), protocmp.Transform()); diff != "" {
+				t.Errorf("message:\n%s", diff)
+			}
+			if diff := cmp.Diff(c.paths, paths); diff != "" {
+				t.Errorf("paths:\n%s", diff)
 			}
 		})
 	}

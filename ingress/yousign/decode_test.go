@@ -248,6 +248,14 @@ func TestEncodeIsDecode(t *testing.T) {
 	for name, body := range bodies(t) {
 		checkEncode(t, name, body)
 	}
+	const secret = `{"event_name":"signer.notified","data":{"signer":{"id":"a","signature_link":"https://b"}}}`
+	if n := checkEncode(t, "redacted in wire form", []byte(secret)); n != 1 {
+		t.Errorf("%d paths are redacted", n)
+	}
+	const renamed = `{"event_name":"signer.notified","data":{"signer":{"id":"a","signatureLink":"https://b","x":{"Signature-Link":"https://c"}}}}`
+	if n := checkEncode(t, "redacted as a message", []byte(renamed)); n != -1 {
+		t.Errorf("%d paths are redacted", n)
+	}
 	for name, body := range map[string]string{
 		"no JSON":                                 "x",
 		"parts of the envelope in both places":    `{"event_id":"a","x":1,"event_time":{},"metadata":{"event_id":"b","event_name":"signer.done","event_time":7,"y":2},"data":"z"}`,
@@ -259,8 +267,8 @@ func TestEncodeIsDecode(t *testing.T) {
 	}
 }
 
-// checkEncode holds Encode against Decode.
-func checkEncode(t *testing.T, name string, body []byte) {
+// checkEncode holds Encode against Decode, and answers what CheckRedaction does.
+func checkEncode(t *testing.T, name string, body []byte) int {
 	t.Helper()
 	want, wantState := Decode(body)
 	wire, state := Encode([]byte("used before"), body)
@@ -271,6 +279,7 @@ func checkEncode(t *testing.T, name string, body []byte) {
 	if state != wantState || !proto.Equal(got, want) {
 		t.Errorf("%s: %v, want %v\n%s", name, state, wantState, cmp.Diff(protojson.Format(want), protojson.Format(got)))
 	}
+	return lenienttest.CheckRedaction(t, want, wire)
 }
 
 func FuzzDecode(f *testing.F) {

@@ -101,9 +101,7 @@ func (h *Hub) decode(e *entry, open bool) *typed {
 	ok := h.guarded(e, func(d payloadDecoder, body []byte) {
 		t.payload, t.state = d.decode(body)
 		if t.payload != nil && !open {
-			for _, path := range event.Redact(t.payload) {
-				t.redacted = append(t.redacted, e.route.provider+"."+path)
-			}
+			t.redacted = within(e.route.provider, event.Redact(t.payload))
 		}
 	})
 	if !ok {

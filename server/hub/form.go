@@ -148,8 +148,7 @@ func (h *Hub) pieces(e *entry, f form, room []byte) pieces {
 func (h *Hub) addTyped(p *pieces, e *entry, open bool, room []byte) {
 	d := h.decoders[e.route.provider]
 	t := e.typed[index(open)].Load()
-	if t == nil && open && d.encode != nil {
-		h.addEncoded(p, e, room)
+	if t == nil && d.encode != nil && h.addEncoded(p, e, open, room) {
 		return
 	}
 	if t == nil {
@@ -164,15 +163,31 @@ func (h *Hub) addTyped(p *pieces, e *entry, open bool, room []byte) {
 	}
 }
 
-// addEncoded adds the typed content as it is, of which no message is made.
-func (h *Hub) addEncoded(p *pieces, e *entry, room []byte) {
+// addEncoded adds the typed content without a message being made of it; false when
+// that cannot be.
+func (h *Hub) addEncoded(p *pieces, e *entry, open bool, room []byte) bool {
+	told := true
 	ok := h.guarded(e, func(d payloadDecoder, body []byte) {
+		var paths []string
 		p.payload, p.state = d.encode(room, body)
-		p.payloadField = d.field.Number()
+		if !open {
+			p.payload, paths, told = event.RedactWire(d.field.Message(), p.payload)
+		}
+		p.payloadField, p.redacted = d.field.Number(), within(e.route.provider, paths)
 	})
-	if !ok {
+	if !ok || !told { // nothing of it may be sent
+		p.payload, p.payloadField, p.redacted = nil, 0, nil
 		p.state = hookstreamv1.DecodeState_DECODE_STATE_FAILED
 	}
+	return told
+}
+
+// within answers paths into the payload as paths into the event.
+func within(provider string, paths []string) []string {
+	for i, path := range paths {
+		paths[i] = provider + "." + path
+	}
+	return paths
 }
 
 // bound leaves out what would make the event too large to be received.
