@@ -20,6 +20,7 @@ import (
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/ingress/lenient"
 	"github.com/hookstream/hookstream/ingress/lenient/lenienttest"
+	"github.com/hookstream/hookstream/ingress/providertest"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -330,7 +331,7 @@ func checkEncode(t *testing.T, body []byte) int {
 	if state != wantState || !proto.Equal(got, want) {
 		t.Errorf("%s: %v, want %v\n%s", body, state, wantState, cmp.Diff(protojson.Format(want), protojson.Format(got)))
 	}
-	return lenienttest.CheckRedaction(t, want, wire)
+	return providertest.CheckRedaction(t, want, wire)
 }
 
 const (

@@ -18,6 +18,7 @@ import (
 	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
 	"github.com/hookstream/hookstream/ingress/lenient"
 	"github.com/hookstream/hookstream/ingress/lenient/lenienttest"
+	"github.com/hookstream/hookstream/ingress/providertest"
 )
 
 var update = flag.Bool("update", false, "write what Decode answers to testdata/golden")
@@ -279,7 +280,7 @@ func checkEncode(t *testing.T, name string, body []byte) int {
 	if state != wantState || !proto.Equal(got, want) {
 		t.Errorf("%s: %v, want %v\n%s", name, state, wantState, cmp.Diff(protojson.Format(want), protojson.Format(got)))
 	}
-	return lenienttest.CheckRedaction(t, want, wire)
+	return providertest.CheckRedaction(t, want, wire)
 }
 
 func FuzzDecode(f *testing.F) {

@@ -1,4 +1,4 @@
-package lenienttest
+package providertest
 
 import (
 	"slices"
