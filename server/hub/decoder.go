@@ -42,8 +42,9 @@ func NewDecoder[E, S proto.Message](decode func(body []byte) (E, hookstreamv1.De
 	}
 }
 
-// Encoding answers a decoder that has a quicker way to the bytes of a payload. encode answers what decode does, in wire form and in
-// dst's memory when there is room; the same rules hold for it.
+// Encoding answers a decoder that has a quicker way to the bytes of a payload.
+// encode answers what decode does, in wire form and in dst's memory when there is
+// room; the same rules hold for it.
 func (d Decoder) Encoding(encode func(dst, body []byte) ([]byte, hookstreamv1.DecodeState)) Decoder {
 	d.encode = encode
 	return d
