@@ -33,6 +33,9 @@ const (
 	fieldRaw         = 30
 )
 
+// fieldBody is a field of hookstream.v1.RawRequest.
+const fieldBody = 2
+
 // Spare is the room behind an encoded event, for what a log adds to it.
 const Spare = 48
 
@@ -47,18 +50,32 @@ func Encode(e *hookstreamv1.Event, raw *hookstreamv1.RawRequest) ([]byte, error)
 	if e.Name != "" || e.Payload != nil || e.Raw != nil {
 		return nil, errors.New("event: name and payload are derived, and raw is given apart")
 	}
-	var size int
-	if raw != nil {
-		size = proto.Size(raw)
+	var w wire
+	var metaRoom, headRoom [512]byte
+	meta := w.event(metaRoom[:0], e)
+	// Of the raw request what stands before and behind its body, of which there may
+	// be megabytes.
+	before := w.headers(headRoom[:0], 1, raw.GetHeaders())
+	fields := len(before)
+	before = w.text(before, 3, raw.GetContentType())
+	before, behind := before[:fields], before[fields:]
+	if w.notUTF8 {
+		return nil, errors.New("event: text is not valid UTF-8")
 	}
-	out := make([]byte, 0, proto.Size(e)+size+8+Spare)
-	out, err := proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(out, e)
-	if err != nil || raw == nil {
-		return out, err
+	size := len(before) + len(behind)
+	if n := len(raw.GetBody()); n > 0 {
+		size += protowire.SizeTag(fieldBody) + protowire.SizeBytes(n)
+	}
+	out := append(make([]byte, 0, len(meta)+size+8+Spare), meta...)
+	if raw == nil {
+		return out, nil
 	}
 	out = protowire.AppendTag(out, fieldRaw, protowire.BytesType)
-	out = protowire.AppendVarint(out, uint64(size))
-	return proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(out, raw)
+	out = append(protowire.AppendVarint(out, uint64(size)), before...)
+	if len(raw.Body) > 0 {
+		out = w.bytes(out, fieldBody, raw.Body)
+	}
+	return append(out, behind...), nil
 }
 
 // Parts are the pieces of a kept event. They alias Record.Data.
@@ -130,7 +147,6 @@ func (p Parts) Body() []byte {
 	if m < 0 {
 		return nil
 	}
-	const fieldBody = 2
 	for len(raw) > 0 {
 		num, typ, n := protowire.ConsumeTag(raw)
 		if n < 0 {

@@ -1,0 +1,141 @@
+package event_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/hookstream/hookstream/event"
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+)
+
+// What Encode writes is what proto.Marshal would, whatever fields an event has: of
+// the schema, not of those that somebody thought of here.
+func TestEncodeIsMarshal(t *testing.T) {
+	full, raw := new(hookstreamv1.Event), new(hookstreamv1.RawRequest)
+	fill(full.ProtoReflect(), 1)
+	fill(raw.ProtoReflect(), 1)
+	full.Name, full.Payload, full.Raw = "", nil, nil
+	for _, e := range append(eachAlone(full), full, new(hookstreamv1.Event)) {
+		for _, r := range append(eachAlone(raw), raw, nil, new(hookstreamv1.RawRequest)) {
+			got, err := event.Encode(e, r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := proto.CloneOf(e)
+			want.Raw = r
+			plain, err := proto.MarshalOptions{Deterministic: true}.Marshal(want)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(got, plain) {
+				t.Errorf("%v\nbecame %x\nwant   %x", want, got, plain)
+			}
+			if cap(got)-len(got) < event.Spare {
+				t.Errorf("no room behind %v", want)
+			}
+		}
+	}
+}
+
+// fill sets every field that is not in a oneof of messages, two elements to a list;
+// depth tells values apart.
+func fill(m protoreflect.Message, depth int) {
+	for i := range m.Descriptor().Fields().Len() {
+		f := m.Descriptor().Fields().Get(i)
+		if o := f.ContainingOneof(); o != nil && !o.IsSynthetic() {
+			continue
+		}
+		if f.IsList() {
+			l := m.Mutable(f).List()
+			for j := range 2 {
+				v := l.NewElement()
+				if f.Message() != nil {
+					fill(v.Message(), depth+1)
+				} else {
+					v = scalar(f, depth+j)
+				}
+				l.Append(v)
+			}
+			continue
+		}
+		if f.Message() != nil {
+			fill(m.Mutable(f).Message(), depth+1)
+			continue
+		}
+		m.Set(f, scalar(f, depth))
+	}
+}
+
+func scalar(f protoreflect.FieldDescriptor, n int) protoreflect.Value {
+	switch f.Kind() {
+	case protoreflect.StringKind:
+		return protoreflect.ValueOfString(strings.Repeat("ä", 50*n) + string(f.Name()))
+	case protoreflect.BytesKind:
+		return protoreflect.ValueOfBytes(bytes.Repeat([]byte{0xff}, 9000))
+	case protoreflect.EnumKind:
+		return protoreflect.ValueOfEnum(2)
+	case protoreflect.Int32Kind:
+		return protoreflect.ValueOfInt32(-int32(n) - int32(f.Number()))
+	case protoreflect.Int64Kind:
+		return protoreflect.ValueOfInt64(-int64(n) - int64(f.Number()))
+	}
+	panic("a field of a kind that no event had: " + f.FullName())
+}
+
+// eachAlone answers messages that have one field of m each, and such that have all
+// but zeroes in it.
+func eachAlone[M proto.Message](m M) []M {
+	var all []M
+	m.ProtoReflect().Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		alone := m.ProtoReflect().New()
+		alone.Set(f, v)
+		all = append(all, alone.Interface().(M))
+		empty := m.ProtoReflect().New()
+		switch {
+		case f.IsList():
+			l := empty.Mutable(f).List()
+			l.Append(l.NewElement())
+		case f.Message() != nil || f.HasPresence():
+			empty.Set(f, empty.NewField(f))
+		}
+		all = append(all, empty.Interface().(M))
+		return true
+	})
+	return all
+}
+
+func TestEncodeRefusesTextThatIsNot(t *testing.T) {
+	const bad = "\xff"
+	for _, e := range []*hookstreamv1.Event{
+		{Source: bad},
+		{TraceParent: bad},
+		{RedactedFields: []string{bad}},
+		{Verification: &hookstreamv1.Verification{Reason: bad}},
+	} {
+		if _, err := event.Encode(e, nil); err == nil {
+			t.Errorf("%v was encoded", e)
+		}
+	}
+	for _, r := range []*hookstreamv1.RawRequest{
+		{ContentType: bad}, {Headers: []*hookstreamv1.RawRequest_Header{{Value: bad}}},
+	} {
+		if _, err := event.Encode(new(hookstreamv1.Event), r); err == nil {
+			t.Errorf("%v was encoded", r)
+		}
+	}
+}
+
+func BenchmarkEncode(b *testing.B) {
+	e, raw := sample()
+	raw.Body = bytes.Repeat([]byte("x"), 1024)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := event.Encode(e, raw); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

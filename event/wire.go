@@ -1,0 +1,102 @@
+package event
+
+import (
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+)
+
+// wire appends fields in wire form, as proto.Marshal does but without asking what
+// a message is: each event is written while its sender waits. What is empty is
+// left out. A test holds the field numbers against the schema.
+type wire struct {
+	notUTF8 bool // some text is not
+}
+
+func (w *wire) event(b []byte, e *hookstreamv1.Event) []byte {
+	b = w.text(b, fieldSource, e.Source)
+	b = w.text(b, fieldProvider, e.Provider)
+	b = w.text(b, fieldEnvironment, e.Environment)
+	b = w.text(b, fieldTopic, e.Topic)
+	b = w.text(b, fieldAction, e.Action)
+	b = w.text(b, fieldType, e.Type)
+	b = w.text(b, 8, e.Entity)
+	b = w.text(b, 9, e.ProviderEventId)
+	b = w.time(b, 10, e.OccurTime)
+	b = w.time(b, 11, e.ReceiveTime)
+	b = w.verification(b, 12, e.Verification)
+	b = w.number(b, 13, int64(e.DecodeState))
+	b = w.text(b, 14, e.PossibleDuplicateOf)
+	b = w.text(b, 15, e.TraceParent)
+	for _, path := range e.RedactedFields {
+		b = w.element(b, 16, path)
+	}
+	if e.ProviderAttempt != nil {
+		b = w.varint(b, 17, int64(*e.ProviderAttempt))
+	}
+	return b
+}
+
+func (w *wire) verification(b []byte, num protowire.Number, v *hookstreamv1.Verification) []byte {
+	if v == nil {
+		return b
+	}
+	var room [256]byte
+	in := w.number(room[:0], 1, int64(v.State))
+	in = w.text(in, 2, v.Method)
+	in = w.time(in, 3, v.VerifyTime)
+	in = w.text(in, 4, v.Reason)
+	in = w.number(in, 5, int64(v.SecretIndex))
+	return w.bytes(b, num, in)
+}
+
+func (w *wire) headers(b []byte, num protowire.Number, lines []*hookstreamv1.RawRequest_Header) []byte {
+	for _, l := range lines {
+		var room [256]byte
+		in := w.text(room[:0], 1, l.Name)
+		in = w.text(in, 2, l.Value)
+		b = w.bytes(b, num, in)
+	}
+	return b
+}
+
+func (w *wire) time(b []byte, num protowire.Number, t *timestamppb.Timestamp) []byte {
+	if t == nil {
+		return b
+	}
+	var room [32]byte
+	in := w.number(room[:0], 1, t.Seconds)
+	in = w.number(in, 2, int64(t.Nanos))
+	return w.bytes(b, num, in)
+}
+
+func (w *wire) text(b []byte, num protowire.Number, s string) []byte {
+	if s == "" {
+		return b
+	}
+	return w.element(b, num, s)
+}
+
+// element is text in a list, where it may be empty.
+func (w *wire) element(b []byte, num protowire.Number, s string) []byte {
+	w.notUTF8 = w.notUTF8 || !utf8.ValidString(s)
+	return protowire.AppendString(protowire.AppendTag(b, num, protowire.BytesType), s)
+}
+
+func (w *wire) bytes(b []byte, num protowire.Number, v []byte) []byte {
+	return protowire.AppendBytes(protowire.AppendTag(b, num, protowire.BytesType), v)
+}
+
+func (w *wire) number(b []byte, num protowire.Number, v int64) []byte {
+	if v == 0 {
+		return b
+	}
+	return w.varint(b, num, v)
+}
+
+func (w *wire) varint(b []byte, num protowire.Number, v int64) []byte {
+	return protowire.AppendVarint(protowire.AppendTag(b, num, protowire.VarintType), uint64(v))
+}
