@@ -16,6 +16,9 @@ type Contest struct {
 	// Targets are the least ratios of the subject's rate to that of a baseline,
 	// by the baseline's name.
 	Targets map[string]float64
+	// WarmUp lets each do it once before, for a third of a span, and forgets it:
+	// the first half second of a process goes into getting its memory.
+	WarmUp bool
 }
 
 // A Contender is one that is measured.
@@ -48,6 +51,13 @@ func (s Sample) Rate() float64 { return perSecond(s.Events, s.Took) }
 // backwards: what changes with time on the machine meets all alike.
 func (b *Bench) Hold(ctx context.Context, c Contest) (Result, error) {
 	all := append([]Contender{c.Subject}, c.Baselines...)
+	if c.WarmUp {
+		for _, who := range all {
+			if _, err := b.round(ctx, who, b.Span/3, false); err != nil {
+				return Result{}, err
+			}
+		}
+	}
 	samples := make([][]Sample, len(all))
 	for round := range max(b.Rounds, 1) {
 		for turn := range all {
@@ -55,7 +65,7 @@ func (b *Bench) Hold(ctx context.Context, c Contest) (Result, error) {
 			if round%2 == 1 {
 				i = len(all) - 1 - turn
 			}
-			s, err := b.round(ctx, all[i], round == 0 && i == 0)
+			s, err := b.round(ctx, all[i], b.Span, round == 0 && i == 0)
 			if err != nil {
 				return Result{}, err
 			}
@@ -65,12 +75,12 @@ func (b *Bench) Hold(ctx context.Context, c Contest) (Result, error) {
 	return c.result(all, samples), nil
 }
 
-func (b *Bench) round(ctx context.Context, c Contender, profiled bool) (Sample, error) {
+func (b *Bench) round(ctx context.Context, c Contender, span time.Duration, profiled bool) (Sample, error) {
 	if profiled {
 		done := b.profile(ctx, c.Process)
 		defer done()
 	}
-	s, err := c.Round(ctx, b.Span)
+	s, err := c.Round(ctx, span)
 	if ctx.Err() != nil {
 		return s, context.Cause(ctx)
 	}

@@ -49,6 +49,24 @@ func TestRatioIsTheMedianOfTheRounds(t *testing.T) {
 	}
 }
 
+func TestWarmUpIsForgotten(t *testing.T) {
+	var turns []string
+	r, err := (&Bench{Options: Options{Rounds: 1}}).Hold(t.Context(), Contest{
+		Subject:   contender("gateway", &turns, 1, 30),
+		Baselines: []Contender{contender("http", &turns, 1, 60)},
+		WarmUp:    true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Rows[0].Rate != 30 || r.Rows[1].Rate != 60 || r.Ratios[0].Value != 0.5 {
+		t.Errorf("%+v", r)
+	}
+	if got := strings.Join(turns, " "); got != "gateway http gateway http" {
+		t.Errorf("turns: %s", got)
+	}
+}
+
 func TestAFailedRoundNamesTheContender(t *testing.T) {
 	broken := Contender{Name: "http", Round: func(context.Context, time.Duration) (Sample, error) {
 		return Sample{}, errors.New("no answer")

@@ -57,7 +57,7 @@ func (i ingest) measure(ctx context.Context, b *Bench) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	c := Contest{Subject: i.contender("gateway", g.Process, g.Ingress, path)}
+	c := Contest{Subject: i.contender("gateway", g.Process, g.Ingress, path), WarmUp: true}
 	if c.Baselines, err = i.baselines(ctx, b, path); err != nil {
 		return Result{}, err
 	}

@@ -83,6 +83,7 @@ func (b *Bench) aside(ctx context.Context, with, without string, prepare func(co
 		Subject:   asideContender(with, loaded, paths),
 		Baselines: []Contender{asideContender(without, plain, path)},
 		Targets:   map[string]float64{without: noise},
+		WarmUp:    true,
 	})
 }
 
