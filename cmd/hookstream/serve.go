@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -119,6 +120,7 @@ func (c *serveCommand) Run(ctx context.Context, p *program) error {
 	if err := options.Validate(); err != nil {
 		return usageError{hinted(severalLines(err), "hookstream serve --help lists the options")}
 	}
+	c.makeRoomForSyncs(p)
 	gateway, err := app.New(ctx, options)
 	if err != nil {
 		return startError(err)
@@ -127,6 +129,16 @@ func (c *serveCommand) Run(ctx context.Context, p *program) error {
 		c.greet(p, gateway.Addrs())
 	}
 	return gateway.Run(ctx)
+}
+
+// makeRoomForSyncs lets Go run on one thread more than it would choose: of those,
+// one is in an fdatasync most of the time, and is missed until the runtime notices,
+// which takes it a good part of a sync. An operator who has chosen a number is
+// obeyed.
+func (c *serveCommand) makeRoomForSyncs(p *program) {
+	if c.NATSURL == "" && c.Durability == "sync" && p.getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
+	}
 }
 
 // greet tells people what runs where, and what to do next.

@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"reflect"
+	"runtime"
 	"testing"
 
 	"github.com/alecthomas/kong"
@@ -66,6 +67,39 @@ func TestServeDefaultsAreThoseOfTheGateway(t *testing.T) {
 	}
 	if err := app.DefaultOptions().Validate(); err != nil {
 		t.Error(err)
+	}
+}
+
+// One thread more than Go's own choice, where there is a disk to wait for and
+// nobody has chosen.
+func TestRoomForSyncs(t *testing.T) {
+	chosen := runtime.GOMAXPROCS(0)
+	defer runtime.GOMAXPROCS(chosen)
+	for _, c := range []struct {
+		name string
+		args []string
+		env  string
+		want int
+	}{
+		{"sync", nil, "", chosen + 1},
+		{"chosen", nil, "7", chosen},
+		{"relaxed", []string{"--durability=relaxed"}, "", chosen},
+		{"cluster", []string{"--nats-url=nats://n"}, "", chosen},
+	} {
+		runtime.GOMAXPROCS(chosen)
+		cli, err := parse(t, noEnv, append([]string{"serve"}, c.args...)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cli.Serve.makeRoomForSyncs(&program{getenv: func(name string) string {
+			if name == "GOMAXPROCS" {
+				return c.env
+			}
+			return ""
+		}})
+		if got := runtime.GOMAXPROCS(0); got != c.want {
+			t.Errorf("%s: %d threads, want %d", c.name, got, c.want)
+		}
 	}
 }
 
