@@ -19,6 +19,9 @@ type Contest struct {
 	// WarmUp lets each do it once before, for a third of a span, and forgets it:
 	// the first half second of a process goes into getting its memory.
 	WarmUp bool
+	// Times is how many times as many rounds are held as usual: two rounds differ by
+	// more than a few per cent, where that matters. 0 is 1.
+	Times int
 }
 
 // A Contender is one that is measured.
@@ -59,7 +62,7 @@ func (b *Bench) Hold(ctx context.Context, c Contest) (Result, error) {
 		}
 	}
 	samples := make([][]Sample, len(all))
-	for round := range max(b.Rounds, 1) {
+	for round := range max(b.Rounds, 1) * max(c.Times, 1) {
 		for turn := range all {
 			i := turn
 			if round%2 == 1 {

@@ -67,6 +67,18 @@ func TestWarmUpIsForgotten(t *testing.T) {
 	}
 }
 
+func TestMoreRoundsForASmallDifference(t *testing.T) {
+	var turns []string
+	r, err := (&Bench{Options: Options{Rounds: 1}}).Hold(t.Context(), Contest{
+		Subject:   contender("gateway", &turns, 10, 20, 30),
+		Baselines: []Contender{contender("http", &turns, 10, 10, 10)},
+		Times:     3,
+	})
+	if err != nil || len(turns) != 6 || r.Ratios[0].Value != 2 {
+		t.Errorf("%+v, %v, turns %q", r, err, turns)
+	}
+}
+
 func TestAFailedRoundNamesTheContender(t *testing.T) {
 	broken := Contender{Name: "http", Round: func(context.Context, time.Duration) (Sample, error) {
 		return Sample{}, errors.New("no answer")

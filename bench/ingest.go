@@ -64,6 +64,9 @@ func (i ingest) measure(ctx context.Context, b *Bench) (Result, error) {
 	if i.durability == "sync" && i.size == "1KB" {
 		c.Targets = ingestTargets[i.connections]
 	}
+	if c.Targets != nil {
+		c.Times = 3
+	}
 	return b.Hold(ctx, c)
 }
 

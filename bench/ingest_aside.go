@@ -84,6 +84,7 @@ func (b *Bench) aside(ctx context.Context, with, without string, prepare func(co
 		Baselines: []Contender{asideContender(without, plain, path)},
 		Targets:   map[string]float64{without: noise},
 		WarmUp:    true,
+		Times:     3,
 	})
 }
 
