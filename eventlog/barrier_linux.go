@@ -5,10 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -66,7 +63,7 @@ func newBlockBarrier(dir string, logger *slog.Logger) (barrier, error) {
 func (b *blockBarrier) restart() error {
 	b.closeBlocks()
 	b.ahead = 0
-	blocks, err := b.list()
+	blocks, err := listBlocks(b.dir)
 	if err != nil {
 		return err
 	}
@@ -88,28 +85,12 @@ func (b *blockBarrier) syncAll() error {
 	return nil
 }
 
-// list answers the numbers of the blocks there are. Block 1 may be long gone.
-func (b *blockBarrier) list() ([]int, error) {
-	entries, err := os.ReadDir(b.dir)
-	if err != nil {
-		return nil, err
-	}
-	var blocks []int
-	for _, e := range entries {
-		s, ok := strings.CutSuffix(e.Name(), ".blk")
-		if n, err := strconv.Atoi(s); ok && err == nil {
-			blocks = append(blocks, n)
-		}
-	}
-	return blocks, nil
-}
-
 // openBlock opens block n unless it is; false when there is none.
 func (b *blockBarrier) openBlock(n int) (bool, error) {
 	if _, ok := b.open[n]; ok {
 		return true, nil
 	}
-	fd, err := unix.Open(b.path(n), unix.O_RDWR|unix.O_CLOEXEC, 0)
+	fd, err := unix.Open(blockPath(b.dir, n), unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if errors.Is(err, os.ErrNotExist) {
 		return false, nil
 	}
@@ -213,12 +194,8 @@ func (b *blockBarrier) inPlace(n int) bool {
 		return false
 	}
 	var ours, named unix.Stat_t
-	return unix.Fstat(fd, &ours) == nil && unix.Stat(b.path(n), &named) == nil &&
+	return unix.Fstat(fd, &ours) == nil && unix.Stat(blockPath(b.dir, n), &named) == nil &&
 		ours.Ino == named.Ino && ours.Dev == named.Dev
-}
-
-func (b *blockBarrier) path(n int) string {
-	return filepath.Join(b.dir, strconv.Itoa(n)+".blk")
 }
 
 // surprised syncs everything, because the files are not what we took them for.

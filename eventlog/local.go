@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -17,6 +19,8 @@ import (
 type local struct {
 	flights *flights
 	feed    feed
+	blocks  string // where its files lie, if they can be read
+	warned  sync.Once
 
 	mu      sync.Mutex
 	decided struct{ group, last uint64 } // the last group that was acknowledged
@@ -103,6 +107,9 @@ func (s *stream) openLocal(ctx context.Context, last uint64) error {
 		return err
 	}
 	s.local = &local{flights: newFlights(), feed: feed{wake: make(chan struct{}, 1)}}
+	if barrierSupported {
+		s.local.blocks = s.e.node.msgsDir(streamEvents)
+	}
 	s.commit = newCommitter(streamEvents, pub, b, s.e.opts, last, s.advanced, s.landed, s.e.fatal)
 	return nil
 }
@@ -115,6 +122,16 @@ func (s *stream) lastTime(ctx context.Context, last uint64) (time.Time, error) {
 	}
 	r, _, err := unkeep(recs[0])
 	return r.Time, err
+}
+
+// strange tells, once, of files that could not be read: history is slower then.
+// That retention takes a file away is not strange.
+func (l *local) strange(logger *slog.Logger, err error) {
+	if !errors.Is(err, fs.ErrNotExist) {
+		l.warned.Do(func() {
+			logger.Warn("history is read through JetStream, which is slower", "err", err)
+		})
+	}
 }
 
 func (s *stream) appendLocal(ctx context.Context, a Entry) (Appended, error) {
