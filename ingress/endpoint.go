@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"math"
+	"strings"
 	"sync"
 
 	"golang.org/x/time/rate"
@@ -24,19 +25,20 @@ type endpoint struct {
 
 	provider Provider // nil: it could not be made
 	headers  []string // that its requests have
-	remote   bool
 	disabled bool
 	shadow   bool
 	unwanted event.Patterns
 	limiter  *rate.Limiter // its predecessor's, while the rate is the same
-	breaker  *breaker      // of a remote provider
+
+	remote  bool     // the provider is asked elsewhere; else it has neither of these
+	breaker *breaker // its own: a change may be the cure
+	asking  *turns   // questions under way, those of its predecessor included
 
 	*endpointState
 }
 
 // endpointState is handed from an endpoint to its successor.
 type endpointState struct {
-	asking   turns // questions of a remote provider under way
 	refusals gate
 	faults   gate
 }
@@ -44,6 +46,9 @@ type endpointState struct {
 // endpoints finds them by the id of the source.
 type endpoints struct {
 	byID sync.Map // string to *endpoint
+	// lists of headers. There may be many endpoints, and few lists. For build alone,
+	// which is called for one source at a time.
+	lists map[string][]string
 }
 
 func (e *endpoints) get(id string) *endpoint {
@@ -93,20 +98,38 @@ func (g *Gateway) build(id string, src *hookstreamv1.Source, old *endpoint) *end
 		shadow:   src.GetVerificationMode() == hookstreamv1.VerificationMode_VERIFICATION_MODE_SHADOW,
 		unwanted: event.CompilePatterns(src.GetDisabledTypes()),
 		limiter:  g.limiterFor(src, old),
-		breaker:  newBreaker(g.o.MinRetry, g.o.MaxRetry), // a change may be the cure
 	}
 	if old != nil {
-		ep.endpointState = old.endpointState
+		ep.endpointState, ep.asking = old.endpointState, old.asking
 	} else {
-		ep.endpointState = &endpointState{asking: newTurns(max(g.o.Workers/4, 1))}
+		ep.endpointState = new(endpointState)
 	}
 	p, err := g.o.Providers(src)
 	if err != nil {
 		g.o.Logger.Error("a source cannot receive: its provider cannot be made", "source", id, "err", err)
 		return ep
 	}
-	ep.provider, ep.remote, ep.headers = p, p.Remote(), readBy(p)
+	ep.provider, ep.headers = p, g.endpoints.shared(readBy(p))
+	if ep.remote = p.Remote(); ep.remote {
+		ep.breaker = newBreaker(g.o.MinRetry, g.o.MaxRetry)
+		if ep.asking == nil {
+			ep.asking = newTurns(max(g.o.Workers/4, 1))
+		}
+	}
 	return ep
+}
+
+// shared answers a list of headers that is equal and that others have as well.
+func (e *endpoints) shared(names []string) []string {
+	key := strings.Join(names, "\n")
+	if e.lists == nil {
+		e.lists = make(map[string][]string)
+	}
+	if known, ok := e.lists[key]; ok {
+		return known
+	}
+	e.lists[key] = names
+	return names
 }
 
 // kind is the provider's name: that of the source's config field.

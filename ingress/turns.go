@@ -17,7 +17,7 @@ type turns struct {
 // comes again a good deal later.
 const turnWait = 100 * time.Millisecond
 
-func newTurns(n int) turns { return turns{taken: make(chan struct{}, n)} }
+func newTurns(n int) *turns { return &turns{taken: make(chan struct{}, n)} }
 
 // take reports whether it is the caller's turn. Then done must be called.
 func (t *turns) take(ctx context.Context) bool {

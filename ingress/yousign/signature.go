@@ -49,10 +49,15 @@ func Sign(secret string, body []byte) string {
 }
 
 // A key is one secret. It keeps idle HMAC states: setting one up costs two
-// blocks of SHA-256 and half a dozen allocations, for every request.
+// blocks of SHA-256 and half a dozen allocations, for every request. There are as
+// many as were ever in use at once; a sync.Pool of each key would lose them with
+// every garbage collection, when there are thousands of keys.
 type key struct {
+	secret []byte
 	expire time.Time // zero: never
-	idle   sync.Pool // of *state
+
+	mu   sync.Mutex
+	idle []*state
 }
 
 type state struct {
@@ -60,18 +65,30 @@ type state struct {
 	sum digest
 }
 
-func newKey(secret string) *key {
-	k := &key{}
-	k.idle.New = func() any { return &state{mac: hmac.New(sha256.New, []byte(secret))} }
-	return k
+func (k *key) take() *state {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	n := len(k.idle) - 1
+	if n < 0 {
+		return &state{mac: hmac.New(sha256.New, k.secret)}
+	}
+	s := k.idle[n]
+	k.idle = k.idle[:n]
+	return s
+}
+
+func (k *key) give(s *state) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.idle = append(k.idle, s)
 }
 
 func (k *key) validAt(t time.Time) bool { return k.expire.IsZero() || t.Before(k.expire) }
 
 // signed compares in constant time.
 func (k *key) signed(body []byte, want digest) bool {
-	s := k.idle.Get().(*state)
-	defer k.idle.Put(s)
+	s := k.take()
+	defer k.give(s)
 	s.mac.Reset()
 	s.mac.Write(body)
 	s.mac.Sum(s.sum[:0])

@@ -26,7 +26,7 @@ const method = "hmac-sha256"
 // no closing.
 type Provider struct {
 	header string
-	keys   []*key
+	keys   []key
 }
 
 var _ ingress.Provider = (*Provider)(nil)
@@ -37,7 +37,7 @@ func New(cfg *yousignv1.SourceConfig) (*Provider, error) {
 	if len(cfg.GetSecrets()) == 0 {
 		return nil, errors.New("yousign: no secret")
 	}
-	p := &Provider{header: DefaultSignatureHeader}
+	p := &Provider{header: DefaultSignatureHeader, keys: make([]key, len(cfg.GetSecrets()))}
 	if name := cfg.GetSignatureHeader(); name != "" {
 		p.header = http.CanonicalHeaderKey(name)
 	}
@@ -45,11 +45,11 @@ func New(cfg *yousignv1.SourceConfig) (*Provider, error) {
 		if secret == "" {
 			return nil, errors.New("yousign: empty secret")
 		}
-		k := newKey(secret)
+		k := &p.keys[i]
+		k.secret = []byte(secret)
 		if i < len(cfg.GetSecretStates()) && cfg.GetSecretStates()[i].GetExpireTime() != nil {
 			k.expire = cfg.GetSecretStates()[i].GetExpireTime().AsTime()
 		}
-		p.keys = append(p.keys, k)
 	}
 	return p, nil
 }
@@ -67,8 +67,8 @@ func (p *Provider) Verify(_ context.Context, req *ingress.Request, _ ingress.Inf
 	if reason != "" {
 		return rejected(reason)
 	}
-	for i, k := range p.keys {
-		if k.validAt(req.ReceiveTime) && k.signed(req.Body, want) {
+	for i := range p.keys {
+		if k := &p.keys[i]; k.validAt(req.ReceiveTime) && k.signed(req.Body, want) {
 			return ingress.Verdict{Outcome: ingress.Genuine, Method: method, SecretIndex: i + 1}
 		}
 	}

@@ -3,9 +3,11 @@ package yousign
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -165,6 +167,30 @@ func TestForgedSignatures(t *testing.T) {
 		if got := newProvider(t, secretK).Verify(context.Background(), req, ingress.Info{}); got != want {
 			t.Errorf("%s: %+v", c.why, got)
 		}
+	}
+}
+
+// Requests of one source are verified at once, each with a state of its own.
+func TestSignaturesAtOnce(t *testing.T) {
+	p := newProvider(t, secretK)
+	var all sync.WaitGroup
+	for n := range 8 {
+		all.Go(func() {
+			body := fmt.Sprintf(`{"n":%d,"padding":"%s"}`, n, strings.Repeat("x", n*1000))
+			right, wrong := Sign(secretK, []byte(body)), Sign(secretK, []byte(body+" "))
+			for range 200 {
+				for signature, want := range map[string]ingress.Outcome{right: ingress.Genuine, wrong: ingress.Rejected} {
+					if v := p.Verify(context.Background(), signedRequest(body, signature), ingress.Info{}); v.Outcome != want {
+						t.Errorf("%d: %v, want %v", n, v.Outcome, want)
+						return
+					}
+				}
+			}
+		})
+	}
+	all.Wait()
+	if n := len(p.keys[0].idle); n == 0 || n > 8 {
+		t.Errorf("%d states are kept of at most 8 that were in use", n)
 	}
 }
 
