@@ -160,3 +160,29 @@ func TestScanEnds(t *testing.T) {
 		t.Errorf("%d records afterwards", n)
 	}
 }
+
+func BenchmarkScan(b *testing.B) {
+	o := eventlog.DefaultOptions()
+	o.Dir, o.Durability = b.TempDir(), eventlog.DurabilityRelaxed
+	l := logtest.Open(b, o).Events().(scanner)
+	const events = 20_000
+	for i := range events {
+		e := logtest.Entry("a", i)
+		e.Data = make([]byte, 1024)
+		if _, err := l.Append(b.Context(), e); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		n := 0
+		err := l.Scan(b.Context(), 1, func(recs []event.Record) error {
+			n += len(recs)
+			return nil
+		})
+		if err != nil || n != events {
+			b.Fatalf("%d records: %v", n, err)
+		}
+	}
+	b.ReportMetric(float64(b.N*events)/b.Elapsed().Seconds(), "events/s")
+}
