@@ -23,7 +23,7 @@ type natsInbox struct {
 	js       jetstream.Stream
 	rows     jetstream.Consumer
 	commit   *committer
-	outcomes *nats.Conn
+	outcomes *nats.Conn // nil: embedded
 
 	waiting waiters
 	pending atomic.Int64 // undecided rows, as of the last look and what was put since
@@ -66,7 +66,10 @@ func (e *Engine) openInbox(ctx context.Context) (*natsInbox, error) {
 	if b.commit, err = e.committerFor(streamInbox, js.CachedInfo().State.LastSeq, func() {}); err != nil {
 		return nil, err
 	}
-	return b, b.listen()
+	if e.node == nil {
+		err = b.listen()
+	}
+	return b, err
 }
 
 // openVerifier answers the consumer that hands rows out.
@@ -104,7 +107,7 @@ func (e *Engine) openVerifier(ctx context.Context) (jetstream.Consumer, error) {
 // time was changed (100 ms), and to spare.
 const releaseTime = 300 * time.Millisecond
 
-// listen hears every gateway's outcomes.
+// listen hears the outcomes of every gateway on a cluster.
 func (b *natsInbox) listen() error {
 	nc, err := b.e.connect("outcomes")
 	if err != nil {
@@ -240,19 +243,21 @@ func (b *natsInbox) handle(ctx context.Context, m jetstream.Msg, fn func(context
 // worked on.
 func keepAlive(m jetstream.Msg) (stop func()) {
 	done := make(chan struct{})
-	go func() {
+	// Most rows are decided before they need it: a timer costs less than a
+	// goroutine.
+	first := time.AfterFunc(claimTime/4, func() {
 		t := time.NewTicker(claimTime / 4)
 		defer t.Stop()
 		for {
+			_ = m.InProgress()
 			select {
 			case <-t.C:
-				_ = m.InProgress()
 			case <-done:
 				return
 			}
 		}
-	}()
-	return func() { close(done) }
+	})
+	return func() { first.Stop(); close(done) }
 }
 
 // heldRow is a row in a worker's hands.
@@ -289,27 +294,41 @@ func questionSubject(c *Claim) string {
 	return subjectAsked + "." + hex.EncodeToString(h[:])
 }
 
+// firstWord has JetStream refuse a word that is not the first on its subject.
+var firstWord = nats.Header{"Nats-Expected-Last-Subject-Sequence": []string{"0"}}
+
+// asking mostly is the first that is said of a question: then one message both
+// finds that out and writes it down.
 func (h *heldRow) asking(ctx context.Context, c *Claim) (bool, error) {
+	err := h.word(ctx, c, wordAsked, firstWord)
+	if !errors.Is(err, errNotFirst) {
+		return false, err
+	}
 	last, err := h.js.GetLastMsgForSubject(ctx, questionSubject(c))
-	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+	if err != nil {
 		return false, fmt.Errorf("%w: inbox: %w", ErrUnavailable, err)
 	}
-	unresolved := err == nil && string(last.Data) == wordAsked
-	if unresolved {
+	if string(last.Data) == wordAsked {
 		return true, nil // it is written down already
 	}
-	return false, h.word(ctx, c, wordAsked)
+	return false, h.word(ctx, c, wordAsked, nil)
 }
 
-func (h *heldRow) answered(ctx context.Context, c *Claim) error { return h.word(ctx, c, wordAnswered) }
+func (h *heldRow) answered(ctx context.Context, c *Claim) error {
+	return h.word(ctx, c, wordAnswered, nil)
+}
 
-func (h *heldRow) word(ctx context.Context, c *Claim, word string) error {
-	_, err := h.commit.commit(ctx, &nats.Msg{Subject: questionSubject(c), Data: []byte(word)})
+func (h *heldRow) word(ctx context.Context, c *Claim, word string, header nats.Header) error {
+	_, err := h.commit.commit(ctx, &nats.Msg{Subject: questionSubject(c), Header: header, Data: []byte(word)})
 	return err
 }
 
 func (h *heldRow) announce(c *Claim, outcome []byte) error {
 	key := outcomeHash(c.Source, c.Key)
+	if h.e.node != nil { // whoever waits does so in this process
+		h.waiting.tell(key, outcome)
+		return nil
+	}
 	return h.outcomes.Publish(subjectOutcome+"."+hex.EncodeToString(key[:]), outcome)
 }
 

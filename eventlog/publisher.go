@@ -118,6 +118,15 @@ const codeDuplicateInProcess = 10158
 
 var errDuplicateInProcess = fmt.Errorf("%w: an equal entry is being stored", ErrUnavailable)
 
+// Codes of a message that was to be the first on its subject, and is not, or may
+// not be: another is on its way to the quorum.
+const (
+	codeWrongLastSequence = 10071
+	codeLastSequenceMoves = 10164
+)
+
+var errNotFirst = fmt.Errorf("%w: not the first on its subject", ErrUnavailable)
+
 func parseAck(m *nats.Msg) (Appended, error) {
 	if seq, ok := plainAck(m.Data); ok {
 		return Appended{Seq: seq}, nil
@@ -138,6 +147,8 @@ func parseAck(m *nats.Msg) (Appended, error) {
 		return Appended{}, fmt.Errorf("%w: %w", ErrFull, cause)
 	case codeDuplicateInProcess:
 		return Appended{}, errDuplicateInProcess
+	case codeWrongLastSequence, codeLastSequenceMoves:
+		return Appended{}, errNotFirst
 	}
 	return Appended{}, fmt.Errorf("%w: %w", ErrUnavailable, cause)
 }
