@@ -113,7 +113,7 @@ func (g *Gateway) build(id string, src *hookstreamv1.Source, old *endpoint) *end
 	if ep.remote = p.Remote(); ep.remote {
 		ep.breaker = newBreaker(g.o.MinRetry, g.o.MaxRetry)
 		if ep.asking == nil {
-			ep.asking = newTurns(max(g.o.Workers/4, 1))
+			ep.asking = newTurns(&g.crew)
 		}
 	}
 	return ep

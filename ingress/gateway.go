@@ -42,6 +42,7 @@ type Gateway struct {
 	memory    budget
 	appends   deadlines
 	hands     hands
+	crew      crew
 	proofs    proofs
 	faults    gate
 	cancel    func()
@@ -52,6 +53,7 @@ type Gateway struct {
 func New(o Options) *Gateway {
 	o = o.withDefaults()
 	g := &Gateway{o: o, memory: budget{limit: o.MaxBufferBytes}, appends: deadlines{wait: o.AppendWait}}
+	g.crew.idle.Store(int64(o.Workers))
 	g.cancel = o.Sources.Subscribe(g.change)
 	return g
 }

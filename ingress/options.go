@@ -42,8 +42,9 @@ type Options struct {
 	// VerifyWait is how long a sender waits for the verdict of a remote provider.
 	VerifyWait time.Duration
 
-	// Workers is how many requests are verified at once by remote providers. A
-	// quarter of them may be busy with one source.
+	// Workers is how many requests are verified at once by remote providers. Three
+	// quarters of them may be busy with one source, fewer while other sources have
+	// some as well.
 	Workers int
 	// VerifyTimeout bounds one question of a remote provider.
 	VerifyTimeout time.Duration

@@ -17,6 +17,8 @@ type question interface {
 	// to be asked, and answers whether an earlier time of asking it was left
 	// without an answer.
 	Asking(context.Context) (unresolved bool, err error)
+	// asked says that the provider is done with it, answer or not.
+	asked()
 	// Answered notes that it was answered.
 	Answered(context.Context) error
 	// recall answers what this process has found out earlier; the zero proof when
@@ -30,6 +32,7 @@ type question interface {
 type nobodysQuestion struct{}
 
 func (nobodysQuestion) Asking(context.Context) (bool, error) { return false, nil }
+func (nobodysQuestion) asked()                               {}
 func (nobodysQuestion) Answered(context.Context) error       { return nil }
 func (nobodysQuestion) recall() proof                        { return proof{} }
 func (nobodysQuestion) remember(proof)                       {}
@@ -54,6 +57,7 @@ func (g *Gateway) settle(ctx context.Context, ep *endpoint, rq *request, q quest
 			return s, fmt.Errorf("note a question: %w", err)
 		}
 		v := g.verify(ctx, ep, rq)
+		q.asked()
 		s.asked, p = true, judge(v, unresolved)
 		if p.state == unproved && !v.MaybeSpent && !unresolved {
 			// This question spent nothing. One that was unresolved before stays so,

@@ -9,61 +9,140 @@ import (
 	"time"
 )
 
-// Of five that want a turn when two may have one, the waiting get theirs as soon
-// as one ends, and who waits too long goes without.
-func TestTurns(t *testing.T) {
+func crewOf(n int64) *crew {
+	c := new(crew)
+	c.idle.Store(n)
+	return c
+}
+
+// brisk are turns that have been short so far.
+func brisk(c *crew) *turns {
+	t := newTurns(c)
+	t.typical = time.Millisecond
+	return t
+}
+
+func (t *turns) takeAll(tb testing.TB, ctx context.Context) (all []*turn) {
+	for len(all) < 1000 {
+		u := t.take(ctx)
+		if u == nil {
+			return all
+		}
+		all = append(all, u)
+	}
+	tb.Fatal("turns have no end")
+	return nil
+}
+
+// One source has three quarters of the crew, the next most of what that leaves,
+// and there always is a turn for who has none.
+func TestTurnsLeaveSomeForOthers(t *testing.T) {
+	c := crewOf(64)
+	slow := newTurns(c) // nobody waits for such
+	first := slow.takeAll(t, t.Context())
+	second := newTurns(c).takeAll(t, t.Context())
+	if len(first) != 48 || len(second) != 12 {
+		t.Errorf("%d and %d turns of 64, want 48 and 12", len(first), len(second))
+	}
+	if newTurns(c).take(t.Context()) == nil {
+		t.Error("no turn for a third")
+	}
+	for _, u := range first {
+		u.done()
+		u.done() // no matter
+	}
+	if n := len(newTurns(c).takeAll(t, t.Context())); n != 38 {
+		t.Errorf("%d turns after 48 ended, want 38", n)
+	}
+}
+
+// Of five that want a turn when three may have one, the waiting get theirs as soon
+// as one ends, in order, and who waits too long goes without.
+func TestTurnsAreWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		turns := newTurns(2)
+		turns := brisk(crewOf(5))
 		var underWay, most, without atomic.Int64
 		var all sync.WaitGroup
-		for range 5 {
+		for range 7 {
 			all.Go(func() {
-				if !turns.take(t.Context()) {
+				u := turns.take(t.Context())
+				if u == nil {
 					without.Add(1)
 					return
 				}
 				most.Store(max(most.Load(), underWay.Add(1)))
 				time.Sleep(60 * time.Millisecond)
 				underWay.Add(-1)
-				turns.done()
+				u.done()
 			})
 		}
 		all.Wait()
-		// Two begin at once, two 60 ms later; the fifth would have to wait for 120.
-		if most.Load() != 2 || without.Load() != 1 {
-			t.Errorf("%d at a time, %d without a turn; want 2 and 1", most.Load(), without.Load())
+		// Three begin at once, three 60 ms later; the seventh would have to wait for 120.
+		if most.Load() != 3 || without.Load() != 1 {
+			t.Errorf("%d at a time, %d without a turn; want 3 and 1", most.Load(), without.Load())
 		}
-		for range 2 {
-			if !turns.take(t.Context()) {
-				t.Error("a turn was not given back")
-			}
+		if n := len(turns.takeAll(t, t.Context())); n != 3 {
+			t.Errorf("%d turns afterwards, want 3", n)
 		}
 	})
 }
 
-// No more wait than twice as many as may have a turn: others need the workers.
-func TestTurnsAreNotWaitedForByMany(t *testing.T) {
+// Who would wait for long does not wait at all: others need the workers.
+func TestTurnsThatTakeLongAreNotWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		turns := newTurns(1)
+		turns := brisk(crewOf(1))
+		goesWithoutAfter := func(want time.Duration) {
+			t.Helper()
+			start := time.Now()
+			if turns.take(t.Context()) != nil || time.Since(start) != want {
+				t.Errorf("waited for %v, want %v", time.Since(start), want)
+			}
+		}
+		held := turns.take(t.Context())
+		goesWithoutAfter(turnWait) // nobody knows yet that it takes long
+		goesWithoutAfter(0)
+		time.Sleep(10 * time.Second)
+		held.done()
+		held = turns.take(t.Context())
+		goesWithoutAfter(0)
+		held.done()
+		for range 50 { // the provider is itself again
+			u := turns.take(t.Context())
+			time.Sleep(time.Millisecond)
+			u.done()
+		}
 		turns.take(t.Context())
+		goesWithoutAfter(turnWait)
+	})
+}
+
+// Who waits ends with its context, and the turn that was meant for it goes to
+// the next.
+func TestTurnsOfThoseWhoLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns := brisk(crewOf(1))
+		held := turns.take(t.Context())
 		ctx, cancel := context.WithCancel(t.Context())
 		var all sync.WaitGroup
-		for range 2 {
-			all.Go(func() {
-				if turns.take(ctx) {
-					t.Error("a second turn")
-				}
-			})
-		}
+		all.Go(func() {
+			if turns.take(ctx) != nil {
+				t.Error("a turn in spite of the end")
+			}
+		})
+		synctest.Wait()
+		all.Go(func() {
+			if turns.take(t.Context()) == nil {
+				t.Error("no turn for the next")
+			}
+		})
 		synctest.Wait()
 		start := time.Now()
-		if turns.take(t.Context()) || time.Since(start) != 0 {
-			t.Errorf("the fourth waited for %v", time.Since(start))
-		}
 		cancel()
+		synctest.Wait()
+		held.done()
 		all.Wait()
 		if time.Since(start) != 0 {
-			t.Error("who waits does not look at the context")
+			t.Errorf("it took %v", time.Since(start))
 		}
 	})
 }

@@ -164,15 +164,16 @@ func (g *Gateway) ask(ctx context.Context, c *eventlog.Claim, ep *endpoint, rq *
 	if published, err := g.published(ep, rq); published || err != nil {
 		return Duplicate, g.unless(err, c)
 	}
-	if !ep.asking.take(ctx) {
+	turn := ep.asking.take(ctx)
+	if turn == nil {
 		return resultNone, g.soon(c)
 	}
-	defer ep.asking.done()
+	defer turn.done()
 	ticket, wait, ok := ep.breaker.take(time.Now())
 	if !ok {
 		return resultNone, g.stillWaiting(ctx, c, g.o.GiveUpAge, max(jitter(wait), g.backoff(c)), "the provider does not answer")
 	}
-	s, err := g.settleClaim(ctx, c, ep, rq, ticket)
+	s, err := g.settleClaim(ctx, &claimedQuestion{g, c, turn}, ep, rq, ticket)
 	if err != nil {
 		return resultNone, g.unless(err, c)
 	}
@@ -183,7 +184,7 @@ func (g *Gateway) ask(ctx context.Context, c *eventlog.Claim, ep *endpoint, rq *
 }
 
 // settleClaim settles, and tells the breaker.
-func (g *Gateway) settleClaim(ctx context.Context, c *eventlog.Claim, ep *endpoint, rq *request, t ticket) (s settlement, err error) {
+func (g *Gateway) settleClaim(ctx context.Context, q *claimedQuestion, ep *endpoint, rq *request, t ticket) (s settlement, err error) {
 	defer func() {
 		if !s.asked {
 			ep.breaker.giveBack(t)
@@ -194,7 +195,7 @@ func (g *Gateway) settleClaim(ctx context.Context, c *eventlog.Claim, ep *endpoi
 			g.breakerChanged(ep, v)
 		}
 	}()
-	return g.settle(ctx, ep, rq, &claimedQuestion{g: g, c: c})
+	return g.settle(ctx, ep, rq, q)
 }
 
 func (g *Gateway) breakerChanged(ep *endpoint, v Verdict) {
@@ -279,11 +280,13 @@ func jitter(d time.Duration) time.Duration {
 
 // claimedQuestion is the question about a row.
 type claimedQuestion struct {
-	g *Gateway
-	c *eventlog.Claim
+	g    *Gateway
+	c    *eventlog.Claim
+	turn *turn // to ask it
 }
 
 func (q *claimedQuestion) Asking(ctx context.Context) (bool, error) { return q.c.Asking(ctx) }
+func (q *claimedQuestion) asked()                                   { q.turn.done() }
 func (q *claimedQuestion) Answered(ctx context.Context) error       { return q.c.Answered(ctx) }
 func (q *claimedQuestion) recall() proof                            { return q.g.proofs.get(q.c.ID) }
 
