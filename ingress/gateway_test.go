@@ -417,8 +417,10 @@ func (p *tokenProvider) Inspect(req *ingress.Request) (ingress.Info, error) {
 	if len(m.App) > 0 && string(m.App) != `"`+p.app+`"` {
 		return info, fmt.Errorf("test: %w", ingress.ErrNotForSource)
 	}
-	sum := sha256.Sum256(append([]byte(info.Topic+"\x00"), m.Content...))
-	info.Fingerprint = sum[:]
+	info.Fingerprint = func() []byte {
+		sum := sha256.Sum256(append([]byte(info.Topic+"\x00"), m.Content...))
+		return sum[:]
+	}
 	info.Environment = "TEST"
 	return info, nil
 }

@@ -71,9 +71,10 @@ type Info struct {
 	// DedupKey tells a repetition from a new event within one source. Never
 	// empty, at most 128 bytes, and safe to store in clear.
 	DedupKey string
-	// Fingerprint is a hash of the content, for senders whose DedupKey differs
-	// when they repeat themselves; nil otherwise.
-	Fingerprint []byte
+	// Fingerprint answers a hash of the content, for senders whose DedupKey
+	// differs when they repeat themselves; nil otherwise. It is called for what is
+	// published, while the request is there.
+	Fingerprint func() []byte
 	// Entity is the sender's object as kind and id, `signature_requests/sr-789`;
 	// may be empty.
 	Entity string

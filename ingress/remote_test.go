@@ -324,7 +324,7 @@ func TestRemotePossibleDuplicate(t *testing.T) {
 func (f *fixture) contentKnown() bool {
 	p, _ := f.api.provider(remoteSource("remote"))
 	info, _ := p.Inspect(&ingress.Request{Body: []byte(message("t1"))})
-	_, ok, _ := f.engine.Events().Content("remote", info.Fingerprint)
+	_, ok, _ := f.engine.Events().Content("remote", info.Fingerprint())
 	return ok
 }
 

@@ -203,14 +203,15 @@ func (g *Gateway) publish(ctx context.Context, ep *endpoint, rq *request, p proo
 func (g *Gateway) entry(ep *endpoint, rq *request, p proof) (eventlog.Entry, error) {
 	e := eventlog.Entry{
 		Source: ep.id, Topic: rq.info.Topic, Action: rq.info.Action,
-		DedupKey: rq.info.DedupKey, Fingerprint: rq.info.Fingerprint,
-	}
-	if p.state == disproved {
-		// A forgery is nobody's duplicate, and no genuine event is its.
-		e.DedupKey, e.Fingerprint = rq.failedKey(), nil
+		DedupKey: rq.info.DedupKey,
 	}
 	var earlier string
-	if e.Fingerprint != nil {
+	switch {
+	case p.state == disproved:
+		// A forgery is nobody's duplicate, and no genuine event is its.
+		e.DedupKey = rq.failedKey()
+	case rq.info.Fingerprint != nil:
+		e.Fingerprint = rq.info.Fingerprint()
 		seq, ok, err := g.o.Log.Content(ep.id, e.Fingerprint)
 		if err != nil {
 			return e, fmt.Errorf("look for equal content: %w", err)

@@ -45,7 +45,7 @@ func (p *Provider) Inspect(req *ingress.Request) (ingress.Info, error) {
 		Topic: strings.Clone(e.topic), Action: strings.Clone(e.action),
 		Environment: p.appEnv,
 		DedupKey:    hex.EncodeToString(key[:]),
-		Fingerprint: e.fingerprint(),
+		Fingerprint: e.fingerprint,
 		Entity:      e.entity(),
 		Attempt:     -1,
 	}, nil

@@ -29,8 +29,8 @@ func TestInspect(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(got.Fingerprint) != 32 {
-		t.Errorf("a fingerprint of %d bytes", len(got.Fingerprint))
+	if n := len(got.Fingerprint()); n != 32 {
+		t.Errorf("a fingerprint of %d bytes", n)
 	}
 	got.Fingerprint = nil
 	want := ingress.Info{
@@ -240,7 +240,7 @@ func FuzzInspect(f *testing.F) {
 }
 
 func checkInfo(t *testing.T, info ingress.Info, e envelope) {
-	if len(info.DedupKey) != 64 || len(info.Fingerprint) != 32 || info.Attempt != -1 {
+	if len(info.DedupKey) != 64 || len(info.Fingerprint()) != 32 || info.Attempt != -1 {
 		t.Errorf("%+v", info)
 	}
 	for _, text := range []string{info.Topic, info.Action, info.Environment} {
