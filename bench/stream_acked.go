@@ -69,7 +69,9 @@ func (a acked) gateway(ctx context.Context, b *Bench, dir string) (Sample, error
 	if err != nil {
 		return Sample{}, err
 	}
+	profiled := b.profile(ctx, g.Process) // of every round: each has a gateway of its own
 	sample, err := a.consume(ctx, g, b.some(replayEvents))
+	profiled()
 	return sample, errors.Join(err, g.Stop())
 }
 
