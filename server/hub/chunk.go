@@ -41,6 +41,7 @@ type chunks struct {
 	reads    atomic.Int64
 	flight   singleflight.Group
 	running  chan struct{} // holds a token for each prefetch that runs
+	entered  atomic.Uint64 // the chunk of which somebody last asked for one event
 	scans    scans
 	// preparing holds a token for each part of which something is made ahead.
 	preparing chan struct{}

@@ -38,8 +38,8 @@ const (
 type scan struct {
 	chunks *chunks
 	asked  chan struct{} // holds a token when want has moved
-	// request is that of the stream that asked last: what will be sent is made
-	// ahead as well.
+	// request is that of the stream that asked last, nil for none: what will be
+	// sent is made ahead as well.
 	request atomic.Pointer[Request]
 
 	// Guarded by scans.mu.
@@ -68,6 +68,21 @@ func (c *chunks) ahead(pos uint64, inRow int, req *Request) {
 	if c.scans.log == nil || !c.scanAhead(pos, inRow, req) {
 		c.prefetch(pos)
 	}
+}
+
+// goesOn reads on for somebody who reads by position and may do so in order: so
+// it seems when the chunk before has been read, too.
+func (c *chunks) goesOn(pos uint64) {
+	chunk := pos / chunkEvents
+	if c.entered.Swap(chunk) == chunk {
+		return
+	}
+	inRow := 0
+	if chunk > 0 && c.kept(chunk-1) {
+		inRow = scanAfter
+	}
+	c.ahead(pos, inRow, nil)
+	c.trim()
 }
 
 // scanAhead reports whether a scan serves the stream, as from now maybe.
@@ -112,7 +127,9 @@ func (s *scan) serves(pos uint64, kept bool) bool {
 
 // ask has the scan read on ahead of pos, up to where the ring begins.
 func (s *scan) ask(pos, ring uint64, req *Request) {
-	s.request.Store(req)
+	if req != nil {
+		s.request.Store(req)
+	}
 	want := min(pos+s.window, ring)
 	if want <= s.want {
 		return
@@ -241,7 +258,7 @@ func (s *scan) wanted() bool {
 // prepare makes what will be sent of a part ahead of the stream, on another
 // processor: decoding costs more than all the rest.
 func (c *chunks) prepare(p *part, req *Request) {
-	if !formOf(req.View, true).typed() {
+	if req == nil || !formOf(req.View, true).typed() {
 		return
 	}
 	select {

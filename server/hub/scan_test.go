@@ -75,6 +75,32 @@ func TestScanServesAll(t *testing.T) {
 	}
 }
 
+// Who asks for one event after the other is served by a scan, who asks here and
+// there is not.
+func TestScanServesPositions(t *testing.T) {
+	const events = 5000
+	for name, c := range map[string]struct {
+		step  uint64
+		scans int64
+	}{"in order": {1, 1}, "here and there": {4 * chunkEvents, 0}} {
+		l := &scanLog{Log: newLog()}
+		put(t, l, numbered(events)...)
+		h := running(t, newHub(t, l))
+		for seq := uint64(1); seq <= events; seq += c.step {
+			e, err := h.At(t.Context(), seq)
+			if err != nil || e.Seq() != seq {
+				t.Fatalf("%s: event %d: %v", name, seq, err)
+			}
+		}
+		if scans := l.scans.Load(); scans != c.scans {
+			t.Errorf("%s: %d scans, want %d", name, scans, c.scans)
+		}
+		if reads := l.reads.Load(); c.scans > 0 && reads > events/chunkEvents/2 {
+			t.Errorf("%s: %d reads of %d chunks", name, reads, events/chunkEvents)
+		}
+	}
+}
+
 // What a scan does not bring is read piece by piece, whatever is the matter: it
 // breaks off, or what it brought is dropped before it is used.
 func TestScanThatBreaks(t *testing.T) {

@@ -70,8 +70,7 @@ func (h *Hub) inLog(ctx context.Context, seq uint64) (*Event, error) {
 		}
 		for _, e := range p.entries {
 			if e.seq == seq {
-				h.chunks.prefetch(seq)
-				h.chunks.trim()
+				h.chunks.goesOn(seq)
 				return h.event(e), nil
 			}
 		}
