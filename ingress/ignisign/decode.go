@@ -1,6 +1,8 @@
 package ignisign
 
 import (
+	"bytes"
+
 	"github.com/tidwall/gjson"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -32,7 +34,7 @@ var (
 // The content of a known topic is typed even when its action is not known, so
 // that what is secret in it is known as such; the state is UNKNOWN_TYPE then.
 func Decode(body []byte) (*ignisignv1.Event, hookstreamv1.DecodeState) {
-	d, state := decode(nil, body)
+	d, state := decode(nil, bytes.Clone(body)) // the message may hold views of it
 	lenient.Merge(d.wire, d.event)
 	return d.event, state
 }
@@ -60,18 +62,23 @@ func (d *draft) add(wire []byte, result lenient.Result) {
 
 func decode(dst, body []byte) (*draft, hookstreamv1.DecodeState) {
 	d := &draft{wire: dst[:0], event: &ignisignv1.Event{}}
-	if lenient.Check(body) != nil {
+	doc, err := lenient.View(body)
+	if err != nil {
 		return d, hookstreamv1.DecodeState_DECODE_STATE_FAILED
 	}
-	doc := gjson.ParseBytes(body)
-	d.add(envelopeDecoder.Append(d.wire, doc))
+	var content gjson.Result
+	d.add(envelopeDecoder.AppendPassing(d.wire, doc, func(_ string, value gjson.Result) {
+		if !content.Exists() { // of keys that are repeated, the first counts
+			content = value
+		}
+	}))
 	topic, action := lenient.Text(d.wire, topicRaw), lenient.Text(d.wire, actionRaw)
 	c := contentOf(topicOf(topic))
 	number := c.actionOf(action)
 	if number != 0 {
 		d.event.ProtoReflect().Set(c.action, protoreflect.ValueOfEnum(number))
 	}
-	d.content(c, member(doc, "content"))
+	d.content(c, content)
 	switch {
 	case topic == "" || action == "":
 		return d, hookstreamv1.DecodeState_DECODE_STATE_FAILED

@@ -155,10 +155,17 @@ func AppendMessage(wire []byte, m proto.Message) []byte {
 // Decode is made of it, and costs twice as much. The same object makes the same
 // bytes.
 func (d *Decoder) Append(wire []byte, object gjson.Result) ([]byte, Result) {
+	return d.AppendPassing(wire, object, nil)
+}
+
+// AppendPassing is Append, and calls pass with each member of the object that the
+// Decoder does not read because of Skip or Only: who reads those need not look
+// for them.
+func (d *Decoder) AppendPassing(wire []byte, object gjson.Result, pass func(key string, value gjson.Result)) ([]byte, Result) {
 	if !object.IsObject() {
 		return wire, Result{Lost: true}
 	}
-	f := filler{plan: d.plan, b: wire, choice: d.keys, depth: 1}
+	f := filler{plan: d.plan, b: wire, choice: d.keys, pass: pass, depth: 1}
 	f.resume(wire)
 	f.fill(object)
 	return f.b, f.result

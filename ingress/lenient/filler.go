@@ -13,7 +13,8 @@ type filler struct {
 	plan   *plan
 	b      []byte
 	choice keys
-	depth  int // of the object, from 1; the document is 1
+	pass   func(key string, value gjson.Result) // called with what is not chosen; may be nil
+	depth  int                                  // of the object, from 1; the document is 1
 
 	seen   bits     // keys of the plan in this object
 	taken  bits     // fields that have their value
@@ -56,6 +57,9 @@ func (f *filler) fill(object gjson.Result) {
 	}
 	object.ForEach(func(key, value gjson.Result) bool {
 		if f.choice.skip(key.Str) {
+			if f.pass != nil {
+				f.pass(key.Str, value)
+			}
 			return true
 		}
 		if k, ok := f.plan.keys[key.Str]; ok {

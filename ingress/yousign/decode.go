@@ -1,6 +1,7 @@
 package yousign
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/tidwall/gjson"
@@ -39,7 +40,7 @@ func envelopeFields(rest protoreflect.Name) *lenient.Decoder {
 // Decode turns a body into an Event, as far as it goes, and says how far. It
 // depends on nothing but the body, and never answers nil.
 func Decode(body []byte) (*yousignv1.Event, hookstreamv1.DecodeState) {
-	d, state := decode(nil, body)
+	d, state := decode(nil, bytes.Clone(body)) // the message may hold views of it
 	d.settle()
 	return d.event, state
 }
@@ -57,6 +58,7 @@ func Encode(dst, body []byte) ([]byte, hookstreamv1.DecodeState) {
 type draft struct {
 	wire   []byte
 	event  *yousignv1.Event
+	data   gjson.Result // what the event is about, as sent
 	result lenient.Result
 }
 
@@ -69,33 +71,32 @@ func (d *draft) settle() {
 // add notes what became of a part of the body.
 func (d *draft) add(result lenient.Result) { d.result = d.result.And(result) }
 
-// read has a decoder read an object.
-func (d *draft) read(by *lenient.Decoder, object gjson.Result) {
+// read has a decoder read an object, and pass on what it leaves.
+func (d *draft) read(by *lenient.Decoder, object gjson.Result, pass func(key string, value gjson.Result)) {
 	var result lenient.Result
-	d.wire, result = by.Append(d.wire, object)
+	d.wire, result = by.AppendPassing(d.wire, object, pass)
 	d.add(result)
 }
 
 func decode(dst, body []byte) (*draft, hookstreamv1.DecodeState) {
 	d := &draft{wire: dst[:0], event: &yousignv1.Event{}}
-	if lenient.Check(body) != nil {
+	root, err := lenient.View(body)
+	if err != nil {
 		return d, hookstreamv1.DecodeState_DECODE_STATE_FAILED
 	}
-	root := gjson.ParseBytes(body)
-	e := readEnvelope(root)
-	d.envelope(root, &e)
+	d.envelope(root)
 	name := lenient.Text(d.wire, eventNameRaw)
 	topicName, action := event.SplitType(name)
 	t := topics[topicName]
 	setAction(d.event, t, topicName, action)
-	d.data(t, e.data)
+	d.content(t)
 	d.reason(action)
-	return d, d.state(name, &e)
+	return d, d.state(name)
 }
 
-func (d *draft) state(name string, e *envelope) hookstreamv1.DecodeState {
+func (d *draft) state(name string) hookstreamv1.DecodeState {
 	switch {
-	case name == "" || !e.data.IsObject():
+	case name == "" || !d.data.IsObject():
 		return hookstreamv1.DecodeState_DECODE_STATE_FAILED
 	case lenient.EnumNumber(eventNames, name) == 0:
 		return hookstreamv1.DecodeState_DECODE_STATE_UNKNOWN_TYPE
@@ -106,17 +107,27 @@ func (d *draft) state(name string, e *envelope) hookstreamv1.DecodeState {
 }
 
 // envelope reads the envelope, flat or nested.
-func (d *draft) envelope(root gjson.Result, e *envelope) {
-	d.read(outerFields, root)
-	d.add(setTime(d.event, &d.event.Rest, e.outer.eventTime))
-	if e.metadata.IsObject() {
-		d.read(innerFields, e.metadata)
-		d.add(setTime(d.event, &d.event.MetadataRest, e.inner.eventTime))
+func (d *draft) envelope(root gjson.Result) {
+	var sent, nested, metadata gjson.Result // sent and nested are times
+	d.read(outerFields, root, func(key string, value gjson.Result) {
+		switch key {
+		case "data":
+			keepFirst(&d.data, value)
+		case "metadata":
+			keepFirst(&metadata, value)
+		case "event_time":
+			keepFirst(&sent, value)
+		}
+	})
+	d.add(setTime(d.event, &d.event.Rest, sent))
+	if metadata.IsObject() {
+		d.read(innerFields, metadata, func(_ string, value gjson.Result) { keepFirst(&nested, value) })
+		d.add(setTime(d.event, &d.event.MetadataRest, nested))
 	} else {
-		d.add(keep(&d.event.Rest, "metadata", e.metadata))
+		d.add(keep(&d.event.Rest, "metadata", metadata))
 	}
-	if !e.data.IsObject() {
-		d.add(keep(&d.event.Rest, "data", e.data))
+	if !d.data.IsObject() {
+		d.add(keep(&d.event.Rest, "data", d.data))
 	}
 }
 
@@ -158,20 +169,20 @@ func setAction(ev *yousignv1.Event, t topic, topicName, action string) {
 	}
 }
 
-// data reads the objects the event is about.
-func (d *draft) data(t topic, data gjson.Result) {
-	if !data.IsObject() {
+// content reads the objects the event is about.
+func (d *draft) content(t topic) {
+	if !d.data.IsObject() {
 		return
 	}
-	key, node := t.find(data)
+	key, node := t.find(d.data)
 	switch {
 	case key != "" && key != string(t.node):
-		d.read(dataFields.Skip(key), data)
+		d.read(dataFields.Skip(key), d.data, nil)
 		d.node(t, node)
 	case key == "" && t.flat:
-		d.add(decodeFlat(d.event, t, data))
+		d.add(decodeFlat(d.event, t, d.data))
 	default:
-		d.read(dataFields, data)
+		d.read(dataFields, d.data, nil)
 	}
 }
 
