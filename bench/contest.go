@@ -42,6 +42,9 @@ type Sample struct {
 	Latency *load.Histogram
 	// CPU is what the contender's process used meanwhile; negative: not known.
 	CPU time.Duration
+	// Peak is the most memory, in bytes, of a process that was there for this round
+	// only; 0: not known, or the contender's process knows.
+	Peak int64
 	// Figures are what else was seen. Those of all rounds are merged by name: the
 	// median is reported.
 	Figures []Figure
@@ -125,12 +128,22 @@ func rowOf(who Contender, samples []Sample) Row {
 	if !slices.ContainsFunc(samples, func(s Sample) bool { return s.CPU < 0 }) {
 		row.CPU = medianOf(len(samples), func(i int) float64 { return perDelivery(samples[i].CPU, samples[i].Events) })
 	}
-	if who.Process != nil {
-		if _, peak, err := who.Process.Memory(); err == nil {
-			row.Peak = float64(peak) / (1 << 20)
-		}
+	if peak := peakOf(who, samples); peak > 0 {
+		row.Peak = float64(peak) / (1 << 20)
 	}
 	return row
+}
+
+// peakOf is in bytes, 0 when it is not known.
+func peakOf(who Contender, samples []Sample) (peak int64) {
+	if who.Process != nil {
+		_, peak, _ = who.Process.Memory()
+		return peak
+	}
+	for _, s := range samples {
+		peak = max(peak, s.Peak)
+	}
+	return peak
 }
 
 // quantile is in milliseconds.
