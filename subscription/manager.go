@@ -37,7 +37,7 @@ type Manager struct {
 	feed    Feed
 	logger  *slog.Logger
 	gateway string // name of this gateway, in this life of it
-	signer  signer
+	signer  *signer
 	store   *store
 	parked  *eventlog.Parked
 	acks    *eventlog.Acks // nil on a cluster

@@ -383,7 +383,7 @@ func (s *store) again(ctx context.Context, id, etag string, revision uint64, err
 }
 
 // signer answers what signs tokens: whoever is first makes the key.
-func (s *store) signer(ctx context.Context) (signer, error) {
+func (s *store) signer(ctx context.Context) (*signer, error) {
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // never fails
 	s.mu.Lock()
@@ -391,11 +391,11 @@ func (s *store) signer(ctx context.Context) (signer, error) {
 	s.mu.Unlock()
 	if !has {
 		if _, err := s.bucket.Create(ctx, keyTokens, key); err != nil && !errors.Is(err, eventlog.ErrConflict) {
-			return signer{}, fmt.Errorf("key of tokens: %w", err)
+			return nil, fmt.Errorf("key of tokens: %w", err)
 		}
 	}
 	if err := s.await(ctx, func() bool { return len(s.key) > 0 }); err != nil {
-		return signer{}, fmt.Errorf("key of tokens: %w", err)
+		return nil, fmt.Errorf("key of tokens: %w", err)
 	}
-	return signer{key: s.key}, nil
+	return newSigner(s.key), nil
 }
