@@ -93,6 +93,7 @@ func (h *home) withdraw(hd *hold) {
 func (h *home) drop(hd *hold) {
 	h.withdraw(hd)
 	delete(h.holds, hd.key)
+	h.clock.forget(hd)
 	if h.lanes != nil {
 		if next := h.lanes.remove(hd); next != nil {
 			h.makeReady(next)

@@ -57,6 +57,9 @@ type hold struct {
 	pulled   bool          // it was handed out by a Pull
 	done     chan struct{} // closed when settling ends
 	again    *arrival      // what JetStream handed out of it meanwhile
+
+	alarm time.Time // when the clock has it attended to
+	place int       // in the clock, when it is there
 }
 
 func (h *hold) word(say eventlog.Say, delay time.Duration) eventlog.Word {
@@ -71,35 +74,57 @@ func (h *hold) record() event.Record {
 	return h.event.Record()
 }
 
-// clock says which holds need attention when, the earliest first. A hold may be
-// in it several times: who takes it out looks whether there is anything to do.
-type clock []alarm
-
-type alarm struct {
-	at   time.Time
-	hold *hold
-}
+// clock says which holds need attention when, the earliest first. A hold is in it
+// once at most, and no longer than it is held: deadlines may be an hour away, and
+// most deliveries are settled at once.
+type clock []*hold
 
 func (c clock) Len() int           { return len(c) }
-func (c clock) Less(i, j int) bool { return c[i].at.Before(c[j].at) }
-func (c clock) Swap(i, j int)      { c[i], c[j] = c[j], c[i] }
-func (c *clock) Push(x any)        { *c = append(*c, x.(alarm)) }
-func (c *clock) Pop() any {
-	old := *c
-	a := old[len(old)-1]
-	old[len(old)-1] = alarm{}
-	*c = old[:len(old)-1]
-	return a
+func (c clock) Less(i, j int) bool { return c[i].alarm.Before(c[j].alarm) }
+func (c clock) Swap(i, j int) {
+	c[i], c[j] = c[j], c[i]
+	c[i].place, c[j].place = i, j
 }
 
-func (c *clock) set(at time.Time, h *hold) { heap.Push(c, alarm{at, h}) }
+func (c *clock) Push(x any) {
+	h := x.(*hold)
+	h.place = len(*c)
+	*c = append(*c, h)
+}
+
+func (c *clock) Pop() any {
+	old := *c
+	h := old[len(old)-1]
+	old[len(old)-1] = nil
+	*c = old[:len(old)-1]
+	return h
+}
+
+// has also is right about holds of an earlier clock.
+func (c clock) has(h *hold) bool { return h.place < len(c) && c[h.place] == h }
+
+// set has a hold attended to at a time, and not at the one that was set before.
+func (c *clock) set(at time.Time, h *hold) {
+	h.alarm = at
+	if c.has(h) {
+		heap.Fix(c, h.place)
+	} else {
+		heap.Push(c, h)
+	}
+}
+
+func (c *clock) forget(h *hold) {
+	if c.has(h) {
+		heap.Remove(c, h.place)
+	}
+}
 
 // due answers the next hold whose time has come, nil when there is none.
 func (c *clock) due(now time.Time) *hold {
-	if len(*c) == 0 || (*c)[0].at.After(now) {
+	if len(*c) == 0 || (*c)[0].alarm.After(now) {
 		return nil
 	}
-	return heap.Pop(c).(alarm).hold
+	return heap.Pop(c).(*hold)
 }
 
 // memo is what became of a hold that is gone.

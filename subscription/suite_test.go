@@ -71,6 +71,27 @@ func TestDeadlineAndMaxAttempts(t *testing.T) {
 	})
 }
 
+// What is settled costs no memory, however far away its deadline was.
+func TestSettledIsNotKeptUntilItsDeadline(t *testing.T) {
+	onBoth(t, func(t *testing.T, r *rig) {
+		r.create("crm", subscription.Settings{AckDeadline: 10 * time.Minute})
+		r.publishN(20)
+		taken := pull(t, r.a, "crm", 20)
+		if n := r.a.Alarms("crm"); n != 20 {
+			t.Errorf("%d deliveries have a deadline, want 20", n)
+		}
+		ack(t, r.a, taken[:12]...)
+		for _, d := range taken[12:16] {
+			delay := time.Hour
+			settle(t, r.a, subscription.Settlement{Token: d.Token, Verdict: subscription.Retry, Delay: &delay})
+		}
+		for _, d := range taken[16:] {
+			settle(t, r.a, subscription.Settlement{Token: d.Token, Verdict: subscription.Skip})
+		}
+		waitFor(t, "nothing to attend to", func() bool { return r.a.Alarms("crm") == 0 })
+	})
+}
+
 func waitParked(t testing.TB, g *gateway, id string, n int) (out []subscription.ParkedDelivery) {
 	t.Helper()
 	waitFor(t, "what is parked", func() bool {

@@ -1,0 +1,17 @@
+package subscription
+
+// Alarms answers how many holds of a subscription the gateway is to attend to at
+// some time.
+func (m *Manager) Alarms(id string) int {
+	sub, err := m.Get(id)
+	if err != nil {
+		return -1
+	}
+	h := m.known(sub.UID)
+	if h == nil {
+		return 0
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.clock)
+}
