@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/hookstream/hookstream/event"
 	"github.com/hookstream/hookstream/eventlog"
@@ -98,6 +102,28 @@ func TestScanServesPositions(t *testing.T) {
 		if reads := l.reads.Load(); c.scans > 0 && reads > events/chunkEvents/2 {
 			t.Errorf("%s: %d reads of %d chunks", name, reads, events/chunkEvents)
 		}
+	}
+}
+
+// An event that somebody may keep does not keep those that were read with it.
+func TestEventOfTheLogIsApart(t *testing.T) {
+	l := newLog()
+	put(t, l, numbered(5000)...)
+	h := running(t, newHub(t, l))
+	got, err := h.At(t.Context(), 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := h.chunks.load(t.Context(), 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(p.entries, func(e *entry) bool { return e.seq == 7 })
+	if i < 0 || unsafe.SliceData(got.e.meta) == unsafe.SliceData(p.entries[i].meta) {
+		t.Error("the event lies in the memory of its chunk")
+	}
+	if diff := cmp.Diff(h.event(p.entries[i]).Record(), got.Record()); diff != "" {
+		t.Error(diff)
 	}
 }
 

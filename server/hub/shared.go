@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"bytes"
 	"context"
 	"time"
 
@@ -11,8 +12,8 @@ import (
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
 
-// An Event is one event for somebody who reads by position and not in order. It
-// is shared: what it shows is made once, also for the streams.
+// An Event is one event for somebody who reads by position and not in order. One
+// from the ring is shared: what it shows is made once, also for the streams.
 type Event struct {
 	hub *Hub
 	e   *entry
@@ -71,7 +72,7 @@ func (h *Hub) inLog(ctx context.Context, seq uint64) (*Event, error) {
 		for _, e := range p.entries {
 			if e.seq == seq {
 				h.chunks.goesOn(seq)
-				return h.event(e), nil
+				return h.apart(e), nil
 			}
 		}
 		if p.next > seq { // everything around it is there
@@ -91,6 +92,17 @@ func (h *Hub) inLog(ctx context.Context, seq uint64) (*Event, error) {
 }
 
 func (h *Hub) event(e *entry) *Event { return &Event{hub: h, e: e} }
+
+// apart answers an event of a chunk in memory of its own. Who asks for one event
+// may keep it for long, and hundreds that were read at once keep each other.
+func (h *Hub) apart(e *entry) *Event {
+	if e.route == nil {
+		return h.event(e)
+	}
+	rec := h.event(e).Record()
+	rec.Data = bytes.Clone(rec.Data)
+	return h.Of(rec)
+}
 
 // Of answers the event of a record that the log may no longer hold.
 func (h *Hub) Of(rec event.Record) *Event {
