@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -56,8 +57,8 @@ func TestTurnsLeaveSomeForOthers(t *testing.T) {
 	}
 }
 
-// Of five that want a turn when three may have one, the waiting get theirs as soon
-// as one ends, in order, and who waits too long goes without.
+// Of seven that want a turn when three may have one, the waiting get theirs as soon
+// as one ends, and who waits too long goes without.
 func TestTurnsAreWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		turns := brisk(crewOf(5))
@@ -83,6 +84,29 @@ func TestTurnsAreWaitedFor(t *testing.T) {
 		}
 		if n := len(turns.takeAll(t, t.Context())); n != 3 {
 			t.Errorf("%d turns afterwards, want 3", n)
+		}
+	})
+}
+
+// Who has waited longest is next.
+func TestTurnsComeInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns := brisk(crewOf(1))
+		held := turns.take(t.Context())
+		var order []int
+		var all sync.WaitGroup
+		for i := range 5 {
+			all.Go(func() {
+				u := turns.take(t.Context())
+				order = append(order, i) // one at a time
+				u.done()
+			})
+			synctest.Wait()
+		}
+		held.done()
+		all.Wait()
+		if !slices.Equal(order, []int{0, 1, 2, 3, 4}) {
+			t.Errorf("turns came in the order %v", order)
 		}
 	})
 }
