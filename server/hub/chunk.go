@@ -3,6 +3,7 @@ package hub
 import (
 	"container/list"
 	"context"
+	"math"
 	"runtime"
 	"strconv"
 	"sync"
@@ -58,6 +59,7 @@ func newChunks(h *Hub, maxBytes int64) *chunks {
 		running:   make(chan struct{}, maxPrefetches),
 		preparing: make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
+	c.entered.Store(math.MaxUint64) // none
 	c.scans.log, _ = h.log.(scanner)
 	return c
 }

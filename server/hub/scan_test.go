@@ -105,6 +105,22 @@ func TestScanServesPositions(t *testing.T) {
 	}
 }
 
+// What follows the first event is read ahead, in the log's first chunk too.
+func TestFirstChunkIsFollowedByTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLog()
+		put(t, l, numbered(5000)...)
+		h := running(t, newHub(t, l))
+		if _, err := h.At(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if !h.chunks.kept(1) {
+			t.Error("the second chunk was not read ahead")
+		}
+	})
+}
+
 // An event that somebody may keep does not keep those that were read with it.
 func TestEventOfTheLogIsApart(t *testing.T) {
 	l := newLog()
