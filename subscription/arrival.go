@@ -95,14 +95,15 @@ func (h *home) takeOne(a arrival) {
 	match := h.match
 	h.mu.Unlock()
 	ev, err := h.eventOf(a)
+	selected := err == nil && ev.Readable() && (a.replay || match(h.ctx, ev))
 	switch {
 	case errors.Is(err, eventlog.ErrNotFound): // the log dropped it
 		h.skip(a)
 		return
-	case err != nil:
+	case err != nil, !selected && h.ctx.Err() != nil: // who is interrupted matches nothing
 		h.say(a.key, eventlog.Word{Seq: a.seq, Turn: a.hand.Turn, Attempt: a.hand.Attempt, Say: eventlog.Back, Delay: againSoon})
 		return
-	case !ev.Readable() || !a.replay && !match(h.ctx, ev):
+	case !selected:
 		h.skip(a)
 		h.mu.Lock()
 		h.share = max(0.999*h.share, 0.01)

@@ -25,7 +25,7 @@ type Feed interface {
 }
 
 // A Matcher says whether a selector selects an event of the same Feed. It may
-// be called from many goroutines at once.
+// be called from many goroutines at once. When ctx ends it may say no to anything.
 type Matcher func(ctx context.Context, e Event) bool
 
 // An Event is one that a Feed answered. Who frames it for sending knows its true
