@@ -38,7 +38,8 @@ type entry struct {
 	handed    int
 	confirmed time.Time // when its ack was, first
 	times     int       // that it was
-	unknown   bool      // an ack of it got no answer: it may be done
+	unknown   bool      // an ack of it got no answer, or none that says what became of it
+	outcomes  []hookstreamv1.AckOutcome
 }
 
 func newLedger(deadline time.Duration) *ledger {
@@ -73,14 +74,17 @@ func (l *ledger) confirm(ds []*hookstreamv1.Delivery, results []*hookstreamv1.Ac
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i, r := range results {
+		e := l.events[ds[i].GetEvent().GetProviderEventId()]
+		e.outcomes = append(e.outcomes, r.GetOutcome())
 		switch r.GetOutcome() {
 		case hookstreamv1.AckOutcome_ACK_OUTCOME_DONE:
-			e := l.events[ds[i].GetEvent().GetProviderEventId()]
 			if e.times++; e.times == 1 {
 				e.confirmed = time.Now()
 			}
 		case hookstreamv1.AckOutcome_ACK_OUTCOME_EXPIRED:
 			l.expired++
+		case hookstreamv1.AckOutcome_ACK_OUTCOME_UNAVAILABLE:
+			e.unknown = true
 		}
 	}
 }
@@ -115,7 +119,8 @@ func (l *ledger) check(t *testing.T, ids []string) {
 	t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	missing, lost, unknown, twice, repeated := 0, 0, 0, 0, 0
+	missing, unknown, twice, repeated := 0, 0, 0, 0
+	var lost []string
 	for _, id := range ids {
 		e := l.events[id]
 		switch {
@@ -127,15 +132,15 @@ func (l *ledger) check(t *testing.T, ids []string) {
 		case e.times == 0 && e.unknown:
 			unknown++
 		case e.times == 0:
-			lost++
+			lost = append(lost, fmt.Sprintf("%s handed out %d times, answered %v", id, e.handed, e.outcomes))
 		}
 		repeated += e.handed - 1
 	}
 	if missing > 0 || len(l.events) != len(ids) {
 		t.Errorf("%d of %d events never came; %d came", missing, len(ids), len(l.events))
 	}
-	if lost > 0 {
-		t.Errorf("%d events are gone from the subscription though nobody acknowledged them", lost)
+	if len(lost) > 0 {
+		t.Errorf("%d events are gone from the subscription though nobody acknowledged them, such as %s", len(lost), lost[0])
 	}
 	if twice > 0 {
 		t.Errorf("%d events were confirmed as done more than once", twice)
@@ -205,21 +210,31 @@ func (w *worker) life(ctx context.Context) error {
 	}
 }
 
-// ack says once that all are done. Without an answer nobody knows, and the events
-// may come again.
+// ack says that all are done, and again of those that could not be settled. Without
+// an answer nobody knows, and the events may come again.
 func (w *worker) ack(ctx context.Context, at *grpc.ClientConn, ds []*hookstreamv1.Delivery) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	req := &hookstreamv1.AcknowledgeRequest{Name: "subscriptions/crm"}
-	for _, d := range ds {
-		req.Acks = append(req.Acks, d.GetAckToken())
+	client := hookstreamv1.NewSubscriptionServiceClient(at)
+	for len(ds) > 0 {
+		req := &hookstreamv1.AcknowledgeRequest{Name: "subscriptions/crm"}
+		for _, d := range ds {
+			req.Acks = append(req.Acks, d.GetAckToken())
+		}
+		resp, err := client.Acknowledge(ctx, req)
+		if err != nil {
+			w.ledger.unanswered(ds)
+			return err
+		}
+		w.ledger.confirm(ds, resp.GetAcks())
+		var again []*hookstreamv1.Delivery
+		for i, r := range resp.GetAcks() {
+			if r.GetOutcome() == hookstreamv1.AckOutcome_ACK_OUTCOME_UNAVAILABLE {
+				again = append(again, ds[i])
+			}
+		}
+		ds = again
 	}
-	resp, err := hookstreamv1.NewSubscriptionServiceClient(at).Acknowledge(ctx, req)
-	if err != nil {
-		w.ledger.unanswered(ds)
-		return err
-	}
-	w.ledger.confirm(ds, resp.GetAcks())
 	return nil
 }
 

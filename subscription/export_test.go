@@ -1,5 +1,12 @@
 package subscription
 
+// Questions that a test answers in the place of a gateway.
+const (
+	AskSettle = askSettle
+	AskClaim  = askClaim
+	TellHello = tellHello
+)
+
 // Alarms answers how many holds of a subscription the gateway is to attend to at
 // some time.
 func (m *Manager) Alarms(id string) int {
@@ -15,3 +22,6 @@ func (m *Manager) Alarms(id string) int {
 	defer h.mu.Unlock()
 	return len(h.clock)
 }
+
+// HasHeardOf reports whether the gateway has heard of another lately.
+func (m *Manager) HasHeardOf(gateway string) bool { return m.peers.lately()[gateway] }

@@ -3,6 +3,7 @@ package subscription_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,7 +19,10 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/hookstream/hookstream/eventlog/natstest"
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/server/hub"
 	"github.com/hookstream/hookstream/subscription"
+	"github.com/hookstream/hookstream/subscription/hubfeed"
 )
 
 // book remembers which acknowledgements were confirmed, and finds deliveries
@@ -165,6 +170,49 @@ func TestGatewayDies(t *testing.T) {
 	nothingThere(t, r.b, "crm", 200*time.Millisecond)
 }
 
+// A gateway that dies with a question may have done what it was asked: that the
+// deadline has passed meanwhile does not say that the event comes again. The next
+// who asks hears so, for nobody can have heard him.
+func TestGatewayDiesWithAQuestion(t *testing.T) {
+	t.Parallel()
+	r := clustered(t)
+	r.publishN(1)
+	r.create("crm", subscription.Settings{AckDeadline: 2 * time.Second})
+	d := pull(t, r.a, "crm", 1)[0]
+	r.a.die()
+	silent := r.bus(r.a.Gateway(), subscription.AskSettle, func([]byte) []byte { return nil })
+	time.AfterFunc(time.Until(d.Deadline), silent.Close)
+	time.Sleep(time.Until(d.Deadline) - 100*time.Millisecond)
+	if res := r.b.Settle(t.Context(), "", []subscription.Settlement{{Token: d.Token, Verdict: subscription.Ack}})[0]; res.Outcome != subscription.Unavailable {
+		t.Errorf("asked while it died: outcome %d", res.Outcome)
+	}
+	if res := settle(t, r.b, subscription.Settlement{Token: d.Token, Verdict: subscription.Ack}); res.Outcome != subscription.Expired {
+		t.Errorf("asked afterwards: outcome %d", res.Outcome)
+	}
+}
+
+// What a dead gateway had handed out may be held by one that is slow to say so.
+func TestSlowGatewayIsAskedAboutOrphans(t *testing.T) {
+	t.Parallel()
+	r := clustered(t)
+	r.publishN(2)
+	r.create("crm", subscription.Settings{AckDeadline: 30 * time.Second})
+	got := pull(t, r.a, "crm", 2)
+	r.a.die()
+	var free atomic.Bool
+	slow := r.bus("slow", subscription.AskClaim, func([]byte) []byte {
+		time.Sleep(time.Second)
+		return fmt.Appendf(nil, `{"Gateway":"slow","Mine":[%t]}`, !free.Load())
+	})
+	slow.Tell(subscription.TellHello, []byte("slow"))
+	waitFor(t, "the slow gateway to be heard of", func() bool { return r.b.HasHeardOf("slow") })
+	if res := settle(t, r.b, subscription.Settlement{Token: got[0].Token, Verdict: subscription.Ack}); res.Outcome != subscription.Expired {
+		t.Errorf("held by the slow gateway: outcome %d", res.Outcome)
+	}
+	free.Store(true)
+	ack(t, r.b, got[1])
+}
+
 // A gateway that is stopped gives back what its streams held at once.
 func TestGatewayStops(t *testing.T) {
 	onBoth(t, func(t *testing.T, r *rig) {
@@ -189,7 +237,39 @@ func TestGatewayStops(t *testing.T) {
 	})
 }
 
-// The same with an ordered subscription: the other hands out the next of an
+// A selector whose evaluation is cut short selects nothing, which is no reason to
+// settle the event.
+func TestGatewayStopsWhileItSelects(t *testing.T) {
+	onBoth(t, func(t *testing.T, r *rig) {
+		selecting := make(chan struct{}, 1)
+		c := openGatewayOn(t, r.a.engine, "c", func(h *hub.Hub) subscription.Feed { return &endlessFeed{hubfeed.New(h), selecting} })
+		r.create("crm", subscription.Settings{})
+		seq := r.publish("", "")
+		waitFor(t, "the subscription", func() bool { _, err := c.Get("crm"); return err == nil })
+		attach(c, "crm", subscription.ConsumerOptions{}, nil)
+		<-selecting
+		c.stop()
+		if d := pull(t, r.b, "crm", 1)[0]; d.Event.Seq() != seq {
+			t.Errorf("event %d came instead of %d", d.Event.Seq(), seq)
+		}
+	})
+}
+
+// endlessFeed has selectors that end with their context.
+type endlessFeed struct {
+	subscription.Feed
+	selecting chan struct{}
+}
+
+func (f *endlessFeed) Compile(*hookstreamv1.EventSelector) (subscription.Matcher, error) {
+	return func(ctx context.Context, _ subscription.Event) bool {
+		f.selecting <- struct{}{}
+		<-ctx.Done()
+		return false
+	}, nil
+}
+
+// A gateway dies with an ordered subscription: the other hands out the next of an
 // entity only when the former delivery is over. It becomes the one that hands out
 // though its consumer never waits long: what one Pull asked JetStream for, and did
 // not wait for, must not be lost on the next.

@@ -3,14 +3,20 @@ package subscription
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/hookstream/hookstream/eventlog"
 )
 
-// claimWait is how long the other gateways have to say that they hold what a
-// dead one had handed out. Only tokens of dead gateways wait for it.
-const claimWait = 250 * time.Millisecond
+const (
+	// claimWait is how long any gateway has to say that it holds what a dead one
+	// had handed out, and claimTime how long those have that are known: less than
+	// JetStream holds it beyond the deadline. Only tokens of dead gateways wait.
+	claimWait = 250 * time.Millisecond
+	claimTime = 5 * time.Second
+)
 
 // claim asks every gateway whether it holds messages, and if not, not to hand
 // them out any more.
@@ -24,10 +30,19 @@ type claim struct {
 	Final []bool
 }
 
+// claimed is the answer of one gateway.
+type claimed struct {
+	Gateway string
+	Mine    []bool
+}
+
 // settleOrphans settles deliveries whose home is dead. Until their deadline
 // JetStream hands them to nobody, unless their home had given them back before
 // it died: then another gateway may hold them, which is asked first.
-func (m *Manager) settleOrphans(ctx context.Context, orders []order) {
+//
+// Unheard: their home was asked and died with the question. It may have settled
+// what it is too late for now.
+func (m *Manager) settleOrphans(ctx context.Context, orders []order, unheard bool) {
 	type generation struct {
 		uid string
 		n   int
@@ -35,9 +50,12 @@ func (m *Manager) settleOrphans(ctx context.Context, orders []order) {
 	groups := make(map[generation][]order)
 	for _, o := range orders {
 		o.result.Outcome = Expired
-		if time.Now().Before(o.token.deadline) {
+		switch {
+		case time.Now().Before(o.token.deadline):
 			k := generation{o.token.uid, o.token.generation}
 			groups[k] = append(groups[k], o)
+		case unheard:
+			o.result.Outcome = Unavailable
 		}
 	}
 	for k, some := range groups {
@@ -47,9 +65,7 @@ func (m *Manager) settleOrphans(ctx context.Context, orders []order) {
 		}
 		free, err := m.claim(ctx, sub, some)
 		if err != nil {
-			for _, o := range some {
-				o.result.Outcome = Unavailable
-			}
+			unavailableAll(some)
 			continue
 		}
 		m.settleFree(ctx, sub, free)
@@ -76,18 +92,9 @@ func (m *Manager) claim(ctx context.Context, sub *Subscription, orders []order) 
 	if err != nil {
 		return nil, err
 	}
-	answers, err := m.bus.AskAll(ctx, askClaim, data, claimWait, func([][]byte) bool { return false })
-	if err != nil {
-		return nil, err
-	}
 	taken := make([]bool, len(orders))
-	for _, answer := range answers {
-		var mine []bool
-		if json.Unmarshal(answer, &mine) == nil && len(mine) == len(taken) {
-			for i := range mine {
-				taken[i] = taken[i] || mine[i]
-			}
-		}
+	if err := m.askClaims(ctx, data, taken); err != nil {
+		return nil, err
 	}
 	for i, o := range orders {
 		if !taken[i] {
@@ -95,6 +102,48 @@ func (m *Manager) claim(ctx context.Context, sub *Subscription, orders []order) 
 		}
 	}
 	return free, ctx.Err()
+}
+
+// askClaims marks what a gateway holds. All that were heard of lately must have
+// answered or be gone: one that is only slow may hold it.
+func (m *Manager) askClaims(ctx context.Context, data []byte, taken []bool) error {
+	ctx, cancel := context.WithTimeout(ctx, claimTime)
+	defer cancel()
+	answers, err := m.bus.AskAll(ctx, askClaim, data, claimWait, func([][]byte) bool { return false })
+	if err != nil {
+		return err
+	}
+	silent := m.peers.lately()
+	for _, answer := range answers {
+		if by, ok := readClaimed(answer, taken); ok {
+			delete(silent, by)
+		}
+	}
+	for name := range silent {
+		answer, err := m.bus.Ask(ctx, name, askClaim, data)
+		if errors.Is(err, eventlog.ErrNoGateway) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if _, ok := readClaimed(answer, taken); !ok {
+			return fmt.Errorf("%w: an answer that cannot be read", eventlog.ErrUnavailable)
+		}
+	}
+	return nil
+}
+
+// readClaimed adds what one gateway holds, and answers which one it is.
+func readClaimed(answer []byte, taken []bool) (gateway string, ok bool) {
+	var c claimed
+	if json.Unmarshal(answer, &c) != nil || len(c.Mine) != len(taken) {
+		return "", false
+	}
+	for i, mine := range c.Mine {
+		taken[i] = taken[i] || mine
+	}
+	return c.Gateway, true
 }
 
 func (m *Manager) answerClaim(data []byte) []byte {
@@ -114,7 +163,7 @@ func (m *Manager) answerClaim(data []byte) []byte {
 		}
 		h.mu.Unlock()
 	}
-	answer, _ := json.Marshal(mine) // cannot fail
+	answer, _ := json.Marshal(claimed{m.gateway, mine}) // cannot fail
 	return answer
 }
 

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// peers are the gateways that were heard of lately, this one too. It only spares
-// waiting: nothing depends on its being complete.
+// peers are the gateways that were heard of lately, this one too. One that has just
+// begun, or is cut off, may be missing.
 type peers struct {
 	mu sync.Mutex
 	at map[string]time.Time
@@ -48,24 +48,28 @@ func (p *peers) hear(name []byte) []byte {
 	return nil
 }
 
+// lately answers the names of those that were heard of.
+func (p *peers) lately() map[string]bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := make(map[string]bool)
+	for name, at := range p.at {
+		if time.Since(at) <= peerAge {
+			out[name] = true
+		}
+	}
+	return out
+}
+
 // complete reports whether all that are known have answered with a part.
 func (m *Manager) complete(answers [][]byte) bool {
-	m.peers.mu.Lock()
-	defer m.peers.mu.Unlock()
-	missing := make(map[string]bool)
-	for name, at := range m.peers.at {
-		missing[name] = time.Since(at) <= peerAge
-	}
+	missing := m.peers.lately()
+	known := len(missing)
 	for _, a := range answers {
 		var p part
 		if json.Unmarshal(a, &p) == nil {
-			missing[p.Gateway] = false
+			delete(missing, p.Gateway)
 		}
 	}
-	for _, is := range missing {
-		if is {
-			return false
-		}
-	}
-	return len(missing) > 0 && len(answers) > 0
+	return known > 0 && len(answers) > 0 && len(missing) == 0
 }

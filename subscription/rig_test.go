@@ -73,6 +73,11 @@ func openEngine(t testing.TB, o eventlog.Options) *eventlog.Engine {
 // the test unless it is stopped before.
 func openGateway(t testing.TB, e *eventlog.Engine, name string) *gateway {
 	t.Helper()
+	return openGatewayOn(t, e, name, hubfeed.New)
+}
+
+func openGatewayOn(t testing.TB, e *eventlog.Engine, name string, feed func(*hub.Hub) subscription.Feed) *gateway {
+	t.Helper()
 	h, err := hub.New(hub.Options{Log: e.Events()})
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +86,7 @@ func openGateway(t testing.TB, e *eventlog.Engine, name string) *gateway {
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = h.Run(ctx) })
 	m, err := subscription.Open(ctx, subscription.Options{
-		Engine: e, Feed: hubfeed.New(h), Gateway: name,
+		Engine: e, Feed: feed(h), Gateway: name,
 		Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {
@@ -97,6 +102,20 @@ func openGateway(t testing.TB, e *eventlog.Engine, name string) *gateway {
 func onBoth(t *testing.T, test func(*testing.T, *rig)) {
 	t.Run("embedded", func(t *testing.T) { t.Parallel(); test(t, embedded(t)) })
 	t.Run("cluster", func(t *testing.T) { t.Parallel(); test(t, clustered(t)) })
+}
+
+// bus answers a question in the place of a gateway.
+func (r *rig) bus(gateway, question string, answer func([]byte) []byte) *eventlog.Bus {
+	r.t.Helper()
+	bus, err := r.b.engine.Bus(gateway)
+	if err == nil {
+		err = bus.Serve(question, answer)
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(bus.Close)
+	return bus
 }
 
 // publish appends an event and answers its sequence. Entity and typ may be

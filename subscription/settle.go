@@ -443,28 +443,37 @@ func (m *Manager) forwardOne(ctx context.Context, home string, orders []order) {
 		in[i] = o.Settlement
 	}
 	data, err := json.Marshal(in)
-	if err == nil {
-		var answer []byte
-		answer, err = m.ask(ctx, home, data)
-		if errors.Is(err, eventlog.ErrNoGateway) {
-			m.settleOrphans(ctx, orders)
-			return
-		}
-		var results []Result
-		if err == nil && json.Unmarshal(answer, &results) == nil && len(results) == len(orders) {
-			for i, o := range orders {
-				*o.result = results[i]
+	if err != nil {
+		unavailableAll(orders)
+		return
+	}
+	answer, unheard, err := m.ask(ctx, home, data)
+	var results []Result
+	switch {
+	case errors.Is(err, eventlog.ErrNoGateway):
+		m.settleOrphans(ctx, orders, unheard)
+	case err != nil || json.Unmarshal(answer, &results) != nil || len(results) != len(orders):
+		unavailableAll(orders)
+	default:
+		for i, o := range orders {
+			*o.result = results[i]
+			if unheard && results[i].Outcome == Expired {
+				// The question before may have settled it without our hearing of it.
+				o.result.Outcome = Unavailable
 			}
-			return
 		}
 	}
+}
+
+func unavailableAll(orders []order) {
 	for _, o := range orders {
 		o.result.Outcome = Unavailable
 	}
 }
 
-// ask asks the home of deliveries to settle them.
-func (m *Manager) ask(ctx context.Context, home string, data []byte) (answer []byte, err error) {
+// ask asks the home of deliveries to settle them, and reports whether a question
+// before the one that was answered was not.
+func (m *Manager) ask(ctx context.Context, home string, data []byte) (answer []byte, unheard bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, forwardTime)
 	defer cancel()
 	for {
@@ -473,8 +482,9 @@ func (m *Manager) ask(ctx context.Context, home string, data []byte) (answer []b
 		late := asking.Err() != nil
 		cancel()
 		if err == nil || !late || ctx.Err() != nil {
-			return answer, err
+			return answer, unheard, err
 		}
+		unheard = true
 	}
 }
 
