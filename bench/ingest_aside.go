@@ -84,7 +84,7 @@ func (b *Bench) aside(ctx context.Context, with, without string, prepare func(co
 		Baselines: []Contender{asideContender(without, plain, path)},
 		Targets:   map[string]float64{without: noise},
 		WarmUp:    true,
-		Times:     3,
+		Times:     5, // the median of nine rounds was 0.91 and, right after, of fifteen 0.97
 	})
 }
 
