@@ -88,7 +88,7 @@ const againSoon = time.Second
 // takeOne decides what becomes of a message that arrived.
 func (h *home) takeOne(a arrival) {
 	h.mu.Lock()
-	if !h.wanted(a) {
+	if !h.isNew(a) {
 		h.mu.Unlock()
 		return
 	}
@@ -96,25 +96,27 @@ func (h *home) takeOne(a arrival) {
 	h.mu.Unlock()
 	ev, err := h.eventOf(a)
 	selected := err == nil && ev.Readable() && (a.replay || match(h.ctx, ev))
-	switch {
-	case errors.Is(err, eventlog.ErrNotFound): // the log dropped it
-		h.skip(a)
-		return
-	case err != nil, !selected && h.ctx.Err() != nil: // who is interrupted matches nothing
-		h.say(a.key, eventlog.Word{Seq: a.seq, Turn: a.hand.Turn, Attempt: a.hand.Attempt, Say: eventlog.Back, Delay: againSoon})
-		return
-	case !selected:
-		h.skip(a)
-		h.mu.Lock()
-		h.share = max(0.999*h.share, 0.01)
-		h.mu.Unlock()
-		return
-	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.share = min(0.999*h.share+0.001, 1)
-	if h.wanted(a) { // it may have changed meanwhile
-		h.keep(a, ev)
+	switch {
+	case a.generation != h.sub.Generation: // its queue is gone
+	case errors.Is(err, eventlog.ErrNotFound): // the log dropped it
+		h.skip(a)
+	case err != nil, !selected && h.ctx.Err() != nil: // who is interrupted matches nothing
+		if h.wanted(a) {
+			h.say(a.key, eventlog.Word{Seq: a.seq, Turn: a.hand.Turn, Attempt: a.hand.Attempt, Say: eventlog.Back, Delay: againSoon})
+		}
+	case !selected: // whether anybody is there or not: it is done with
+		h.skip(a)
+		h.share = max(0.999*h.share, 0.01)
+		if h.idle() {
+			h.pin.Release()
+		}
+	default:
+		h.share = min(0.999*h.share+0.001, 1)
+		if h.wanted(a) { // it may have changed meanwhile
+			h.keep(a, ev)
+		}
 	}
 }
 
@@ -130,8 +132,22 @@ func (h *home) skip(a arrival) {
 	h.m.engine.Say(h.queueOf(a.key), eventlog.Word{Seq: a.seq, Turn: a.hand.Turn, Attempt: a.hand.Attempt})
 }
 
-// wanted reports whether the message is new here. The caller holds mu.
+// wanted reports whether the message is new and there is somebody to be handed it;
+// if nobody, it is given back. The caller holds mu.
 func (h *home) wanted(a arrival) bool {
+	if !h.isNew(a) {
+		return false
+	}
+	if h.idle() || h.sub.Paused {
+		h.bounce(a)
+		return false
+	}
+	return true
+}
+
+// isNew reports whether the message is neither held nor settled here. The caller
+// holds mu.
+func (h *home) isNew(a arrival) bool {
 	if a.generation != h.sub.Generation {
 		return false
 	}
@@ -141,9 +157,6 @@ func (h *home) wanted(a arrival) bool {
 	}
 	hd := h.holds[a.key]
 	switch {
-	case hd == nil && (h.idle() || h.sub.Paused):
-		h.bounce(a)
-		return false
 	case hd == nil:
 		return true
 	case hd.stage == settling:

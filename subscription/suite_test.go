@@ -310,6 +310,25 @@ func TestSelectorAndItsChange(t *testing.T) {
 	})
 }
 
+// What is not selected is done with, though it comes when the consumer that made its
+// gateway ask for it is gone.
+func TestUnselectedIsSettledWithNobodyThere(t *testing.T) {
+	onBoth(t, func(t *testing.T, r *rig) {
+		r.create("crm", subscription.Settings{Selector: selector(`types: "signer.*"`)})
+		nothingThere(t, r.a, "crm", 500*time.Millisecond)
+		r.publish("signature_request.done", "")
+		time.Sleep(300 * time.Millisecond) // it is handed out meanwhile, if it was asked for
+		waitFor(t, "the event to be settled", func() bool {
+			st, err := r.b.State(t.Context(), "crm")
+			return err == nil && st.Outstanding == 0
+		})
+		seq := r.publish("signer.done", "")
+		if d := pull(t, r.b, "crm", 1)[0]; d.Event.Seq() != seq || d.Attempt != 1 {
+			t.Errorf("event %d, attempt %d", d.Event.Seq(), d.Attempt)
+		}
+	})
+}
+
 func TestFlowControl(t *testing.T) {
 	onBoth(t, func(t *testing.T, r *rig) {
 		r.publishN(30)
