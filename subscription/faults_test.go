@@ -171,8 +171,8 @@ func TestGatewayDies(t *testing.T) {
 }
 
 // A gateway that dies with a question may have done what it was asked: that the
-// deadline has passed meanwhile does not say that the event comes again. The next
-// who asks hears so, for nobody can have heard him.
+// deadline has passed meanwhile does not say that the event comes again. When it is
+// said once more there is no such question, and the delivery is over.
 func TestGatewayDiesWithAQuestion(t *testing.T) {
 	t.Parallel()
 	r := clustered(t)
@@ -180,8 +180,9 @@ func TestGatewayDiesWithAQuestion(t *testing.T) {
 	r.create("crm", subscription.Settings{AckDeadline: 2 * time.Second})
 	d := pull(t, r.a, "crm", 1)[0]
 	r.a.die()
-	silent := r.bus(r.a.Gateway(), subscription.AskSettle, func([]byte) []byte { return nil })
-	time.AfterFunc(time.Until(d.Deadline), silent.Close)
+	asked := make(chan struct{}, 1)
+	silent := r.bus(r.a.Gateway(), subscription.AskSettle, func([]byte) []byte { asked <- struct{}{}; return nil })
+	go func() { <-asked; silent.Close() }()
 	time.Sleep(time.Until(d.Deadline) - 100*time.Millisecond)
 	if res := r.b.Settle(t.Context(), "", []subscription.Settlement{{Token: d.Token, Verdict: subscription.Ack}})[0]; res.Outcome != subscription.Unavailable {
 		t.Errorf("asked while it died: outcome %d", res.Outcome)
