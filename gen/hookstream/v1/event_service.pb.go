@@ -760,12 +760,19 @@ type Delivery struct {
 	// What to give to `SubscriptionService.Acknowledge`. Opaque, and good on every
 	// gateway until the deadline. Only with a subscription, as are the following.
 	AckToken string `protobuf:"bytes,3,opt,name=ack_token,json=ackToken,proto3" json:"ack_token,omitempty"`
-	// How often the event was handed out, this time included.
+	// Which attempt this is, from 1: the attempts that failed before, and this one.
+	// An attempt is a delivery that a consumer was really at; one that was released
+	// is none, so that the next delivery may have the same attempt.
 	Attempt int32 `protobuf:"varint,4,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	// When the delivery must be settled or extended, by the gateway's clock.
 	AckDeadline *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=ack_deadline,json=ackDeadline,proto3" json:"ack_deadline,omitempty"`
 	// The event had been parked, and an operator had it handed out again.
-	Replayed      bool `protobuf:"varint,6,opt,name=replayed,proto3" json:"replayed,omitempty"`
+	Replayed bool `protobuf:"varint,6,opt,name=replayed,proto3" json:"replayed,omitempty"`
+	// Tells the deliveries of one event apart: higher than in every earlier
+	// delivery of the event by this subscription, not always by one. A consumer
+	// that still works on an event with a lower number works on a delivery that is
+	// over.
+	HandOut       int64 `protobuf:"varint,7,opt,name=hand_out,json=handOut,proto3" json:"hand_out,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -840,6 +847,13 @@ func (x *Delivery) GetReplayed() bool {
 		return x.Replayed
 	}
 	return false
+}
+
+func (x *Delivery) GetHandOut() int64 {
+	if x != nil {
+		return x.HandOut
+	}
+	return 0
 }
 
 // Heartbeat is sent when there is nothing else to send.
@@ -1002,7 +1016,8 @@ func (x *FellBehind) GetLagEvents() int64 {
 	return 0
 }
 
-// Gap says that the log dropped events before this stream could look at them.
+// Gap says that the log dropped events before this stream, or the subscription,
+// could look at them. A subscription tells each gap to one consumer.
 type Gap struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How many events of the log are missing, matching or not.
@@ -1214,14 +1229,15 @@ const file_hookstream_v1_event_service_proto_rawDesc = "" +
 	"\rDeliveryBatch\x127\n" +
 	"\n" +
 	"deliveries\x18\x01 \x03(\v2\x17.hookstream.v1.DeliveryR\n" +
-	"deliveries\"\xe0\x01\n" +
+	"deliveries\"\xfb\x01\n" +
 	"\bDelivery\x12\x16\n" +
 	"\x06cursor\x18\x01 \x01(\tR\x06cursor\x12*\n" +
 	"\x05event\x18\x02 \x01(\v2\x14.hookstream.v1.EventR\x05event\x12\x1b\n" +
 	"\tack_token\x18\x03 \x01(\tR\backToken\x12\x18\n" +
 	"\aattempt\x18\x04 \x01(\x05R\aattempt\x12=\n" +
 	"\fack_deadline\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\vackDeadline\x12\x1a\n" +
-	"\breplayed\x18\x06 \x01(\bR\breplayed\"\x9b\x01\n" +
+	"\breplayed\x18\x06 \x01(\bR\breplayed\x12\x19\n" +
+	"\bhand_out\x18\a \x01(\x03R\ahandOut\"\x9b\x01\n" +
 	"\tHeartbeat\x127\n" +
 	"\tsend_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\bsendTime\x12\x1d\n" +
 	"\n" +

@@ -163,6 +163,9 @@ const (
 	// Another gateway is taking over, and waits until what the former one handed
 	// out is settled or over.
 	BlockedReason_BLOCKED_REASON_TAKEOVER BlockedReason = 7
+	// Every connected consumer is unresponsive: see
+	// `SubscriptionConsumer.unresponsive`.
+	BlockedReason_BLOCKED_REASON_CONSUMERS_UNRESPONSIVE BlockedReason = 8
 )
 
 // Enum value maps for BlockedReason.
@@ -176,6 +179,7 @@ var (
 		5: "BLOCKED_REASON_CONSUMERS_BUSY",
 		6: "BLOCKED_REASON_ENTITY",
 		7: "BLOCKED_REASON_TAKEOVER",
+		8: "BLOCKED_REASON_CONSUMERS_UNRESPONSIVE",
 	}
 	BlockedReason_value = map[string]int32{
 		"BLOCKED_REASON_UNSPECIFIED":            0,
@@ -186,6 +190,7 @@ var (
 		"BLOCKED_REASON_CONSUMERS_BUSY":         5,
 		"BLOCKED_REASON_ENTITY":                 6,
 		"BLOCKED_REASON_TAKEOVER":               7,
+		"BLOCKED_REASON_CONSUMERS_UNRESPONSIVE": 8,
 	}
 )
 
@@ -237,8 +242,8 @@ type Subscription struct {
 	// How long a consumer has to acknowledge a delivery, or to extend it, before it
 	// goes to another: 1 s to 1 h, 1 min by default.
 	AckDeadline *durationpb.Duration `protobuf:"bytes,6,opt,name=ack_deadline,json=ackDeadline,proto3" json:"ack_deadline,omitempty"`
-	// How often an event is handed out before it is parked: 1 to 1,000, 10 by
-	// default.
+	// How many attempts an event has before it is parked: 1 to 1,000, 10 by
+	// default. Deliveries that are released are none.
 	MaxAttempts int32 `protobuf:"varint,7,opt,name=max_attempts,json=maxAttempts,proto3" json:"max_attempts,omitempty"`
 	// The wait after the first failed attempt, up to 1 h, 1 s by default. It
 	// doubles with each further one up to `backoff_max`. 0: no wait.
@@ -436,7 +441,10 @@ type SubscriptionState struct {
 	// Who is connected now, on all gateways that answered.
 	Consumers []*SubscriptionConsumer `protobuf:"bytes,10,rep,name=consumers,proto3" json:"consumers,omitempty"`
 	// The gateways that answered, by id.
-	Gateways      []string `protobuf:"bytes,11,rep,name=gateways,proto3" json:"gateways,omitempty"`
+	Gateways []string `protobuf:"bytes,11,rep,name=gateways,proto3" json:"gateways,omitempty"`
+	// How many events the log dropped before this subscription could look at them,
+	// selected or not, since it was created or sought to last.
+	MissedEvents  int64 `protobuf:"varint,12,opt,name=missed_events,json=missedEvents,proto3" json:"missed_events,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -548,6 +556,13 @@ func (x *SubscriptionState) GetGateways() []string {
 	return nil
 }
 
+func (x *SubscriptionState) GetMissedEvents() int64 {
+	if x != nil {
+		return x.MissedEvents
+	}
+	return 0
+}
+
 // SubscriptionConsumer is a consumer that is connected.
 type SubscriptionConsumer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -564,7 +579,10 @@ type SubscriptionConsumer struct {
 	// When it connected.
 	ConnectTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=connect_time,json=connectTime,proto3" json:"connect_time,omitempty"`
 	// Whether it is handed anything.
-	Phase         SubscriptionPhase `protobuf:"varint,7,opt,name=phase,proto3,enum=hookstream.v1.SubscriptionPhase" json:"phase,omitempty"`
+	Phase SubscriptionPhase `protobuf:"varint,7,opt,name=phase,proto3,enum=hookstream.v1.SubscriptionPhase" json:"phase,omitempty"`
+	// Its deliveries expire and it settles none: it is handed one at a time until
+	// it settles something.
+	Unresponsive  bool `protobuf:"varint,8,opt,name=unresponsive,proto3" json:"unresponsive,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -646,6 +664,13 @@ func (x *SubscriptionConsumer) GetPhase() SubscriptionPhase {
 		return x.Phase
 	}
 	return SubscriptionPhase_SUBSCRIPTION_PHASE_UNSPECIFIED
+}
+
+func (x *SubscriptionConsumer) GetUnresponsive() bool {
+	if x != nil {
+		return x.Unresponsive
+	}
+	return false
 }
 
 // ParkedDelivery is an event that was set aside after the last attempt, or
@@ -775,7 +800,7 @@ const file_hookstream_v1_subscription_proto_rawDesc = "" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01:[\xeaAX\n" +
-	"\x1bhookstream.dev/Subscription\x12\x1csubscriptions/{subscription}*\rsubscriptions2\fsubscription\"\xed\x04\n" +
+	"\x1bhookstream.dev/Subscription\x12\x1csubscriptions/{subscription}*\rsubscriptions2\fsubscription\"\x92\x05\n" +
 	"\x11SubscriptionState\x12\x17\n" +
 	"\x04name\x18\x01 \x01(\tB\x03\xe0A\bR\x04name\x12%\n" +
 	"\x0ebacklog_events\x18\x02 \x01(\x03R\rbacklogEvents\x12+\n" +
@@ -788,8 +813,9 @@ const file_hookstream_v1_subscription_proto_rawDesc = "" +
 	"\x0eblocked_reason\x18\t \x01(\x0e2\x1c.hookstream.v1.BlockedReasonR\rblockedReason\x12A\n" +
 	"\tconsumers\x18\n" +
 	" \x03(\v2#.hookstream.v1.SubscriptionConsumerR\tconsumers\x12\x1a\n" +
-	"\bgateways\x18\v \x03(\tR\bgateways:\\\xeaAY\n" +
-	" hookstream.dev/SubscriptionState\x12\"subscriptions/{subscription}/state2\x11subscriptionState\"\xba\x02\n" +
+	"\bgateways\x18\v \x03(\tR\bgateways\x12#\n" +
+	"\rmissed_events\x18\f \x01(\x03R\fmissedEvents:\\\xeaAY\n" +
+	" hookstream.dev/SubscriptionState\x12\"subscriptions/{subscription}/state2\x11subscriptionState\"\xde\x02\n" +
 	"\x14SubscriptionConsumer\x12\x1b\n" +
 	"\tclient_id\x18\x01 \x01(\tR\bclientId\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x18\n" +
@@ -797,7 +823,8 @@ const file_hookstream_v1_subscription_proto_rawDesc = "" +
 	"\x12outstanding_events\x18\x04 \x01(\x05R\x11outstandingEvents\x12+\n" +
 	"\x11outstanding_bytes\x18\x05 \x01(\x03R\x10outstandingBytes\x12=\n" +
 	"\fconnect_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\vconnectTime\x126\n" +
-	"\x05phase\x18\a \x01(\x0e2 .hookstream.v1.SubscriptionPhaseR\x05phase\"\xe8\x02\n" +
+	"\x05phase\x18\a \x01(\x0e2 .hookstream.v1.SubscriptionPhaseR\x05phase\x12\"\n" +
+	"\funresponsive\x18\b \x01(\bR\funresponsive\"\xe8\x02\n" +
 	"\x0eParkedDelivery\x12\x17\n" +
 	"\x04name\x18\x01 \x01(\tB\x03\xe0A\bR\x04name\x12*\n" +
 	"\x05event\x18\x02 \x01(\v2\x14.hookstream.v1.EventR\x05event\x12\x1a\n" +
@@ -814,7 +841,7 @@ const file_hookstream_v1_subscription_proto_rawDesc = "" +
 	"\x1eSUBSCRIPTION_PHASE_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19SUBSCRIPTION_PHASE_ACTIVE\x10\x01\x12\x1d\n" +
 	"\x19SUBSCRIPTION_PHASE_PAUSED\x10\x02\x12\"\n" +
-	"\x1eSUBSCRIPTION_PHASE_STANDING_BY\x10\x03*\x9a\x02\n" +
+	"\x1eSUBSCRIPTION_PHASE_STANDING_BY\x10\x03*\xc5\x02\n" +
 	"\rBlockedReason\x12\x1e\n" +
 	"\x1aBLOCKED_REASON_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15BLOCKED_REASON_PAUSED\x10\x01\x12\x1e\n" +
@@ -823,7 +850,8 @@ const file_hookstream_v1_subscription_proto_rawDesc = "" +
 	"$BLOCKED_REASON_MAX_OUTSTANDING_BYTES\x10\x04\x12!\n" +
 	"\x1dBLOCKED_REASON_CONSUMERS_BUSY\x10\x05\x12\x19\n" +
 	"\x15BLOCKED_REASON_ENTITY\x10\x06\x12\x1b\n" +
-	"\x17BLOCKED_REASON_TAKEOVER\x10\aBAZ?github.com/hookstream/hookstream/gen/hookstream/v1;hookstreamv1b\x06proto3"
+	"\x17BLOCKED_REASON_TAKEOVER\x10\a\x12)\n" +
+	"%BLOCKED_REASON_CONSUMERS_UNRESPONSIVE\x10\bBAZ?github.com/hookstream/hookstream/gen/hookstream/v1;hookstreamv1b\x06proto3"
 
 var (
 	file_hookstream_v1_subscription_proto_rawDescOnce sync.Once

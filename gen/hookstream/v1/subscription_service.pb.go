@@ -111,6 +111,8 @@ const (
 	Nack_ACTION_PARK Nack_Action = 2
 	// Give it up, as if it was done with.
 	Nack_ACTION_SKIP Nack_Action = 3
+	// Hand it out again: the consumer did not begin with it. Costs no attempt.
+	Nack_ACTION_RELEASE Nack_Action = 4
 )
 
 // Enum value maps for Nack_Action.
@@ -120,12 +122,14 @@ var (
 		1: "ACTION_RETRY",
 		2: "ACTION_PARK",
 		3: "ACTION_SKIP",
+		4: "ACTION_RELEASE",
 	}
 	Nack_Action_value = map[string]int32{
 		"ACTION_UNSPECIFIED": 0,
 		"ACTION_RETRY":       1,
 		"ACTION_PARK":        2,
 		"ACTION_SKIP":        3,
+		"ACTION_RELEASE":     4,
 	}
 )
 
@@ -1125,7 +1129,10 @@ func (x *PullRequest) GetClientId() string {
 type PullResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The deliveries. None when there were none within the wait.
-	Deliveries    []*Delivery `protobuf:"bytes,1,rep,name=deliveries,proto3" json:"deliveries,omitempty"`
+	Deliveries []*Delivery `protobuf:"bytes,1,rep,name=deliveries,proto3" json:"deliveries,omitempty"`
+	// Set when the log dropped events before the subscription could look at them.
+	// A gap is told once, to one consumer.
+	Gap           *Gap `protobuf:"bytes,2,opt,name=gap,proto3" json:"gap,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1163,6 +1170,13 @@ func (*PullResponse) Descriptor() ([]byte, []int) {
 func (x *PullResponse) GetDeliveries() []*Delivery {
 	if x != nil {
 		return x.Deliveries
+	}
+	return nil
+}
+
+func (x *PullResponse) GetGap() *Gap {
+	if x != nil {
+		return x.Gap
 	}
 	return nil
 }
@@ -1989,11 +2003,12 @@ const file_hookstream_v1_subscription_service_proto_rawDesc = "" +
 	"\tmax_bytes\x18\x03 \x01(\x05B\f\xbaH\t\x1a\a\x18\x80\x80\x80\x01(\x00R\bmaxBytes\x12;\n" +
 	"\x04wait\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b\x142\x00R\x04wait\x126\n" +
 	"\x04view\x18\x05 \x01(\x0e2\x18.hookstream.v1.EventViewB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04view\x12%\n" +
-	"\tclient_id\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\bclientId\"G\n" +
+	"\tclient_id\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\bclientId\"m\n" +
 	"\fPullResponse\x127\n" +
 	"\n" +
 	"deliveries\x18\x01 \x03(\v2\x17.hookstream.v1.DeliveryR\n" +
-	"deliveries\"\x96\x02\n" +
+	"deliveries\x12$\n" +
+	"\x03gap\x18\x02 \x01(\v2\x12.hookstream.v1.GapR\x03gap\"\x96\x02\n" +
 	"\x12AcknowledgeRequest\x12]\n" +
 	"\x04name\x18\x01 \x01(\tBI\xe0A\x02\xfaA\x1d\n" +
 	"\x1bhookstream.dev/Subscription\xbaH#r!2\x1f^subscriptions/[a-z0-9-]{1,63}$R\x04name\x12&\n" +
@@ -2001,19 +2016,20 @@ const file_hookstream_v1_subscription_service_proto_rawDesc = "" +
 	"\x05nacks\x18\x03 \x03(\v2\x13.hookstream.v1.NackB\t\xbaH\x06\x92\x01\x03\x10\x90NR\x05nacks\x12C\n" +
 	"\n" +
 	"extensions\x18\x04 \x03(\v2\x18.hookstream.v1.ExtensionB\t\xbaH\x06\x92\x01\x03\x10\x90NR\n" +
-	"extensions\"\xa5\x02\n" +
+	"extensions\"\xb9\x02\n" +
 	"\x04Nack\x12'\n" +
 	"\tack_token\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\bR\backToken\x12<\n" +
 	"\x06action\x18\x02 \x01(\x0e2\x1a.hookstream.v1.Nack.ActionB\b\xbaH\x05\x82\x01\x02\x10\x01R\x06action\x12>\n" +
 	"\x05delay\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\r\xbaH\n" +
 	"\xaa\x01\a\"\x03\b\x90\x1c2\x00R\x05delay\x12 \n" +
-	"\x06reason\x18\x04 \x01(\tB\b\xbaH\x05r\x03(\x80\bR\x06reason\"T\n" +
+	"\x06reason\x18\x04 \x01(\tB\b\xbaH\x05r\x03(\x80\bR\x06reason\"h\n" +
 	"\x06Action\x12\x16\n" +
 	"\x12ACTION_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fACTION_RETRY\x10\x01\x12\x0f\n" +
 	"\vACTION_PARK\x10\x02\x12\x0f\n" +
-	"\vACTION_SKIP\x10\x03\"~\n" +
+	"\vACTION_SKIP\x10\x03\x12\x12\n" +
+	"\x0eACTION_RELEASE\x10\x04\"~\n" +
 	"\tExtension\x12'\n" +
 	"\tack_token\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\bR\backToken\x12H\n" +
@@ -2136,9 +2152,10 @@ var file_hookstream_v1_subscription_service_proto_goTypes = []any{
 	(*durationpb.Duration)(nil),            // 30: google.protobuf.Duration
 	(EventView)(0),                         // 31: hookstream.v1.EventView
 	(*Delivery)(nil),                       // 32: hookstream.v1.Delivery
-	(*ParkedDelivery)(nil),                 // 33: hookstream.v1.ParkedDelivery
-	(*emptypb.Empty)(nil),                  // 34: google.protobuf.Empty
-	(*SubscriptionState)(nil),              // 35: hookstream.v1.SubscriptionState
+	(*Gap)(nil),                            // 33: hookstream.v1.Gap
+	(*ParkedDelivery)(nil),                 // 34: hookstream.v1.ParkedDelivery
+	(*emptypb.Empty)(nil),                  // 35: google.protobuf.Empty
+	(*SubscriptionState)(nil),              // 36: hookstream.v1.SubscriptionState
 }
 var file_hookstream_v1_subscription_service_proto_depIdxs = []int32{
 	27, // 0: hookstream.v1.CreateSubscriptionRequest.subscription:type_name -> hookstream.v1.Subscription
@@ -2153,53 +2170,54 @@ var file_hookstream_v1_subscription_service_proto_depIdxs = []int32{
 	30, // 9: hookstream.v1.PullRequest.wait:type_name -> google.protobuf.Duration
 	31, // 10: hookstream.v1.PullRequest.view:type_name -> hookstream.v1.EventView
 	32, // 11: hookstream.v1.PullResponse.deliveries:type_name -> hookstream.v1.Delivery
-	16, // 12: hookstream.v1.AcknowledgeRequest.nacks:type_name -> hookstream.v1.Nack
-	17, // 13: hookstream.v1.AcknowledgeRequest.extensions:type_name -> hookstream.v1.Extension
-	1,  // 14: hookstream.v1.Nack.action:type_name -> hookstream.v1.Nack.Action
-	30, // 15: hookstream.v1.Nack.delay:type_name -> google.protobuf.Duration
-	30, // 16: hookstream.v1.Extension.extension:type_name -> google.protobuf.Duration
-	19, // 17: hookstream.v1.AcknowledgeResponse.acks:type_name -> hookstream.v1.AckResult
-	19, // 18: hookstream.v1.AcknowledgeResponse.nacks:type_name -> hookstream.v1.AckResult
-	19, // 19: hookstream.v1.AcknowledgeResponse.extensions:type_name -> hookstream.v1.AckResult
-	0,  // 20: hookstream.v1.AckResult.outcome:type_name -> hookstream.v1.AckOutcome
-	28, // 21: hookstream.v1.AckResult.ack_deadline:type_name -> google.protobuf.Timestamp
-	31, // 22: hookstream.v1.ListParkedDeliveriesRequest.view:type_name -> hookstream.v1.EventView
-	33, // 23: hookstream.v1.ListParkedDeliveriesResponse.parked_deliveries:type_name -> hookstream.v1.ParkedDelivery
-	2,  // 24: hookstream.v1.SubscriptionService.CreateSubscription:input_type -> hookstream.v1.CreateSubscriptionRequest
-	3,  // 25: hookstream.v1.SubscriptionService.EnsureSubscription:input_type -> hookstream.v1.EnsureSubscriptionRequest
-	5,  // 26: hookstream.v1.SubscriptionService.GetSubscription:input_type -> hookstream.v1.GetSubscriptionRequest
-	6,  // 27: hookstream.v1.SubscriptionService.ListSubscriptions:input_type -> hookstream.v1.ListSubscriptionsRequest
-	8,  // 28: hookstream.v1.SubscriptionService.UpdateSubscription:input_type -> hookstream.v1.UpdateSubscriptionRequest
-	9,  // 29: hookstream.v1.SubscriptionService.DeleteSubscription:input_type -> hookstream.v1.DeleteSubscriptionRequest
-	10, // 30: hookstream.v1.SubscriptionService.PauseSubscription:input_type -> hookstream.v1.PauseSubscriptionRequest
-	11, // 31: hookstream.v1.SubscriptionService.ResumeSubscription:input_type -> hookstream.v1.ResumeSubscriptionRequest
-	12, // 32: hookstream.v1.SubscriptionService.SeekSubscription:input_type -> hookstream.v1.SeekSubscriptionRequest
-	13, // 33: hookstream.v1.SubscriptionService.Pull:input_type -> hookstream.v1.PullRequest
-	15, // 34: hookstream.v1.SubscriptionService.Acknowledge:input_type -> hookstream.v1.AcknowledgeRequest
-	20, // 35: hookstream.v1.SubscriptionService.GetSubscriptionState:input_type -> hookstream.v1.GetSubscriptionStateRequest
-	21, // 36: hookstream.v1.SubscriptionService.ListParkedDeliveries:input_type -> hookstream.v1.ListParkedDeliveriesRequest
-	23, // 37: hookstream.v1.SubscriptionService.ReplayParkedDeliveries:input_type -> hookstream.v1.ReplayParkedDeliveriesRequest
-	25, // 38: hookstream.v1.SubscriptionService.PurgeParkedDeliveries:input_type -> hookstream.v1.PurgeParkedDeliveriesRequest
-	27, // 39: hookstream.v1.SubscriptionService.CreateSubscription:output_type -> hookstream.v1.Subscription
-	4,  // 40: hookstream.v1.SubscriptionService.EnsureSubscription:output_type -> hookstream.v1.EnsureSubscriptionResponse
-	27, // 41: hookstream.v1.SubscriptionService.GetSubscription:output_type -> hookstream.v1.Subscription
-	7,  // 42: hookstream.v1.SubscriptionService.ListSubscriptions:output_type -> hookstream.v1.ListSubscriptionsResponse
-	27, // 43: hookstream.v1.SubscriptionService.UpdateSubscription:output_type -> hookstream.v1.Subscription
-	34, // 44: hookstream.v1.SubscriptionService.DeleteSubscription:output_type -> google.protobuf.Empty
-	27, // 45: hookstream.v1.SubscriptionService.PauseSubscription:output_type -> hookstream.v1.Subscription
-	27, // 46: hookstream.v1.SubscriptionService.ResumeSubscription:output_type -> hookstream.v1.Subscription
-	27, // 47: hookstream.v1.SubscriptionService.SeekSubscription:output_type -> hookstream.v1.Subscription
-	14, // 48: hookstream.v1.SubscriptionService.Pull:output_type -> hookstream.v1.PullResponse
-	18, // 49: hookstream.v1.SubscriptionService.Acknowledge:output_type -> hookstream.v1.AcknowledgeResponse
-	35, // 50: hookstream.v1.SubscriptionService.GetSubscriptionState:output_type -> hookstream.v1.SubscriptionState
-	22, // 51: hookstream.v1.SubscriptionService.ListParkedDeliveries:output_type -> hookstream.v1.ListParkedDeliveriesResponse
-	24, // 52: hookstream.v1.SubscriptionService.ReplayParkedDeliveries:output_type -> hookstream.v1.ReplayParkedDeliveriesResponse
-	26, // 53: hookstream.v1.SubscriptionService.PurgeParkedDeliveries:output_type -> hookstream.v1.PurgeParkedDeliveriesResponse
-	39, // [39:54] is the sub-list for method output_type
-	24, // [24:39] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	33, // 12: hookstream.v1.PullResponse.gap:type_name -> hookstream.v1.Gap
+	16, // 13: hookstream.v1.AcknowledgeRequest.nacks:type_name -> hookstream.v1.Nack
+	17, // 14: hookstream.v1.AcknowledgeRequest.extensions:type_name -> hookstream.v1.Extension
+	1,  // 15: hookstream.v1.Nack.action:type_name -> hookstream.v1.Nack.Action
+	30, // 16: hookstream.v1.Nack.delay:type_name -> google.protobuf.Duration
+	30, // 17: hookstream.v1.Extension.extension:type_name -> google.protobuf.Duration
+	19, // 18: hookstream.v1.AcknowledgeResponse.acks:type_name -> hookstream.v1.AckResult
+	19, // 19: hookstream.v1.AcknowledgeResponse.nacks:type_name -> hookstream.v1.AckResult
+	19, // 20: hookstream.v1.AcknowledgeResponse.extensions:type_name -> hookstream.v1.AckResult
+	0,  // 21: hookstream.v1.AckResult.outcome:type_name -> hookstream.v1.AckOutcome
+	28, // 22: hookstream.v1.AckResult.ack_deadline:type_name -> google.protobuf.Timestamp
+	31, // 23: hookstream.v1.ListParkedDeliveriesRequest.view:type_name -> hookstream.v1.EventView
+	34, // 24: hookstream.v1.ListParkedDeliveriesResponse.parked_deliveries:type_name -> hookstream.v1.ParkedDelivery
+	2,  // 25: hookstream.v1.SubscriptionService.CreateSubscription:input_type -> hookstream.v1.CreateSubscriptionRequest
+	3,  // 26: hookstream.v1.SubscriptionService.EnsureSubscription:input_type -> hookstream.v1.EnsureSubscriptionRequest
+	5,  // 27: hookstream.v1.SubscriptionService.GetSubscription:input_type -> hookstream.v1.GetSubscriptionRequest
+	6,  // 28: hookstream.v1.SubscriptionService.ListSubscriptions:input_type -> hookstream.v1.ListSubscriptionsRequest
+	8,  // 29: hookstream.v1.SubscriptionService.UpdateSubscription:input_type -> hookstream.v1.UpdateSubscriptionRequest
+	9,  // 30: hookstream.v1.SubscriptionService.DeleteSubscription:input_type -> hookstream.v1.DeleteSubscriptionRequest
+	10, // 31: hookstream.v1.SubscriptionService.PauseSubscription:input_type -> hookstream.v1.PauseSubscriptionRequest
+	11, // 32: hookstream.v1.SubscriptionService.ResumeSubscription:input_type -> hookstream.v1.ResumeSubscriptionRequest
+	12, // 33: hookstream.v1.SubscriptionService.SeekSubscription:input_type -> hookstream.v1.SeekSubscriptionRequest
+	13, // 34: hookstream.v1.SubscriptionService.Pull:input_type -> hookstream.v1.PullRequest
+	15, // 35: hookstream.v1.SubscriptionService.Acknowledge:input_type -> hookstream.v1.AcknowledgeRequest
+	20, // 36: hookstream.v1.SubscriptionService.GetSubscriptionState:input_type -> hookstream.v1.GetSubscriptionStateRequest
+	21, // 37: hookstream.v1.SubscriptionService.ListParkedDeliveries:input_type -> hookstream.v1.ListParkedDeliveriesRequest
+	23, // 38: hookstream.v1.SubscriptionService.ReplayParkedDeliveries:input_type -> hookstream.v1.ReplayParkedDeliveriesRequest
+	25, // 39: hookstream.v1.SubscriptionService.PurgeParkedDeliveries:input_type -> hookstream.v1.PurgeParkedDeliveriesRequest
+	27, // 40: hookstream.v1.SubscriptionService.CreateSubscription:output_type -> hookstream.v1.Subscription
+	4,  // 41: hookstream.v1.SubscriptionService.EnsureSubscription:output_type -> hookstream.v1.EnsureSubscriptionResponse
+	27, // 42: hookstream.v1.SubscriptionService.GetSubscription:output_type -> hookstream.v1.Subscription
+	7,  // 43: hookstream.v1.SubscriptionService.ListSubscriptions:output_type -> hookstream.v1.ListSubscriptionsResponse
+	27, // 44: hookstream.v1.SubscriptionService.UpdateSubscription:output_type -> hookstream.v1.Subscription
+	35, // 45: hookstream.v1.SubscriptionService.DeleteSubscription:output_type -> google.protobuf.Empty
+	27, // 46: hookstream.v1.SubscriptionService.PauseSubscription:output_type -> hookstream.v1.Subscription
+	27, // 47: hookstream.v1.SubscriptionService.ResumeSubscription:output_type -> hookstream.v1.Subscription
+	27, // 48: hookstream.v1.SubscriptionService.SeekSubscription:output_type -> hookstream.v1.Subscription
+	14, // 49: hookstream.v1.SubscriptionService.Pull:output_type -> hookstream.v1.PullResponse
+	18, // 50: hookstream.v1.SubscriptionService.Acknowledge:output_type -> hookstream.v1.AcknowledgeResponse
+	36, // 51: hookstream.v1.SubscriptionService.GetSubscriptionState:output_type -> hookstream.v1.SubscriptionState
+	22, // 52: hookstream.v1.SubscriptionService.ListParkedDeliveries:output_type -> hookstream.v1.ListParkedDeliveriesResponse
+	24, // 53: hookstream.v1.SubscriptionService.ReplayParkedDeliveries:output_type -> hookstream.v1.ReplayParkedDeliveriesResponse
+	26, // 54: hookstream.v1.SubscriptionService.PurgeParkedDeliveries:output_type -> hookstream.v1.PurgeParkedDeliveriesResponse
+	40, // [40:55] is the sub-list for method output_type
+	25, // [25:40] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_hookstream_v1_subscription_service_proto_init() }
