@@ -20,10 +20,7 @@ func (s *subscriptionService) ListParkedDeliveries(ctx context.Context, req *hoo
 	if err := s.checkView(view, id); err != nil {
 		return nil, err
 	}
-	size := int(req.GetPageSize())
-	if size <= 0 {
-		size = defaultPageSize
-	}
+	size := pageSize(req)
 	found, next, err := s.parkedPage(ctx, id, size, req.GetPageToken(), view)
 	if err == nil && len(found) > 0 {
 		// The token belongs to the whole page: a page that is too large for an
