@@ -34,9 +34,7 @@ func page[T proto.Message](all []T, key func(T) string, list string, req pageReq
 	if token := req.GetPageToken(); token != "" {
 		after, ok := parsePageToken(list, token)
 		if !ok {
-			var v violations
-			v.add("page_token", "not a token of this list")
-			return nil, "", v.err()
+			return nil, "", errPageToken()
 		}
 		start = sort.Search(len(all), func(i int) bool { return key(all[i]) > after })
 	}
@@ -66,6 +64,12 @@ func firstOf[T proto.Message](items []T, count int) []T {
 		}
 	}
 	return items[:min(count, len(items))]
+}
+
+func errPageToken() error {
+	var v violations
+	v.add("page_token", "not a token of this list")
+	return v.err()
 }
 
 func pageToken(list, last string) string {

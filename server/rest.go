@@ -38,22 +38,22 @@ func newREST(conn *grpc.ClientConn) (http.Handler, error) {
 		}
 	}
 	routes := http.NewServeMux()
-	routes.Handle("/v1/events:subscribe", &restStream{
+	routes.Handle(subscribePath, &restStream{
 		mux:          mux,
 		events:       hookstreamv1.NewEventServiceClient(conn),
 		frameTimeout: frameTimeout,
 	})
-	routes.Handle("/", unaryDeadlines(mux))
-	return readBody(bodyTimeout, routes), nil
+	routes.Handle("/", unaryDeadlines(headAsGet(mux)))
+	return onlyAllowed(readBody(bodyTimeout, routes)), nil
 }
 
 // newRESTMux says how REST is spoken.
 func newRESTMux() *runtime.ServeMux {
-	strictQueries()
 	return runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, restJSON),
 		runtime.WithErrorHandler(restError),
 		runtime.WithRoutingErrorHandler(restRoutingError),
+		runtime.WithMiddlewares(understood),
 		runtime.WithMetadata(restMetadata),
 		runtime.WithIncomingHeaderMatcher(restHeader),
 		runtime.WithOutgoingHeaderMatcher(noHeader),
