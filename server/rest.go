@@ -24,8 +24,8 @@ var restJSON = &runtime.JSONPb{
 	UnmarshalOptions: protojson.UnmarshalOptions{DiscardUnknown: false},
 }
 
-// newREST makes the REST face of the services behind conn.
-func newREST(conn *grpc.ClientConn) (http.Handler, error) {
+// newREST makes the REST face of the services behind conn, and of subscribe.
+func newREST(conn *grpc.ClientConn, subscribe subscriber) (http.Handler, error) {
 	mux := newRESTMux()
 	for _, register := range []func(context.Context, *runtime.ServeMux, *grpc.ClientConn) error{
 		hookstreamv1.RegisterSourceServiceHandler,
@@ -40,7 +40,8 @@ func newREST(conn *grpc.ClientConn) (http.Handler, error) {
 	routes := http.NewServeMux()
 	routes.Handle(subscribePath, &restStream{
 		mux:          mux,
-		events:       hookstreamv1.NewEventServiceClient(conn),
+		subscribe:    subscribe,
+		cache:        new(jsonCache),
 		frameTimeout: frameTimeout,
 	})
 	routes.Handle("/", unaryDeadlines(headAsGet(mux)))

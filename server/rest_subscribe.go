@@ -28,7 +28,8 @@ const subscribePath = "/v1/events:subscribe"
 // server-sent events when the client accepts those. Every frame is flushed.
 type restStream struct {
 	mux          *runtime.ServeMux
-	events       hookstreamv1.EventServiceClient
+	subscribe    subscriber
+	cache        *jsonCache
 	frameTimeout time.Duration
 }
 
@@ -44,7 +45,7 @@ func (s *restStream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.Method == http.MethodHead {
-		newFrameWriter(w, r, s.frameTimeout) // what GET would begin with
+		newFrameWriter(w, r, s.frameTimeout, s.cache) // what GET would begin with
 		return
 	}
 	ctx, cancel := context.WithCancel(r.Context())
@@ -85,25 +86,26 @@ func (s *restStream) request(r *http.Request) (*hookstreamv1.SubscribeRequest, e
 // stream answers an error only when nothing was answered yet: an error before
 // the first frame is an HTTP status like any other.
 func (s *restStream) stream(ctx context.Context, w http.ResponseWriter, r *http.Request, req *hookstreamv1.SubscribeRequest) error {
-	ctx, err := runtime.AnnotateContext(ctx, s.mux, r, hookstreamv1.EventService_Subscribe_FullMethodName)
+	ctx, err := runtime.AnnotateIncomingContext(ctx, s.mux, r, hookstreamv1.EventService_Subscribe_FullMethodName)
 	if err != nil {
 		return err
 	}
-	stream, err := s.events.Subscribe(ctx, req)
-	if err != nil {
+	var out *frameWriter
+	err = s.subscribe(ctx, req, func(m any) error {
+		if out == nil {
+			out = newFrameWriter(w, r, s.frameTimeout, s.cache)
+		}
+		return out.send(m)
+	})
+	switch {
+	case out == nil && err != nil:
 		return err
+	case out == nil: // it ended before its first frame
+		out = newFrameWriter(w, r, s.frameTimeout, s.cache)
+	case out.gone:
+		return nil // nobody is left to hear how it ended
 	}
-	frame, err := stream.Recv()
-	if err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
-	out := newFrameWriter(w, r, s.frameTimeout)
-	for err == nil && out.frame(frame) {
-		frame, err = stream.Recv()
-	}
-	if err != nil { // else the client is gone, or does not read
-		out.end(err)
-	}
+	out.end(err)
 	return nil
 }
 
