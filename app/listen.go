@@ -5,14 +5,24 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"time"
 
 	"github.com/nats-io/nats.go"
 )
 
+// silentTime is how long a peer may acknowledge nothing of what it was sent, or of
+// what asks whether it is there, until its connection is ended. Without it a
+// network that drops everything keeps a stream, and what that holds, for a quarter
+// of an hour.
+const silentTime = time.Minute
+
 // listen binds an address, with TLS when there is a certificate. protocols are
 // what is offered in its handshake.
 func listen(ctx context.Context, addr string, cert *tls.Certificate, protocols ...string) (net.Listener, error) {
-	lis, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	lis, err := (&net.ListenConfig{
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: silentTime / 4, Interval: silentTime / 4, Count: 3},
+		Control:         endSilent,
+	}).Listen(ctx, "tcp", addr)
 	if err != nil || cert == nil {
 		return lis, err
 	}

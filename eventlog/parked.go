@@ -33,6 +33,8 @@ type ParkedEntry struct {
 	Attempts int
 	Reason   string
 	ClientID string
+	// HandOut is the number of its last delivery.
+	HandOut int64
 	// Time is when it was kept here.
 	Time time.Time
 }
@@ -43,6 +45,7 @@ const (
 	headerAttempts   = "Hookstream-Attempts"
 	headerReason     = "Hookstream-Reason"
 	headerClient     = "Hookstream-Client"
+	headerHandOut    = "Hookstream-Hand-Out"
 )
 
 // OpenParked opens what was parked.
@@ -73,6 +76,7 @@ func (p *Parked) message(prefix, uid string, in ParkedEntry) *nats.Msg {
 	set(headerParkedTime, strconv.FormatInt(in.Record.Time.UnixNano(), 10))
 	set(headerAttempts, strconv.Itoa(in.Attempts))
 	set(headerReason, strconv.Quote(in.Reason)) // a header ends with a line
+	set(headerHandOut, strconv.FormatInt(in.HandOut, 10))
 	set(headerClient, strconv.Quote(in.ClientID))
 	return &nats.Msg{Subject: tokens(prefix, uid, strconv.FormatUint(in.Record.Seq, 10)), Header: h, Data: in.Record.Data}
 }
@@ -127,6 +131,7 @@ func parkedEntry(id uint64, at time.Time, h nats.Header, data []byte) (out Parke
 	reason, err4 := strconv.Unquote(h.Get(headerReason))
 	client, err5 := strconv.Unquote(h.Get(headerClient))
 	out.Record.Seq, out.Record.Time = seq, time.Unix(0, nanos)
+	out.HandOut, _ = strconv.ParseInt(h.Get(headerHandOut), 10, 64) // not there in what older versions kept
 	out.Attempts, out.Reason, out.ClientID = attempts, reason, client
 	return out, errors.Join(err1, err2, err3, err4, err5)
 }

@@ -5,18 +5,20 @@ import "strings"
 // Names of streams, subjects and buckets. On a cluster that serves others too
 // they must not be anybody else's, hence the prefix.
 const (
-	streamEvents   = "HOOKSTREAM_EVENTS"
-	streamInbox    = "HOOKSTREAM_INBOX"
-	streamParked   = "HOOKSTREAM_PARKED"
-	streamAcks     = "HOOKSTREAM_ACKS"
-	bucketPrefix   = "HOOKSTREAM_"
-	subjectEvents  = "hookstream.events"
-	subjectRows    = "hookstream.inbox.row"
-	subjectAsked   = "hookstream.inbox.asked"
-	subjectOutcome = "hookstream.outcome"
-	subjectParked  = "hookstream.parked"
-	subjectReplays = "hookstream.replays"
-	subjectAcks    = "hookstream.acks"
+	streamEvents    = "HOOKSTREAM_EVENTS"
+	streamInbox     = "HOOKSTREAM_INBOX"
+	streamParked    = "HOOKSTREAM_PARKED"
+	streamAcks      = "HOOKSTREAM_ACKS"
+	streamAttempts  = "HOOKSTREAM_ATTEMPTS"
+	bucketPrefix    = "HOOKSTREAM_"
+	subjectEvents   = "hookstream.events"
+	subjectRows     = "hookstream.inbox.row"
+	subjectAsked    = "hookstream.inbox.asked"
+	subjectOutcome  = "hookstream.outcome"
+	subjectParked   = "hookstream.parked"
+	subjectReplays  = "hookstream.replays"
+	subjectAcks     = "hookstream.acks"
+	subjectAttempts = "hookstream.attempts"
 )
 
 // eventSubject is the subject of an entry: one per source, topic and action.

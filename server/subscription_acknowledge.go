@@ -44,6 +44,8 @@ func nackSettlement(nack *hookstreamv1.Nack) subscription.Settlement {
 		out.Verdict = subscription.Park
 	case hookstreamv1.Nack_ACTION_SKIP:
 		out.Verdict = subscription.Skip
+	case hookstreamv1.Nack_ACTION_RELEASE:
+		out.Verdict = subscription.Release
 	default:
 		if nack.GetDelay() != nil {
 			out.Delay = new(nack.GetDelay().AsDuration())

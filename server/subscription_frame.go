@@ -20,6 +20,7 @@ const (
 	fieldDeliveryAttempt  = 4
 	fieldDeliveryDeadline = 5
 	fieldDeliveryReplayed = 6
+	fieldDeliveryHandOut  = 7
 	fieldTimestampSeconds = 1
 	fieldTimestampNanos   = 2
 )
@@ -107,6 +108,8 @@ func appendDelivery(b []byte, d subscription.Delivery) []byte {
 		b = protowire.AppendTag(b, fieldDeliveryReplayed, protowire.VarintType)
 		b = protowire.AppendVarint(b, 1)
 	}
+	b = protowire.AppendTag(b, fieldDeliveryHandOut, protowire.VarintType)
+	b = protowire.AppendVarint(b, uint64(d.HandOut))
 	return b
 }
 

@@ -27,7 +27,7 @@ func someDeliveries(t *testing.T, n int) []subscription.Delivery {
 			t.Fatal(err)
 		}
 		out = append(out, subscription.Delivery{
-			Token: "token-" + string(rune('a'+i)), Attempt: 1 + 200*i, Deadline: times[i%len(times)], Replayed: i%2 == 1, Event: e,
+			Token: "token-" + string(rune('a'+i)), Attempt: 1 + 200*i, Deadline: times[i%len(times)], Replayed: i%2 == 1, HandOut: 1<<60 + int64(i), Event: e,
 		})
 	}
 	return out
@@ -43,7 +43,7 @@ func wantBatch(t *testing.T, ds []subscription.Delivery, view hookstreamv1.Event
 		}
 		out.Deliveries = append(out.Deliveries, &hookstreamv1.Delivery{
 			Cursor: hubfeed.Event(d.Event).Cursor().String(), Event: e, AckToken: d.Token,
-			Attempt: int32(d.Attempt), AckDeadline: timestamppb.New(d.Deadline), Replayed: d.Replayed,
+			Attempt: int32(d.Attempt), AckDeadline: timestamppb.New(d.Deadline), Replayed: d.Replayed, HandOut: d.HandOut,
 		})
 	}
 	return out

@@ -19,9 +19,6 @@ const (
 // pullGlance is the shortest wait: what is there has to be fetched too.
 const pullGlance = 300 * time.Millisecond
 
-// maxPullBytes bounds an answer: clients refuse a message of 4 MiB.
-const maxPullBytes = 3 << 20
-
 // Pull answers deliveries as soon as there are any.
 func (s *subscriptionService) Pull(ctx context.Context, req *hookstreamv1.PullRequest) (*hookstreamv1.PullResponse, error) {
 	id, view := subscriptionID(req.GetName()), viewOf(req.GetView())
@@ -40,7 +37,8 @@ func (s *subscriptionService) Pull(ctx context.Context, req *hookstreamv1.PullRe
 	if err != nil {
 		return nil, err
 	}
-	return s.pulled(ctx, id, found, view)
+	size := min(int(cmp.Or(req.GetMaxBytes(), defaultPullBytes)), subscription.MaxPullBytes)
+	return s.pulled(ctx, id, found, view, size)
 }
 
 // pullWait ends before the caller gives up: an answer that nobody reads would
@@ -56,24 +54,36 @@ func pullWait(ctx context.Context, req *hookstreamv1.PullRequest) time.Duration 
 	return wait
 }
 
-// pulled answers what was found. Deliveries were counted by the size in which
-// their events are kept; those that do not fit the answer after all are given
-// back.
-func (s *subscriptionService) pulled(ctx context.Context, id string, found []subscription.Delivery, view hookstreamv1.EventView) (*hookstreamv1.PullResponse, error) {
-	b := newDeliveryBatch(found, view, maxPullBytes)
+// pulled answers what was found, as much of it as fits in the view that was asked
+// for: it was counted by the size in which events are kept. The rest is given
+// back, and all of it when nobody waits for the answer any more.
+func (s *subscriptionService) pulled(ctx context.Context, id string, found []subscription.Delivery, view hookstreamv1.EventView, maxBytes int) (*hookstreamv1.PullResponse, error) {
+	b := newDeliveryBatch(found, view, maxBytes)
 	s.giveBack(ctx, id, found[b.len():])
-	return b.pull()
+	out, err := b.pull()
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		s.giveBack(ctx, id, found[:b.len()])
+		return nil, err
+	}
+	return out, nil
 }
 
+// giveBackTime bounds how long it may take to give back what is not answered.
+const giveBackTime = 5 * time.Second
+
+// giveBack releases what is not answered. It reached nobody.
 func (s *subscriptionService) giveBack(ctx context.Context, id string, all []subscription.Delivery) {
 	if len(all) == 0 {
 		return
 	}
 	var back []subscription.Settlement
 	for _, d := range all {
-		back = append(back, subscription.Settlement{
-			Token: d.Token, Verdict: subscription.Retry, Delay: new(time.Duration(0)), Reason: "did not fit the answer to a pull",
-		})
+		back = append(back, subscription.Settlement{Token: d.Token, Verdict: subscription.Release, Unsent: true})
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), giveBackTime)
+	defer cancel()
 	s.manager.Settle(ctx, id, back)
 }

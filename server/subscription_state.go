@@ -17,6 +17,8 @@ var blockedReasons = map[subscription.BlockedReason]hookstreamv1.BlockedReason{
 	subscription.BlockedConsumers:   hookstreamv1.BlockedReason_BLOCKED_REASON_CONSUMERS_BUSY,
 	subscription.BlockedEntity:      hookstreamv1.BlockedReason_BLOCKED_REASON_ENTITY,
 	subscription.BlockedTakeover:    hookstreamv1.BlockedReason_BLOCKED_REASON_TAKEOVER,
+
+	subscription.BlockedUnresponsive: hookstreamv1.BlockedReason_BLOCKED_REASON_CONSUMERS_UNRESPONSIVE,
 }
 
 // phases are those of the API, by those of the domain.
@@ -55,6 +57,6 @@ func consumerMessage(c subscription.Consumer) *hookstreamv1.SubscriptionConsumer
 	return &hookstreamv1.SubscriptionConsumer{
 		ClientId: c.ClientID, Address: c.Address, Gateway: c.Gateway,
 		OutstandingEvents: int32(c.Outstanding), OutstandingBytes: c.OutstandingBytes,
-		ConnectTime: timestamp(c.Since), Phase: phases[c.Phase],
+		ConnectTime: timestamp(c.Since), Phase: phases[c.Phase], Unresponsive: c.Unresponsive,
 	}
 }

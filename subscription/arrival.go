@@ -1,6 +1,7 @@
 package subscription
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"time"
@@ -96,6 +97,11 @@ func (h *home) takeOne(a arrival) {
 	h.mu.Unlock()
 	ev, err := h.eventOf(a)
 	selected := err == nil && ev.Readable() && (a.replay || match(h.ctx, ev))
+	var known tally
+	var wait time.Duration
+	if selected {
+		known, wait, err = h.tallyOf(a)
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
@@ -104,7 +110,7 @@ func (h *home) takeOne(a arrival) {
 		h.skip(a)
 	case err != nil, !selected && h.ctx.Err() != nil: // who is interrupted matches nothing
 		if h.wanted(a) {
-			h.say(a.key, eventlog.Word{Seq: a.seq, Turn: a.hand.Turn, Attempt: a.hand.Attempt, Say: eventlog.Back, Delay: againSoon})
+			h.m.bounce(h.queueOf(a.key), a.hand, againSoon)
 		}
 	case !selected: // whether anybody is there or not: it is done with
 		h.skip(a)
@@ -115,7 +121,7 @@ func (h *home) takeOne(a arrival) {
 	default:
 		h.share = min(0.999*h.share+0.001, 1)
 		if h.wanted(a) { // it may have changed meanwhile
-			h.keep(a, ev)
+			h.keep(a, ev, known, wait)
 		}
 	}
 }
@@ -129,7 +135,9 @@ func (h *home) eventOf(a arrival) (Event, error) {
 
 // skip settles what nobody is to be handed.
 func (h *home) skip(a arrival) {
-	h.m.engine.Say(h.queueOf(a.key), eventlog.Word{Seq: a.seq, Turn: a.hand.Turn, Attempt: a.hand.Attempt})
+	queue := h.queueOf(a.key)
+	h.m.tallies.settled(queue.Name, a.seq)
+	h.m.engine.Say(queue, eventlog.Word{Seq: a.seq, Turn: a.hand.Turn, Attempt: a.hand.Attempt})
 }
 
 // wanted reports whether the message is new and there is somebody to be handed it;
@@ -166,7 +174,7 @@ func (h *home) isNew(a arrival) bool {
 	}
 	// JetStream hands out what it had handed to us: it took our word for lost.
 	hd.turn, hd.queued = a.hand.Turn, a.hand.Attempt
-	hd.sure = later(hd.sure, a.hand.Asked.Add(h.queue.Hold))
+	hd.sure = later(hd.sure, a.hand.Asked.Add(h.surely))
 	return false
 }
 
@@ -180,26 +188,55 @@ func (h *home) endSettling(hd *hold) {
 	}
 }
 
+// tallyOf answers what is known of the deliveries of a message before, and how
+// long its back-off is when the last of them ended with its gateway.
+func (h *home) tallyOf(a arrival) (t tally, wait time.Duration, err error) {
+	h.mu.Lock()
+	queue, sub := h.queueOf(a.key).Name, h.sub
+	h.mu.Unlock()
+	if a.generation != sub.Generation {
+		return tally{}, 0, nil // nobody keeps it
+	}
+	t = h.m.tallies.get(queue, a.seq)
+	if !t.unexplained(a.hand.Attempt) {
+		return t, 0, nil
+	}
+	// What another gateway said of it is kept, and may not have come here yet.
+	ctx, cancel := context.WithTimeout(h.ctx, requestTime)
+	defer cancel()
+	if t, err = h.m.tallies.read(ctx, queue, a.seq); err != nil || !t.unexplained(a.hand.Attempt) {
+		return t, 0, err
+	}
+	t, failed := t.died(a.hand.Attempt)
+	h.m.tallies.put(queue, a.seq, t, nil)
+	if failed {
+		wait = sub.backoff(t.Failed)
+	}
+	return t, wait, nil
+}
+
 // keep makes a hold of a message.
-func (h *home) keep(a arrival, ev Event) {
+func (h *home) keep(a arrival, ev Event, known tally, wait time.Duration) {
+	before, _ := h.memos.get(a.key)
 	hd := &hold{
-		key: a.key, turn: a.hand.Turn, queued: a.hand.Attempt, event: ev, size: int64(ev.Size()), entry: a.hand.Entry,
-		attempt: max(a.hand.Attempt-h.m.spares.count(sparing{h.uid, a.generation, a.replay, a.seq}), 1), sure: a.hand.Asked.Add(h.queue.Hold),
+		key: a.key, tally: known, queue: h.mainQueue, turn: a.hand.Turn, queued: a.hand.Attempt, event: ev, size: int64(ev.Size()), entry: a.hand.Entry,
+		sure: a.hand.Asked.Add(h.surely), last: before.by, releases: before.releases,
+	}
+	if wait > 0 {
+		hd.notBefore = time.Now().Add(wait)
 	}
 	h.holds[hd.key] = hd
 	if a.replay {
-		h.hungry = true
+		h.hungry, hd.queue = true, h.replayQueue
+		hd.HandOut = max(hd.HandOut, hd.entry.HandOut)
 	}
-	switch {
-	case h.lanes != nil:
-		h.lanes.seen(a.hand.Pin, a.replay)
-		hd.entity = ev.Entity()
-		if h.lanes.add(hd) {
-			h.makeReady(hd)
-		}
-	case hd.attempt > h.sub.MaxAttempts:
-		h.parkLater(hd, "no attempt was settled before its consumer or gateway was gone")
-	default:
+	if h.lanes == nil {
+		h.makeReady(hd)
+		return
+	}
+	h.lanes.seen(a.hand.Pin, a.replay)
+	hd.entity = ev.Entity()
+	if h.lanes.add(hd) {
 		h.makeReady(hd)
 	}
 }

@@ -27,41 +27,53 @@ func (h *home) ring() {
 	}
 }
 
-// expire ends a delivery whose deadline has passed.
+// expire ends a delivery whose deadline has passed. Its consumer is deaf until it
+// says something.
 func (h *home) expire(hd *hold) {
 	h.expired.Add(1)
-	h.memos.put(hd.key, memo{turn: hd.turn, verdict: Retry, outcome: Expired})
-	h.failed(hd, 0, "the deadline of the last attempt passed")
+	if c := hd.consumer; c != nil {
+		c.deaf = true
+	}
+	h.fail(hd, lost, "the deadline of the last attempt passed")
 }
 
-// failed ends an attempt: another follows after the delay, or the event is
-// parked.
-func (h *home) failed(hd *hold, delay time.Duration, reason string) {
+// fail ends a delivery that settled nothing: another follows, after the back-off
+// when it was an attempt that failed, or the event is parked.
+func (h *home) fail(hd *hold, how ending, reason string) {
+	var failed bool
+	hd.tally, failed = hd.ended(how, !hd.shared)
+	h.memos.put(hd.key, memo{turn: hd.turn, verdict: Retry, outcome: Expired, by: hd.consumer, releases: hd.releases})
+	hd.last = hd.consumer
 	h.withdraw(hd)
+	var delay time.Duration
+	if failed {
+		delay = h.sub.backoff(hd.Failed)
+	}
 	switch {
-	case h.spent(hd):
+	case failed && h.spent(hd):
+		h.note(hd)
 		h.parkLater(hd, reason)
 	case h.lanes != nil && h.lanes.serving():
-		hd.failed++
-		hd.attempt++
+		if how != released {
+			h.note(hd)
+		}
 		h.wait(hd, delay)
 	default:
 		h.drop(hd)
-		h.say(hd.key, hd.word(eventlog.Back, delay))
+		h.back(hd, delay)
 	}
 }
 
-// spent reports whether the attempt that ends was the last.
-func (h *home) spent(hd *hold) bool {
-	if h.lanes != nil {
-		return hd.failed+1 >= h.sub.MaxAttempts
-	}
-	return hd.attempt >= h.sub.MaxAttempts
-}
+// note has kept what is known of a hold that stays here.
+func (h *home) note(hd *hold) { h.m.tallies.put(hd.queue.Name, hd.seq, hd.tally, nil) }
+
+// spent reports whether there are no attempts left.
+func (h *home) spent(hd *hold) bool { return hd.Failed >= h.sub.MaxAttempts }
 
 // wait keeps a hold here until its next attempt may begin.
 func (h *home) wait(hd *hold, delay time.Duration) {
 	if delay <= 0 {
+		hd.notBefore = time.Time{}
 		h.makeReady(hd)
 		return
 	}
@@ -70,8 +82,18 @@ func (h *home) wait(hd *hold, delay time.Duration) {
 }
 
 func (h *home) makeReady(hd *hold) {
-	hd.stage = ready
-	h.ready = append(h.ready, hd)
+	switch {
+	case time.Now().Before(hd.notBefore):
+		h.wait(hd, time.Until(hd.notBefore))
+	case h.spent(hd): // the last attempt ended with its gateway, or the bound was lowered
+		h.parkLater(hd, "its attempts were spent before")
+	case hd.Suspect:
+		hd.stage = ready
+		h.suspects = addSuspect(h.suspects, hd)
+	default:
+		hd.stage = ready
+		h.ready = append(h.ready, hd)
+	}
 }
 
 // withdraw takes a hold out of its consumer's hands.
@@ -81,6 +103,7 @@ func (h *home) withdraw(hd *hold) {
 		hd.consumer = nil
 		c.poke()
 	}
+	hd.shared = false
 	if hd.stage == boxed || hd.stage == given || hd.stage == settling {
 		h.bytes -= hd.size
 		h.force--
@@ -104,9 +127,9 @@ func (h *home) drop(hd *hold) {
 // giveBack gives a hold to whichever gateway. It reached no consumer, so it was
 // no attempt.
 func (h *home) giveBack(hd *hold) {
+	wait := time.Until(hd.notBefore) // its back-off goes with it
 	h.drop(hd)
-	h.m.tellSpared(h.uid, h.sub.Generation, hd.key)
-	h.say(hd.key, hd.word(eventlog.Back, hearTime))
+	h.back(hd, max(wait, 0))
 }
 
 // unbox makes a hold ready again that was chosen for a consumer and not sent.
@@ -126,17 +149,23 @@ func (h *home) standDown() {
 
 // bounce gives back what arrived and nobody is there to take.
 func (h *home) bounce(a arrival) {
-	h.m.tellSpared(h.uid, a.generation, a.key)
-	h.say(a.key, eventlog.Word{Seq: a.seq, Turn: a.hand.Turn, Attempt: a.hand.Attempt, Say: eventlog.Back, Delay: hearTime})
+	h.m.bounce(h.queueOf(a.key), a.hand, 0)
 	h.pin.Release()
 }
 
-// hearTime is how long the others have to hear that a hand-out was no attempt,
-// before it is handed out again.
-const hearTime = 50 * time.Millisecond
+// bounce gives back what reached no consumer. Those who are handed it next must
+// know that nobody died with it.
+func (m *Manager) bounce(queue eventlog.QueueConfig, hand eventlog.Hand, delay time.Duration) {
+	word := eventlog.Word{Seq: hand.Seq, Turn: hand.Turn, Attempt: hand.Attempt, Say: eventlog.Back, Delay: delay}
+	t := m.tallies.get(queue.Name, hand.Seq)
+	if !t.unexplained(hand.Attempt) { // else it is for the next to find out
+		t = t.told(hand.Attempt)
+	}
+	m.tallies.put(queue.Name, hand.Seq, t, func(error) { m.engine.Say(queue, word) })
+}
 
 func (h *home) giveBackIdle() {
-	h.ready = nil
+	h.ready, h.suspects = nil, nil
 	var idle []*hold
 	for _, hd := range h.holds {
 		if hd.stage == waiting || hd.stage == ready || hd.stage == boxed {
@@ -148,7 +177,7 @@ func (h *home) giveBackIdle() {
 			h.giveBack(hd)
 		}
 	}
-	h.ready = nil // what giving back made ready is given back too
+	h.ready, h.suspects = nil, nil // what giving back made ready is given back too
 }
 
 func (h *home) closePullers() {

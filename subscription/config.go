@@ -172,6 +172,8 @@ func (m *Manager) Delete(ctx context.Context, id, etag string) error {
 		m.engine.DeleteQueue(ctx, mainQueue(sub)),
 		m.engine.DeleteQueue(ctx, replayQueue(sub)),
 		m.parked.ForgetAll(ctx, sub.UID, true),
+		m.forgetTallies(ctx, queueName(sub)),
+		m.forgetTallies(ctx, replayQueue(sub).Name),
 	)
 }
 
@@ -213,7 +215,16 @@ func (m *Manager) Seek(ctx context.Context, id, etag string, to Position) (*Subs
 	if err != nil {
 		return nil, err
 	}
-	return sub, m.engine.DeleteQueue(ctx, mainQueue(&old))
+	return sub, errors.Join(
+		m.engine.DeleteQueue(ctx, mainQueue(&old)),
+		m.forgetTallies(ctx, queueName(&old)),
+	)
+}
+
+// forgetTallies forgets what was handed out in vain of a queue that is gone.
+func (m *Manager) forgetTallies(ctx context.Context, queue string) error {
+	m.tallies.forgetQueue(queue)
+	return m.tallies.kept.ForgetQueue(ctx, queue)
 }
 
 // resolve answers the sequence of the first event after the position.

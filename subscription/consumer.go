@@ -3,6 +3,8 @@ package subscription
 import (
 	"cmp"
 	"context"
+	"errors"
+	"maps"
 	"slices"
 	"time"
 )
@@ -21,6 +23,16 @@ type consumer struct {
 	bytes int64
 	pull  bool
 	taken int // of a pull: how many it was given
+
+	inHands   int       // of held, how many were handed over
+	sole      *hold     // the only one of them, when it was so from the beginning
+	sending   []*hold   // handed over in the frame that is on its way
+	alone     bool      // it holds a suspect, and gets nothing else
+	deaf      bool      // its last delivery expired, and it has settled none since
+	handed    bool      // it was handed something
+	settled   bool      // it settled something
+	client    client    // that it is of
+	notBefore time.Time // when it is handed something for the first time
 }
 
 // What a consumer is given when it does not say.
@@ -42,6 +54,10 @@ func (h *home) join(o ConsumerOptions, pull bool) (*consumer, error) {
 		h: h, opts: o, since: time.Now(), pull: pull,
 		wake: make(chan struct{}, 1), left: make(chan struct{}), held: make(map[*hold]struct{}),
 	}
+	if !pull {
+		c.client = clientOf(h.uid, o)
+		c.notBefore = h.m.flaps.notBefore(c.client, c.since)
+	}
 	h.mu.Lock()
 	h.consumers = append(h.consumers, c)
 	h.mu.Unlock()
@@ -50,8 +66,9 @@ func (h *home) join(o ConsumerOptions, pull bool) (*consumer, error) {
 }
 
 // leave takes the consumer out. What it holds is given back, what was handed out
-// by a pull excepted.
-func (h *home) leave(c *consumer) {
+// by a pull excepted. How tells what its end says of what it had in hands: lost,
+// or released when the gateway ended it.
+func (h *home) leave(c *consumer, how ending) {
 	h.mu.Lock()
 	h.consumers = slices.DeleteFunc(h.consumers, func(other *consumer) bool { return other == c })
 	for _, hd := range slices.Clone(c.box) {
@@ -60,19 +77,26 @@ func (h *home) leave(c *consumer) {
 		}
 	}
 	c.box = nil
-	for hd := range c.held {
+	held := slices.SortedFunc(maps.Keys(c.held), inLogOrder)
+	c.held = nil
+	for _, hd := range held {
 		switch {
 		case hd.stage == settling: // it decides itself
-			hd.consumer = nil
+			hd.consumer, hd.left = nil, how
 		case c.pull:
 			hd.consumer, hd.pulled = nil, true
+		case slices.Contains(c.sending, hd): // it never left
+			h.released.Add(1)
+			h.fail(hd, released, "")
 		default:
 			h.released.Add(1)
-			h.memos.put(hd.key, memo{turn: hd.turn, verdict: Retry, outcome: Expired})
-			h.failed(hd, 0, "the stream of the last attempt was gone")
+			h.fail(hd, how, "the stream of the last attempt was gone")
 		}
 	}
-	c.held = nil
+	c.sending, c.sole = nil, nil
+	if !c.pull && how == lost && c.handed && !c.settled {
+		h.m.flaps.ended(c.client, time.Now())
+	}
 	if c.pull && h.lanes != nil {
 		h.pulledAt = time.Now()
 	}
@@ -83,6 +107,28 @@ func (h *home) leave(c *consumer) {
 	h.poke()
 	h.m.leave()
 	close(c.left)
+}
+
+// endOf answers what the end of a stream says of what its consumer had in hands.
+func (s *streaming) endOf(err error) ending {
+	if s.h.m.draining() != nil || s.h.ctx.Err() != nil || errors.Is(err, ErrDraining) {
+		return released
+	}
+	return lost
+}
+
+// heard notes that the consumer of a delivery said something about it. The caller
+// holds mu.
+func (h *home) heard(hd *hold) {
+	c := hd.consumer
+	if c == nil {
+		return
+	}
+	c.deaf = false
+	if !c.settled && !c.pull {
+		c.settled = true
+		h.m.flaps.settled(c.client)
+	}
 }
 
 func (c *consumer) poke() {
@@ -100,7 +146,16 @@ func (c *consumer) maxEvents(s *Subscription) int {
 	return min(c.opts.MaxEvents, s.MaxOutstandingEvents)
 }
 
+// waits reports whether it is not handed anything yet.
+func (c *consumer) waits() bool { return !c.notBefore.IsZero() && time.Now().Before(c.notBefore) }
+
 func (c *consumer) room(s *Subscription) int {
+	switch {
+	case c.alone, c.waits():
+		return 0
+	case c.deaf:
+		return max(1-len(c.held), 0)
+	}
 	if c.opts.MaxBytes > 0 && c.bytes >= c.opts.MaxBytes {
 		return 0
 	}
@@ -133,12 +188,18 @@ func (c *consumer) release(hd *hold) {
 	c.bytes -= hd.size
 	if hd.stage == boxed {
 		c.box = slices.DeleteFunc(c.box, func(other *hold) bool { return other == hd })
+	} else {
+		c.inHands--
 	}
+	if c.sole == hd {
+		c.sole = nil
+	}
+	c.alone = c.alone && len(c.held) > 0
 }
 
 // clear forgets everything: the generation is over.
 func (c *consumer) clear() {
-	c.box, c.bytes = nil, 0
+	c.box, c.bytes, c.inHands, c.sole, c.sending, c.alone = nil, 0, 0, nil, nil, false
 	if c.held != nil {
 		c.held = make(map[*hold]struct{})
 	}
@@ -150,8 +211,11 @@ func (h *home) handOver(c *consumer, events, bytes int) []Delivery {
 	h.mu.Lock()
 	out := make([]Delivery, 0, min(len(c.box), events))
 	tokens := make([]token, 0, cap(out))
+	now := time.Now()
+	latest := now.Add(h.sub.AckDeadline) // it may have been shortened meanwhile
 	size := 0
 	n := 0
+	c.sending = c.sending[:0]
 	for _, hd := range c.box {
 		if len(out) == events || len(out) > 0 && size+int(hd.size) > bytes {
 			break
@@ -161,16 +225,8 @@ func (h *home) handOver(c *consumer, events, bytes int) []Delivery {
 			continue
 		}
 		size += int(hd.size)
-		h.numbers++
-		hd.stage, hd.number = given, h.numbers
-		if c.pull {
-			c.taken++
-		}
-		h.delivered.Add(1)
-		if hd.attempt > 1 {
-			h.redelivered.Add(1)
-		}
-		out = append(out, Delivery{Attempt: hd.attempt, Deadline: hd.deadline, Replayed: hd.replay, Event: hd.event})
+		h.give(hd, now, latest)
+		out = append(out, Delivery{Attempt: hd.attempt(), HandOut: hd.HandOut, Deadline: hd.deadline, Replayed: hd.replay, Event: hd.event})
 		tokens = append(tokens, h.tokenOf(hd))
 	}
 	clear(c.box[:n])
@@ -185,10 +241,49 @@ func (h *home) handOver(c *consumer, events, bytes int) []Delivery {
 	return out
 }
 
+// give puts a hold into the hands of the consumer it was chosen for.
+func (h *home) give(hd *hold, now, latest time.Time) {
+	c := hd.consumer
+	if latest.Before(hd.deadline) {
+		hd.deadline = latest
+		h.clock.set(hd.deadline, hd)
+	}
+	if hd.replay { // the event may be in hands by itself, after a Seek
+		if other := h.holds[key{seq: hd.event.Seq()}]; other != nil {
+			hd.HandOut = max(hd.HandOut, other.HandOut)
+		}
+	}
+	if hd.HandOut > 0 || hd.Failed > 0 || hd.Deaths > 0 {
+		h.redelivered.Add(1)
+	}
+	hd.stage, hd.HandOut = given, nextHandOut(hd.HandOut, h.sub.Generation, hd.queued, hd.replay, now)
+	c.sending = append(c.sending, hd)
+	c.handed = true
+	if c.pull {
+		c.taken++
+	}
+	if c.inHands++; c.inHands == 1 {
+		c.sole = hd
+	} else {
+		hd.shared = true
+		if c.sole != nil {
+			c.sole.shared, c.sole = true, nil
+		}
+	}
+	h.delivered.Add(1)
+}
+
+// sent notes that the frame that was on its way has been taken.
+func (c *consumer) sent() {
+	c.h.mu.Lock()
+	defer c.h.mu.Unlock()
+	c.sending = c.sending[:0]
+}
+
 func (h *home) tokenOf(hd *hold) token {
 	return token{
 		uid: h.uid, generation: h.sub.Generation, replay: hd.replay, seq: hd.seq, turn: hd.turn,
-		attempt: hd.queued, hand: hd.number, home: h.m.gateway, deadline: hd.deadline,
+		attempt: hd.queued, hand: uint64(hd.HandOut), home: h.m.gateway, deadline: hd.deadline,
 	}
 }
 
@@ -205,8 +300,12 @@ func (m *Manager) Attach(ctx context.Context, id string, o ConsumerOptions, send
 	if err != nil {
 		return err
 	}
-	defer h.leave(c)
-	return (&streaming{consumer: c, send: send, phase: -1}).run(ctx)
+	s := &streaming{consumer: c, send: send, phase: -1}
+	how := lost // when send panics
+	defer func() { h.leave(c, how) }()
+	err = s.run(ctx)
+	how = s.endOf(err)
+	return err
 }
 
 // streaming is the loop of one stream.
@@ -261,6 +360,7 @@ func (s *streaming) step() (time.Time, error) {
 		if err := s.frame(Frame{Deliveries: some}); err != nil {
 			return time.Time{}, err
 		}
+		s.sent()
 	}
 	next := s.sentAt.Add(s.opts.Heartbeat)
 	if s.draining && s.endAt.Before(next) {
@@ -319,7 +419,7 @@ func (s *streaming) frame(f Frame) error {
 }
 
 // Pull answers up to o.MaxEvents deliveries (100 when 0) of up to o.BatchBytes
-// (2 MiB when 0, and at most), one at least, as soon as there are any, and none when there are none within wait. What it answered stays in force
+// (MaxPullBytes when 0, and at most), counted as they are kept, one at least, as soon as there are any, and none when there are none within wait. What it answered stays in force
 // until its deadline. When ctx ends first, what was found is given back.
 func (m *Manager) Pull(ctx context.Context, id string, o ConsumerOptions, wait time.Duration) ([]Delivery, error) {
 	h, err := m.home(id)
@@ -332,7 +432,7 @@ func (m *Manager) Pull(ctx context.Context, id string, o ConsumerOptions, wait t
 	if err != nil {
 		return nil, err
 	}
-	defer h.leave(c)
+	defer h.leave(c, released)
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for {
@@ -349,7 +449,7 @@ func (m *Manager) Pull(ctx context.Context, id string, o ConsumerOptions, wait t
 			if ctx.Err() != nil {
 				return nil, context.Cause(ctx)
 			}
-			return h.handOver(c, o.MaxEvents, min(cmp.Or(o.BatchBytes, maxPullBytes), maxPullBytes)), nil
+			return h.handOver(c, o.MaxEvents, min(cmp.Or(o.BatchBytes, MaxPullBytes), MaxPullBytes)), nil
 		}
 		select {
 		case <-c.wake:
@@ -364,8 +464,8 @@ func (m *Manager) Pull(ctx context.Context, id string, o ConsumerOptions, wait t
 }
 
 const (
-	// maxPullBytes bounds the answer to a Pull: clients refuse a message of 4 MiB.
-	maxPullBytes = 2 << 20
+	// MaxPullBytes bounds the answer to a Pull: clients refuse a message of 4 MiB.
+	MaxPullBytes = 3 << 20
 	// gatherTime is how long a Pull that has something waits for more: what comes
 	// together is handed out together.
 	gatherTime = 2 * time.Millisecond

@@ -7,8 +7,12 @@ type Delivery struct {
 	// Token settles it, on any gateway. It holds no secret but gives the right
 	// to settle this delivery.
 	Token string
-	// Attempt counts the times the event was handed out, from 1.
+	// Attempt counts the attempts that failed before, and this one. A delivery
+	// that was released is none.
 	Attempt int
+	// HandOut is higher than in every earlier delivery of the event by this
+	// subscription, on whichever gateway.
+	HandOut int64
 	// Deadline is when it must be settled or extended.
 	Deadline time.Time
 	// Replayed: it had been parked.
@@ -66,7 +70,8 @@ type Verdict int
 const (
 	// Ack: it is done with.
 	Ack Verdict = iota + 1
-	// Retry: it is handed out again after a wait; the last attempt parks it.
+	// Retry: it is handed out again after a wait; the last attempt parks it, as
+	// MaxAttempts says.
 	Retry
 	// Park: it is set aside for an operator.
 	Park
@@ -74,6 +79,8 @@ const (
 	Skip
 	// Extend: it stays in force for longer.
 	Extend
+	// Release: it is handed out again at once, and was no attempt.
+	Release
 )
 
 // A Settlement is what a consumer says about one delivery.
@@ -84,6 +91,9 @@ type Settlement struct {
 	Delay *time.Duration
 	// Extension from now, 1 s to 1 h; 0: the subscription's deadline.
 	Extension time.Duration
+	// Unsent: a Release of what never left the gateway, which says nothing of its
+	// consumer.
+	Unsent bool `json:",omitempty"`
 	// Reason for Retry, Park and Skip; kept when the event is parked, up to 1,024
 	// bytes of it.
 	Reason string

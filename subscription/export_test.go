@@ -25,3 +25,14 @@ func (m *Manager) Alarms(id string) int {
 
 // HasHeardOf reports whether the gateway has heard of another lately.
 func (m *Manager) HasHeardOf(gateway string) bool { return m.peers.lately()[gateway] }
+
+// Tallies answers of how many messages it is known that they were handed out in
+// vain.
+func (m *Manager) Tallies() (n int) {
+	m.tallies.mu.Lock()
+	defer m.tallies.mu.Unlock()
+	for _, of := range m.tallies.of {
+		n += len(of)
+	}
+	return n
+}

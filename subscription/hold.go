@@ -2,7 +2,6 @@ package subscription
 
 import (
 	"container/heap"
-	"sync"
 	"time"
 
 	"github.com/hookstream/hookstream/event"
@@ -30,14 +29,16 @@ const (
 // or given back.
 type hold struct {
 	key
-	turn    uint64
-	queued  int // attempts as the queue counts
-	attempt int // attempts as the consumer sees them
-	failed  int // attempts that failed here, of an ordered subscription
-	event   Event
-	size    int64
-	entity  string // set only when the subscription is ordered
-	entry   *eventlog.ParkedEntry
+	tally
+	// queue it came from: it is that one which is told, though the subscription
+	// be sought meanwhile.
+	queue  *eventlog.QueueConfig
+	turn   uint64
+	queued int // hand-outs as the queue counts
+	event  Event
+	size   int64
+	entity string // set only when the subscription is ordered
+	entry  *eventlog.ParkedEntry
 
 	stage stage
 	// sure is until when JetStream certainly hands it to nobody else.
@@ -51,8 +52,11 @@ type hold struct {
 	notBefore time.Time
 
 	consumer *consumer
+	last     *consumer // that had it before, and did nothing with it
+	releases int       // by the word of consumers
+	shared   bool      // its consumer had others in hands at some time
+	left     ending    // how the delivery ended when its stream was gone meanwhile
 	clientID string
-	number   uint64 // of the delivery
 	deadline time.Time
 	pulled   bool          // it was handed out by a Pull
 	done     chan struct{} // closed when settling ends
@@ -132,6 +136,10 @@ type memo struct {
 	turn    uint64
 	verdict Verdict
 	outcome Outcome
+	// by whom it was released or lost last, and how often it was released: for
+	// its next hand-out.
+	by       *consumer
+	releases int
 }
 
 // final reports whether the message must not be handed out again.
@@ -164,34 +172,3 @@ func (m *memos) put(k key, v memo) {
 }
 
 func (m *memos) get(k key) (memo, bool) { v, ok := m.of[k]; return v, ok }
-
-// spares counts hand-outs that reached no consumer and are no attempts, on
-// whichever gateway: the next may come to this one.
-type spares struct {
-	mu   sync.Mutex
-	of   map[sparing]int
-	keys []sparing
-}
-
-const maxSpared = 16 << 10
-
-func (s *spares) add(k sparing) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.of == nil {
-		s.of = make(map[sparing]int)
-	}
-	if s.of[k]++; s.of[k] > 1 {
-		return
-	}
-	if s.keys = append(s.keys, k); len(s.keys) > maxSpared {
-		delete(s.of, s.keys[0])
-		s.keys = s.keys[1:]
-	}
-}
-
-func (s *spares) count(k sparing) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.of[k]
-}

@@ -28,31 +28,35 @@ type home struct {
 
 	arrived arrivals
 
-	mu        sync.Mutex
-	sub       *Subscription
-	match     Matcher
-	queue     eventlog.QueueConfig
-	replays   eventlog.QueueConfig
-	puller    *eventlog.Puller // nil while there is nobody to hand anything to
-	replayer  *eventlog.Puller
-	hungry    bool // there may be replayed entries to pull
-	consumers []*consumer
-	rotation  int
-	holds     map[key]*hold
-	ready     []*hold
-	bytes     int64 // of what is boxed, given and settling
-	force     int   // how many are
-	clock     clock
-	memos     memos
-	numbers   uint64
-	pin       *eventlog.Pin // of the queue
-	lanes     *lanes        // of an ordered subscription
-	pulledAt  time.Time     // when the last Pull of an ordered subscription ended
-	losses    uint64        // of the connection, as far as they were minded
-	share     float64       // of what is pulled, the selector selects
-	ensured   bool          // the queue was seen to be as it should
-	fedAt     time.Time
-	askedAt   time.Time
+	mu      sync.Mutex
+	sub     *Subscription
+	match   Matcher
+	queue   eventlog.QueueConfig
+	replays eventlog.QueueConfig
+	// mainQueue and replayQueue are the same for holds, which outlive a Seek.
+	mainQueue, replayQueue *eventlog.QueueConfig
+	surely                 time.Duration    // how long JetStream holds at least, as far as it was told
+	puller                 *eventlog.Puller // nil while there is nobody to hand anything to
+	replayer               *eventlog.Puller
+	hungry                 bool // there may be replayed entries to pull
+	consumers              []*consumer
+	rotation               int
+	holds                  map[key]*hold
+	ready                  []*hold
+	suspects               []*hold   // as ready, and handed out only alone; see fewestFirst
+	spared                 *consumer // is handed nothing until it is empty: a suspect waits for it
+	bytes                  int64     // of what is boxed, given and settling
+	force                  int       // how many are
+	clock                  clock
+	memos                  memos
+	pin                    *eventlog.Pin // of the queue
+	lanes                  *lanes        // of an ordered subscription
+	pulledAt               time.Time     // when the last Pull of an ordered subscription ended
+	losses                 uint64        // of the connection, as far as they were minded
+	share                  float64       // of what is pulled, the selector selects
+	ensured                bool          // the queue was seen to be as it should
+	fedAt                  time.Time
+	askedAt                time.Time
 
 	counters
 }
@@ -86,7 +90,10 @@ func (h *home) begin(sub *Subscription) error {
 	}
 	h.sub, h.match = sub, match
 	h.queue, h.replays = mainQueue(sub), replayQueue(sub)
-	h.holds, h.ready, h.clock, h.bytes, h.force = make(map[key]*hold), nil, nil, 0, 0
+	h.holds, h.ready, h.suspects, h.spared = make(map[key]*hold), nil, nil, nil
+	h.clock, h.bytes, h.force = nil, 0, 0
+	main, replayed := h.queue, h.replays
+	h.mainQueue, h.replayQueue, h.surely = &main, &replayed, h.queue.Hold
 	h.memos, h.share, h.hungry, h.ensured = memos{}, 1, true, false
 	h.pin, h.lanes = h.m.engine.Pin(h.queue), nil
 	if sub.Ordering == OrderByEntity {
@@ -104,6 +111,8 @@ func (h *home) change(sub *Subscription) {
 	if sub.Generation != old.Generation {
 		h.closePullers()
 		h.arrived.clear()
+		h.giveBackReplays()
+		h.m.tallies.forgetQueue(h.queue.Name)
 		for _, c := range h.consumers {
 			c.clear()
 		}
@@ -118,6 +127,7 @@ func (h *home) change(sub *Subscription) {
 		if queue.Hold != h.queue.Hold || queue.MaxHeld != h.queue.MaxHeld || !slices.Equal(queue.Subjects, h.queue.Subjects) {
 			h.ensured = false
 		}
+		h.surely = min(h.surely, queue.Hold)
 		h.sub, h.queue, h.replays, h.hungry = sub, queue, replayQueue(sub), true
 	}
 	if sub.Paused {
@@ -169,10 +179,32 @@ func (h *home) releaseAll() {
 		return
 	}
 	for _, hd := range h.holds {
-		if hd.stage == given && !hd.pulled {
-			h.say(hd.key, hd.word(eventlog.Back, 0))
+		switch {
+		case hd.stage != given:
+		case hd.pulled:
+			h.m.tallies.put(hd.queue.Name, hd.seq, hd.tally.told(hd.queued), nil)
+		default:
+			h.back(hd, 0)
 		}
 	}
+}
+
+// giveBackReplays gives back what the subscription holds of another queue than the
+// one that ends with its generation.
+func (h *home) giveBackReplays() {
+	for _, hd := range h.holds {
+		if hd.replay && hd.stage != settling {
+			h.back(hd, 0)
+		}
+	}
+}
+
+// back gives a message back to whichever gateway, when it is kept what is known of
+// it: so who is handed it next can know. The caller has ended the hold.
+func (h *home) back(hd *hold, delay time.Duration) {
+	hd.tally = hd.told(hd.queued)
+	engine, queue, word := h.m.engine, *hd.queue, hd.word(eventlog.Back, delay)
+	h.m.tallies.put(queue.Name, hd.seq, hd.tally, func(error) { engine.Say(queue, word) })
 }
 
 func (h *home) say(k key, words ...eventlog.Word) {
@@ -190,12 +222,13 @@ func (h *home) queueOf(k key) eventlog.QueueConfig {
 const lookEvery = 250 * time.Millisecond
 
 func (h *home) run() {
-	t := time.NewTicker(lookEvery)
+	t := time.NewTimer(lookEvery)
 	defer t.Stop()
-	for n := 0; ; n++ {
+	for {
 		if h.busy() {
-			h.look(n)
+			h.look()
 		}
+		t.Reset(h.untilNext())
 		select {
 		case <-h.wake:
 		case <-t.C:
@@ -203,6 +236,23 @@ func (h *home) run() {
 			return
 		}
 	}
+}
+
+// untilNext answers how long nothing is to be done unless something wakes the
+// home.
+func (h *home) untilNext() time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	next := lookEvery
+	if len(h.clock) > 0 {
+		next = min(next, time.Until(h.clock[0].alarm))
+	}
+	for _, c := range h.consumers {
+		if wait := time.Until(c.notBefore); wait > 0 {
+			next = min(next, wait)
+		}
+	}
+	return max(next, 0)
 }
 
 // busy reports whether there is anything to look after.
@@ -222,7 +272,7 @@ func (h *home) idle() bool {
 	return len(h.consumers) == 0 && (time.Since(h.pulledAt) > lingerTime || h.m.draining() != nil)
 }
 
-func (h *home) look(n int) {
+func (h *home) look() {
 	h.ensure()
 	h.mu.Lock()
 	h.mindConnection()
@@ -264,7 +314,9 @@ func (h *home) ensure() {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.ensured = h.ensured || h.sub == sub
+	if h.sub == sub {
+		h.ensured, h.surely = true, queue.Hold
+	}
 }
 
 // requestTime bounds one question to JetStream.

@@ -44,7 +44,8 @@ type Manager struct {
 	before  settledBefore
 	bus     *eventlog.Bus
 	peers   peers
-	spares  spares
+	tallies tallies
+	flaps   flaps
 
 	ctx  context.Context
 	stop context.CancelCauseFunc
@@ -88,6 +89,9 @@ func Open(ctx context.Context, o Options) (_ *Manager, err error) {
 		}
 	}()
 	if m.acks, err = m.engine.OpenAcks(ctx, m.before.add); err != nil {
+		return nil, err
+	}
+	if m.tallies.kept, err = m.engine.OpenAttempts(ctx, m.tallies.hear); err != nil {
 		return nil, err
 	}
 	if m.parked, err = m.engine.OpenParked(ctx); err != nil {
@@ -141,6 +145,9 @@ func (m *Manager) Close() {
 		h.close(ErrClosed)
 	}
 	m.wg.Wait()
+	if m.tallies.kept != nil {
+		m.tallies.kept.Close() // what the homes gave back is told
+	}
 }
 
 // changed is told of every change of a subscription, in order; nil: deleted.
@@ -151,6 +158,9 @@ func (m *Manager) changed(uid string, sub *Subscription) {
 		delete(m.homes, uid)
 	}
 	m.mu.Unlock()
+	if sub == nil {
+		m.tallies.forgetSubscription(uid)
+	}
 	switch {
 	case h == nil:
 	case sub == nil:

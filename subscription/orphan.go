@@ -180,17 +180,16 @@ func (m *Manager) settleFree(ctx context.Context, sub *Subscription, orders []or
 		case o.Verdict == Extend:
 			m.extendOrphan(ctx, queue, w, o)
 			continue
-		case o.Verdict == Park || o.Verdict == Retry && o.token.attempt >= sub.MaxAttempts:
+		case o.Verdict == Park || o.Verdict == Retry && m.tallies.get(queue.Name, w.Seq).attempt() >= sub.MaxAttempts:
 			m.parkOrphan(ctx, sub, queue, w, o)
 			continue
-		case o.Verdict == Retry:
-			w.Say, w.Delay = eventlog.Back, sub.backoff(o.token.attempt)
-			if o.Delay != nil {
-				w.Delay = *o.Delay
-			}
-			ok = m.confirm(ctx, queue, []eventlog.Word{w})[0]
+		case o.Verdict == Retry || o.Verdict == Release:
+			ok = m.returnOrphan(ctx, sub, queue, w, o)
 		default:
 			ok = m.keepFinal(ctx, queue, []eventlog.Word{w})[0]
+			if ok {
+				m.tallies.settled(queue.Name, w.Seq)
+			}
 			if ok && o.token.replay {
 				m.forget(o.token.seq)
 			}
@@ -200,6 +199,21 @@ func (m *Manager) settleFree(ctx context.Context, sub *Subscription, orders []or
 			o.result.Outcome = Done
 		}
 	}
+}
+
+// returnOrphan gives a delivery back as its consumer says.
+func (m *Manager) returnOrphan(ctx context.Context, sub *Subscription, queue eventlog.QueueConfig, w eventlog.Word, o order) bool {
+	t := m.tallies.get(queue.Name, w.Seq).told(o.token.attempt)
+	t.HandOut = max(t.HandOut, int64(o.token.hand))
+	w.Say = eventlog.Back
+	if o.Verdict == Retry {
+		t, _ = t.ended(refused, false)
+		w.Delay = sub.backoff(t.Failed)
+		if o.Delay != nil {
+			w.Delay = *o.Delay
+		}
+	}
+	return m.tallies.keep(ctx, m.tallies.note(queue.Name, w.Seq, t)) == nil && m.confirm(ctx, queue, []eventlog.Word{w})[0]
 }
 
 // extendOrphan keeps a delivery in force for as long as JetStream holds it.
@@ -219,7 +233,7 @@ func (m *Manager) extendOrphan(ctx context.Context, queue eventlog.QueueConfig, 
 
 func (m *Manager) parkOrphan(ctx context.Context, sub *Subscription, queue eventlog.QueueConfig, w eventlog.Word, o order) {
 	o.result.Outcome = Unavailable
-	entry := eventlog.ParkedEntry{Attempts: o.token.attempt, Reason: o.Reason}
+	entry := eventlog.ParkedEntry{Attempts: m.tallies.get(queue.Name, w.Seq).attempt(), Reason: o.Reason, HandOut: int64(o.token.hand)}
 	if o.token.replay {
 		return // its entry is at its queue: it comes back, and can be parked then
 	}
@@ -229,6 +243,7 @@ func (m *Manager) parkOrphan(ctx context.Context, sub *Subscription, queue event
 	}
 	entry.Record = e.Record()
 	if m.parked.Put(ctx, sub.UID, onceFor(queue, w), entry) == nil && m.keepFinal(ctx, queue, []eventlog.Word{w})[0] {
+		m.tallies.settled(queue.Name, w.Seq)
 		o.result.Outcome = Parked
 	}
 }

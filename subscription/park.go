@@ -2,7 +2,6 @@ package subscription
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -19,7 +18,7 @@ func onceFor(queue eventlog.QueueConfig, w eventlog.Word) string {
 // park sets the event of a delivery aside, as its consumer said or because it was
 // the last attempt.
 func (h *home) park(ctx context.Context, s settlement) {
-	err := h.setAside(ctx, s.hold, s.Reason)
+	err := h.setAside(ctx, s.hold, s.hold.attempt(), s.Reason)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err != nil && ctx.Err() == nil {
@@ -30,14 +29,14 @@ func (h *home) park(ctx context.Context, s settlement) {
 	}
 	h.parked.Add(1)
 	s.result.Outcome = Parked
-	h.finish(s.hold, memo{s.hold.turn, s.Verdict, Parked})
+	h.finish(s, Parked)
 }
 
 // setAside keeps the event with the parked ones and settles its message.
-func (h *home) setAside(ctx context.Context, hd *hold, reason string) error {
+func (h *home) setAside(ctx context.Context, hd *hold, attempts int, reason string) error {
 	h.mu.Lock()
-	queue, w := h.queueOf(hd.key), hd.word(eventlog.Settled, 0)
-	entry := eventlog.ParkedEntry{Record: hd.record(), Attempts: hd.attempt, Reason: reason, ClientID: hd.clientID}
+	queue, w := *hd.queue, hd.word(eventlog.Settled, 0)
+	entry := eventlog.ParkedEntry{Record: hd.record(), Attempts: attempts, Reason: reason, ClientID: hd.clientID, HandOut: hd.HandOut}
 	h.mu.Unlock()
 	if err := h.m.parked.Put(ctx, h.uid, onceFor(queue, w), entry); err != nil {
 		return err
@@ -59,7 +58,7 @@ func (h *home) parkLater(hd *hold, reason string) {
 	go func() {
 		ctx, cancel := context.WithTimeout(h.ctx, requestTime)
 		defer cancel()
-		err := h.setAside(ctx, hd, reason)
+		err := h.setAside(ctx, hd, hd.Failed, reason)
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		defer h.endSettling(hd)
@@ -68,14 +67,19 @@ func (h *home) parkLater(hd *hold, reason string) {
 		}
 		if err == nil {
 			h.parked.Add(1)
-			h.finish(hd, memo{hd.turn, Retry, Parked})
+			h.finish(settlement{order: order{Settlement: Settlement{Verdict: Retry}}, hold: hd}, Parked)
 			return
 		}
 		if h.ctx.Err() == nil {
 			h.m.logger.Warn("an event could not be parked, trying again", "subscription", h.sub.ID, "seq", hd.event.Seq(), "err", err)
 		}
+		if h.lanes != nil && h.lanes.serving() { // the next of its entity waits for it
+			h.withdraw(hd)
+			h.wait(hd, parkAgain)
+			return
+		}
 		h.drop(hd)
-		h.say(hd.key, hd.word(eventlog.Back, parkAgain))
+		h.back(hd, parkAgain)
 	}()
 }
 
@@ -239,31 +243,4 @@ func (m *Manager) eachParked(ctx context.Context, sub *Subscription, which Selec
 		n++
 	}
 	return n, nil
-}
-
-// sparing says that a hand-out of a message reached no consumer.
-type sparing struct {
-	UID        string
-	Generation int
-	Replay     bool
-	Seq        uint64
-}
-
-// tellSpared tells all gateways, this one too. Who does not hear it counts an
-// attempt too many.
-func (m *Manager) tellSpared(uid string, generation int, k key) {
-	if m.ctx.Err() != nil && m.bus == nil {
-		return
-	}
-	data, _ := json.Marshal(sparing{uid, generation, k.replay, k.seq}) // cannot fail
-	m.bus.Tell(tellSpare, data)
-}
-
-func (m *Manager) hearSpared(data []byte) []byte {
-	var s sparing
-	if json.Unmarshal(data, &s) != nil {
-		return nil
-	}
-	m.spares.add(s)
-	return nil
 }

@@ -63,7 +63,7 @@ func (h *home) room() int {
 	for _, c := range h.consumers {
 		n += c.room(h.sub)
 	}
-	return min(n, h.sub.MaxOutstandingEvents-h.force) - len(h.ready) - waits
+	return min(n, h.sub.MaxOutstandingEvents-h.force) - len(h.ready) - len(h.suspects) - waits
 }
 
 func (h *home) openPullers() bool {
@@ -89,8 +89,7 @@ func (h *home) taker(replay bool) func(eventlog.Hand) {
 	}
 	return func(hand eventlog.Hand) {
 		if h.ctx.Err() != nil { // nobody takes it any more
-			h.m.tellSpared(h.uid, generation, key{replay, hand.Seq})
-			h.m.engine.Say(queue, eventlog.Word{Seq: hand.Seq, Turn: hand.Turn, Attempt: hand.Attempt, Say: eventlog.Back, Delay: hearTime})
+			h.m.bounce(queue, hand, 0)
 			pin.Release()
 			return
 		}

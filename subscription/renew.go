@@ -47,7 +47,7 @@ func (h *home) hang(holds []*hold) {
 	ctx, cancel := context.WithTimeout(h.ctx, requestTime)
 	defer cancel()
 	h.mu.Lock()
-	queue := h.queueOf(holds[0].key)
+	queue, surely := *holds[0].queue, h.surely
 	words := make([]eventlog.Word, len(holds))
 	for i, hd := range holds {
 		words[i] = hd.word(eventlog.Held, 0)
@@ -60,7 +60,7 @@ func (h *home) hang(holds []*hold) {
 	for i, hd := range holds {
 		hd.renewing = false
 		if ok[i] {
-			hd.sure = later(hd.sure, sent.Add(queue.Hold))
+			hd.sure = later(hd.sure, sent.Add(surely))
 		}
 	}
 	h.poke()

@@ -54,7 +54,7 @@ func (m *Manager) Settle(ctx context.Context, id string, in []Settlement) []Resu
 }
 
 func valid(s Settlement) bool {
-	return s.Verdict >= Ack && s.Verdict <= Extend &&
+	return s.Verdict >= Ack && s.Verdict <= Release &&
 		(s.Delay == nil || *s.Delay >= 0 && *s.Delay <= maxDelay) &&
 		(s.Extension == 0 || s.Extension >= MinAckDeadline && s.Extension <= maxExtension)
 }
@@ -114,13 +114,12 @@ func (h *home) settle(ctx context.Context, orders []order) {
 				busy, later = wait, append(later, o)
 			case hd != nil:
 				hd.stage, hd.done = settling, make(chan struct{})
-				todo = append(todo, settlement{o, hd, h.sub.Generation})
+				todo = append(todo, h.settlementOf(o, hd))
 			}
 		}
-		queue, replays := h.queue, h.replays
 		h.mu.Unlock()
 		if len(todo) > 0 {
-			h.decide(ctx, queue, replays, todo)
+			h.decide(ctx, todo)
 		} else if busy != nil {
 			select {
 			case <-busy:
@@ -138,8 +137,49 @@ func (h *home) settle(ctx context.Context, orders []order) {
 // settlement is an order and what it is about.
 type settlement struct {
 	order
-	hold       *hold
-	generation int
+	hold *hold
+	// next is the tally when it is kept, and delay when the next delivery may
+	// begin, of a Retry or Release.
+	next  tally
+	delay time.Duration
+	// stays: the hold stays here until then, and is not JetStream's to hand out.
+	stays bool
+}
+
+// settlementOf works out what an order comes to. The caller holds mu.
+func (h *home) settlementOf(o order, hd *hold) settlement {
+	s := settlement{order: o, hold: hd, next: hd.tally}
+	s.stays = o.Verdict == Extend || h.lanes != nil && h.lanes.serving()
+	switch o.Verdict {
+	case Retry:
+		s.next, _ = hd.ended(refused, false)
+		s.delay = h.sub.backoff(s.next.Failed)
+		if o.Delay != nil {
+			s.delay = *o.Delay
+		}
+	case Release:
+		s.delay = h.releaseDelay(hd, o.Unsent)
+	}
+	if !s.stays {
+		s.next = s.next.told(hd.queued)
+	}
+	return s
+}
+
+// releaseDelay answers how long what was released waits: not at all when there is
+// another consumer, else longer with every time, so that a consumer that wants none
+// is not asked without end.
+func (h *home) releaseDelay(hd *hold, unsent bool) time.Duration {
+	const first, most = 50 * time.Millisecond, 5 * time.Second
+	if unsent || hd.releases == 0 {
+		return 0
+	}
+	for _, c := range h.consumers {
+		if c != hd.consumer && c.room(h.sub) > 0 {
+			return 0
+		}
+	}
+	return min(first<<min(hd.releases-1, 10), most)
 }
 
 // find answers the hold that an order is about, or decides the order, or answers
@@ -151,9 +191,9 @@ func (h *home) find(o order) (*hold, chan struct{}) {
 	case t.generation != h.sub.Generation:
 		o.result.Outcome = Expired
 		return nil, nil
-	case hd != nil && hd.number == t.hand && hd.stage == settling:
+	case hd != nil && uint64(hd.HandOut) == t.hand && hd.stage == settling:
 		return nil, hd.done
-	case hd != nil && hd.number == t.hand && hd.stage == given && time.Now().Before(hd.deadline):
+	case hd != nil && uint64(hd.HandOut) == t.hand && hd.stage == given && time.Now().Before(hd.deadline):
 		return hd, nil
 	}
 	o.result.Outcome = Expired
@@ -164,37 +204,29 @@ func (h *home) find(o order) (*hold, chan struct{}) {
 }
 
 // decide keeps settlements and then lets them have their effect.
-func (h *home) decide(ctx context.Context, queue, replays eventlog.QueueConfig, todo []settlement) {
-	var main, replayed []settlement
+func (h *home) decide(ctx context.Context, todo []settlement) {
+	h.mu.Lock()
+	max := h.sub.MaxAttempts
+	h.mu.Unlock()
+	byQueue := make(map[*eventlog.QueueConfig][]settlement)
 	var parks []settlement
 	for _, s := range todo {
-		switch {
-		case s.Verdict == Park || s.Verdict == Retry && h.isSpent(s.hold):
+		if s.Verdict == Park || s.Verdict == Retry && s.next.Failed >= max {
 			parks = append(parks, s)
-		case s.hold.replay:
-			replayed = append(replayed, s)
-		default:
-			main = append(main, s)
+			continue
 		}
+		byQueue[s.hold.queue] = append(byQueue[s.hold.queue], s)
 	}
-	h.keepWords(ctx, queue, main)
-	h.keepWords(ctx, replays, replayed)
+	for queue, some := range byQueue {
+		h.keepWords(ctx, *queue, some)
+	}
 	for _, s := range parks {
 		h.park(ctx, s)
 	}
 }
 
-func (h *home) isSpent(hd *hold) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.spent(hd)
-}
-
 // keepWords keeps settlements of one queue.
 func (h *home) keepWords(ctx context.Context, queue eventlog.QueueConfig, some []settlement) {
-	if len(some) == 0 {
-		return
-	}
 	sent := time.Now()
 	var finals []settlement
 	var others []settlement
@@ -205,8 +237,29 @@ func (h *home) keepWords(ctx context.Context, queue eventlog.QueueConfig, some [
 			others = append(others, s)
 		}
 	}
-	h.settled(finals, h.m.keepFinal(ctx, queue, wordsOf(h, finals)))
-	h.effect(others, sent, queue, h.m.confirm(ctx, queue, wordsOf(h, others)))
+	if len(finals) > 0 {
+		h.settled(finals, h.m.keepFinal(ctx, queue, wordsOf(h, finals)))
+	}
+	if len(others) == 0 {
+		return
+	}
+	if err := h.count(ctx, others); err != nil {
+		h.effect(others, sent, make([]bool, len(others)))
+		return
+	}
+	h.effect(others, sent, h.m.confirm(ctx, queue, wordsOf(h, others)))
+}
+
+// count keeps what the settlements say of the deliveries before their next: whoever
+// is handed them then must know.
+func (h *home) count(ctx context.Context, some []settlement) error {
+	var all []eventlog.Attempted
+	for _, s := range some {
+		if s.Verdict == Retry || s.Verdict == Release && !s.stays {
+			all = append(all, h.m.tallies.note(s.hold.queue.Name, s.hold.seq, s.next)...)
+		}
+	}
+	return h.m.tallies.keep(ctx, all)
 }
 
 func wordsOf(h *home, some []settlement) []eventlog.Word {
@@ -215,22 +268,15 @@ func wordsOf(h *home, some []settlement) []eventlog.Word {
 	words := make([]eventlog.Word, len(some))
 	for i, s := range some {
 		switch {
-		case s.Verdict == Extend, s.Verdict == Retry && h.lanes != nil && h.lanes.serving():
-			words[i] = s.hold.word(eventlog.Held, 0) // it waits here
-		case s.Verdict == Retry:
-			words[i] = s.hold.word(eventlog.Back, h.delay(s))
-		default:
+		case s.Verdict == Ack || s.Verdict == Skip:
 			words[i] = s.hold.word(eventlog.Settled, 0)
+		case s.stays:
+			words[i] = s.hold.word(eventlog.Held, 0)
+		default:
+			words[i] = s.hold.word(eventlog.Back, s.delay)
 		}
 	}
 	return words
-}
-
-func (h *home) delay(s settlement) time.Duration {
-	if s.Delay != nil {
-		return *s.Delay
-	}
-	return h.sub.backoff(s.hold.attempt)
 }
 
 // keepFinal keeps that messages are settled for good, and answers for which of
@@ -283,7 +329,7 @@ func (h *home) settled(some []settlement, ok []bool) {
 		} else {
 			h.skipped.Add(1)
 		}
-		h.finish(s.hold, memo{s.hold.turn, s.Verdict, Done})
+		h.finish(s, Done)
 	}
 	h.poke()
 }
@@ -299,8 +345,10 @@ func (h *home) kept(s settlement, ok bool) bool {
 			hd.stage = given
 			h.orphaned(hd)
 		}
+		return false
 	}
-	return ok
+	h.heard(hd)
+	return true
 }
 
 // orphaned looks after a delivery that could not be settled: its stream may have
@@ -308,24 +356,30 @@ func (h *home) kept(s settlement, ok bool) bool {
 func (h *home) orphaned(hd *hold) {
 	h.clock.set(hd.deadline, hd)
 	if hd.consumer == nil && !hd.pulled {
-		h.failed(hd, 0, "the stream of the last attempt was gone")
+		h.fail(hd, hd.left, "the stream of the last attempt was gone")
 	}
 }
 
-// finish forgets a hold that is settled.
-func (h *home) finish(hd *hold, m memo) {
-	h.memos.put(hd.key, m)
-	if h.holds[hd.key] != hd { // of an earlier generation
+// finish forgets a hold of which a settlement was kept. One of an earlier
+// generation says nothing of the same event in this one: it comes again.
+func (h *home) finish(s settlement, outcome Outcome) {
+	hd := s.hold
+	m := memo{turn: hd.turn, verdict: s.Verdict, outcome: outcome, by: hd.consumer, releases: hd.releases}
+	if m.final() {
+		h.m.tallies.settled(hd.queue.Name, hd.seq)
+		if hd.replay {
+			go h.m.forget(hd.seq)
+		}
+	}
+	if h.holds[hd.key] != hd {
 		return
 	}
+	h.memos.put(hd.key, m)
 	h.drop(hd)
-	if hd.replay && m.final() {
-		go h.m.forget(hd.seq)
-	}
 }
 
-// effect lets retries and extensions have theirs.
-func (h *home) effect(some []settlement, sent time.Time, queue eventlog.QueueConfig, ok []bool) {
+// effect lets retries, releases and extensions have theirs.
+func (h *home) effect(some []settlement, sent time.Time, ok []bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for i, s := range some {
@@ -338,24 +392,38 @@ func (h *home) effect(some []settlement, sent time.Time, queue eventlog.QueueCon
 			continue
 		}
 		if s.Verdict == Extend {
-			h.extend(s, sent.Add(queue.Hold))
+			h.extend(s, sent.Add(h.surely))
 			continue
 		}
-		h.retried.Add(1)
-		m := memo{hd.turn, Retry, Done}
-		if h.lanes != nil && h.lanes.serving() {
-			h.memos.put(hd.key, m)
-			delay := h.delay(s)
-			h.withdraw(hd)
-			hd.sure = later(hd.sure, sent.Add(queue.Hold))
-			hd.failed++
-			hd.attempt++
-			h.wait(hd, delay)
+		if s.Verdict == Retry {
+			h.retried.Add(1)
+		} else if !s.Unsent {
+			hd.releases++
+		}
+		hd.tally = s.next.and(hd.tally)
+		if !s.stays {
+			h.finish(s, Done)
 			continue
 		}
-		h.finish(hd, m)
+		hd.sure = later(hd.sure, sent.Add(h.surely))
+		h.stay(s)
 	}
 	h.poke()
+}
+
+// stay keeps the hold of a Retry or Release for its next delivery, unless this
+// gateway has ceased to hand out meanwhile.
+func (h *home) stay(s settlement) {
+	hd := s.hold
+	h.memos.put(hd.key, memo{turn: hd.turn, verdict: s.Verdict, outcome: Done})
+	hd.last = hd.consumer
+	h.withdraw(hd)
+	if h.lanes.serving() {
+		h.wait(hd, s.delay)
+		return
+	}
+	h.drop(hd)
+	h.back(hd, s.delay)
 }
 
 func (h *home) extend(s settlement, sure time.Time) {
@@ -379,7 +447,6 @@ const (
 	askSettle = "settle"
 	askClaim  = "claim"
 	askState  = "state"
-	tellSpare = "spared"
 	tellFeed  = "replayed"
 	tellHello = "hello"
 )
@@ -390,7 +457,7 @@ func (m *Manager) listen() (err error) {
 	}
 	for question, answer := range map[string]func([]byte) []byte{
 		askSettle: m.answerSettle, askClaim: m.answerClaim, askState: m.answerState,
-		tellSpare: m.hearSpared, tellFeed: m.hearReplayed, tellHello: m.peers.hear,
+		tellFeed: m.hearReplayed, tellHello: m.peers.hear,
 	} {
 		if err := m.bus.Serve(question, answer); err != nil {
 			return err

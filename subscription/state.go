@@ -26,6 +26,8 @@ const (
 	// BlockedTakeover: another gateway is taking over, and waits until what the
 	// former held is settled or over.
 	BlockedTakeover
+	// BlockedUnresponsive: every connected consumer is.
+	BlockedUnresponsive
 )
 
 // State is what an operator wants to know of a subscription.
@@ -63,6 +65,9 @@ type Consumer struct {
 	OutstandingBytes int64
 	Since            time.Time
 	Phase            Phase
+	// Unresponsive: its last delivery expired and it has settled none since. It is
+	// handed one at a time.
+	Unresponsive bool
 }
 
 // ParkedDelivery is an event that was set aside.

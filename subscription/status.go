@@ -112,7 +112,7 @@ func (h *home) describe(p *part) {
 	for _, c := range h.consumers {
 		p.Consumers = append(p.Consumers, Consumer{
 			ClientID: c.opts.ClientID, Address: c.opts.Address, Gateway: p.Gateway, Since: c.since,
-			Outstanding: len(c.held), OutstandingBytes: c.bytes, Phase: h.phase(),
+			Outstanding: len(c.held), OutstandingBytes: c.bytes, Phase: h.phase(), Unresponsive: c.deaf,
 		})
 		room = room || c.room(h.sub) > 0
 	}
@@ -130,7 +130,7 @@ func (h *home) describe(p *part) {
 	p.Bytes = h.bytes >= h.sub.MaxOutstandingBytes
 	if h.lanes != nil {
 		p.TakesOver = h.lanes.phase == collecting
-		p.Entities = h.lanes.serving() && waits > 0 && len(h.ready) == 0
+		p.Entities = h.lanes.serving() && waits > 0 && len(h.ready)+len(h.suspects) == 0
 	}
 }
 
@@ -201,6 +201,8 @@ func blocked(sub *Subscription, s *State, q eventlog.QueueState, parts []part) B
 		return BlockedTakeover
 	case some(func(p part) bool { return p.Entities && p.InForce < sub.MaxOutstandingEvents }):
 		return BlockedEntity
+	case !slices.ContainsFunc(s.Consumers, func(c Consumer) bool { return !c.Unresponsive }):
+		return BlockedUnresponsive
 	case s.Backlog == 0:
 		return NotBlocked
 	case sub.Ordering == Unordered && q.Held >= int64(sub.MaxOutstandingEvents), some(func(p part) bool { return p.InForce >= sub.MaxOutstandingEvents }):
