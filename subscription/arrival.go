@@ -226,6 +226,7 @@ func (h *home) keep(a arrival, ev Event, known tally, wait time.Duration) {
 		hd.notBefore = time.Now().Add(wait)
 	}
 	h.holds[hd.key] = hd
+	h.arrivedAt = time.Now()
 	if a.replay {
 		h.hungry, hd.queue = true, h.replayQueue
 		hd.HandOut = max(hd.HandOut, hd.entry.HandOut)

@@ -83,8 +83,15 @@ func (h *home) roomFor(hd *hold) *consumer {
 	return h.choose(hd, func(c *consumer) bool { return c != h.spared && c.hasRoom(h.sub, hd.size) })
 }
 
+// quietTime is how long nothing must have arrived before a suspect is tried once
+// more: JetStream brings back all that a stream held, in no order of ours.
+const quietTime = 50 * time.Millisecond
+
 // emptyFor answers a consumer that has nothing in hands.
 func (h *home) emptyFor(hd *hold) *consumer {
+	if hd.Failed > 0 && time.Since(h.arrivedAt) < quietTime {
+		return nil // one that was tried less often may be about to arrive
+	}
 	return h.choose(hd, func(c *consumer) bool { return len(c.held) == 0 && c.hasRoom(h.sub, hd.size) })
 }
 

@@ -57,6 +57,7 @@ type home struct {
 	ensured                bool          // the queue was seen to be as it should
 	fedAt                  time.Time
 	askedAt                time.Time
+	arrivedAt              time.Time // of the last message that is held
 
 	counters
 }
