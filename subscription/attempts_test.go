@@ -52,7 +52,7 @@ func lives(t *testing.T, g *gateway, id string, dies func(subscription.Delivery)
 		}
 		queue := make(chan subscription.Delivery, 4096)
 		s := attach(g, id, subscription.ConsumerOptions{ClientID: "worker"}, func(d subscription.Delivery) { queue <- d })
-		for alive := true; alive && !done(); {
+		for alive := true; alive && !done() && time.Now().Before(deadline); {
 			select {
 			case d := <-queue:
 				if alive = !dies(d); alive {
