@@ -13,6 +13,10 @@ type Bucket interface {
 	// Delete removes the key; ErrConflict when it was changed since the
 	// revision.
 	Delete(ctx context.Context, key string, revision uint64) error
+	// Latest calls fn for every key there is, and for those that were deleted, as
+	// whoever leads the bucket has them at this moment: what Watch has told may be
+	// old. It costs a question a key; ask before something is destroyed.
+	Latest(ctx context.Context, fn func(Change)) error
 	// Watch calls fn for every key there is, then for every change, in order,
 	// until ctx ends. After the last of the keys there were, it calls ready
 	// once. It follows across reconnects; its error wraps ErrUnavailable when it

@@ -2,15 +2,19 @@ package eventlog
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
 // natsBucket is the Bucket on a JetStream key-value store.
 type natsBucket struct {
 	e       *Engine
+	name    string // of its stream
 	kv      jetstream.KeyValue
 	barrier barrier
 	sync    chan struct{} // holds one token: a barrier has one user at a time
@@ -32,11 +36,12 @@ func (e *Engine) Bucket(ctx context.Context, name string) (Bucket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bucket %s: %w", name, err)
 	}
-	b, err := e.barrierFor("KV_"+bucketPrefix+name, newFSBarrier)
+	name = "KV_" + bucketPrefix + name
+	b, err := e.barrierFor(name, newFSBarrier)
 	if err != nil {
 		return nil, err
 	}
-	return &natsBucket{e: e, kv: kv, barrier: b, sync: make(chan struct{}, 1)}, nil
+	return &natsBucket{e: e, name: name, kv: kv, barrier: b, sync: make(chan struct{}, 1)}, nil
 }
 
 func (b *natsBucket) Create(ctx context.Context, key string, value []byte) (uint64, error) {
@@ -102,6 +107,74 @@ func (b *natsBucket) Watch(ctx context.Context, fn func(Change), ready func()) e
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// leaderGet asks for the first message from a sequence on. Only the leader of a
+// stream answers it: reads of nats.go and watches go to any replica.
+type leaderGet struct {
+	Seq     uint64 `json:"seq"`
+	NextFor string `json:"next_by_subj"`
+}
+
+type leaderAnswer struct {
+	Message *struct {
+		Subject string `json:"subject"`
+		Seq     uint64 `json:"seq"`
+		Header  []byte `json:"hdrs"`
+		Data    []byte `json:"data"`
+	} `json:"message"`
+	Error *jetstream.APIError `json:"error"`
+}
+
+func (b *natsBucket) Latest(ctx context.Context, fn func(Change)) error {
+	for seq := uint64(1); ; {
+		c, ok, err := b.next(ctx, seq)
+		if err != nil {
+			return fmt.Errorf("%w: read bucket: %w", ErrUnavailable, err)
+		}
+		if !ok {
+			return nil
+		}
+		fn(c)
+		seq = c.Revision + 1
+	}
+}
+
+func (b *natsBucket) next(ctx context.Context, seq uint64) (c Change, ok bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	query, err := json.Marshal(leaderGet{seq, ">"})
+	if err != nil {
+		return c, false, err
+	}
+	m, err := b.e.js.Conn().RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+b.name, query)
+	if err != nil {
+		return c, false, err
+	}
+	var a leaderAnswer
+	if err := json.Unmarshal(m.Data, &a); err != nil {
+		return c, false, err
+	}
+	switch {
+	case a.Error != nil && a.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
+		return c, false, nil
+	case a.Error != nil:
+		return c, false, a.Error
+	case a.Message == nil:
+		return c, false, errors.New("an answer without a message")
+	}
+	c = Change{Key: strings.TrimPrefix(a.Message.Subject, "$KV."+strings.TrimPrefix(b.name, "KV_")+"."), Revision: a.Message.Seq}
+	h, err := nats.DecodeHeadersMsg(a.Message.Header)
+	if len(a.Message.Header) > 0 && err != nil {
+		return c, false, err
+	}
+	if h.Get("KV-Operation") == "" { // a deletion says so, or that everything was purged
+		c.Value = a.Message.Data
+		if c.Value == nil {
+			c.Value = []byte{}
+		}
+	}
+	return c, true, nil
 }
 
 func change(u jetstream.KeyValueEntry) Change {

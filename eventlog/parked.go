@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -148,6 +150,37 @@ func (p *Parked) Count(ctx context.Context, uid string) (int, error) {
 		n += int(msgs)
 	}
 	return n, nil
+}
+
+// QueueNames answers the names of all queues of replayed entries that begin with
+// prefix.
+func (p *Parked) QueueNames(ctx context.Context, prefix string) (out []string, err error) {
+	names := p.js.ConsumerNames(ctx)
+	for name := range names.Name() {
+		if strings.HasPrefix(name, prefix) {
+			out = append(out, name)
+		}
+	}
+	return out, unavailable("parked", names.Err())
+}
+
+// Owners answers the uids of all subscriptions that have entries, parked or
+// replayed.
+func (p *Parked) Owners(ctx context.Context) ([]string, error) {
+	info, err := p.js.Info(ctx, jetstream.WithSubjectFilter(">"))
+	if err != nil {
+		return nil, unavailable("parked", err)
+	}
+	uids := make(map[string]bool)
+	for subject := range info.State.Subjects {
+		for _, prefix := range [...]string{subjectParked, subjectReplays} {
+			if rest, ok := strings.CutPrefix(subject, prefix+"."); ok {
+				uid, _, _ := strings.Cut(rest, ".")
+				uids[uid] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(uids)), nil
 }
 
 // Forget removes an entry, parked or replayed. None is fine.

@@ -55,8 +55,11 @@ func (m *Manager) Create(ctx context.Context, id string, s Settings, at Position
 	if err != nil {
 		return nil, err
 	}
-	if _, err := m.Get(id); err == nil {
+	switch _, err := m.Get(id); {
+	case err == nil:
 		return nil, fmt.Errorf("%s: %w", Name(id), ErrExists)
+	case errors.Is(err, ErrUnreadable):
+		return nil, err
 	}
 	if sub.Start, err = m.resolve(ctx, at); err != nil {
 		return nil, err
@@ -77,7 +80,10 @@ func (m *Manager) Create(ctx context.Context, id string, s Settings, at Position
 // error is a *ConflictError.
 func (m *Manager) Ensure(ctx context.Context, id string, s Settings, at Position) (sub *Subscription, created bool, err error) {
 	for {
-		if sub, err = m.Get(id); err == nil {
+		if sub, err = m.Get(id); errors.Is(err, ErrUnreadable) {
+			return nil, false, err
+		}
+		if err == nil {
 			if err := m.Check(s); err != nil {
 				return nil, false, err
 			}
@@ -91,7 +97,7 @@ func (m *Manager) Ensure(ctx context.Context, id string, s Settings, at Position
 			return sub, err == nil, err
 		}
 		// Somebody was faster: look again when it has arrived.
-		if err := m.store.await(ctx, func() bool { return m.store.subs[id] != nil }); err != nil {
+		if err := m.store.await(ctx, func() bool { return m.store.subs[id] != nil || m.store.unread[id] > 0 }); err != nil {
 			return nil, false, err
 		}
 	}
@@ -99,11 +105,13 @@ func (m *Manager) Ensure(ctx context.Context, id string, s Settings, at Position
 
 // Get answers the subscription with the id, or ErrNotFound.
 func (m *Manager) Get(id string) (*Subscription, error) {
-	st, ok := m.store.get(id)
-	if !ok {
-		return nil, fmt.Errorf("%s: %w", Name(id), ErrNotFound)
+	if st, ok := m.store.get(id); ok {
+		return st.sub, nil
 	}
-	return st.sub, nil
+	if err := m.store.readable(id); err != nil {
+		return nil, err
+	}
+	return nil, fmt.Errorf("%s: %w", Name(id), ErrNotFound)
 }
 
 // List answers all subscriptions in the order of their ids.
@@ -268,6 +276,13 @@ func queueName(s *Subscription) string {
 	// With its start: of two who seek at the same time one will be refused, and
 	// must not have made the other's queue.
 	return fmt.Sprintf("%s%s-%d-%d", queuePrefix, s.UID, s.Generation, s.Start)
+}
+
+// uidOfQueue answers the uid of the subscription that a queue of that name
+// belongs to.
+func uidOfQueue(name string) string {
+	uid, _, _ := strings.Cut(strings.TrimPrefix(name, queuePrefix), "-")
+	return uid
 }
 
 // holdMargin is how much longer than a delivery's deadline JetStream holds it:

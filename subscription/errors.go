@@ -2,7 +2,10 @@ package subscription
 
 import (
 	"errors"
+	"fmt"
 	"strings"
+
+	"github.com/hookstream/hookstream/eventlog"
 )
 
 // What a caller can act on. Errors of the engine are answered as they are: see
@@ -27,6 +30,9 @@ var (
 	ErrDraining = errors.New("subscription: going down")
 	// ErrPageToken says that a page token was not made here.
 	ErrPageToken = errors.New("subscription: page token is not valid")
+	// ErrUnreadable says that a subscription is kept in a form that this gateway
+	// does not know: a newer one wrote it. It wraps eventlog.ErrUnavailable.
+	ErrUnreadable = fmt.Errorf("%w: subscription: kept in a form that this gateway cannot read", eventlog.ErrUnavailable)
 	// ErrClosed says that the manager has ended.
 	ErrClosed = errors.New("subscription: closed")
 )

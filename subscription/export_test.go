@@ -1,5 +1,7 @@
 package subscription
 
+import "context"
+
 // Questions that a test answers in the place of a gateway.
 const (
 	AskSettle = askSettle
@@ -35,4 +37,22 @@ func (m *Manager) Tallies() (n int) {
 		n += len(of)
 	}
 	return n
+}
+
+// Sweep removes what belongs to no subscription, however young it is.
+func (m *Manager) Sweep(ctx context.Context) error { return m.sweepOnce(ctx, 0) }
+
+// Overlook has the gateway know nothing of a subscription that there is, as if it
+// had not heard of it.
+func (m *Manager) Overlook(id string) {
+	m.store.mu.Lock()
+	defer m.store.mu.Unlock()
+	m.store.set(id, nil)
+}
+
+// LeaveBehind deletes a subscription as a gateway does that dies then: what
+// belongs to it stays.
+func (m *Manager) LeaveBehind(ctx context.Context, id string) error {
+	_, err := m.store.delete(ctx, id, "")
+	return err
 }

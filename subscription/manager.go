@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"regexp"
@@ -141,12 +140,55 @@ func (m *Manager) Close() {
 	homes := m.homes
 	m.homes = make(map[string]*home)
 	m.mu.Unlock()
-	for _, h := range homes {
-		h.close(ErrClosed)
-	}
+	closeAll(homes)
 	m.wg.Wait()
 	if m.tallies.kept != nil {
 		m.tallies.kept.Close() // what the homes gave back is told
+	}
+}
+
+const (
+	// closers bounds how many homes are closed at once: most of it is waiting for
+	// their goroutines.
+	closers = 64
+	// closeTime bounds closing all of them. What is not given back by then comes
+	// back when JetStream's hold on it ends.
+	closeTime = 10 * time.Second
+)
+
+// closeAll closes homes, many at a time, and does not wait for ever: the gateway
+// is to end whatever one of them waits for.
+func closeAll(homes map[string]*home) {
+	for _, h := range homes {
+		h.cancel(ErrClosed) // all at once: what they wait for ends meanwhile
+	}
+	todo := make(chan *home)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		var wg sync.WaitGroup
+		for range min(closers, len(homes)) {
+			wg.Go(func() {
+				for h := range todo {
+					h.close(ErrClosed)
+				}
+			})
+		}
+		wg.Wait()
+	}()
+	late := time.After(closeTime)
+	for _, h := range homes {
+		select {
+		case todo <- h:
+		case <-late:
+			close(todo)
+			return
+		}
+	}
+	close(todo)
+	select {
+	case <-done:
+	case <-late:
 	}
 }
 
@@ -286,46 +328,4 @@ func (m *Manager) draining() *drain {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.drain
-}
-
-// sweepEvery is how often what a gateway left behind is looked for.
-const sweepEvery = 10 * time.Minute
-
-// sweep removes queues that belong to no subscription: of a gateway that died
-// while it made or deleted one.
-func (m *Manager) sweep() {
-	t := time.NewTicker(sweepEvery)
-	defer t.Stop()
-	for {
-		select {
-		case <-t.C:
-		case <-m.ctx.Done():
-			return
-		}
-		if err := m.sweepOnce(m.ctx); err != nil && m.ctx.Err() == nil {
-			m.logger.Warn("looking for queues without a subscription", "err", err)
-		}
-	}
-}
-
-func (m *Manager) sweepOnce(ctx context.Context) error {
-	names, err := m.engine.QueueNames(ctx, queuePrefix)
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		if m.store.ownsQueue(name) {
-			continue
-		}
-		q := eventlog.QueueConfig{Name: name}
-		st, err := m.engine.QueueState(ctx, q)
-		if err != nil || time.Since(st.Created) < sweepEvery { // it may be in the making
-			continue
-		}
-		if err := m.engine.DeleteQueue(ctx, q); err != nil {
-			return fmt.Errorf("queue %s: %w", name, err)
-		}
-		m.logger.Info("removed a queue without a subscription", "queue", name)
-	}
-	return nil
 }

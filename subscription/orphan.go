@@ -59,7 +59,7 @@ func (m *Manager) settleOrphans(ctx context.Context, orders []order, unheard boo
 		}
 	}
 	for k, some := range groups {
-		sub := m.byUID(k.uid)
+		sub := m.store.byUID(k.uid)
 		if sub == nil || sub.Generation != k.n {
 			continue
 		}
@@ -70,15 +70,6 @@ func (m *Manager) settleOrphans(ctx context.Context, orders []order, unheard boo
 		}
 		m.settleFree(ctx, sub, free)
 	}
-}
-
-func (m *Manager) byUID(uid string) *Subscription {
-	for _, sub := range m.List() {
-		if sub.UID == uid {
-			return sub
-		}
-	}
-	return nil
 }
 
 // claim answers the orders about messages that no gateway holds.

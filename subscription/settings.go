@@ -37,8 +37,9 @@ type Settings struct {
 	// 1,000, 10 by default.
 	MaxAttempts int
 	// BackoffMin is the wait after the first failed attempt; it doubles with
-	// each further one up to BackoffMax. 0 to 1 h; 1 s and 10 min by default. A
-	// negative BackoffMin stands for no wait.
+	// each further one up to BackoffMax. 0 to 1 h; 1 s and 10 min by default, and
+	// where only one is set the other gives way to it. A BackoffMax below BackoffMin
+	// is refused. A negative BackoffMin stands for no wait.
 	BackoffMin, BackoffMax time.Duration
 	// MaxOutstandingEvents bounds the deliveries in force, on all gateways
 	// together: 1 to 100,000, 1,000 by default. What waits for its next attempt
@@ -78,8 +79,12 @@ func (s Settings) withDefaults() Settings {
 	s.Selector = proto.CloneOf(s.Selector)
 	s.AckDeadline = cmp.Or(s.AckDeadline, DefaultAckDeadline)
 	s.MaxAttempts = cmp.Or(s.MaxAttempts, DefaultMaxAttempts)
-	s.BackoffMin = max(cmp.Or(s.BackoffMin, DefaultBackoffMin), NoBackoff)
-	s.BackoffMax = max(cmp.Or(s.BackoffMax, DefaultBackoffMax), s.BackoffMin)
+	// What was not set follows what was: see Check.
+	if s.BackoffMin == 0 {
+		s.BackoffMin = min(DefaultBackoffMin, cmp.Or(s.BackoffMax, DefaultBackoffMin))
+	}
+	s.BackoffMin = max(s.BackoffMin, NoBackoff)
+	s.BackoffMax = cmp.Or(s.BackoffMax, max(DefaultBackoffMax, s.BackoffMin))
 	s.MaxOutstandingEvents = cmp.Or(s.MaxOutstandingEvents, DefaultMaxOutstandingEvents)
 	s.MaxOutstandingBytes = cmp.Or(s.MaxOutstandingBytes, DefaultMaxOutstandingBytes)
 	return s
@@ -98,6 +103,7 @@ func (s Settings) check() (bad []Violation) {
 	must(s.MaxAttempts >= 1 && s.MaxAttempts <= MaxMaxAttempts, "max_attempts", "must be 1 to 1,000")
 	must(s.BackoffMin <= MaxBackoff, "backoff_min", "must be at most 1 h")
 	must(s.BackoffMax <= MaxBackoff, "backoff_max", "must be at most 1 h")
+	must(s.BackoffMax >= s.BackoffMin, "backoff_max", "must be at least backoff_min")
 	must(s.MaxOutstandingEvents >= 1 && s.MaxOutstandingEvents <= MaxMaxOutstanding, "max_outstanding_events", "must be 1 to 100,000")
 	must(s.MaxOutstandingBytes >= MinOutstandingSize && s.MaxOutstandingBytes <= MaxOutstandingSize, "max_outstanding_bytes", "must be 64 KiB to 1 GiB")
 	return bad

@@ -27,8 +27,13 @@ type store struct {
 	// force.
 	tell func(uid string, sub *Subscription)
 
-	mu      sync.Mutex
-	subs    map[string]*stored
+	mu   sync.Mutex
+	subs map[string]*stored
+	// uids has the same by uid: tokens and queues are named by it.
+	uids map[string]*stored
+	// unread are the revisions, by id, of forms that cannot be read here: a newer
+	// gateway wrote them. What was read last stays in force.
+	unread  map[string]uint64
 	seen    uint64
 	key     []byte // that tokens are signed with
 	changed chan struct{}
@@ -82,6 +87,9 @@ func encode(s *Subscription, replays bool) ([]byte, error) {
 	return json.Marshal(k)
 }
 
+// errForm says that a stored value is no subscription as we know them.
+var errForm = errors.New("not a form of a subscription that is known here")
+
 func decode(id string, value []byte, revision uint64) (*stored, error) {
 	var k kept
 	if err := json.Unmarshal(value, &k); err != nil {
@@ -96,6 +104,9 @@ func decode(id string, value []byte, revision uint64) (*stored, error) {
 			MaxOutstandingEvents: k.MaxOutstandingEvents, MaxOutstandingBytes: k.MaxOutstandingBytes,
 		},
 	}
+	if s.UID == "" || s.Generation < 1 || s.Ordering < Unordered || s.Ordering > OrderByEntity {
+		return nil, errForm
+	}
 	if k.Selector != nil {
 		s.Selector = new(hookstreamv1.EventSelector)
 		if err := proto.Unmarshal(k.Selector, s.Selector); err != nil {
@@ -108,7 +119,8 @@ func decode(id string, value []byte, revision uint64) (*stored, error) {
 func openStore(ctx context.Context, b eventlog.Bucket, logger *slog.Logger, tell func(string, *Subscription)) (*store, error) {
 	watching, stop := context.WithCancel(context.Background())
 	s := &store{
-		bucket: b, logger: logger, tell: tell, subs: make(map[string]*stored),
+		bucket: b, logger: logger, tell: tell,
+		subs: make(map[string]*stored), uids: make(map[string]*stored), unread: make(map[string]uint64),
 		changed: make(chan struct{}), stop: stop, done: make(chan struct{}),
 	}
 	ready := make(chan error, 1)
@@ -176,33 +188,64 @@ func (s *store) follow(ctx context.Context, loaded chan<- error) {
 const keyTokens = "_tokens"
 
 func (s *store) take(c eventlog.Change) {
-	var next *stored
-	if c.Value != nil && c.Key != keyTokens {
-		var err error
-		if next, err = decode(c.Key, c.Value, c.Revision); err != nil {
-			s.logger.Error("a stored subscription cannot be read", "subscription", c.Key, "err", err)
-		}
+	if c.Key == keyTokens {
+		s.takeKey(c)
+	} else {
+		s.announce(s.put(c))
 	}
-	s.mu.Lock()
-	old := s.subs[c.Key]
-	switch {
-	case c.Key == keyTokens:
-		s.key = slices.Clone(c.Value)
-	case old != nil && c.Revision <= old.revision:
-		next = nil // known already
-		old = nil
-	case next == nil:
-		delete(s.subs, c.Key)
-	default:
-		s.subs[c.Key] = next
-	}
-	s.mu.Unlock()
-	s.announce(old, next)
 	s.mu.Lock()
 	s.seen = max(s.seen, c.Revision)
 	close(s.changed)
 	s.changed = make(chan struct{})
 	s.mu.Unlock()
+}
+
+// takeKey takes the key of tokens. One that was lost stays in force: tokens that
+// were signed with it are in the hands of consumers.
+func (s *store) takeKey(c eventlog.Change) {
+	if len(c.Value) == 0 {
+		s.logger.Error("the key of acknowledgement tokens is gone from the bucket; the last one stays in force until a restart")
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.key = slices.Clone(c.Value)
+}
+
+// put changes the maps and answers what was there and what is now; nil and nil
+// when nothing has changed. A form that cannot be read changes nothing: it is no
+// deletion.
+func (s *store) put(c eventlog.Change) (old, next *stored) {
+	var unreadable error
+	if c.Value != nil {
+		next, unreadable = decode(c.Key, c.Value, c.Revision)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old = s.subs[c.Key]
+	if old != nil && c.Revision <= old.revision || c.Revision <= s.unread[c.Key] { // known already
+		return nil, nil
+	}
+	if unreadable != nil {
+		s.unread[c.Key] = c.Revision
+		s.logger.Error("a stored subscription cannot be read; what was read last stays in force, and nobody can change it here",
+			"subscription", c.Key, "readable", old != nil, "err", unreadable)
+		return nil, nil
+	}
+	delete(s.unread, c.Key)
+	s.set(c.Key, next)
+	return old, next
+}
+
+// set puts a subscription, or its absence, into the maps. The caller holds mu.
+func (s *store) set(id string, next *stored) {
+	if old := s.subs[id]; old != nil {
+		delete(s.uids, old.sub.UID)
+		delete(s.subs, id)
+	}
+	if next != nil {
+		s.subs[id], s.uids[next.sub.UID] = next, next
+	}
 }
 
 func (s *store) announce(old, next *stored) {
@@ -221,7 +264,12 @@ func (s *store) forgetOthers(present map[string]bool) {
 	for id, st := range s.subs {
 		if !present[id] {
 			gone = append(gone, st)
-			delete(s.subs, id)
+			s.set(id, nil)
+		}
+	}
+	for id := range s.unread {
+		if !present[id] {
+			delete(s.unread, id)
 		}
 	}
 	s.mu.Unlock()
@@ -270,23 +318,39 @@ func (s *store) list() []*Subscription {
 func (s *store) hasUID(uid string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, st := range s.subs {
-		if st.sub.UID == uid {
-			return true
-		}
-	}
-	return false
+	return s.uids[uid] != nil
 }
 
+// byUID answers the subscription that has the uid now, nil when none has.
+func (s *store) byUID(uid string) *Subscription {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if st := s.uids[uid]; st != nil {
+		return st.sub
+	}
+	return nil
+}
+
+// ownsQueue reports whether a queue belongs to a subscription, or may belong to
+// one that cannot be read here.
 func (s *store) ownsQueue(name string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, st := range s.subs {
-		if queueName(st.sub) == name {
-			return true
-		}
+	if len(s.unread) > 0 {
+		return true
 	}
-	return false
+	st := s.uids[uidOfQueue(name)]
+	return st != nil && (name == queueName(st.sub) || name == replayQueue(st.sub).Name)
+}
+
+// readable answers an error for an id whose stored form cannot be read here.
+func (s *store) readable(id string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.unread[id] > 0 {
+		return fmt.Errorf("%s: %w", Name(id), ErrUnreadable)
+	}
+	return nil
 }
 
 func (s *store) create(ctx context.Context, sub *Subscription) (*Subscription, error) {
@@ -314,6 +378,9 @@ func (s *store) inForce(ctx context.Context, sub *Subscription, rev uint64) (*Su
 
 // at answers the subscription when it has the etag.
 func (s *store) at(id, etag string) (*stored, error) {
+	if err := s.readable(id); err != nil {
+		return nil, err
+	}
 	st, ok := s.get(id)
 	switch {
 	case !ok:
@@ -378,7 +445,10 @@ func (s *store) again(ctx context.Context, id, etag string, revision uint64, err
 	case etag != "":
 		return false, fmt.Errorf("%s: %w", Name(id), ErrEtagMismatch)
 	}
-	err = s.await(ctx, func() bool { now := s.subs[id]; return now == nil || now.revision != revision })
+	err = s.await(ctx, func() bool {
+		now := s.subs[id]
+		return now == nil || now.revision != revision || s.unread[id] > revision
+	})
 	return err == nil, err
 }
 
@@ -394,8 +464,9 @@ func (s *store) signer(ctx context.Context) (*signer, error) {
 			return nil, fmt.Errorf("key of tokens: %w", err)
 		}
 	}
-	if err := s.await(ctx, func() bool { return len(s.key) > 0 }); err != nil {
+	// await calls it under the lock.
+	if err := s.await(ctx, func() bool { key = s.key; return len(s.key) > 0 }); err != nil {
 		return nil, fmt.Errorf("key of tokens: %w", err)
 	}
-	return newSigner(s.key), nil
+	return newSigner(key), nil
 }

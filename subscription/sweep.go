@@ -1,0 +1,125 @@
+package subscription
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/hookstream/hookstream/eventlog"
+)
+
+// sweepEvery is how often what a gateway left behind is looked for.
+const sweepEvery = 10 * time.Minute
+
+// sweep removes what belongs to no subscription: of a gateway that died while it
+// made or deleted one.
+func (m *Manager) sweep() {
+	t := time.NewTicker(sweepEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+		case <-m.ctx.Done():
+			return
+		}
+		if err := m.sweepOnce(m.ctx, sweepEvery); err != nil && m.ctx.Err() == nil {
+			m.logger.Warn("looking for what no subscription owns", "err", err)
+		}
+	}
+}
+
+// leftovers are what no subscription owns, as far as is known here.
+type leftovers struct {
+	queues []eventlog.QueueConfig
+	parked []string // uids
+}
+
+// sweepOnce removes leftovers. Queues younger than young may be in the making.
+//
+// What is known here may be old: so before anything is destroyed the bucket is
+// asked, where whoever leads it answers. What is there in a form that cannot be
+// read may own anything.
+func (m *Manager) sweepOnce(ctx context.Context, young time.Duration) error {
+	found, err := m.leftovers(ctx, young)
+	if err != nil || len(found.queues) == 0 && len(found.parked) == 0 {
+		return err
+	}
+	owners, err := m.store.latest(ctx)
+	if err != nil {
+		return err
+	}
+	for _, q := range found.queues {
+		if owners.ownsQueue(q.Name) {
+			continue
+		}
+		if err := m.engine.DeleteQueue(ctx, q); err != nil {
+			return fmt.Errorf("queue %s: %w", q.Name, err)
+		}
+		m.logger.Info("removed a queue without a subscription", "queue", q.Name)
+	}
+	for _, uid := range found.parked {
+		if owners.hasUID(uid) {
+			continue
+		}
+		if err := m.parked.ForgetAll(ctx, uid, true); err != nil {
+			return fmt.Errorf("parked deliveries of %s: %w", uid, err)
+		}
+		m.logger.Info("removed parked deliveries without a subscription", "uid", uid)
+	}
+	return nil
+}
+
+func (m *Manager) leftovers(ctx context.Context, young time.Duration) (out leftovers, err error) {
+	names, err := m.engine.QueueNames(ctx, queuePrefix)
+	if err != nil {
+		return out, err
+	}
+	queues := make([]eventlog.QueueConfig, 0, len(names))
+	for _, name := range names {
+		queues = append(queues, eventlog.QueueConfig{Name: name})
+	}
+	replays, err := m.parked.QueueNames(ctx, queuePrefix)
+	if err != nil {
+		return out, err
+	}
+	for _, name := range replays {
+		queues = append(queues, eventlog.QueueConfig{Name: name, Replays: uidOfQueue(name)})
+	}
+	for _, q := range queues {
+		if m.store.ownsQueue(q.Name) {
+			continue
+		}
+		if st, err := m.engine.QueueState(ctx, q); err == nil && time.Since(st.Created) >= young {
+			out.queues = append(out.queues, q)
+		}
+	}
+	uids, err := m.parked.Owners(ctx)
+	for _, uid := range uids {
+		if !m.store.hasUID(uid) {
+			out.parked = append(out.parked, uid)
+		}
+	}
+	return out, err
+}
+
+// latest answers all subscriptions as the bucket has them at this moment. It fails
+// when one of them cannot be read.
+func (s *store) latest(ctx context.Context) (*store, error) {
+	now := &store{subs: make(map[string]*stored), uids: make(map[string]*stored)}
+	var unreadable error
+	err := s.bucket.Latest(ctx, func(c eventlog.Change) {
+		if c.Value == nil || !ValidID(c.Key) {
+			return
+		}
+		st, err := decode(c.Key, c.Value, c.Revision)
+		if err != nil {
+			unreadable = fmt.Errorf("nothing is removed: %s: %w: %w", Name(c.Key), ErrUnreadable, err)
+			return
+		}
+		now.set(c.Key, st)
+	})
+	if err == nil {
+		err = unreadable
+	}
+	return now, err
+}
