@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,22 +16,44 @@ import (
 
 // Acks remembers what was settled in an embedded engine. JetStream writes the
 // state of a queue down ten times a second and does not sync it, so that a crash
-// would bring back what was settled a moment before. Here it is written like an
-// event, and forgotten when JetStream has long had it on the disk.
+// would bring back what was settled a moment before, and a damaged file all of it.
+// Here it is written like an event, and never forgotten: neither time nor a clock
+// ends it, only a snapshot of all that is settled, which is as durable, makes what
+// lies before it superfluous.
 //
 // On a cluster a quorum confirms: there is no Acks.
 type Acks struct {
-	e       *Engine
-	js      jetstream.Stream
-	commit  *committer
-	barrier barrier
-	dirty   atomic.Bool
+	e      *Engine
+	js     jetstream.Stream
+	commit *committer
+	set    settledSet
+
+	grown   atomic.Int64 // bytes since the last snapshot
+	size    atomic.Int64 // of the last snapshot
+	compact chan struct{}
+	// unpurged is where the last snapshot begins before which nothing could be
+	// purged; 0: all was.
+	unpurged uint64
+	limits   ackLimits
 
 	mu      sync.Mutex
 	waiting []*keeping
 	wake    chan struct{}
 	wg      sync.WaitGroup
 }
+
+// ackLimits bound the journal.
+type ackLimits struct {
+	// look is how often it is looked at.
+	look time.Duration
+	// grow is how much is written at least before a snapshot follows.
+	grow int64
+	// full is how much there may be at most, with which nothing more is taken: no
+	// snapshot can be made then, or purging fails.
+	full int64
+}
+
+var defaultAckLimits = ackLimits{look: 5 * time.Second, grow: 4 << 20, full: 1 << 30}
 
 // Ack is one settled message of a queue.
 type Ack struct {
@@ -45,47 +68,71 @@ type keeping struct {
 	done chan struct{}
 }
 
-const (
-	// acksAge is how long what was settled is remembered. JetStream's own state is
-	// on the disk after acksSync.
-	acksAge  = 5 * time.Minute
-	acksSync = 5 * time.Second
-)
+// OpenAcks opens the memory of an embedded engine. It answers nil for an engine
+// that has none.
+func (e *Engine) OpenAcks(ctx context.Context) (*Acks, error) {
+	e.acks.mu.Lock()
+	defer e.acks.mu.Unlock()
+	var err error
+	if e.acks.one == nil {
+		e.acks.one, err = e.openAcks(ctx, defaultAckLimits)
+	}
+	return e.acks.one, err
+}
 
-// OpenAcks opens the memory of an embedded engine, and calls fn with all that is
-// in it. It answers nil for an engine that has none.
-func (e *Engine) OpenAcks(ctx context.Context, fn func([]Ack)) (*Acks, error) {
+// oneAcks is that of an engine: a snapshot of one of two would purge what the
+// other knows.
+type oneAcks struct {
+	mu  sync.Mutex
+	one *Acks
+}
+
+func (e *Engine) openAcks(ctx context.Context, limits ackLimits) (*Acks, error) {
 	if e.node == nil {
 		return nil, nil
 	}
 	js, err := e.ensureStream(ctx, jetstream.StreamConfig{
 		Name:        streamAcks,
-		Description: "Hookstream: what was settled in the last minutes",
-		Subjects:    []string{subjectAcks},
-		MaxAge:      acksAge,
+		Description: "Hookstream: what was settled",
+		Subjects:    []string{subjectAcks, subjectSettled},
 		MaxBytes:    -1,
 	})
 	if err != nil {
 		return nil, err
 	}
-	a := &Acks{e: e, js: js, wake: make(chan struct{}, 1)}
-	if err := a.read(ctx, fn); err != nil {
+	a := &Acks{e: e, js: js, limits: limits, wake: make(chan struct{}, 1), compact: make(chan struct{}, 1)}
+	if err := a.read(ctx); err != nil {
 		return nil, fmt.Errorf("read what was settled: %w", err)
 	}
-	if a.commit, err = e.committerFor(streamAcks, js.CachedInfo().State.LastSeq, func() {}); err != nil {
+	state := js.CachedInfo().State
+	a.grown.Store(int64(state.Bytes)) // a snapshot soon, if there is much
+	if err := a.cutOff(ctx); err != nil {
 		return nil, err
 	}
-	if a.barrier, err = e.barrierFor(streamAcks, newFSBarrier); err != nil {
+	if a.commit, err = e.committerFor(streamAcks, state.LastSeq, func() {}); err != nil {
 		return nil, err
 	}
 	a.wg.Go(a.write)
-	a.wg.Go(a.syncStates)
+	a.wg.Go(a.mind)
 	e.queues.atClose(a.close)
 	return a, nil
 }
 
-// read calls fn with everything that is in the stream.
-func (a *Acks) read(ctx context.Context, fn func([]Ack)) error {
+// Settled reports whether a message of a queue was settled, in this life or an
+// earlier one. JetStream may have forgotten it and hand it out again.
+func (a *Acks) Settled(queue string, seq uint64) bool { return a.set.has(queue, seq) }
+
+// Queues answers the names of all queues that something was settled of.
+func (a *Acks) Queues() []string { return a.set.names(false) }
+
+// Forget forgets what was settled of a queue that will not be there again.
+func (a *Acks) Forget(queue string) { a.set.forget(queue) }
+
+// Bytes answers how large the journal is, about, and how large it may become.
+func (a *Acks) Bytes() (size, limit int64) { return a.grown.Load() + a.size.Load(), a.limits.full }
+
+// read takes everything that is in the stream.
+func (a *Acks) read(ctx context.Context) error {
 	last := a.js.CachedInfo().State.LastSeq
 	if a.js.CachedInfo().State.Msgs == 0 {
 		return nil
@@ -100,28 +147,71 @@ func (a *Acks) read(ctx context.Context, fn func([]Ack)) error {
 	}
 	defer it.Stop()
 	for {
-		m, err := it.Next(jetstream.NextContext(ctx))
+		seq, left, err := a.readOne(ctx, it)
 		if err != nil {
 			return err
 		}
-		md, err := m.Metadata()
-		if err != nil {
-			return err
-		}
-		acks, err := parseAcks(m.Data())
-		if err != nil {
-			return err
-		}
-		fn(acks)
-		if md.Sequence.Stream >= last || md.NumPending == 0 {
+		if seq >= last || left == 0 {
 			return nil
 		}
 	}
 }
 
+// cutOff forgets what was settled of a log that is not there any more: numbers
+// begin anew then, and new events must not be taken for settled.
+func (a *Acks) cutOff(ctx context.Context) error {
+	last := make(map[string]uint64)
+	for _, stream := range [...]string{streamEvents, streamParked} {
+		st, err := a.e.js.Stream(ctx, stream)
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			continue
+		}
+		if err != nil {
+			return wrapStream(stream, err)
+		}
+		last[stream] = st.CachedInfo().State.LastSeq
+	}
+	for _, name := range a.set.names(false) {
+		stream := streamEvents
+		if strings.HasSuffix(name, replaySuffix) {
+			stream = streamParked
+		}
+		if a.set.cut(name, last[stream]) {
+			a.grown.Store(max(a.grown.Load(), a.limits.grow)) // or it is there again at the next start
+			a.e.logger.Warn("more was settled than the log has: it is another log, and what was settled is forgotten", "queue", name, "last", last[stream])
+		}
+	}
+	return nil
+}
+
+func (a *Acks) readOne(ctx context.Context, it jetstream.MessagesContext) (seq, left uint64, err error) {
+	// What JetStream said is there and does not send is not waited for for ever.
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	m, err := it.Next(jetstream.NextContext(ctx))
+	if err != nil {
+		return 0, 0, unavailable("acks", err)
+	}
+	md, err := m.Metadata()
+	if err != nil {
+		return 0, 0, err
+	}
+	if m.Subject() == subjectSettled {
+		err = parseSettled(m.Data(), a.set.restore)
+	} else {
+		var acks []Ack
+		acks, err = parseAcks(m.Data())
+		a.set.add(acks)
+	}
+	return md.Sequence.Stream, md.NumPending, err
+}
+
 // Keep returns when the acks are as durable as an event. Callers at the same
 // time share one write.
 func (a *Acks) Keep(ctx context.Context, acks []Ack) error {
+	if size, limit := a.Bytes(); size >= limit {
+		return fmt.Errorf("%w: the journal of acknowledgements has %d bytes and cannot be made smaller", ErrFull, size)
+	}
 	k := &keeping{acks: acks, done: make(chan struct{})}
 	a.mu.Lock()
 	a.waiting = append(a.waiting, k)
@@ -148,6 +238,8 @@ func (a *Acks) write() {
 	for {
 		select {
 		case <-a.wake:
+		case <-a.compact: // here, so that nothing is written meanwhile
+			a.snapshot()
 		case <-a.e.ctx.Done():
 			return
 		}
@@ -179,18 +271,24 @@ func (a *Acks) keep(group []*keeping) {
 	for _, k := range group {
 		all = append(all, k.acks...)
 	}
-	_, err := a.commit.commit(a.e.ctx, &nats.Msg{Subject: subjectAcks, Data: appendAcks(nil, all)})
-	a.dirty.Store(true)
+	data := appendAcks(nil, all)
+	_, err := a.commit.commit(a.e.ctx, &nats.Msg{Subject: subjectAcks, Data: data})
+	a.grown.Add(int64(len(data)) + ackOverhead)
+	if err == nil {
+		a.set.add(all)
+	}
 	for _, k := range group {
 		k.err = err
 		close(k.done)
 	}
 }
 
-// syncStates has JetStream's own state of the queues on the disk some seconds
-// after it changed, which is long before it is forgotten here.
-func (a *Acks) syncStates() {
-	t := time.NewTicker(acksSync)
+// ackOverhead is what a message costs beside its data, about.
+const ackOverhead = 64
+
+// mind has a snapshot made when there is enough to be gained.
+func (a *Acks) mind() {
+	t := time.NewTicker(a.limits.look)
 	defer t.Stop()
 	for {
 		select {
@@ -198,20 +296,111 @@ func (a *Acks) syncStates() {
 		case <-a.e.ctx.Done():
 			return
 		}
-		if !a.dirty.Swap(false) {
+		if a.grown.Load() < max(a.limits.grow, 2*a.size.Load()) {
 			continue
 		}
-		if err := a.barrier.sync(0); err != nil {
-			a.e.fatal(fmt.Errorf("sync of the queues' state: %w", err))
-			return
+		a.raise()
+		select {
+		case a.compact <- struct{}{}:
+		default:
 		}
 	}
+}
+
+// raise asks JetStream up to where everything is settled: much of that nobody
+// acknowledged, because it was not selected, and the runs would never join. It
+// may be asked, because what it has settled once it never hands out again while it
+// lives, and it is kept here before that can end.
+func (a *Acks) raise() {
+	for _, name := range a.set.names(true) {
+		if strings.HasSuffix(name, replaySuffix) {
+			continue // of another stream; few
+		}
+		ctx, cancel := context.WithTimeout(a.e.ctx, requestTimeout)
+		st, err := a.e.QueueState(ctx, QueueConfig{Name: name})
+		cancel()
+		if err == nil && st.Floor <= a.e.events.commit.watermark.Load() { // or its state is damaged
+			a.set.raise(name, st.Floor)
+		}
+	}
+}
+
+// replaySuffix ends the names of queues of what was replayed.
+const replaySuffix = "-replays"
+
+// snapshot writes down all that is settled and purges what lies before. Nothing
+// else is written meanwhile, so everything before is in it. Killed at any point,
+// what is read at the next start says the same.
+func (a *Acks) snapshot() {
+	err := a.purge() // of an earlier snapshot, before another is written
+	if err == nil {
+		var first uint64
+		var size int64
+		if first, size, err = a.writeSettled(); err == nil {
+			a.size.Store(size)
+			a.unpurged = first // only now that it is whole
+			err = a.purge()
+		}
+	}
+	switch {
+	case err == nil:
+		a.grown.Store(0)
+	case a.e.ctx.Err() == nil:
+		size, limit := a.Bytes()
+		a.e.logger.Warn("the journal of acknowledgements cannot be made smaller; when it is full nothing can be acknowledged", "bytes", size, "limit_bytes", limit, "err", err)
+	}
+}
+
+func (a *Acks) purge() error {
+	if a.unpurged == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(a.e.ctx, requestTimeout)
+	defer cancel()
+	if err := a.js.Purge(ctx, jetstream.WithPurgeSequence(a.unpurged)); err != nil {
+		return err
+	}
+	a.unpurged = 0
+	return nil
+}
+
+// settledBytes bounds one message of a snapshot, about.
+const settledBytes = 256 << 10
+
+// settledRuns is how many runs of a queue one record has at most.
+const settledRuns = 16 << 10
+
+// writeSettled writes a snapshot and answers the sequence of its first message.
+func (a *Acks) writeSettled() (first uint64, size int64, err error) {
+	var b []byte
+	flush := func() error {
+		got, err := a.commit.commit(a.e.ctx, &nats.Msg{Subject: subjectSettled, Data: b})
+		if first == 0 {
+			first = got.Seq
+		}
+		size += int64(len(b)) + ackOverhead
+		b = nil
+		return err
+	}
+	for _, name := range a.set.names(false) {
+		floor, runs := a.set.at(name)
+		for more := true; more; more = len(runs) > 0 {
+			n := min(len(runs), settledRuns)
+			b = appendSettled(b, name, floor, runs[:n])
+			if runs = runs[n:]; len(b) < settledBytes {
+				continue
+			}
+			if err := flush(); err != nil {
+				return first, size, err
+			}
+		}
+	}
+	return first, size, flush() // one message at least: there is something to purge up to
 }
 
 func (a *Acks) close() {
 	a.wg.Wait()
 	a.commit.close()
-	a.barrier.close()
 }
 
 // The form of acks: runs of one queue, its name and sequences, each as the
@@ -263,4 +452,58 @@ func parseAcks(b []byte) (out []Ack, err error) {
 		}
 	}
 	return out, nil
+}
+
+// The form of a snapshot: of each queue its name, its floor, and its runs above,
+// each as the distance to the one before and its length.
+
+func appendSettled(b []byte, queue string, floor uint64, runs []run) []byte {
+	b = binary.AppendUvarint(b, uint64(len(queue)))
+	b = append(b, queue...)
+	b = binary.AppendUvarint(b, floor)
+	b = binary.AppendUvarint(b, uint64(len(runs)))
+	last := floor
+	for _, r := range runs {
+		b = binary.AppendUvarint(b, r.first-last)
+		b = binary.AppendUvarint(b, r.last-r.first)
+		last = r.last
+	}
+	return b
+}
+
+func parseSettled(b []byte, fn func(queue string, floor uint64, runs []run)) error {
+	bad := false
+	number := func() uint64 {
+		v, n := binary.Uvarint(b)
+		if n <= 0 {
+			bad, b = true, nil
+			return 0
+		}
+		b = b[n:]
+		return v
+	}
+	for len(b) > 0 {
+		size := number()
+		if bad || size > uint64(len(b)) {
+			return errAcks
+		}
+		queue := string(b[:size])
+		b = b[size:]
+		floor, count := number(), number()
+		if bad || count > uint64(len(b)) {
+			return errAcks
+		}
+		runs := make([]run, 0, count)
+		last := floor
+		for range count {
+			first := last + number()
+			last = first + number()
+			runs = append(runs, run{first, last})
+		}
+		if bad {
+			return errAcks
+		}
+		fn(queue, floor, runs)
+	}
+	return nil
 }

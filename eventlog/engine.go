@@ -34,6 +34,7 @@ type Engine struct {
 	inbox  *natsInbox
 	index  *index.Index
 	queues queues
+	acks   oneAcks
 
 	health atomic.Pointer[error]
 	failed atomic.Bool // for good
@@ -283,10 +284,12 @@ func (e *Engine) Close() error {
 	for _, nc := range slices.Backward(e.conns) {
 		nc.Close()
 	}
-	if e.node != nil {
-		e.node.stop()
+	ended := e.node == nil || e.node.stop(stopTime)
+	if !ended {
+		e.logger.Warn("JetStream takes long to close its queues and is left to the end of the process; nothing that was acknowledged is lost", "waited", stopTime)
 	}
-	if e.lock != nil {
+	if e.lock != nil && ended { // nobody else may open what is still being written
+
 		err = errors.Join(err, e.lock.Close())
 	}
 	return err

@@ -19,6 +19,7 @@ const (
 	subjectReplays  = "hookstream.replays"
 	subjectAcks     = "hookstream.acks"
 	subjectAttempts = "hookstream.attempts"
+	subjectSettled  = "hookstream.acks.settled"
 )
 
 // eventSubject is the subject of an entry: one per source, topic and action.

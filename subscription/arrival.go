@@ -159,7 +159,7 @@ func (h *home) isNew(a arrival) bool {
 	if a.generation != h.sub.Generation {
 		return false
 	}
-	if m, ok := h.memos.get(a.key); ok && m.final() || h.m.before.has(h.queueOf(a.key).Name, a.seq) {
+	if m, ok := h.memos.get(a.key); ok && m.final() || h.m.wasSettled(h.queueOf(a.key).Name, a.seq) {
 		h.skip(a)
 		return false
 	}
@@ -176,6 +176,11 @@ func (h *home) isNew(a arrival) bool {
 	hd.turn, hd.queued = a.hand.Turn, a.hand.Attempt
 	hd.sure = later(hd.sure, a.hand.Asked.Add(h.surely))
 	return false
+}
+
+// wasSettled reports whether a message is known for good to be settled.
+func (m *Manager) wasSettled(queue string, seq uint64) bool {
+	return m.acks != nil && m.acks.Settled(queue, seq)
 }
 
 // endSettling lets those go on who wait for the settlement of a hold, and looks at

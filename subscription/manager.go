@@ -40,7 +40,6 @@ type Manager struct {
 	store   *store
 	parked  *eventlog.Parked
 	acks    *eventlog.Acks // nil on a cluster
-	before  settledBefore
 	bus     *eventlog.Bus
 	peers   peers
 	tallies tallies
@@ -87,7 +86,7 @@ func Open(ctx context.Context, o Options) (_ *Manager, err error) {
 			m.Close()
 		}
 	}()
-	if m.acks, err = m.engine.OpenAcks(ctx, m.before.add); err != nil {
+	if m.acks, err = m.engine.OpenAcks(ctx); err != nil {
 		return nil, err
 	}
 	if m.tallies.kept, err = m.engine.OpenAttempts(ctx, m.tallies.hear); err != nil {

@@ -32,6 +32,7 @@ func (m *Manager) sweep() {
 type leftovers struct {
 	queues []eventlog.QueueConfig
 	parked []string // uids
+	acks   []string // names of queues
 }
 
 // sweepOnce removes leftovers. Queues younger than young may be in the making.
@@ -41,7 +42,7 @@ type leftovers struct {
 // read may own anything.
 func (m *Manager) sweepOnce(ctx context.Context, young time.Duration) error {
 	found, err := m.leftovers(ctx, young)
-	if err != nil || len(found.queues) == 0 && len(found.parked) == 0 {
+	if err != nil || len(found.queues) == 0 && len(found.parked) == 0 && len(found.acks) == 0 {
 		return err
 	}
 	owners, err := m.store.latest(ctx)
@@ -56,6 +57,11 @@ func (m *Manager) sweepOnce(ctx context.Context, young time.Duration) error {
 			return fmt.Errorf("queue %s: %w", q.Name, err)
 		}
 		m.logger.Info("removed a queue without a subscription", "queue", q.Name)
+	}
+	for _, name := range found.acks {
+		if !owners.ownsQueue(name) {
+			m.acks.Forget(name)
+		}
 	}
 	for _, uid := range found.parked {
 		if owners.hasUID(uid) {
@@ -91,6 +97,13 @@ func (m *Manager) leftovers(ctx context.Context, young time.Duration) (out lefto
 		}
 		if st, err := m.engine.QueueState(ctx, q); err == nil && time.Since(st.Created) >= young {
 			out.queues = append(out.queues, q)
+		}
+	}
+	if m.acks != nil {
+		for _, name := range m.acks.Queues() {
+			if !m.store.ownsQueue(name) {
+				out.acks = append(out.acks, name)
+			}
 		}
 	}
 	uids, err := m.parked.Owners(ctx)

@@ -4,8 +4,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/hookstream/hookstream/eventlog"
 )
 
 func TestTokenIsOnlyOurs(t *testing.T) {
@@ -55,29 +53,6 @@ func BenchmarkToken(b *testing.B) {
 		if _, err := s.parse(s.sign(t)); err != nil {
 			b.Fatal(err)
 		}
-	}
-}
-
-func TestSettledBefore(t *testing.T) {
-	var s settledBefore
-	if s.has("q", 1) {
-		t.Error("something was settled before anything was")
-	}
-	add := func(queue string, seqs ...uint64) {
-		for _, seq := range seqs {
-			s.add([]eventlog.Ack{{Queue: queue, Seq: seq}})
-		}
-	}
-	add("q", 5, 6, 7, 2, 9, 8, 20)
-	add("other", 3)
-	for seq, want := range map[uint64]bool{1: false, 2: true, 3: false, 4: false, 5: true, 9: true, 10: false, 19: false, 20: true, 21: false} {
-		if got := s.has("q", seq); got != want {
-			t.Errorf("%d: %v", seq, got)
-		}
-	}
-	add("q", 3)
-	if !s.has("q", 3) || !s.has("other", 3) || s.has("none", 3) {
-		t.Error("what was added later, or of another queue")
 	}
 }
 
