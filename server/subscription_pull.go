@@ -38,7 +38,13 @@ func (s *subscriptionService) Pull(ctx context.Context, req *hookstreamv1.PullRe
 		return nil, err
 	}
 	size := min(int(cmp.Or(req.GetMaxBytes(), defaultPullBytes)), subscription.MaxPullBytes)
-	return s.pulled(ctx, id, found, view, size)
+	resp, err := s.pulled(ctx, id, found, view, size)
+	if err == nil {
+		if n := s.manager.TakeGap(id); n > 0 {
+			resp.Gap = &hookstreamv1.Gap{MissedEvents: n}
+		}
+	}
+	return resp, err
 }
 
 // pullWait ends before the caller gives up: an answer that nobody reads would

@@ -43,6 +43,7 @@ func (s *subscriptionService) GetSubscriptionState(ctx context.Context, req *hoo
 		OutstandingEvents:   state.Outstanding,
 		RedeliveredEvents:   state.Redelivered,
 		ParkedEvents:        state.Parked,
+		MissedEvents:        state.Missed,
 		Paused:              state.Paused,
 		BlockedReason:       blockedReasons[state.Blocked],
 		Gateways:            state.Gateways,

@@ -89,6 +89,7 @@ const againSoon = time.Second
 // takeOne decides what becomes of a message that arrived.
 func (h *home) takeOne(a arrival) {
 	h.mu.Lock()
+	h.follow(a)
 	if !h.isNew(a) {
 		h.mu.Unlock()
 		return
@@ -107,6 +108,10 @@ func (h *home) takeOne(a arrival) {
 	switch {
 	case a.generation != h.sub.Generation: // its queue is gone
 	case errors.Is(err, eventlog.ErrNotFound): // the log dropped it
+		if h.isNew(a) {
+			h.miss(a.seq, a.seq+1, false)
+			h.memos.put(a.key, memo{a.hand.Turn, Skip, Done})
+		}
 		h.skip(a)
 	case err != nil, !selected && h.ctx.Err() != nil: // who is interrupted matches nothing
 		if h.wanted(a) {

@@ -177,6 +177,7 @@ func (m *Manager) Delete(ctx context.Context, id, etag string) error {
 		return err
 	}
 	return errors.Join(
+		m.forgetMissed(ctx, sub.UID),
 		m.engine.DeleteQueue(ctx, mainQueue(sub)),
 		m.engine.DeleteQueue(ctx, replayQueue(sub)),
 		m.parked.ForgetAll(ctx, sub.UID, true),

@@ -405,6 +405,11 @@ func (s *streaming) tell() error {
 			return ErrDraining
 		}
 	}
+	if n := s.h.m.TakeGap(s.h.id()); n > 0 {
+		if err := s.frame(Frame{Gap: n}); err != nil {
+			return err
+		}
+	}
 	if phase != s.phase || !time.Now().Before(s.sentAt.Add(s.opts.Heartbeat)) {
 		s.phase = phase
 		return s.frame(Frame{})

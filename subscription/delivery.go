@@ -59,6 +59,9 @@ type Frame struct {
 	// Draining have changed.
 	Deliveries []Delivery
 	Phase      Phase
+	// Gap, when positive, is how many events the log dropped before the
+	// subscription had settled them, since consumers were told last.
+	Gap int64
 	// Draining, when positive, is in how much time the stream will be ended
 	// because the gateway goes down.
 	Draining time.Duration

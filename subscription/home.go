@@ -53,6 +53,8 @@ type home struct {
 	lanes                  *lanes        // of an ordered subscription
 	pulledAt               time.Time     // when the last Pull of an ordered subscription ended
 	losses                 uint64        // of the connection, as far as they were minded
+	turn                   uint64        // of what was handed out last here; see follow
+	behind                 uint64        // the last event that was handed out here for the first time
 	share                  float64       // of what is pulled, the selector selects
 	ensured                bool          // the queue was seen to be as it should
 	fedAt                  time.Time
@@ -95,6 +97,7 @@ func (h *home) begin(sub *Subscription) error {
 	h.clock, h.bytes, h.force = nil, 0, 0
 	main, replayed := h.queue, h.replays
 	h.mainQueue, h.replayQueue, h.surely = &main, &replayed, h.queue.Hold
+	h.turn, h.behind = 0, 0
 	h.memos, h.share, h.hungry, h.ensured = memos{}, 1, true, false
 	h.pin, h.lanes = h.m.engine.Pin(h.queue), nil
 	if sub.Ordering == OrderByEntity {

@@ -44,6 +44,7 @@ type Manager struct {
 	peers   peers
 	tallies tallies
 	flaps   flaps
+	gaps    *gaps
 
 	ctx  context.Context
 	stop context.CancelCauseFunc
@@ -78,7 +79,7 @@ func Open(ctx context.Context, o Options) (_ *Manager, err error) {
 	}
 	m := &Manager{
 		opts: o, engine: o.Engine, feed: o.Feed, logger: o.Logger,
-		gateway: gatewayName(o.Gateway), homes: make(map[string]*home),
+		gateway: gatewayName(o.Gateway), homes: make(map[string]*home), gaps: newGaps(),
 	}
 	m.ctx, m.stop = context.WithCancelCause(context.Background())
 	defer func() {
@@ -99,7 +100,7 @@ func Open(ctx context.Context, o Options) (_ *Manager, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if m.store, err = openStore(ctx, bucket, m.logger, m.changed); err != nil {
+	if m.store, err = openStore(ctx, bucket, m.logger, m.changed, m.hearGap); err != nil {
 		return nil, err
 	}
 	if m.signer, err = m.store.signer(ctx); err != nil {
@@ -109,6 +110,7 @@ func Open(ctx context.Context, o Options) (_ *Manager, err error) {
 		return nil, err
 	}
 	m.wg.Go(m.sweep)
+	m.wg.Go(m.watchGaps)
 	return m, nil
 }
 

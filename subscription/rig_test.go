@@ -189,6 +189,7 @@ type stream struct {
 	got    []subscription.Delivery
 	phase  subscription.Phase
 	frames int
+	missed []int64 // as gaps were told
 	err    error
 	// closing, when set, is called instead of taking a frame, whose deliveries it
 	// is not shown: nobody works on them.
@@ -212,6 +213,9 @@ func attach(g *gateway, id string, o subscription.ConsumerOptions, fn func(subsc
 			}
 			s.got = append(s.got, f.Deliveries...)
 			s.phase = f.Phase
+			if f.Gap > 0 {
+				s.missed = append(s.missed, f.Gap)
+			}
 			s.frames++
 			s.mu.Unlock()
 			if fn != nil {
@@ -232,6 +236,16 @@ func (s *stream) deliveries() []subscription.Delivery {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]subscription.Delivery(nil), s.got...)
+}
+
+// gaps answers how many events the stream was told are missed.
+func (s *stream) gaps() (n int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, one := range s.missed {
+		n += one
+	}
+	return n
 }
 
 func (s *stream) count() int { return len(s.deliveries()) }

@@ -46,6 +46,9 @@ type State struct {
 	Redelivered int64
 	// Parked events wait for an operator.
 	Parked int64
+	// Missed events were dropped by the log before the subscription had settled
+	// them, selected or not, since it was created or sought to last.
+	Missed int64
 	Paused bool
 	// Blocked says why delivery stands still.
 	Blocked BlockedReason
@@ -104,6 +107,9 @@ type Stats struct {
 	Expired, Released int64
 	// Refused settlements: expired, invalid and gone tokens.
 	Refused int64
+	// Missed events were dropped by the log before they were settled, as far as
+	// this gateway was the one that noticed.
+	Missed int64
 	// Pulls are calls of Pull.
 	Pulls int64
 	// Outstanding now on this gateway, and Consumers connected to it.

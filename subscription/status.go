@@ -40,7 +40,7 @@ func (m *Manager) State(ctx context.Context, id string) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &State{Paused: sub.Paused}
+	s := &State{Paused: sub.Paused, Missed: m.gaps.now(sub).Events}
 	q, err := m.engine.QueueState(ctx, mainQueue(sub))
 	if err != nil && !errors.Is(err, eventlog.ErrNoQueue) {
 		return nil, err
@@ -228,6 +228,15 @@ func (m *Manager) Stats() map[string]Stats {
 		s.Parked, s.Expired, s.Released = h.parked.Load(), h.expired.Load(), h.released.Load()
 		s.Refused, s.Pulls = h.refused.Load(), h.pulls.Load()
 		out[id] = s
+	}
+	m.gaps.mu.Lock()
+	defer m.gaps.mu.Unlock()
+	for uid, n := range m.gaps.seen {
+		if sub := m.store.byUID(uid); sub != nil {
+			s := out[sub.ID]
+			s.Missed = n
+			out[sub.ID] = s
+		}
 	}
 	return out
 }

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,6 +27,8 @@ type store struct {
 	// tell is called with every change, in order, before the change is seen as in
 	// force.
 	tell func(uid string, sub *Subscription)
+	// gap is told of what subscriptions missed.
+	gap func(eventlog.Change)
 
 	mu   sync.Mutex
 	subs map[string]*stored
@@ -116,10 +119,10 @@ func decode(id string, value []byte, revision uint64) (*stored, error) {
 	return &stored{sub: s, revision: revision, replays: k.Replays}, nil
 }
 
-func openStore(ctx context.Context, b eventlog.Bucket, logger *slog.Logger, tell func(string, *Subscription)) (*store, error) {
+func openStore(ctx context.Context, b eventlog.Bucket, logger *slog.Logger, tell func(string, *Subscription), gap func(eventlog.Change)) (*store, error) {
 	watching, stop := context.WithCancel(context.Background())
 	s := &store{
-		bucket: b, logger: logger, tell: tell,
+		bucket: b, logger: logger, tell: tell, gap: gap,
 		subs: make(map[string]*stored), uids: make(map[string]*stored), unread: make(map[string]uint64),
 		changed: make(chan struct{}), stop: stop, done: make(chan struct{}),
 	}
@@ -188,9 +191,13 @@ func (s *store) follow(ctx context.Context, loaded chan<- error) {
 const keyTokens = "_tokens"
 
 func (s *store) take(c eventlog.Change) {
-	if c.Key == keyTokens {
+	switch {
+	case c.Key == keyTokens:
 		s.takeKey(c)
-	} else {
+	case strings.HasPrefix(c.Key, keyMissed):
+		s.gap(c)
+	case !ValidID(c.Key): // of a newer gateway
+	default:
 		s.announce(s.put(c))
 	}
 	s.mu.Lock()

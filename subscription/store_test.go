@@ -10,7 +10,7 @@ import (
 
 func newTestStore() *store {
 	return &store{
-		logger: slog.New(slog.DiscardHandler), tell: func(string, *Subscription) {}, changed: make(chan struct{}),
+		logger: slog.New(slog.DiscardHandler), tell: func(string, *Subscription) {}, changed: make(chan struct{}), gap: func(eventlog.Change) {},
 		subs: make(map[string]*stored), uids: make(map[string]*stored), unread: make(map[string]uint64),
 	}
 }

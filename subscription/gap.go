@@ -1,0 +1,326 @@
+package subscription
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hookstream/hookstream/eventlog"
+)
+
+// Gaps: what retention took before a subscription had settled it. See
+// docs/adr/0006.
+//
+// How many they are is kept beside the subscription in the bucket, under its uid,
+// and changed only by a gateway that has seen what it changes: so each gap is
+// counted once, by one gateway, and told to a consumer whenever there is one.
+
+// missed is what is kept.
+type missed struct {
+	// Generation that it is about: a Seek begins anew.
+	Generation int `json:"generation"`
+	// UpTo: nothing before this sequence is counted again that was never handed
+	// out.
+	UpTo uint64 `json:"up_to"`
+	// Events that were missed, and how many of them consumers were told of.
+	Events int64 `json:"events"`
+	Told   int64 `json:"told"`
+
+	revision uint64
+}
+
+const keyMissed = "_missed."
+
+// gaps is what a gateway knows of them.
+type gaps struct {
+	mu    sync.Mutex
+	of    map[string]missed // by uid, as the bucket has it
+	last  map[string]uint64 // by queue: that was handed out last, at least
+	first uint64            // of the log
+	seen  map[string]int64  // by uid: counted by this gateway
+	told  map[string]int64  // by uid: said by this gateway
+}
+
+func newGaps() *gaps {
+	return &gaps{of: make(map[string]missed), last: make(map[string]uint64), seen: make(map[string]int64), told: make(map[string]int64)}
+}
+
+// take takes what the bucket says.
+func (g *gaps) take(c eventlog.Change) (uid string) {
+	uid = strings.TrimPrefix(c.Key, keyMissed)
+	var v missed
+	if c.Value != nil && json.Unmarshal(c.Value, &v) != nil {
+		return uid
+	}
+	v.revision = c.Revision
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch old := g.of[uid]; {
+	case old.revision >= c.Revision:
+	case c.Value == nil:
+		delete(g.of, uid)
+	default:
+		g.of[uid] = v
+	}
+	return uid
+}
+
+// now answers what was missed in the present generation.
+func (g *gaps) now(sub *Subscription) missed {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if v := g.of[sub.UID]; v.Generation == sub.Generation {
+		return v
+	}
+	return missed{Generation: sub.Generation, revision: g.of[sub.UID].revision}
+}
+
+// untold answers how many events were missed that no consumer was told of.
+func (g *gaps) untold(sub *Subscription) int64 {
+	v := g.now(sub)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return v.Events - max(v.Told, min(g.told[sub.UID], v.Events))
+}
+
+// gapEvery is how often a gateway looks whether the log has dropped something.
+const gapEvery = time.Second
+
+// watchGaps counts what the log dropped and nobody had been handed, also while
+// nobody is connected.
+func (m *Manager) watchGaps() {
+	t := time.NewTicker(gapEvery)
+	defer t.Stop()
+	for {
+		if err := m.lookForGaps(m.ctx); err != nil && m.ctx.Err() == nil {
+			m.logger.Debug("looking for gaps", "err", err)
+		}
+		select {
+		case <-t.C:
+		case <-m.ctx.Done():
+			return
+		}
+	}
+}
+
+func (m *Manager) lookForGaps(ctx context.Context) error {
+	b, err := m.engine.Events().Bounds(ctx)
+	if err != nil {
+		return err
+	}
+	m.gaps.mu.Lock()
+	m.gaps.first = b.First
+	m.gaps.mu.Unlock()
+	var errs []error
+	for _, sub := range m.List() {
+		errs = append(errs, m.lookForGap(ctx, sub, b.First))
+	}
+	return errors.Join(errs...)
+}
+
+// lookForGap counts what lies between the event that was handed out last and the
+// first of the log. It asks JetStream only when what it knows does not say that
+// nothing does.
+func (m *Manager) lookForGap(ctx context.Context, sub *Subscription, first uint64) error {
+	queue := mainQueue(sub)
+	done := m.gaps.now(sub).UpTo
+	m.gaps.mu.Lock()
+	last := m.gaps.last[queue.Name]
+	m.gaps.mu.Unlock()
+	if first <= max(sub.Start, last+1, done) {
+		return nil
+	}
+	st, err := m.engine.QueueState(ctx, queue)
+	if errors.Is(err, eventlog.ErrNoQueue) {
+		return nil // it is made when somebody comes
+	}
+	if err != nil {
+		return err
+	}
+	m.gaps.mu.Lock()
+	m.gaps.last[queue.Name] = max(last, st.Last)
+	m.gaps.mu.Unlock()
+	return m.missed(ctx, sub, max(sub.Start, st.Last+1), first, true)
+}
+
+// missed counts the events from one sequence up to before another as missed. In
+// order: they were never handed out, and what lies before is done with.
+func (m *Manager) missed(ctx context.Context, sub *Subscription, from, to uint64, inOrder bool) error {
+	for {
+		v := m.gaps.now(sub)
+		if inOrder {
+			from = max(from, v.UpTo)
+		}
+		if from >= to {
+			return nil
+		}
+		n := int64(to - from)
+		v.Events += n
+		if inOrder {
+			v.UpTo = to
+		}
+		err := m.keepMissed(ctx, sub.UID, v)
+		if errors.Is(err, eventlog.ErrConflict) {
+			if err := m.gapsMoved(ctx, sub.UID, v.revision); err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		m.gaps.mu.Lock()
+		m.gaps.seen[sub.UID] += n
+		m.gaps.mu.Unlock()
+		m.logger.Warn("the log dropped events before a subscription had settled them", "subscription", sub.ID, "missed_events", n, "from", from, "to", to-1)
+		m.wakeAbout(sub.UID)
+		return nil
+	}
+}
+
+// keepMissed keeps it when it has not changed since it was read.
+func (m *Manager) keepMissed(ctx context.Context, uid string, v missed) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	key := keyMissed + uid
+	var revision uint64
+	if v.revision == 0 {
+		revision, err = m.store.bucket.Create(ctx, key, data)
+	} else {
+		revision, err = m.store.bucket.Update(ctx, key, data, v.revision)
+	}
+	if err == nil {
+		m.gaps.take(eventlog.Change{Key: key, Value: data, Revision: revision})
+	}
+	return err
+}
+
+// forgetMissed removes what is kept of a subscription that was deleted.
+func (m *Manager) forgetMissed(ctx context.Context, uid string) error {
+	m.gaps.mu.Lock()
+	revision := m.gaps.of[uid].revision
+	delete(m.gaps.seen, uid)
+	m.gaps.mu.Unlock()
+	if revision == 0 {
+		return nil
+	}
+	err := m.store.bucket.Delete(ctx, keyMissed+uid, revision)
+	if errors.Is(err, eventlog.ErrConflict) {
+		return nil // it is being changed: some bytes stay
+	}
+	return err
+}
+
+// gapsMoved waits until somebody else's change has arrived.
+func (m *Manager) gapsMoved(ctx context.Context, uid string, revision uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTime)
+	defer cancel()
+	return m.store.await(ctx, func() bool {
+		m.gaps.mu.Lock()
+		defer m.gaps.mu.Unlock()
+		return m.gaps.of[uid].revision != revision
+	})
+}
+
+func (m *Manager) wakeAbout(uid string) {
+	if h := m.known(uid); h != nil {
+		h.wakeConsumers()
+	}
+}
+
+// hearGap takes what the bucket says, and has consumers told of it.
+func (m *Manager) hearGap(c eventlog.Change) { m.wakeAbout(m.gaps.take(c)) }
+
+// id of the subscription.
+func (h *home) id() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.sub.ID
+}
+
+// TakeGap answers how many events the log dropped before the subscription had
+// settled them that no consumer was told of. Who asks tells one. It is answered
+// again when the gateway dies before that is kept, and two gateways may answer it
+// at the same time.
+func (m *Manager) TakeGap(id string) int64 {
+	sub, err := m.Get(id)
+	if err != nil {
+		return 0
+	}
+	n := m.gaps.untold(sub)
+	if n <= 0 {
+		return 0
+	}
+	m.gaps.mu.Lock()
+	m.gaps.told[sub.UID] = m.gaps.of[sub.UID].Events
+	m.gaps.mu.Unlock()
+	go m.keepTold(sub)
+	return n
+}
+
+func (m *Manager) keepTold(sub *Subscription) {
+	ctx, cancel := context.WithTimeout(m.ctx, requestTime)
+	defer cancel()
+	for {
+		v := m.gaps.now(sub)
+		m.gaps.mu.Lock()
+		told := min(m.gaps.told[sub.UID], v.Events)
+		m.gaps.mu.Unlock()
+		if v.Told >= told || v.revision == 0 {
+			return
+		}
+		v.Told = told
+		err := m.keepMissed(ctx, sub.UID, v)
+		if errors.Is(err, eventlog.ErrConflict) {
+			err = m.gapsMoved(ctx, sub.UID, v.revision)
+		}
+		if err != nil {
+			if m.ctx.Err() == nil {
+				m.logger.Warn("that a gap was told is not kept: it may be told again", "subscription", sub.ID, "err", err)
+			}
+			return
+		}
+	}
+}
+
+// follow notices what a queue jumps over: of two messages that were handed out one
+// after the other, nothing between was handed to anybody. The caller holds mu.
+func (h *home) follow(a arrival) {
+	if a.replay || a.generation != h.sub.Generation {
+		return
+	}
+	last, next := h.behind, a.hand.Turn == h.turn+1
+	h.turn = a.hand.Turn
+	if a.hand.Attempt == 1 {
+		h.behind = max(h.behind, a.seq)
+	}
+	if !next || a.hand.Attempt != 1 || last == 0 || a.seq <= last+1 {
+		return
+	}
+	to := a.seq
+	if h.queue.Subjects != nil { // others may lie between: only what the log has dropped is missing
+		h.m.gaps.mu.Lock()
+		to = min(to, h.m.gaps.first)
+		h.m.gaps.mu.Unlock()
+	}
+	if to > last+1 {
+		h.miss(last+1, to, true)
+	}
+}
+
+// miss counts events as missed.
+func (h *home) miss(from, to uint64, inOrder bool) {
+	sub := h.sub
+	h.wg.Go(func() {
+		ctx, cancel := context.WithTimeout(h.ctx, requestTime)
+		defer cancel()
+		if err := h.m.missed(ctx, sub, from, to, inOrder); err != nil && h.ctx.Err() == nil {
+			h.m.logger.Error("events were missed, which could not be kept", "subscription", sub.ID, "from", from, "to", to-1, "err", err)
+		}
+	})
+}

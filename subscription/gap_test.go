@@ -1,0 +1,184 @@
+package subscription_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/hookstream/hookstream/eventlog/natstest"
+	"github.com/hookstream/hookstream/subscription"
+)
+
+// short is a rig whose log keeps ten events, and how to end its gateways and
+// begin anew.
+func short(t *testing.T, cluster bool) (*rig, func()) {
+	o := options(t, t.TempDir())
+	o.MaxEvents = 10
+	if !cluster {
+		open := func() *rig {
+			e := openEngine(t, o)
+			r := &rig{t: t, log: e.Events(), a: openGateway(t, e, "a")}
+			r.b = r.a
+			return r
+		}
+		r := open()
+		return r, func() {
+			r.a.die()
+			seqs := r.seqs
+			*r = *open()
+			r.seqs = seqs
+		}
+	}
+	c := natstest.Start(t)
+	o.URL, o.Replicas = c.URL(), 3
+	open := func(name string) *gateway {
+		one := o
+		one.Dir = t.TempDir()
+		return openGateway(t, openEngine(t, one), name)
+	}
+	r := &rig{t: t, a: open("a"), b: open("b"), cluster: c}
+	r.log = r.b.engine.Events()
+	return r, func() { r.a.die(); r.a = open("a") }
+}
+
+func onShort(t *testing.T, test func(t *testing.T, r *rig, restart func())) {
+	for name, cluster := range map[string]bool{"embedded": false, "cluster": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, restart := short(t, cluster)
+			test(t, r, restart)
+		})
+	}
+}
+
+func missedOf(t *testing.T, g *gateway, id string) int64 {
+	t.Helper()
+	st, err := g.State(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st.Missed
+}
+
+// What retention takes while nobody is connected is counted, told to the first who
+// comes, over restarts, and not again.
+func TestRetentionOvertakesWhileNobodyIsThere(t *testing.T) {
+	onShort(t, func(t *testing.T, r *rig, restart func()) {
+		for _, id := range []string{"unordered", "ordered", "pulled"} {
+			s := subscription.Settings{}
+			if id == "ordered" {
+				s.Ordering = subscription.OrderByEntity
+			}
+			r.create(id, s)
+		}
+		r.publishN(60)
+		waitFor(t, "the gap", func() bool { return missedOf(t, r.a, "unordered") == 50 && missedOf(t, r.a, "ordered") == 50 })
+		restart()
+		waitFor(t, "what is kept", func() bool { return missedOf(t, r.a, "unordered") == 50 && missedOf(t, r.a, "ordered") == 50 })
+		for _, id := range []string{"unordered", "ordered"} {
+			s := attach(r.a, id, subscription.ConsumerOptions{}, nil)
+			waitFor(t, "the events and the gap", func() bool { return s.count() == 10 && s.gaps() >= 50 })
+			ack(t, r.a, s.deliveries()...)
+			s.stop()
+			if n := s.gaps(); n != 50 {
+				t.Errorf("%s: told of %d missed events, want 50", id, n)
+			}
+		}
+		if got := pull(t, r.a, "pulled", 10); len(got) != 10 || r.a.TakeGap("pulled") != 50 || r.a.TakeGap("pulled") != 0 {
+			t.Error("a pull is not told of the gap once")
+		}
+		s := attach(r.a, "unordered", subscription.ConsumerOptions{}, nil)
+		r.publishN(1)
+		waitFor(t, "the next", func() bool { return s.count() == 1 })
+		s.stop()
+		if n := s.gaps(); n != 0 || missedOf(t, r.a, "unordered") != 50 {
+			t.Errorf("told again of %d missed events, %d in all", n, missedOf(t, r.a, "unordered"))
+		}
+		counted := r.a.Stats()["pulled"].Missed + r.b.Stats()["pulled"].Missed
+		if counted > 100 {
+			t.Errorf("counted %d", counted)
+		}
+	})
+}
+
+// A consumer that is connected and slow is told while it is at it, and of exactly
+// what it was never handed.
+func TestRetentionOvertakesASlowConsumer(t *testing.T) {
+	onShort(t, func(t *testing.T, r *rig, _ func()) {
+		r.create("crm", subscription.Settings{MaxOutstandingEvents: 5, AckDeadline: time.Hour})
+		s := attach(r.a, "crm", subscription.ConsumerOptions{}, nil)
+		r.publishN(5)
+		waitFor(t, "the first", func() bool { return s.count() == 5 })
+		r.publishN(55)
+		waitFor(t, "the gap", func() bool { return s.gaps() > 0 })
+		ack(t, r.a, s.deliveries()...)
+		waitFor(t, "five more", func() bool { return s.count() == 10 })
+		ack(t, r.a, s.deliveries()[5:]...)
+		waitFor(t, "the last", func() bool { return s.count() == 15 })
+		s.stop()
+		if n := s.gaps(); n != 45 || missedOf(t, r.a, "crm") != 45 {
+			t.Errorf("told of %d missed events, %d in all, want 45", n, missedOf(t, r.a, "crm"))
+		}
+		// A Seek begins anew.
+		if _, err := r.a.Seek(t.Context(), "crm", "", subscription.Position{Earliest: true}); err != nil {
+			t.Fatal(err)
+		}
+		if n := missedOf(t, r.a, "crm"); n != 0 {
+			t.Errorf("%d missed after a Seek", n)
+		}
+	})
+}
+
+// Nothing is missed where everything is settled in time, whatever is selected.
+func TestNoGapWhereNothingIsMissed(t *testing.T) {
+	onShort(t, func(t *testing.T, r *rig, _ func()) {
+		r.create("all", subscription.Settings{})
+		r.create("some", subscription.Settings{Selector: selector(`types: "a.b"`)})
+		r.create("filtered", subscription.Settings{Selector: selector(`filter: "event.type == 'a.b'"`)})
+		streams := make(map[string]*stream)
+		for _, id := range []string{"all", "some", "filtered"} {
+			streams[id] = attach(r.a, id, subscription.ConsumerOptions{}, func(d subscription.Delivery) { go ack(t, r.a, d) })
+		}
+		for n := range 40 {
+			typ := "c.d"
+			if n%5 == 0 {
+				typ = "a.b"
+			}
+			seq := r.publish(typ, "")
+			waitFor(t, "all of it", func() bool {
+				for id := range streams {
+					st, err := r.a.State(t.Context(), id)
+					if err != nil || st.Backlog > 0 || st.Outstanding > 0 {
+						return false
+					}
+				}
+				return streams["all"].count() >= int(seq)
+			})
+		}
+		time.Sleep(1200 * time.Millisecond) // the gateways look once more
+		for id, s := range streams {
+			if n := missedOf(t, r.a, id); n != 0 || s.gaps() != 0 {
+				t.Errorf("%s: %d missed, told of %d", id, n, s.gaps())
+			}
+			s.stop()
+		}
+	})
+}
+
+// Events that are handed out again after the log dropped them are missed one by
+// one.
+func TestRetentionTakesWhatWaitsForARetry(t *testing.T) {
+	onShort(t, func(t *testing.T, r *rig, _ func()) {
+		r.create("crm", subscription.Settings{})
+		r.publishN(3)
+		delay := 2 * time.Second
+		for _, d := range pull(t, r.a, "crm", 3) {
+			settle(t, r.a, subscription.Settlement{Token: d.Token, Verdict: subscription.Retry, Delay: &delay})
+		}
+		r.publishN(20)
+		waitFor(t, "what was never handed out", func() bool { return missedOf(t, r.a, "crm") >= 10 })
+		s := attach(r.a, "crm", subscription.ConsumerOptions{}, nil)
+		waitFor(t, "the rest", func() bool { return s.count() == 10 })
+		waitFor(t, "the gap", func() bool { return s.gaps() == 13 })
+		s.stop()
+	})
+}
