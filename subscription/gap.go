@@ -94,7 +94,7 @@ const gapEvery = time.Second
 func (m *Manager) watchGaps() {
 	t := time.NewTicker(gapEvery)
 	defer t.Stop()
-	for {
+	for m.ctx.Err() == nil {
 		if err := m.lookForGaps(m.ctx); err != nil && m.ctx.Err() == nil {
 			m.logger.Debug("looking for gaps", "err", err)
 		}
@@ -114,6 +114,9 @@ func (m *Manager) lookForGaps(ctx context.Context) error {
 	m.gaps.mu.Lock()
 	m.gaps.first = b.First
 	m.gaps.mu.Unlock()
+	for _, h := range m.allHomes() {
+		h.lookAtDropped()
+	}
 	var errs []error
 	for _, sub := range m.List() {
 		errs = append(errs, m.lookForGap(ctx, sub, b.First))
@@ -323,4 +326,59 @@ func (h *home) miss(from, to uint64, inOrder bool) {
 			h.m.logger.Error("events were missed, which could not be kept", "subscription", sub.ID, "from", from, "to", to-1, "err", err)
 		}
 	})
+}
+
+// hearDropped hears of an event that the log dropped before it was settled. One
+// that is in somebody's hands is not missed yet.
+func (m *Manager) hearDropped(queue string, seq uint64) {
+	sub := m.store.byUID(uidOfQueue(queue))
+	if sub == nil || queueName(sub) != queue || m.wasSettled(queue, seq) {
+		return
+	}
+	h := m.known(sub.UID)
+	if h == nil {
+		// On a cluster it is told by the gateway that handed it out.
+		if m.engine.Embedded() {
+			m.missOne(sub, seq)
+		}
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.dropped == nil {
+		h.dropped = make(map[uint64]bool)
+	}
+	h.dropped[seq] = m.engine.Embedded()
+}
+
+// lookAtDropped counts events that the log dropped and that are in nobody's hands
+// any more.
+func (h *home) lookAtDropped() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for seq, mine := range h.dropped {
+		k := key{seq: seq}
+		if _, held := h.holds[k]; held {
+			h.dropped[seq] = true
+			continue
+		}
+		delete(h.dropped, seq)
+		memo, known := h.memos.get(k)
+		if memo.final() || !known && !mine || h.m.wasSettled(h.queue.Name, seq) {
+			continue
+		}
+		h.memos.put(k, skippedMemo)
+		go h.m.missOne(h.sub, seq)
+	}
+}
+
+// skippedMemo is of what nobody can be handed any more.
+var skippedMemo = memo{verdict: Skip, outcome: Done}
+
+func (m *Manager) missOne(sub *Subscription, seq uint64) {
+	ctx, cancel := context.WithTimeout(m.ctx, requestTime)
+	defer cancel()
+	if err := m.missed(ctx, sub, seq, seq+1, false); err != nil && m.ctx.Err() == nil {
+		m.logger.Error("an event was missed, which could not be kept", "subscription", sub.ID, "seq", seq, "err", err)
+	}
 }

@@ -167,18 +167,18 @@ func TestNoGapWhereNothingIsMissed(t *testing.T) {
 // Events that are handed out again after the log dropped them are missed one by
 // one.
 func TestRetentionTakesWhatWaitsForARetry(t *testing.T) {
-	onShort(t, func(t *testing.T, r *rig, _ func()) {
-		r.create("crm", subscription.Settings{})
-		r.publishN(3)
-		delay := 2 * time.Second
-		for _, d := range pull(t, r.a, "crm", 3) {
-			settle(t, r.a, subscription.Settlement{Token: d.Token, Verdict: subscription.Retry, Delay: &delay})
-		}
-		r.publishN(20)
-		waitFor(t, "what was never handed out", func() bool { return missedOf(t, r.a, "crm") >= 10 })
-		s := attach(r.a, "crm", subscription.ConsumerOptions{}, nil)
-		waitFor(t, "the rest", func() bool { return s.count() == 10 })
-		waitFor(t, "the gap", func() bool { return s.gaps() == 13 })
-		s.stop()
-	})
+	t.Parallel()
+	r, _ := short(t, false)
+	r.create("crm", subscription.Settings{})
+	r.publishN(3)
+	delay := 2 * time.Second
+	for _, d := range pull(t, r.a, "crm", 3) {
+		settle(t, r.a, subscription.Settlement{Token: d.Token, Verdict: subscription.Retry, Delay: &delay})
+	}
+	r.publishN(20)
+	waitFor(t, "what was never handed out", func() bool { return missedOf(t, r.a, "crm") >= 10 })
+	s := attach(r.a, "crm", subscription.ConsumerOptions{}, nil)
+	waitFor(t, "the rest", func() bool { return s.count() == 10 })
+	waitFor(t, "the gap", func() bool { return s.gaps() == 13 })
+	s.stop()
 }

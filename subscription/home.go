@@ -55,11 +55,13 @@ type home struct {
 	losses                 uint64        // of the connection, as far as they were minded
 	turn                   uint64        // of what was handed out last here; see follow
 	behind                 uint64        // the last event that was handed out here for the first time
-	share                  float64       // of what is pulled, the selector selects
-	ensured                bool          // the queue was seen to be as it should
-	fedAt                  time.Time
-	askedAt                time.Time
-	arrivedAt              time.Time // of the last message that is held
+	// dropped by the log, not settled: see lookAtDropped.
+	dropped   map[uint64]bool
+	share     float64 // of what is pulled, the selector selects
+	ensured   bool    // the queue was seen to be as it should
+	fedAt     time.Time
+	askedAt   time.Time
+	arrivedAt time.Time // of the last message that is held
 
 	counters
 }
@@ -97,7 +99,7 @@ func (h *home) begin(sub *Subscription) error {
 	h.clock, h.bytes, h.force = nil, 0, 0
 	main, replayed := h.queue, h.replays
 	h.mainQueue, h.replayQueue, h.surely = &main, &replayed, h.queue.Hold
-	h.turn, h.behind = 0, 0
+	h.turn, h.behind, h.dropped = 0, 0, nil
 	h.memos, h.share, h.hungry, h.ensured = memos{}, 1, true, false
 	h.pin, h.lanes = h.m.engine.Pin(h.queue), nil
 	if sub.Ordering == OrderByEntity {

@@ -45,6 +45,7 @@ type Manager struct {
 	tallies tallies
 	flaps   flaps
 	gaps    *gaps
+	unwatch func() // ends hearing of what the log drops
 
 	ctx  context.Context
 	stop context.CancelCauseFunc
@@ -110,6 +111,9 @@ func Open(ctx context.Context, o Options) (_ *Manager, err error) {
 		return nil, err
 	}
 	m.wg.Go(m.sweep)
+	if m.unwatch, err = m.engine.WatchDropped(m.hearDropped); err != nil {
+		return nil, err
+	}
 	m.wg.Go(m.watchGaps)
 	return m, nil
 }
@@ -133,6 +137,9 @@ func (m *Manager) Close() {
 	m.stop(ErrClosed)
 	if m.bus != nil {
 		m.bus.Close()
+	}
+	if m.unwatch != nil {
+		m.unwatch()
 	}
 	if m.store != nil {
 		m.store.close()
