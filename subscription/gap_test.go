@@ -113,7 +113,7 @@ func TestRetentionOvertakesASlowConsumer(t *testing.T) {
 		ack(t, r.a, s.deliveries()...)
 		waitFor(t, "five more", func() bool { return s.count() == 10 })
 		ack(t, r.a, s.deliveries()[5:]...)
-		waitFor(t, "the last", func() bool { return s.count() == 15 })
+		waitFor(t, "the last, and the whole gap", func() bool { return s.count() == 15 && s.gaps() >= 45 })
 		s.stop()
 		if n := s.gaps(); n != 45 || missedOf(t, r.a, "crm") != 45 {
 			t.Errorf("told of %d missed events, %d in all, want 45", n, missedOf(t, r.a, "crm"))
