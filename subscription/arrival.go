@@ -110,7 +110,7 @@ func (h *home) takeOne(a arrival) {
 	case errors.Is(err, eventlog.ErrNotFound): // the log dropped it
 		if h.isNew(a) {
 			h.miss(a.seq, a.seq+1, false)
-			h.memos.put(a.key, memo{a.hand.Turn, Skip, Done})
+			h.memos.put(a.key, memo{turn: a.hand.Turn, verdict: Skip, outcome: Done})
 		}
 		h.skip(a)
 	case err != nil, !selected && h.ctx.Err() != nil: // who is interrupted matches nothing
