@@ -28,7 +28,8 @@ type RunOptions struct {
 	MaxOutstanding int
 	// HandlerTimeout is how long a handler may take. Until then the gateway is
 	// asked, again and again, to leave the event to it. After it the handler's
-	// context ends, and the event goes to somebody else. Default one hour.
+	// context ends, and the event goes to somebody else. It is also how long an
+	// event may wait here for a handler before it is given back. Default one hour.
 	HandlerTimeout time.Duration
 	// Grace is how long handlers may go on when Run is to end. Default ten
 	// seconds.
@@ -46,12 +47,12 @@ type RunOptions struct {
 
 	// OnError is told what Run goes on after: a stream that ended and will be
 	// opened again, an acknowledgement that has to be repeated, a [*PanicError],
-	// a [*SettleError]. It is not told what handlers answer. It may be called by
+	// a [*SettleError], a [*GapError]. It is not told what handlers answer. It may be called by
 	// several goroutines at once.
 	OnError func(error)
 	// OnFrame is shown every frame that is not a batch: opened, with the
 	// subscription's settings, heartbeats, whose phase says whether it is paused
-	// or standing by, draining. It may be called by several goroutines at once.
+	// or standing by, draining, gap. It may be called by several goroutines at once.
 	OnFrame func(*hookstreamv1.SubscribeResponse)
 }
 
@@ -75,7 +76,7 @@ const (
 	lastCall = 5 * time.Second
 )
 
-// errEnded says that a stream of a subscription ended with OK, which has no stop.
+// errEnded says that a stream ended with OK that has no stop, or before it began.
 var errEnded = errors.New("the gateway ended the stream")
 
 // errStopping ends the handlers' context.
@@ -85,19 +86,26 @@ var errStopping = errors.New("client: stopping")
 // number of processes, and calls, share its events.
 //
 // The handler's answer decides what becomes of an event: nil acknowledges it,
-// [Park], [Skip] and [RetryAfter] say what they say, and any other error, or a
+// [Park], [Skip], [RetryAfter] and [Release] say what they say, and any other error, or a
 // panic, has it handed out again after the subscription's back-off; after the last
 // attempt it is parked. The text of the error is kept by the gateway for whoever
 // looks at what was parked: up to 1,024 bytes, so keep secrets out of it.
 //
 // An event is handed out until its acknowledgement is confirmed: at least once.
-// When a stream breaks, the gateway hands out what it had carried anew. An event
-// that comes back here while it is still being handled, or after it was handled
-// and the acknowledgement came too late, is not handled a second time.
+// When a stream breaks, the gateway hands out what it had carried anew. A Run
+// handles an event once at a time: one that comes back while it is still being
+// handled waits for that, and is then handled again. Its handler's answer belongs
+// to the delivery it was given for. Only when the answer was nil, and what came is
+// certainly the very next delivery of the event, neither after a Seek nor replayed,
+// is that acknowledged without being handled a second time; so it is when it comes
+// after an acknowledgement that was too late.
+//
+// What waits longer than HandlerTimeout for a handler is given back, so that others
+// can have it; this costs no attempt.
 //
 // When ctx ends, no event is begun any more, the handlers that run have Grace to
 // finish and then find their context ended, acknowledgements are sent, and what
-// else was held goes back to the gateway at once. The handlers' context does not
+// else was held is given back at once. The handlers' context does not
 // end with ctx before that, but has its values. Run returns nil when
 // every event that was begun was settled, and an error that says how many were
 // not; at the latest about six seconds after Grace, though a handler that ignores
@@ -127,7 +135,8 @@ func Run(ctx context.Context, conn grpc.ClientConnInterface, subscription string
 // start sets everything going. The channel answers why there are no more streams.
 func (c *consumer) start(taking context.Context) <-chan error {
 	ended := make(chan error, 1)
-	c.helpers.Go(func() { defer close(c.settled); c.settle(c.calls) })
+	c.settled.Go(func() { c.settle(c.calls, &c.verdicts) })
+	c.settled.Go(func() { c.settle(c.calls, &c.releases) })
 	c.helpers.Go(func() { c.keepLeases(c.calls) })
 	c.helpers.Go(func() { ended <- c.subscriber().run(taking, c.streams) })
 	return ended
@@ -142,7 +151,9 @@ func (c *consumer) windUp() {
 	c.endHandlers(errStopping)
 	await(quiet, lastWord)
 	c.close()
-	await(c.settled, lastCall)
+	settled := make(chan struct{})
+	c.helpers.Go(func() { c.settled.Wait(); close(settled) })
+	await(settled, lastCall)
 	c.endCalls()
 	c.endStreams()
 	c.helpers.Wait()
@@ -162,7 +173,7 @@ func await(done <-chan struct{}, d time.Duration) {
 func (c *consumer) leftover() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	unsaid := len(slices.DeleteFunc(slices.Clone(c.pending), func(s say) bool { return s.extend }))
+	unsaid := len(slices.DeleteFunc(slices.Clone(c.verdicts.pending), func(w *work) bool { return w.over }))
 	if c.running == 0 && unsaid == 0 {
 		return nil
 	}

@@ -363,7 +363,7 @@ func testExtensionsDoNotPileUp(t *testing.T) {
 }
 
 // When ctx ends, what runs is finished and acknowledged before its stream is
-// closed, because that would hand it out again; what waits is not begun.
+// closed, because that would hand it out again; what waits is given back.
 func TestStop(t *testing.T) { synctest.Test(t, testStop) }
 
 func testStop(t *testing.T) {
@@ -382,7 +382,7 @@ func testStop(t *testing.T) {
 	before := time.Now()
 	r.stop(t)
 	want(t, begun, "a1")
-	want(t, d.said, "ack a1")
+	want(t, d.said, "ack a1", "release b1: the consumer stops")
 	if took := time.Since(before); took != 4*time.Second || len(d.alone) > 0 {
 		t.Errorf("took %s; said without a stream: %v", took, d.alone)
 	}

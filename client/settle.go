@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
@@ -14,38 +16,61 @@ const (
 	// mostSays bounds one call, so that it stays well below a request's largest
 	// size whatever the reasons.
 	mostSays = 1000
-	// callTimeout bounds one call.
-	callTimeout = 30 * time.Second
+	// shortestCall and longestCall bound how long one call may take.
+	shortestCall = 2 * time.Second
+	longestCall  = 30 * time.Second
 )
 
-// A say is something to tell the gateway about a work: its verdict, or that it
-// takes longer.
-type say struct {
-	work   *work
-	extend bool
-	token  string // with which it was said
+// A mouth is what is to be told to the gateway, one call after another, so that
+// what is decided meanwhile shares the next. Verdicts and releases have one each:
+// a gateway that does not know releases refuses a whole call for one.
+type mouth struct {
+	pending []*work       // under the consumer's mu
+	wake    chan struct{} // something changed
 }
 
-// settle tells the gateway what is pending, one call at a time, so that what is
-// decided meanwhile shares the next. It ends when everything was said after
-// close, or with ctx.
-func (c *consumer) settle(ctx context.Context) {
+func newMouth() mouth { return mouth{wake: make(chan struct{}, 1)} }
+
+func (m *mouth) add(w *work) {
+	m.pending = append(m.pending, w)
+	m.rouse()
+}
+
+// rouse has the settler look.
+func (m *mouth) rouse() { signal(m.wake) }
+
+// settle tells the gateway what a mouth has to say. It ends when everything was
+// said after close, or with ctx.
+func (c *consumer) settle(ctx context.Context, m *mouth) {
 	var pauses pauses
-	for c.gather(ctx) {
-		if c.tell(ctx) {
+	for c.gather(ctx, m) {
+		if c.tell(ctx, m, c.cut(m)) {
 			pauses.reset()
 			continue
 		}
-		sleep(ctx, pauses.next(0))
+		c.rest(ctx, &pauses)
+	}
+}
+
+// rest pauses after a call that failed. What is to end does not wait: there may be
+// time for one more call only, and what was wrong may be over.
+func (c *consumer) rest(ctx context.Context, p *pauses) {
+	if c.closed.Err() != nil {
+		sleep(ctx, p.next(0))
+		return
+	}
+	sleep(c.closed, p.next(0))
+	if c.closed.Err() != nil {
+		p.reset()
 	}
 }
 
 // gather waits until a call is worth it, and answers false when there will be
 // none.
-func (c *consumer) gather(ctx context.Context) bool {
+func (c *consumer) gather(ctx context.Context, m *mouth) bool {
 	var delay <-chan time.Time
 	for ctx.Err() == nil {
-		some, enough, over := c.ripe()
+		some, enough, over := c.ripe(m)
 		switch {
 		case over:
 			return false
@@ -55,7 +80,7 @@ func (c *consumer) gather(ctx context.Context) bool {
 			delay = time.After(c.AckDelay)
 		}
 		select {
-		case <-c.wake:
+		case <-m.wake:
 		case <-delay:
 			return true
 		case <-ctx.Done():
@@ -66,152 +91,188 @@ func (c *consumer) gather(ctx context.Context) bool {
 
 // ripe reports whether there is something to say, whether to wait for no more,
 // and whether all has been said.
-func (c *consumer) ripe() (some, enough, over bool) {
+func (c *consumer) ripe(m *mouth) (some, enough, over bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	some = len(c.pending) > 0
+	some = len(m.pending) > 0
 	idle := c.running == 0 && len(c.queue) == 0
-	return some, some && (idle || c.closing || len(c.pending) >= mostSays), c.closing && !some
+	return some, some && (idle || c.closing || len(m.pending) >= mostSays), c.closing && !some
 }
 
-// tell makes one call, and reports whether everything in it was answered for
-// good. What was not is pending again.
-func (c *consumer) tell(parent context.Context) bool {
-	b := c.cut()
-	if b.empty() {
+// cut takes what the next call says out of what is pending.
+func (c *consumer) cut(m *mouth) []*work {
+	c.mu.Lock()
+	var works []*work
+	var lost []*SettleError
+	n := 0
+	for ; n < len(m.pending) && len(works) < mostSays; n++ {
+		if w := m.pending[n]; !w.over {
+			works = append(works, w)
+		} else if w.missed() {
+			lost = append(lost, &SettleError{Delivery: w.delivery, Outcome: hookstreamv1.AckOutcome_ACK_OUTCOME_EXPIRED})
+		}
+	}
+	m.pending = append([]*work(nil), m.pending[n:]...)
+	c.mu.Unlock()
+	for _, err := range lost {
+		c.onError(err)
+	}
+	return works
+}
+
+// missed reports whether a handler should be told that its verdict did not count.
+func (w *work) missed() bool { return w.verdict.final() && !w.verdict.moved }
+
+// tell makes a call, and reports whether everything in it was answered for good.
+// What was not is pending again.
+func (c *consumer) tell(parent context.Context, m *mouth, works []*work) bool {
+	if len(works) == 0 {
 		return true
 	}
-	ctx, cancel := context.WithTimeout(parent, callTimeout)
-	defer cancel()
-	resp, err := hookstreamv1.NewSubscriptionServiceClient(c.conn).Acknowledge(ctx, b.request(c.name, c.leaseNow()))
-	if err == nil {
-		return c.answered(b, resp)
+	resp, err := c.acknowledge(parent, works)
+	switch {
+	case err == nil:
+		return c.answered(m, works, resp)
+	case status.Code(err) == codes.InvalidArgument && m == &c.releases:
+		c.notReleased(works, err)
+		return true
+	case status.Code(err) == codes.InvalidArgument && len(works) > 1:
+		// One of them is wrong; the others are not to be lost for that.
+		half := len(works) / 2
+		first := c.tell(parent, m, works[:half])
+		return c.tell(parent, m, works[half:]) && first
+	case !repeatable(err):
+		c.refused(works, err)
+		return true
 	}
-	if mendable(err) {
-		if parent.Err() == nil {
-			c.onError(fmt.Errorf("acknowledge: %w", err))
+	if parent.Err() == nil {
+		c.onError(fmt.Errorf("acknowledge: %w", err))
+	}
+	c.putBack(m, works)
+	return false
+}
+
+// acknowledge makes a call, with the tokens and bounds of this moment. It has less
+// time when everything is to end: a call that hangs must leave some for another.
+func (c *consumer) acknowledge(parent context.Context, works []*work) (*hookstreamv1.AcknowledgeResponse, error) {
+	req := &hookstreamv1.AcknowledgeRequest{Name: c.name}
+	c.mu.Lock()
+	timeout := min(max(c.lease/2, shortestCall), longestCall)
+	for _, w := range works {
+		n := w.verdict.nack
+		if n == nil {
+			req.Acks = append(req.Acks, w.token)
+			continue
 		}
-		c.putBack(b.all())
+		say := &hookstreamv1.Nack{AckToken: w.token, Action: n.action, Reason: n.reason}
+		if n.delay != nil {
+			say.Delay = durationpb.New(*n.delay)
+		}
+		req.Nacks = append(req.Nacks, say)
+	}
+	c.mu.Unlock()
+	ctx, cancel := context.WithTimeout(parent, timeout)
+	defer cancel()
+	defer context.AfterFunc(c.closed, func() {
+		sleep(ctx, shortestCall)
+		cancel()
+	})()
+	return c.service.Acknowledge(ctx, req)
+}
+
+// repeatable reports whether a call about deliveries may succeed later. A refusal
+// that is not the gateway's own, which has a reason, is what a proxy answers
+// while the gateway behind it is exchanged: it knows no such method, or no such
+// caller.
+func repeatable(err error) bool {
+	if mendable(err) {
+		return true
+	}
+	switch status.Code(err) {
+	case codes.InvalidArgument, codes.PermissionDenied:
 		return false
 	}
-	c.refused(b, err)
-	return true
+	return Reason(err) == hookstreamv1.ErrorReason_ERROR_REASON_UNSPECIFIED
 }
 
-func (c *consumer) leaseNow() time.Duration {
+// putBack makes works pending again, before what came meanwhile. A release is not
+// repeated at the end: the stream's end does the same.
+func (c *consumer) putBack(m *mouth, works []*work) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.lease
-}
-
-// A sayBatch is what one call says.
-type sayBatch struct {
-	acks, nacks, extensions []say
-}
-
-func (b *sayBatch) empty() bool { return len(b.acks)+len(b.nacks)+len(b.extensions) == 0 }
-
-func (b *sayBatch) all() []say {
-	return append(append(append([]say(nil), b.acks...), b.nacks...), b.extensions...)
-}
-
-// cut takes what the next call says out of what is pending. The tokens are those
-// of this moment: they change when an event was handed out anew.
-func (c *consumer) cut() *sayBatch {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	n := min(len(c.pending), mostSays)
-	b := &sayBatch{}
-	for _, s := range c.pending[:n] {
-		s.token = s.work.token
-		switch {
-		case s.extend && (s.work.phase == decided || s.work.lost || c.closing):
-			s.work.extending = false
-		case s.extend:
-			b.extensions = append(b.extensions, s)
-		case s.work.verdict.nack != nil:
-			b.nacks = append(b.nacks, s)
-		default:
-			b.acks = append(b.acks, s)
+	if m == &c.releases && c.closing {
+		for _, w := range works {
+			c.forget(w)
 		}
+		return
 	}
-	c.pending = append([]say(nil), c.pending[n:]...)
-	return b
-}
-
-func (b *sayBatch) request(name string, lease time.Duration) *hookstreamv1.AcknowledgeRequest {
-	req := &hookstreamv1.AcknowledgeRequest{Name: name}
-	for _, s := range b.acks {
-		req.Acks = append(req.Acks, s.token)
-	}
-	for _, s := range b.nacks {
-		n := &hookstreamv1.Nack{AckToken: s.token, Action: s.work.verdict.nack.action, Reason: s.work.verdict.nack.reason}
-		if delay := s.work.verdict.nack.delay; delay != nil {
-			n.Delay = durationpb.New(*delay)
-		}
-		req.Nacks = append(req.Nacks, n)
-	}
-	for _, s := range b.extensions {
-		req.Extensions = append(req.Extensions, &hookstreamv1.Extension{AckToken: s.token, Extension: durationpb.New(lease)})
-	}
-	return req
-}
-
-// putBack makes says pending again, before what came meanwhile.
-func (c *consumer) putBack(says []say) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.pending = append(says, c.pending...)
+	m.pending = append(append([]*work(nil), works...), m.pending...)
 }
 
 // refused ends what another call cannot mend.
-func (c *consumer) refused(b *sayBatch, err error) {
-	for _, s := range b.all() {
+func (c *consumer) refused(works []*work, err error) {
+	for _, w := range works {
 		c.mu.Lock()
-		if s.extend {
-			s.work.extending = false
-			c.lose(s.work)
-		} else {
-			c.forget(s.work)
-		}
+		c.forget(w)
 		c.mu.Unlock()
-		if !s.extend {
-			c.onError(&SettleError{Delivery: s.work.delivery, Err: err})
+		if !w.verdict.unbegun {
+			c.onError(&SettleError{Delivery: w.delivery, Err: err})
 		}
 	}
+}
+
+// notReleased takes that a gateway does not know releases. To let a delivery
+// expire would cost an attempt, as would a retry: what was not begun is kept,
+// however long it waits; with what a handler gave back that cannot be helped.
+func (c *consumer) notReleased(works []*work, err error) {
+	c.onError(fmt.Errorf("release: %w", err))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, w := range works {
+		switch {
+		case w.over || !c.held[w] || c.stopping && w.verdict.unbegun:
+			c.forget(w) // goes back when its stream is closed
+		case w.verdict.unbegun:
+			w.phase, w.verdict, w.kept = waiting, verdict{}, true
+			c.admit(w)
+			c.look(w)
+		default:
+			w.verdict.nack.action = hookstreamv1.Nack_ACTION_RETRY
+			c.verdicts.add(w)
+		}
+	}
+	c.dispatch()
 }
 
 // answered takes the gateway's answers, and reports whether none has to be asked
 // for again.
-func (c *consumer) answered(b *sayBatch, resp *hookstreamv1.AcknowledgeResponse) bool {
-	var again []say
+func (c *consumer) answered(m *mouth, works []*work, resp *hookstreamv1.AcknowledgeResponse) bool {
+	var again []*work
 	var lost []*SettleError
+	acks, nacks := resp.GetAcks(), resp.GetNacks()
 	c.mu.Lock()
 	now := time.Now()
-	for _, part := range []struct {
-		says    []say
-		results []*hookstreamv1.AckResult
-	}{{b.acks, resp.GetAcks()}, {b.nacks, resp.GetNacks()}, {b.extensions, resp.GetExtensions()}} {
-		for i, s := range part.says {
-			result := &hookstreamv1.AckResult{Outcome: hookstreamv1.AckOutcome_ACK_OUTCOME_UNAVAILABLE}
-			if i < len(part.results) {
-				result = part.results[i]
-			}
-			if s.extend {
-				c.extended(s, result, now)
-				continue
-			}
-			repeat, err := c.concluded(s, result.GetOutcome(), now)
-			if repeat {
-				again = append(again, s)
-			}
-			if err != nil {
-				lost = append(lost, err)
-			}
+	for _, w := range works {
+		results := &acks
+		if w.verdict.nack != nil {
+			results = &nacks
+		}
+		outcome := hookstreamv1.AckOutcome_ACK_OUTCOME_UNAVAILABLE
+		if len(*results) > 0 {
+			outcome, *results = (*results)[0].GetOutcome(), (*results)[1:]
+		}
+		repeat, err := c.concluded(w, outcome, now)
+		if repeat {
+			again = append(again, w)
+		}
+		if err != nil {
+			lost = append(lost, err)
 		}
 	}
-	c.pending = append(again, c.pending...)
 	c.mu.Unlock()
+	if len(again) > 0 {
+		c.putBack(m, again)
+	}
 	for _, err := range lost {
 		c.onError(err)
 	}
@@ -219,8 +280,7 @@ func (c *consumer) answered(b *sayBatch, resp *hookstreamv1.AcknowledgeResponse)
 }
 
 // concluded takes the answer to a verdict. c.mu is held.
-func (c *consumer) concluded(s say, outcome hookstreamv1.AckOutcome, now time.Time) (again bool, lost *SettleError) {
-	w := s.work
+func (c *consumer) concluded(w *work, outcome hookstreamv1.AckOutcome, now time.Time) (again bool, lost *SettleError) {
 	switch outcome {
 	case hookstreamv1.AckOutcome_ACK_OUTCOME_DONE, hookstreamv1.AckOutcome_ACK_OUTCOME_PARKED:
 		c.forget(w)
@@ -228,33 +288,13 @@ func (c *consumer) concluded(s say, outcome hookstreamv1.AckOutcome, now time.Ti
 	case hookstreamv1.AckOutcome_ACK_OUTCOME_UNAVAILABLE:
 		return true, nil
 	}
-	if w.token != s.token {
-		return true, nil // handed out anew meanwhile: say it with the new token
-	}
+	newest := c.byEvent[w.event] == w
 	c.forget(w)
-	if !w.verdict.final() {
-		return false, nil // it is handed out again, as was asked for
+	if !w.missed() {
+		return false, nil // it is handed out again, as was asked for, or was handled under a later delivery
 	}
-	c.late.add(w, now)
+	if newest && w.verdict.nack == nil {
+		c.past.add(w.identity, true, now)
+	}
 	return false, &SettleError{Delivery: w.delivery, Outcome: outcome}
-}
-
-// extended takes the answer to an extension. c.mu is held.
-func (c *consumer) extended(s say, result *hookstreamv1.AckResult, now time.Time) {
-	w := s.work
-	if w.token != s.token {
-		return // of a delivery that is over
-	}
-	w.extending = false
-	switch result.GetOutcome() {
-	case hookstreamv1.AckOutcome_ACK_OUTCOME_DONE:
-		w.extendTime = now.Add(c.lease / 2)
-		if token := result.GetAckToken(); token != "" {
-			w.token = token
-		}
-	case hookstreamv1.AckOutcome_ACK_OUTCOME_UNAVAILABLE:
-		// Asked again when the leases are looked at next.
-	default:
-		c.lose(w)
-	}
 }

@@ -82,6 +82,7 @@ func Stream(ctx context.Context, conn grpc.ClientConnInterface, o StreamOptions,
 		reader:  &tail{StreamOptions: o, ctx: ctx, place: s, handle: handle},
 		every:   max(s.every, time.Second),
 		onError: told(o.OnError),
+		endless: o.Stop == Stop{},
 	}).run(ctx, ctx)
 }
 

@@ -74,7 +74,7 @@ func testStreamGoesOnWhereItWas(t *testing.T) {
 	)
 	var got seen
 	var told []error
-	o := client.StreamOptions{Start: client.Earliest(), OnError: func(err error) { told = append(told, err) }}
+	o := client.StreamOptions{Start: client.Earliest(), Stop: client.AtHead(), OnError: func(err error) { told = append(told, err) }}
 	if err := client.Stream(anHour(t), conn, o, got.handle); err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func testStreamLeavesASilentPeer(t *testing.T) {
 		return got.handle(ctx, d)
 	}
 	begin := time.Now()
-	o := client.StreamOptions{OnError: func(err error) { told = append(told, err) }}
+	o := client.StreamOptions{Stop: client.AtHead(), OnError: func(err error) { told = append(told, err) }}
 	if err := client.Stream(anHour(t), conn, o, slow); err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +224,7 @@ func testStreamKeepsThePlaceAfterEveryEvent(t *testing.T) {
 	conn := dialScript(t, sends(nil, opened(), batch("a", "b"), beat))
 	var kept memory
 	handle := func(context.Context, *delivery) error { time.Sleep(time.Millisecond); return nil }
-	if err := client.Stream(anHour(t), conn, client.StreamOptions{Cursors: &kept, SaveEvery: time.Nanosecond}, handle); err != nil {
+	if err := client.Stream(anHour(t), conn, client.StreamOptions{Stop: client.AtHead(), Cursors: &kept, SaveEvery: time.Nanosecond}, handle); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]string{"start", "a", "b", "c"}, kept.saves); diff != "" {
@@ -253,7 +253,7 @@ func TestGapsAreToldOrRefused(t *testing.T) { synctest.Test(t, testGapsAreToldOr
 func testGapsAreToldOrRefused(t *testing.T) {
 	var deaf, told *request
 	conn := dialScript(t, asked(&deaf, sends(nil, opened())), asked(&told, hangs(opened(), gap(7, "later"))))
-	if err := client.Stream(anHour(t), conn, client.StreamOptions{}, (&seen{}).handle); err != nil {
+	if err := client.Stream(anHour(t), conn, client.StreamOptions{Stop: client.AtHead()}, (&seen{}).handle); err != nil {
 		t.Fatal(err)
 	}
 	if deaf.GetOnCursorExpired() == hookstreamv1.CursorExpiredPolicy_CURSOR_EXPIRED_POLICY_SKIP_TO_EARLIEST {
@@ -280,7 +280,7 @@ func testUnknownFramesArePassedOver(t *testing.T) {
 	conn := dialScript(t, sends(nil, opened(), &frame{Cursor: "further"}))
 	var kept memory
 	var frames int
-	o := client.StreamOptions{Cursors: &kept, OnFrame: func(*frame) { frames++ }}
+	o := client.StreamOptions{Stop: client.AtHead(), Cursors: &kept, OnFrame: func(*frame) { frames++ }}
 	if err := client.Stream(anHour(t), conn, o, (&seen{}).handle); err != nil {
 		t.Fatal(err)
 	}
@@ -311,7 +311,7 @@ func testPauses(t *testing.T) {
 		at(sends(errAway, opened(), heartbeat("b"))), // the first pause again
 		at(sends(nil, opened())),
 	)
-	if err := client.Stream(anHour(t), conn, client.StreamOptions{}, (&seen{}).handle); err != nil {
+	if err := client.Stream(anHour(t), conn, client.StreamOptions{Stop: client.AtHead()}, (&seen{}).handle); err != nil {
 		t.Fatal(err)
 	}
 	for i, bounds := range [][2]time.Duration{
@@ -342,7 +342,7 @@ func TestWhatIsFinal(t *testing.T) {
 	} {
 		t.Run(bubble(err.Error(), func(t *testing.T) {
 			conn := dialScript(t, sends(err), sends(nil, opened()))
-			got := client.Stream(anHour(t), conn, client.StreamOptions{}, (&seen{}).handle)
+			got := client.Stream(anHour(t), conn, client.StreamOptions{Stop: client.AtHead()}, (&seen{}).handle)
 			if again && got != nil || !again && status.Code(got) != status.Code(err) {
 				t.Errorf("ended with %v", got)
 			}

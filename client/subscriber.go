@@ -94,7 +94,14 @@ func (s *subscriber) wait(ctx context.Context, draining bool, err error) {
 		s.rushed = true
 		return
 	}
-	sleep(ctx, s.pauses.next(retryDelay(err)))
+	asked := retryDelay(err)
+	if errors.Is(err, errEnded) && !s.overlap {
+		// No gateway ends a stream of the log so. Whoever did, a proxy that wants
+		// no long streams, will do it again.
+		asked = lastPause
+		s.pauses.failed = max(s.pauses.failed, 10)
+	}
+	sleep(ctx, s.pauses.next(asked))
 	// Otherwise the connection's own pauses, up to two minutes by default, would
 	// go on top of ours.
 	if conn, ok := s.conn.(interface{ ResetConnectBackoff() }); ok {
@@ -106,15 +113,21 @@ func (s *subscriber) wait(ctx context.Context, draining bool, err error) {
 // over.
 func (s *subscriber) once(ctx context.Context) (draining bool, err error) {
 	st := openStream(ctx, s.conn, s.reader.request())
+	handedOver := false
+	defer func() { // also when a handler panics, or ends its goroutine
+		if !handedOver {
+			s.close(st)
+		}
+	}()
 	err = s.follow(ctx, st, s.overlap)
 	if errors.Is(err, errHandedOver) {
+		handedOver = true
 		s.rest.Go(func() {
 			_ = s.follow(ctx, st, false) // it was going to end
 			s.close(st)
 		})
 		return true, err
 	}
-	s.close(st)
 	return st.draining, err
 }
 
@@ -127,6 +140,7 @@ func (s *subscriber) close(st *stream) {
 func (s *subscriber) follow(ctx context.Context, st *stream, handOver bool) error {
 	silence := time.NewTimer(st.patience)
 	defer silence.Stop()
+	lastHeard := time.Now()
 	ticker := time.NewTicker(s.every)
 	defer ticker.Stop()
 	for {
@@ -136,10 +150,17 @@ func (s *subscriber) follow(ctx context.Context, st *stream, handOver bool) erro
 		case <-silence.C:
 			return ErrSilent
 		case <-ticker.C:
+			before := time.Now()
 			if err := s.reader.tick(); err != nil {
 				return stopped{err}
 			}
+			// What that took, nobody listened.
+			lastHeard = lastHeard.Add(time.Since(before))
+			silence.Reset(st.patience - time.Since(lastHeard))
 		case r := <-st.frames:
+			if errors.Is(r.err, io.EOF) && !st.opened {
+				return errEnded // not by a gateway
+			}
 			if errors.Is(r.err, io.EOF) {
 				return nil
 			}
@@ -157,6 +178,7 @@ func (s *subscriber) follow(ctx context.Context, st *stream, handOver bool) erro
 				return errHandedOver
 			}
 			// Handling may take its time: that is not silence.
+			lastHeard = time.Now()
 			silence.Reset(st.patience)
 		}
 	}
@@ -177,8 +199,13 @@ type stream struct {
 	cancel   context.CancelFunc
 	over     chan struct{}
 	patience time.Duration // without a frame
-	works    bool          // it gave more than its first frame
+	opened   bool          // it gave its first frame
+	works    bool          // it gave more than that
 	draining bool          // the gateway said it would end it
+
+	// Under the lock of the consumer it is for.
+	clock     clock
+	leaveTime time.Time // when what is not begun goes back
 }
 
 // received is a frame, or why there are no more.
@@ -189,7 +216,7 @@ type received struct {
 
 func openStream(ctx context.Context, conn grpc.ClientConnInterface, req *hookstreamv1.SubscribeRequest) *stream {
 	ctx, cancel := context.WithCancel(ctx)
-	s := &stream{frames: make(chan received), cancel: cancel, over: make(chan struct{}), patience: openWait}
+	s := &stream{frames: make(chan received), cancel: cancel, over: make(chan struct{}), patience: openWait, clock: clock{epoch: time.Now()}}
 	go s.receive(ctx, conn, req)
 	return s
 }
@@ -225,6 +252,7 @@ func (s *stream) receive(ctx context.Context, conn grpc.ClientConnInterface, req
 func (s *stream) note(f *frame) {
 	switch f.GetFrame().(type) {
 	case *hookstreamv1.SubscribeResponse_Opened:
+		s.opened = true
 		if beat := f.GetOpened().GetHeartbeatInterval(); beat != nil {
 			s.patience = beat.AsDuration() * 5 / 2
 		}

@@ -30,6 +30,16 @@ func RetryAfter(d time.Duration, err error) error {
 	return &verdictError{action: hookstreamv1.Nack_ACTION_RETRY, delay: &d, err: err}
 }
 
+// Release answers an error with which a handler of [Run] gives the event back as
+// if it had not begun with it: it is handed out again at once, to whoever has room,
+// and that costs no attempt. It is for what is not the event's matter, such as
+// `client.Release(context.Cause(ctx))` when the process stops; nothing slows it
+// down, so what fails wants another attempt instead. A gateway that does not know
+// releases takes it as an attempt that failed.
+func Release(err error) error {
+	return &verdictError{action: hookstreamv1.Nack_ACTION_RELEASE, err: err}
+}
+
 // A verdictError says what should become of an event. It may be wrapped.
 type verdictError struct {
 	action hookstreamv1.Nack_Action
@@ -91,7 +101,9 @@ func (e *SettleError) Unwrap() error { return e.Err }
 // A verdict is what a handler decided. A nil nack is an ack. The nack has no token
 // yet.
 type verdict struct {
-	nack *nack
+	nack    *nack
+	unbegun bool // nobody's: a release of what no handler was at
+	moved   bool // it counts for a later delivery of the event
 }
 
 type nack struct {
@@ -102,7 +114,7 @@ type nack struct {
 
 // final reports whether the handler wants to see the event no more.
 func (v verdict) final() bool {
-	return v.nack == nil || v.nack.action != hookstreamv1.Nack_ACTION_RETRY
+	return v.nack == nil || v.nack.action == hookstreamv1.Nack_ACTION_PARK || v.nack.action == hookstreamv1.Nack_ACTION_SKIP
 }
 
 // verdictOf reads what a handler answered. The reason is the text of the error
@@ -124,7 +136,7 @@ func verdictOf(err error) verdict {
 		}
 	}
 	n.reason = shortened(n.reason)
-	return verdict{n}
+	return verdict{nack: n}
 }
 
 const (
