@@ -128,6 +128,9 @@ func (c *consumer) notExtended(parent context.Context, works []*work, err error)
 // extended takes the answer to a call that began at a time: the gateway cannot
 // have counted from before. c.mu is held.
 func (c *consumer) extended(w *work, result *hookstreamv1.AckResult, begin time.Time) {
+	if !c.held[w] {
+		return // its stream ended meanwhile, or a newer delivery came
+	}
 	now := time.Now()
 	switch result.GetOutcome() {
 	case hookstreamv1.AckOutcome_ACK_OUTCOME_DONE:

@@ -19,11 +19,8 @@ func identityOf(d *hookstreamv1.Delivery) identity {
 	return identity{d.GetEvent().GetName(), d.GetHandOut(), d.GetAttempt(), d.GetReplayed(), d.GetAckToken()}
 }
 
-// numbered reports whether both are of a gateway that numbers them, and of the
-// same count.
-func (i identity) numbered(o identity) bool {
-	return i.number != 0 && o.number != 0 && i.replayed == o.replayed
-}
+// numbered reports whether both are of a gateway that numbers them.
+func (i identity) numbered(o identity) bool { return i.number != 0 && o.number != 0 }
 
 // same reports whether both are one delivery, said twice.
 func (i identity) same(o identity) bool {
@@ -85,10 +82,10 @@ const (
 // live reports whether more time is wanted for a work.
 func (w *work) live(now time.Time) bool {
 	switch {
-	case w.lost || w.over || w.releasing():
+	case w.lost || w.over:
 		return false
-	case w.phase == waiting && w.kept:
-		return true
+	case w.phase == decided, w.phase == waiting && w.kept:
+		return true // until the gateway has heard it: else what was said would not count
 	}
 	return now.Before(w.lastTime)
 }
