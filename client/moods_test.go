@@ -32,7 +32,7 @@ func (m *moods) next() (takes time.Duration, answer int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.quiet {
-		return time.Duration(m.rand.Int64N(int64(2 * time.Second))), 0
+		return time.Duration(m.rand.Int64N(int64(min(m.longest, 2*time.Second)))), 0
 	}
 	if m.rand.IntN(3) == 0 {
 		takes = time.Duration(m.rand.Int64N(int64(m.longest)))

@@ -31,6 +31,10 @@ type story struct {
 	// begin another. Nil: all to one.
 	life func(token string) int
 
+	// settled are the events of which an ack was confirmed, for good: where nobody
+	// seeks or replays. May be shared. Nil: not looked at.
+	settled *sync.Map
+
 	mu      sync.Mutex
 	byToken map[string]*chapter
 	byEvent map[string][]*chapter
@@ -78,6 +82,11 @@ func (s *story) came(d *delivery) {
 		token: d.GetAckToken(), came: time.Now(),
 	}
 	s.byToken[c.token] = c
+	if s.settled != nil {
+		if _, ok := s.settled.Load(c.event); ok {
+			s.blame("%s: %s came after a confirmed ack", c.event, c.token)
+		}
+	}
 	s.byEvent[c.event] = append(s.byEvent[c.event], c)
 }
 
@@ -202,6 +211,11 @@ func (s *story) answered(req *hookstreamv1.AcknowledgeRequest, resp *hookstreamv
 	if status.Code(err) == codes.InvalidArgument { // an older gateway
 		for _, n := range req.GetNacks() {
 			s.byToken[n.GetAckToken()].released = false
+		}
+	}
+	for i, r := range resp.GetAcks() {
+		if s.settled != nil && r.GetOutcome() == done {
+			s.settled.Store(s.byToken[req.GetAcks()[i]].event, true)
 		}
 	}
 	for i, r := range resp.GetExtensions() {
