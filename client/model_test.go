@@ -55,6 +55,7 @@ func lifeWithALiar(t *testing.T, seed uint64) *story {
 	r := rand.New(rand.NewPCG(seed, 1))
 	s := newStory()
 	l := newLiar(r, s, 1+r.IntN(8))
+	r = rand.New(rand.NewPCG(seed, 3)) // the liar keeps the other
 	o := client.RunOptions{Concurrency: 1 + r.IntN(3), MaxOutstanding: 1 + r.IntN(8), HandlerTimeout: 10 * time.Minute, Grace: 3 * time.Second}
 	if r.IntN(3) == 0 {
 		o.HandlerTimeout = 4 * time.Second

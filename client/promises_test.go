@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/hookstream/hookstream/client"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
@@ -394,5 +395,75 @@ func TestASlowCursorStoreIsNoSilence(t *testing.T) {
 		if silent > 0 {
 			t.Errorf("took its own store's slowness for a dead gateway")
 		}
+	})
+}
+
+// A deadline that was shortened after the stream opened is kept as each delivery
+// says, by the gateway's clock.
+func TestAShortenedDeadlineIsKept(t *testing.T) {
+	for _, skew := range []time.Duration{0, -time.Hour, time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			d := newDesk(t, func(req *request, s outgoing) error {
+				beat := heartbeat("")
+				beat.GetHeartbeat().SendTime = timestamppb.New(time.Now().Add(skew))
+				f := hand("a1")
+				f.GetBatch().Deliveries[0].AckDeadline = timestamppb.New(time.Now().Add(skew + 2*time.Second))
+				return lives(lent(), beat, f)(req, s)
+			})
+			r := run(t, d, client.RunOptions{}, func(context.Context, *delivery) error {
+				time.Sleep(3 * time.Second)
+				return nil
+			})
+			later(1900 * time.Millisecond)
+			want(t, d.heard(), "extend a1")
+			later(time.Minute)
+			r.stop(t)
+		})
+	}
+}
+
+// A lost stretch of the log is told, and ends nothing.
+func TestRunTellsGaps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, lives(lent(), gap(7, ""), hand("a1")))
+		r := run(t, d, client.RunOptions{}, func(context.Context, *delivery) error { return nil })
+		later(time.Second)
+		want(t, d.heard(), "ack a1")
+		r.stop(t)
+		var lost *client.GapError
+		if len(r.errs) != 1 || !errors.As(r.errs[0], &lost) || lost.Gap.GetMissedEvents() != 7 {
+			t.Errorf("told %v", r.errs)
+		}
+	})
+}
+
+// A proxy that knows no such method for a moment has no verdict forgotten.
+func TestAProxyForgetsNoVerdict(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, lives(lent(), hand("a1", "b1")))
+		d.fail = []error{status.Error(codes.Unimplemented, "a proxy"), status.Error(codes.Unauthenticated, "a proxy")}
+		r := run(t, d, client.RunOptions{Concurrency: 2}, func(context.Context, *delivery) error { return nil })
+		later(10 * time.Second)
+		want(t, d.heard(), "ack a1", "ack b1")
+		r.stop(t)
+	})
+}
+
+// A gateway that knows no releases is left nothing to expire: what waits is kept
+// until its turn comes.
+func TestWhatCannotBeReleasedIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, lives(lent(), hand("a1", "b1", "c1")))
+		d.fail = []error{status.Error(codes.InvalidArgument, "no such action")}
+		r := run(t, d, client.RunOptions{HandlerTimeout: 10 * time.Second}, func(_ context.Context, d *delivery) error {
+			time.Sleep(8 * time.Second)
+			if d.GetAckToken() == "a1" {
+				time.Sleep(3 * time.Second) // while the others are to be released
+			}
+			return nil
+		})
+		later(time.Minute)
+		want(t, d.heard(), "ack a1", "ack b1", "ack c1")
+		r.stop(t)
 	})
 }
