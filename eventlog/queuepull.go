@@ -2,8 +2,7 @@ package eventlog
 
 import (
 	"encoding/json"
-	"strconv"
-	"strings"
+	"slices"
 	"sync"
 	"time"
 
@@ -11,35 +10,48 @@ import (
 )
 
 // A Puller takes from one queue, no more than it asked for.
+//
+// Each pull has an inbox to itself until it is over: JetStream does not say which
+// pull a message answers, and says nothing when one was answered in full. So it is
+// known to the message what may still come, and when the pull was sent that a
+// message answers, however late it arrives.
 type Puller struct {
 	e     *Engine
 	cfg   QueueConfig
 	pin   *Pin
 	nc    *nats.Conn
 	api   string
-	inbox string
-	sub   *nats.Subscription
 	take  func(Hand)
 	ended func()
 
+	taking sync.Mutex // one call of take at a time
+
 	mu     sync.Mutex
-	next   uint64
-	left   int             // of all pulls, may still come
-	asked  map[uint64]pull // those that may not be answered in full
-	empty  bool            // the last pull of what is there found nothing more
-	rest   time.Time       // no pulls before: JetStream refused one
+	slots  []*slot
+	empty  bool      // the last pull of what is there found nothing more
+	rest   time.Time // no pulls before: JetStream refused one
 	closed bool
 }
 
-// pull is one request for more.
-type pull struct {
-	n   int
-	at  time.Time
-	pin string // that it brought along
+// slot is an inbox with the pull that is open on it, if any.
+type slot struct {
+	p     *Puller
+	inbox string
+	sub   *nats.Subscription
+
+	// Of the puller, under its mu.
+	left   int       // what the open pull may still bring; 0: it is over
+	at     time.Time // when the last one was sent
+	pin    string    // that it brought along
+	losses uint64    // of the connection, when it was sent
 }
 
-// pullTime is how long a pull waits. It bounds how long a lost one, after a
-// reconnect, is missed, and how old the hold of what it brings can be.
+// maxSlots bounds the pulls of one puller that are open at once. What there is
+// room for meanwhile is asked for together, when one is over.
+const maxSlots = 8
+
+// pullTime is how long a pull waits. It bounds how long a lost one is missed, and
+// how old the hold of what it brings can be.
 const pullTime = 4 * time.Second
 
 // glanceTime is how long a pull of what is there may take.
@@ -50,26 +62,30 @@ const restTime = 200 * time.Millisecond
 
 // Pull opens a puller. pin is shared by all pullers of the queue on one gateway.
 // take is called with what was asked for, one at a time, and must not block; ended
-// whenever a pull ended unanswered or was refused.
+// whenever a pull is over.
 func (e *Engine) Pull(c QueueConfig, pin *Pin, take func(Hand), ended func()) (*Puller, error) {
 	nc, err := e.queueConn()
 	if err != nil {
 		return nil, err
 	}
-	p := &Puller{
-		e: e, cfg: c, pin: pin, nc: nc, take: take, ended: ended, asked: make(map[uint64]pull),
-		api:   "$JS.API.CONSUMER.MSG.NEXT." + c.stream() + "." + c.Name,
-		inbox: nats.NewInbox() + ".",
-	}
-	if p.sub, err = nc.Subscribe(p.inbox+"*", p.receive); err != nil {
+	return &Puller{
+		e: e, cfg: c, pin: pin, nc: nc, take: take, ended: ended,
+		api: "$JS.API.CONSUMER.MSG.NEXT." + c.stream() + "." + c.Name,
+	}, nil
+}
+
+func (p *Puller) newSlot() (*slot, error) {
+	s := &slot{p: p, inbox: nats.NewInbox()}
+	var err error
+	if s.sub, err = p.nc.Subscribe(s.inbox, s.receive); err != nil {
 		return nil, unavailable("queue", err)
 	}
 	// nats.go would drop what a full subscription does not take; what was asked
 	// for is bounded.
-	if err := p.sub.SetPendingLimits(-1, -1); err != nil {
+	if err := s.sub.SetPendingLimits(-1, -1); err != nil {
 		return nil, unavailable("queue", err)
 	}
-	return p, nil
+	return s, nil
 }
 
 // queueConn answers the connection that all queues share, opened when first
@@ -84,8 +100,13 @@ func (e *Engine) queueConn() (*nats.Conn, error) {
 	if err != nil {
 		return nil, unavailable("queue", err)
 	}
-	e.queues.nc, e.queues.confirms = nc, newConfirms(nc)
-	return nc, e.queues.confirms.listen()
+	confirms := newConfirms(nc)
+	if err := confirms.listen(); err != nil {
+		nc.Close()
+		return nil, err
+	}
+	e.queues.nc, e.queues.confirms = nc, confirms
+	return nc, nil
 }
 
 // Connection answers how often the connection of the queues and the bus was lost
@@ -138,16 +159,23 @@ type pullRequest struct {
 // for what comes. So little comes to a gateway that has stopped to pull.
 func (p *Puller) Fill(n int) {
 	p.mu.Lock()
-	p.expire(time.Now())
-	n, empty := n-p.left, p.empty
-	waits := empty && p.left > 0
+	left := p.left()
+	n, empty := n-left, p.empty
 	p.mu.Unlock()
 	switch {
-	case n <= 0 || waits:
+	case n <= 0 || empty && left > 0:
 	case empty:
 		p.ask(1, true)
 	default:
 		p.ask(min(n, maxPull), false)
+	}
+}
+
+// FillOne has one pull of a single message wait for what comes, whatever may be
+// there.
+func (p *Puller) FillOne() {
+	if p.Asked() == 0 {
+		p.ask(1, true)
 	}
 }
 
@@ -164,13 +192,28 @@ func (p *Puller) FillNow(n int) {
 // ask asks for nothing shortly after a refusal.
 func (p *Puller) ask(n int, wait bool) {
 	p.mu.Lock()
-	now := time.Now()
-	if p.closed || now.Before(p.rest) {
-		p.mu.Unlock()
+	s, req := p.open(n, wait)
+	p.mu.Unlock()
+	if s == nil {
 		return
 	}
-	no := p.next
-	p.next++
+	data, _ := json.Marshal(req) // cannot fail
+	if err := p.nc.PublishRequest(p.api, s.inbox, data); err != nil {
+		s.end(true)
+	}
+}
+
+// open answers a slot for a pull of n, nil when there is none now. The caller
+// holds mu.
+func (p *Puller) open(n int, wait bool) (*slot, pullRequest) {
+	now := time.Now()
+	if p.closed || now.Before(p.rest) {
+		return nil, pullRequest{}
+	}
+	s := p.free()
+	if s == nil {
+		return nil, pullRequest{}
+	}
 	req := pullRequest{Batch: n, Expires: pullTime}
 	if !wait {
 		// Without an end JetStream would keep it, when another gateway is faster.
@@ -179,118 +222,124 @@ func (p *Puller) ask(n int, wait bool) {
 	if p.cfg.Pinned {
 		req.Group, req.ID = pinGroup, p.pin.known()
 	}
-	p.asked[no] = pull{n, now, req.ID}
-	p.left += n
-	p.mu.Unlock()
-	data, _ := json.Marshal(req) // cannot fail
-	if err := p.nc.PublishRequest(p.api, p.inbox+strconv.FormatUint(no, 10), data); err != nil {
-		p.end(no, nil, true)
+	s.left, s.at, s.pin, s.losses = n, now, req.ID, p.nc.Stats().Reconnects
+	return s, req
+}
+
+// free answers a slot without an open pull. The caller holds mu.
+func (p *Puller) free() *slot {
+	p.abandonLost()
+	for _, s := range p.slots {
+		if s.left == 0 {
+			return s
+		}
 	}
+	if len(p.slots) == maxSlots {
+		return nil
+	}
+	s, err := p.newSlot()
+	if err != nil {
+		return nil // the connection is gone, and asked for later
+	}
+	p.slots = append(p.slots, s)
+	return s
 }
 
 // Asked answers how many of what was asked for may still come.
 func (p *Puller) Asked() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.expire(time.Now())
-	return p.left
+	return p.left()
+}
+
+// left answers how many may still come. The caller holds mu.
+func (p *Puller) left() (n int) {
+	p.abandonLost()
+	for _, s := range p.slots {
+		n += s.left
+	}
+	return n
 }
 
 // lostTime is when a pull of which nothing was heard is taken for lost.
 const lostTime = pullTime + time.Second
 
-// expire forgets pulls that were answered in full, which nobody tells, and those
-// that were lost. The caller holds mu.
-func (p *Puller) expire(now time.Time) {
-	for no, a := range p.asked {
-		if now.Sub(a.at) > lostTime {
-			delete(p.asked, no)
+// abandonLost gives up pulls that were lost: those of a connection that was, and
+// those that are over by their own clock. What comes of them all the same is
+// taken, and dated by them. The caller holds mu.
+func (p *Puller) abandonLost() {
+	now, losses := time.Now(), p.nc.Stats().Reconnects
+	p.slots = slices.DeleteFunc(p.slots, func(s *slot) bool {
+		lost := s.left > 0 && (s.losses != losses || now.Sub(s.at) > lostTime)
+		if lost {
+			s.linger()
 		}
-	}
-	if len(p.asked) == 0 || p.left <= 0 {
-		p.left = 0
-		clear(p.asked)
-	}
+		return lost
+	})
 }
 
-func (p *Puller) receive(m *nats.Msg) {
-	// What is handed out comes on its own subject; only a status comes on that of
-	// the pull.
-	if no, ok := strings.CutPrefix(m.Subject, p.inbox); ok && m.Reply == "" {
-		p.status(no, m.Header)
+// linger goes on listening for a while and then ends the inbox.
+func (s *slot) linger() {
+	time.AfterFunc(lingering, func() { _ = s.sub.Unsubscribe() })
+}
+
+// lingering is how long what comes late is still taken. JetStream takes what
+// nobody hears for handed out.
+const lingering = 30 * time.Second
+
+func (s *slot) receive(m *nats.Msg) {
+	if status := m.Header.Get("Status"); status != "" && m.Reply == "" {
+		s.status(status)
 		return
 	}
+	p := s.p
 	p.pin.learn(m.Header.Get(headerPin))
-	h, err := parseHand(m, p.answered())
+	h, err := parseHand(m, s.answered())
 	if err != nil {
 		p.e.logger.Error("a queue handed out what is no message of ours", "queue", p.cfg.Name, "err", err)
 		return
 	}
+	p.taking.Lock()
+	defer p.taking.Unlock()
 	p.take(h)
 }
 
-// answered counts a message and answers when the oldest pull was sent that it
-// may answer.
-func (p *Puller) answered() time.Time {
+// answered counts a message and answers when the pull was sent that it answers.
+func (s *slot) answered() time.Time {
+	p := s.p
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := time.Now()
-	oldest := now
-	p.expire(now)
-	for _, a := range p.asked {
-		if a.at.Before(oldest) {
-			oldest = a.at
-		}
-	}
-	if len(p.asked) == 0 {
-		oldest = now.Add(-lostTime) // its pull was given up
-	}
-	p.left--
+	s.left = max(s.left-1, 0)
 	p.empty = false
-	p.expire(now)
-	return oldest
+	return s.at
 }
 
-func (p *Puller) status(number string, h nats.Header) {
-	no, err := strconv.ParseUint(number, 10, 64)
-	if err != nil {
-		return
-	}
-	switch h.Get("Status") {
+func (s *slot) status(status string) {
+	switch status {
 	case "100": // nothing but a sign of life
 		return
 	case "404", "408": // nothing there
-		p.end(no, h, false)
+		s.end(false)
 		return
 	case "423": // somebody else's turn, or nobody's
-		p.forgetPin(no)
+		s.forgetPin()
 	}
-	p.end(no, h, true)
+	s.end(true)
 }
 
 // forgetPin forgets the pin that a pull brought along. When it was given the pin
 // only later, or is not known any more, the next one with that pin is refused too.
-func (p *Puller) forgetPin(no uint64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.pin.refused(p.asked[no].pin)
+func (s *slot) forgetPin() {
+	s.p.mu.Lock()
+	defer s.p.mu.Unlock()
+	s.p.pin.refused(s.pin)
 }
 
-// headerLeft says how many messages of a pull that ended did not come.
-const headerLeft = "Nats-Pending-Messages"
-
-func (p *Puller) end(no uint64, h nats.Header, refused bool) {
+// end ends the open pull: nothing more comes of it.
+func (s *slot) end(refused bool) {
+	p := s.p
 	p.mu.Lock()
-	delete(p.asked, no)
-	if n, err := strconv.Atoi(h.Get(headerLeft)); err == nil {
-		p.left -= n
-	} else { // it does not say
-		p.left = 0
-		for _, a := range p.asked {
-			p.left += a.n
-		}
-	}
-	p.expire(time.Now())
+	s.left = 0
 	p.empty = true
 	if refused {
 		p.rest = time.Now().Add(restTime)
@@ -312,5 +361,10 @@ func (p *Puller) Stop() {
 		return
 	}
 	p.closed = true
-	time.AfterFunc(lostTime, func() { _ = p.sub.Unsubscribe() })
+	slots := p.slots
+	time.AfterFunc(lostTime, func() {
+		for _, s := range slots {
+			_ = s.sub.Unsubscribe()
+		}
+	})
 }
