@@ -51,7 +51,9 @@ func (h *Hub) newEntry(rec event.Record, account *atomic.Int64) *entry {
 		// Nothing can be shown of it. Nobody but who damaged the log is helped by
 		// ending every stream here for ever.
 		h.broken.Add(1)
-		h.logger.Error("a record of the log is not an event and is left out", "seq", rec.Seq, "err", err)
+		if len(rec.Data) > 0 { // else the log has told of it
+			h.logger.Error("a record of the log is not an event and is left out", "seq", rec.Seq, "err", err)
+		}
 	} else {
 		e.route, e.meta, e.raw = h.routes.of(parts), parts.Meta, parts.Raw
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/hookstream/hookstream/event"
 	"github.com/hookstream/hookstream/eventlog"
@@ -127,7 +128,7 @@ func (h *Hub) Run(ctx context.Context) error {
 }
 
 func (h *Hub) follow(ctx context.Context) error {
-	b, err := h.log.Bounds(ctx)
+	b, err := h.boundsPatiently(ctx)
 	if err != nil {
 		return err
 	}
@@ -157,11 +158,39 @@ func (h *Hub) mindGap(ctx context.Context, seq uint64) error {
 	if seq == next {
 		return nil
 	}
-	b, err := h.log.Bounds(ctx)
-	if err == nil && b.First > next {
+	b, err := h.boundsPatiently(ctx)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	// Who does not know looks into the log.
+	if err != nil || b.First > next {
 		h.ring.begin(seq)
 	}
-	return err
+	return nil
+}
+
+// boundsTries is how often the log is asked before it is done without, and
+// boundsPause the wait between.
+const (
+	boundsTries = 20
+	boundsPause = 100 * time.Millisecond
+)
+
+// boundsPatiently asks again when a question fails: the log may be cut off for a
+// moment.
+func (h *Hub) boundsPatiently(ctx context.Context) (b eventlog.Bounds, err error) {
+	for range boundsTries {
+		if b, err = h.log.Bounds(ctx); err == nil {
+			return b, nil
+		}
+		h.logger.Warn("the log does not tell its bounds, asking again", "err", err)
+		select {
+		case <-time.After(boundsPause):
+		case <-ctx.Done():
+			return b, context.Cause(ctx)
+		}
+	}
+	return b, err
 }
 
 // head answers the last sequence that is known to be published.
