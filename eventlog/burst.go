@@ -30,8 +30,12 @@ type burst struct {
 	clock  int64                                     // time of the last entry
 }
 
+// burstTimeout is how long the engine in this process may take, whose disk may
+// stall.
+const burstTimeout = 5 * time.Second
+
 func newBurst(nc *nats.Conn, last uint64, clock time.Time, read func(uint64) ([]event.Record, error)) (*burst, error) {
-	b := &burst{nc: nc, inbox: nats.NewInbox() + ".", acks: make(chan *nats.Msg, 64), limit: ackTimeout, read: read, last: last}
+	b := &burst{nc: nc, inbox: nats.NewInbox() + ".", acks: make(chan *nats.Msg, 64), limit: burstTimeout, read: read, last: last}
 	if !clock.IsZero() {
 		b.clock = clock.UnixNano()
 	}
@@ -108,7 +112,11 @@ func refuse(group []*pending, err error) {
 func (b *burst) send(group []*pending) (sent []*pending, err error) {
 	sent = make([]*pending, 0, len(group))
 	for _, r := range group {
-		if r.msg != nil {
+		switch {
+		case r.msg == nil:
+		case len(r.msg.Data) > int(b.nc.MaxPayload()): // itself, not what is behind it
+			r.err = publishError(nats.ErrMaxPayload)
+		default:
 			sent = append(sent, r)
 		}
 	}

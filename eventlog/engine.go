@@ -29,19 +29,28 @@ type Engine struct {
 	node   *embedded // nil: external
 
 	js     jetstream.JetStream // configuration and requests that are not on a hot path
+	connMu sync.Mutex
 	conns  []*nats.Conn
-	events *stream
-	inbox  *natsInbox
-	index  *index.Index
-	queues queues
-	acks   oneAcks
+	links  []*link       // of conns, on a cluster
+	denied []error       // what the server does not let us do
+	giveUp func(error)   // while it starts
+	opened chan struct{} // closed when the engine is
+	writes writes
 
-	health atomic.Pointer[error]
-	failed atomic.Bool // for good
-	closed atomic.Bool
-	ctx    context.Context
-	stop   context.CancelFunc
-	wg     sync.WaitGroup
+	foreign foreign
+	events  *stream
+	inbox   *natsInbox
+	index   *index.Index
+	queues  queues
+	acks    oneAcks
+
+	health  atomic.Pointer[error]
+	tailing atomic.Pointer[error] // why the shared tail stands still
+	failed  atomic.Bool           // for good
+	closed  atomic.Bool
+	ctx     context.Context
+	stop    context.CancelFunc
+	wg      sync.WaitGroup
 }
 
 // Open starts the engine, or connects to it, and returns when the log can be
@@ -51,11 +60,19 @@ func Open(ctx context.Context, o Options) (_ *Engine, err error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	e := &Engine{opts: o, logger: o.Logger}
+	e := &Engine{opts: o, logger: o.Logger, opened: make(chan struct{})}
 	e.ctx, e.stop = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
 			e.abort()
+		}
+	}()
+	ctx, started := e.starting(ctx)
+	defer started()
+	defer func() {
+		// What was refused explains why nothing came of a question.
+		if refused := context.Cause(ctx); err != nil && errors.Is(refused, ErrRefused) && !errors.Is(err, ErrRefused) {
+			err = fmt.Errorf("%w: %w", refused, err)
 		}
 	}()
 	if err := e.start(); err != nil {
@@ -67,6 +84,12 @@ func Open(ctx context.Context, o Options) (_ *Engine, err error) {
 	if e.inbox, err = e.openInbox(ctx); err != nil {
 		return nil, err
 	}
+	if e.node == nil {
+		if err := e.checkPermissions(e.js.Conn()); err != nil {
+			return nil, err
+		}
+	}
+	close(e.opened)
 	e.wg.Go(e.watch)
 	return e, nil
 }
@@ -97,6 +120,11 @@ func (e *Engine) start() error {
 	if err != nil {
 		return err
 	}
+	if e.node == nil {
+		if err := e.checkVersion(nc.ConnectedServerVersion()); err != nil {
+			return err
+		}
+	}
 	e.js, err = jetstream.New(nc, jetstream.WithDefaultTimeout(requestTimeout))
 	return err
 }
@@ -118,20 +146,44 @@ func (e *Engine) connect(purpose string) (*nats.Conn, error) {
 			}
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			if errors.Is(err, nats.ErrPermissionViolation) {
+				e.deny(err)
+				return
+			}
 			e.logger.Warn("NATS", "purpose", purpose, "err", err)
 		}),
 	}
 	if e.node != nil {
 		opts = append(opts, e.node.option())
 	} else {
+		opts = append(opts,
+			nats.PingInterval(pingEvery), nats.MaxPingsOutstanding(maxPingsOpen), nats.FlusherTimeout(quietTime),
+			nats.Timeout(dialTime), nats.SetCustomDialer(dialer{}))
 		opts = append(opts, e.opts.NATS...)
 	}
 	nc, err := nats.Connect(e.opts.URL, opts...)
 	if err != nil {
 		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}
+	e.connMu.Lock()
+	defer e.connMu.Unlock()
 	e.conns = append(e.conns, nc)
+	if e.node == nil {
+		l := &link{nc: nc, purpose: purpose}
+		e.links = append(e.links, l)
+		e.wg.Go(func() { e.mind(l) })
+	}
 	return nc, nil
+}
+
+// linkOf answers what is known of a connection; nil when it is embedded.
+func (e *Engine) linkOf(nc *nats.Conn) *link {
+	for _, l := range e.allLinks() {
+		if l.nc == nc {
+			return l
+		}
+	}
+	return nil
 }
 
 // incarnationKey is where a stream's configuration holds its Incarnation.
@@ -157,7 +209,7 @@ func (e *Engine) patiently(ctx context.Context, do func() error) error {
 	deadline := time.Now().Add(formTime)
 	for {
 		err := do()
-		if err == nil || e.node != nil || ctx.Err() != nil || time.Now().After(deadline) {
+		if err == nil || e.node != nil || ctx.Err() != nil || permanent(err) || time.Now().After(deadline) {
 			return err
 		}
 		e.logger.Warn("the cluster is not ready, trying again", "err", err)
@@ -211,13 +263,16 @@ func newIncarnation() event.Incarnation {
 
 // committerFor opens a connection and a committer for a stream.
 func (e *Engine) committerFor(stream string, watermark uint64, advanced func()) (*committer, error) {
-	nc, err := e.connect("publish " + stream)
+	nc, err := e.connect(publishing + stream)
 	if err != nil {
 		return nil, err
 	}
 	pub, err := newAckedPublisher(nc)
 	if err != nil {
 		return nil, err
+	}
+	if l := e.linkOf(nc); l != nil {
+		pub.heard = func(any bool) { e.wrote(l, any) }
 	}
 	b, err := e.barrierFor(stream, newBlockBarrier)
 	if err != nil {
@@ -281,7 +336,13 @@ func (e *Engine) Close() error {
 	if e.index != nil {
 		err = e.index.Close()
 	}
-	for _, nc := range slices.Backward(e.conns) {
+	e.connMu.Lock()
+	conns := e.conns
+	e.connMu.Unlock()
+	for _, nc := range slices.Backward(conns) {
+		if e.node == nil && nc.IsConnected() {
+			_ = nc.FlushTimeout(time.Second) // what is not sent by then is dropped
+		}
 		nc.Close()
 	}
 	ended := e.node == nil || e.node.stop(stopTime)
@@ -289,7 +350,6 @@ func (e *Engine) Close() error {
 		e.logger.Warn("JetStream takes long to close its queues and is left to the end of the process; nothing that was acknowledged is lost", "waited", stopTime)
 	}
 	if e.lock != nil && ended { // nobody else may open what is still being written
-
 		err = errors.Join(err, e.lock.Close())
 	}
 	return err

@@ -1,6 +1,34 @@
 package eventlog
 
-import "github.com/nats-io/nats.go"
+import (
+	"strings"
+
+	"github.com/nats-io/nats.go"
+)
+
+// QuorumAt is quorumAt.
+var QuorumAt = quorumAt
+
+// Node answers at which node of a test's cluster entries are published.
+func Node(e *Engine) int {
+	for _, l := range e.allLinks() {
+		if l.purpose == publishing+streamEvents {
+			return nodeOf(l)
+		}
+	}
+	return -1
+}
+
+// NodesOf answers at which nodes there are connections.
+func NodesOf(e *Engine) map[int]bool {
+	out := make(map[int]bool)
+	for _, l := range e.allLinks() {
+		out[nodeOf(l)] = true
+	}
+	return out
+}
+
+func nodeOf(l *link) int { return strings.Index("n0n1n2", l.nc.ConnectedServerName()) / 2 }
 
 // QueueConn is the connection of the queues.
 func QueueConn(e *Engine) *nats.Conn {

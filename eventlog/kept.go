@@ -3,6 +3,9 @@ package eventlog
 import (
 	"encoding/binary"
 	"errors"
+	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hookstream/hookstream/event"
@@ -49,6 +52,57 @@ func keptEvent(kept []byte) []byte {
 // stamp writes the time into a stored form.
 func stamp(kept []byte, nanos int64) {
 	binary.BigEndian.PutUint64(kept[len(kept)-keptTail:], uint64(nanos))
+}
+
+// foreign counts records that are of no known form, by why: something else wrote
+// them, or a newer version of this software.
+type foreign struct {
+	count atomic.Int64
+	mu    sync.Mutex
+	told  map[string]struct{}
+}
+
+// kindOf names what is strange about a record.
+func kindOf(data []byte) string {
+	switch {
+	case len(data) < keptTail:
+		return "too short"
+	case data[len(data)-1] == 0:
+		return "not an entry"
+	}
+	return "version " + strconv.Itoa(int(data[len(data)-1]))
+}
+
+// Foreign answers how many records of the log, since the start, were passed over
+// because they are of no known form.
+func (e *Engine) Foreign() int64 { return e.foreign.count.Load() }
+
+// pass answers what readers are shown in the place of a record of no known form:
+// nothing but that it is there. The first of each kind is told.
+func (e *Engine) pass(r event.Record) event.Record {
+	e.foreign.count.Add(1)
+	kind := kindOf(r.Data)
+	e.foreign.mu.Lock()
+	defer e.foreign.mu.Unlock()
+	if _, ok := e.foreign.told[kind]; !ok {
+		if e.foreign.told == nil {
+			e.foreign.told = make(map[string]struct{})
+		}
+		e.foreign.told[kind] = struct{}{}
+		e.logger.Error("a record of the log is of no known form and is passed over; others like it are counted only", "seq", r.Seq, "bytes", len(r.Data), "kind", kind)
+	}
+	r.Data = nil
+	return r
+}
+
+// unkeepOrPass is unkeep, but passes over what is of no known form: one such record
+// must not keep anybody from the others. Its entry has no key.
+func (e *Engine) unkeepOrPass(r event.Record) (event.Record, index.Entry, bool) {
+	rec, entry, err := unkeep(r)
+	if err != nil {
+		return e.pass(r), index.Entry{}, false
+	}
+	return rec, entry, true
 }
 
 // unkeep answers the record and the index entry of a record in its stored form.

@@ -3,7 +3,6 @@ package eventlog
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"slices"
@@ -88,7 +87,7 @@ func (f *feed) take(next uint64) (recs []event.Record, entries []index.Entry, be
 
 // openLocal opens the way into a log that is nobody else's.
 func (s *stream) openLocal(ctx context.Context, last uint64) error {
-	nc, err := s.e.connect("publish " + streamEvents)
+	nc, err := s.e.connect(publishing + streamEvents)
 	if err != nil {
 		return err
 	}
@@ -120,8 +119,8 @@ func (s *stream) lastTime(ctx context.Context, last uint64) (time.Time, error) {
 	if err != nil || len(recs) == 0 {
 		return time.Time{}, err
 	}
-	r, _, err := unkeep(recs[0])
-	return r.Time, err
+	r, _, _ := s.e.unkeepOrPass(recs[0])
+	return r.Time, nil
 }
 
 // strange tells, once, of files that could not be read: history is slower then.
@@ -229,9 +228,11 @@ func (s *stream) followLocal() {
 		recs, entries, err := s.nextLocal()
 		if err != nil {
 			s.e.logger.Warn("the log can not be read, trying again", "err", err)
+			s.e.tailing.Store(&err)
 			s.pause(nudgeAfter)
 			continue
 		}
+		s.e.tailing.Store(nil)
 		if len(recs) == 0 {
 			continue
 		}
@@ -284,11 +285,10 @@ func (s *stream) readLocal() ([]event.Record, []index.Entry, error) {
 		if r.Seq > durable {
 			break
 		}
-		rec, entry, err := unkeep(r)
-		if err != nil {
-			return nil, nil, fmt.Errorf("record %d: %w", r.Seq, err)
+		rec, entry, known := s.e.unkeepOrPass(r)
+		if recs = append(recs, rec); known {
+			entries = append(entries, entry)
 		}
-		recs, entries = append(recs, rec), append(entries, entry)
 	}
 	s.noteHole(s.next, recs, durable)
 	return recs, entries, nil

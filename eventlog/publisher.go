@@ -19,6 +19,8 @@ type ackedPublisher struct {
 	acks  chan *nats.Msg
 	next  uint64 // number of the next message, which is its reply's last token
 	sub   *nats.Subscription
+	// heard is told whether anything of a group was acknowledged; nil: nobody is.
+	heard func(any bool)
 }
 
 // Group bounds. A group is what one sync covers.
@@ -29,7 +31,7 @@ const (
 
 // ackTimeout is how long JetStream may take. A stream that stalls for longer is
 // not available.
-const ackTimeout = 5 * time.Second
+const ackTimeout = 3 * time.Second
 
 func newAckedPublisher(nc *nats.Conn) (*ackedPublisher, error) {
 	p := &ackedPublisher{nc: nc, inbox: nats.NewInbox() + "."}
@@ -61,7 +63,31 @@ func (p *ackedPublisher) publish(group []*pending) {
 		waiting++
 	}
 	p.collect(group, base, waiting)
+	if p.heard != nil && waiting > 0 {
+		p.tell(group)
+	}
 }
+
+// tell tells what the group shows of the way to the stream. A refusal of an entry
+// shows nothing.
+func (p *ackedPublisher) tell(group []*pending) {
+	silent := true
+	for _, r := range group {
+		if r.msg == nil {
+			continue
+		}
+		if r.err == nil {
+			p.heard(true)
+			return
+		}
+		silent = silent && (errors.Is(r.err, errNoAck) || errors.Is(r.err, errNoStream))
+	}
+	if silent {
+		p.heard(false)
+	}
+}
+
+var errNoStream = fmt.Errorf("%w: the stream does not answer", ErrUnavailable)
 
 var errNoAck = fmt.Errorf("%w: no acknowledgement in %s", ErrUnavailable, ackTimeout)
 
@@ -132,7 +158,7 @@ func parseAck(m *nats.Msg) (Appended, error) {
 		return Appended{Seq: seq}, nil
 	}
 	if len(m.Data) == 0 { // 503: nobody listens on the stream's subjects
-		return Appended{}, fmt.Errorf("%w: the stream does not answer (%s)", ErrUnavailable, m.Header.Get("Status"))
+		return Appended{}, fmt.Errorf("%w (%s)", errNoStream, m.Header.Get("Status"))
 	}
 	var ack pubAck
 	if err := json.Unmarshal(m.Data, &ack); err != nil {

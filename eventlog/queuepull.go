@@ -105,19 +105,8 @@ func (e *Engine) queueConn() (*nats.Conn, error) {
 		nc.Close()
 		return nil, err
 	}
-	e.queues.nc, e.queues.confirms = nc, confirms
+	e.queues.nc, e.queues.confirms, e.queues.link = nc, confirms, e.linkOf(nc)
 	return nc, nil
-}
-
-// Connection answers how often the connection of the queues and the bus was lost
-// and made anew, and whether it stands now. While it was lost, others may have
-// settled what this gateway was handed.
-func (e *Engine) Connection() (losses uint64, up bool) {
-	nc, err := e.queueConn()
-	if err != nil {
-		return 0, false
-	}
-	return nc.Stats().Reconnects, nc.IsConnected()
 }
 
 // queues is what all queues of an engine share.
@@ -125,6 +114,7 @@ type queues struct {
 	mu       sync.Mutex
 	nc       *nats.Conn
 	confirms *confirms
+	link     *link // on a cluster
 	closers  []func()
 }
 

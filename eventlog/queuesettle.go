@@ -2,6 +2,7 @@ package eventlog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -18,6 +19,15 @@ type Word struct {
 	Say Say
 	// Delay before Back hands it out again; 0: at once.
 	Delay time.Duration
+	// Until is when the message may be in other hands. Nothing is said then that
+	// would be heard about what those hold. Zero: whenever.
+	Until time.Time
+}
+
+// late reports whether it is too late for the word, when it takes a while to
+// arrive.
+func (w Word) late(while time.Duration) bool {
+	return !w.Until.IsZero() && time.Until(w.Until) <= while
 }
 
 // Say is what becomes of a message.
@@ -66,7 +76,16 @@ func (e *Engine) Say(c QueueConfig, words ...Word) {
 	if err != nil {
 		return
 	}
+	// A word that lies in a connection that is cut off arrives before the connection
+	// is left, or never.
+	while := time.Duration(0)
+	if e.node == nil {
+		while = leaveTime
+	}
 	for _, w := range words {
+		if w.late(while) {
+			continue
+		}
 		if err := nc.Publish(c.subject(w), w.payload()); err != nil {
 			return
 		}
@@ -140,6 +159,10 @@ func (c *confirms) say(ctx context.Context, q QueueConfig, words []Word) ([]bool
 	run := c.begin(len(words))
 	var err error
 	for i, w := range words {
+		if w.late(0) {
+			err = errLate
+			break
+		}
 		msg := &nats.Msg{Subject: q.subject(w), Reply: c.inbox + strconv.FormatUint(run.first+uint64(i), 10), Data: w.payload()}
 		if err = c.nc.PublishMsg(msg); err != nil {
 			break
@@ -154,6 +177,8 @@ func (c *confirms) say(ctx context.Context, q QueueConfig, words []Word) ([]bool
 	}
 	return c.finish(run), unavailable("queue: settle", err)
 }
+
+var errLate = errors.New("it is too late to say so")
 
 func (c *confirms) begin(n int) *confirming {
 	c.mu.Lock()

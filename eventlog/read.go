@@ -47,10 +47,7 @@ func (s *stream) shown(recs []event.Record) ([]event.Record, error) {
 		n--
 	}
 	for i, r := range recs[:n] {
-		var err error
-		if recs[i], _, err = unkeep(r); err != nil {
-			return nil, fmt.Errorf("record %d: %w", r.Seq, err)
-		}
+		recs[i], _, _ = s.e.unkeepOrPass(r)
 	}
 	return recs[:n], nil
 }

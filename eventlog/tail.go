@@ -2,6 +2,7 @@ package eventlog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -123,8 +124,10 @@ func (s *stream) waitIndexed(ctx context.Context, last uint64) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for n := 0; s.e.index.Applied() < last; n++ {
-		if b, err := s.Bounds(ctx); n%200 == 0 && err == nil && b.First > last {
-			return nil // all of it has been dropped
+		if n%200 == 0 {
+			if b, err := s.Bounds(ctx); err == nil && b.First > last {
+				return nil // all of it has been dropped
+			}
 		}
 		if n == 400 {
 			s.e.logger.Info("reading the log to rebuild the index", "from", s.e.index.Applied(), "to", last)
@@ -187,11 +190,10 @@ func (s *stream) parse(msgs []jetstream.Msg) ([]event.Record, []index.Entry, err
 			s.e.logger.Warn("the log has a hole, or dropped events before they were seen", "from", expect, "to", seq-1)
 		}
 		expect = seq + 1
-		rec, entry, err := unkeep(event.Record{Seq: seq, Time: md.Timestamp, Data: m.Data()})
-		if err != nil {
-			return nil, nil, fmt.Errorf("record %d: %w", seq, err)
+		rec, entry, known := s.e.unkeepOrPass(event.Record{Seq: seq, Time: md.Timestamp, Data: m.Data()})
+		if recs = append(recs, rec); known {
+			entries = append(entries, entry)
 		}
-		recs, entries = append(recs, rec), append(entries, entry)
 	}
 	return recs, entries, nil
 }
@@ -294,13 +296,17 @@ func (s *stream) Tail(ctx context.Context, seq uint64, fn func([]event.Record) e
 			break
 		}
 		recs, err := s.Read(ctx, t.seq, tailBatch, tailBatchBytes)
+		if err == nil && len(recs) == 0 { // dropped meanwhile, or a replica that lags
+			err = s.skipDropped(ctx, t)
+		}
+		// One question that failed is no end: whoever follows would end with it.
+		if errors.Is(err, ErrUnavailable) && s.again(ctx) {
+			continue
+		}
 		if err != nil {
 			return err
 		}
-		if len(recs) == 0 { // dropped meanwhile, or a replica that lags
-			if err := s.skipDropped(ctx, t); err != nil {
-				return err
-			}
+		if len(recs) == 0 {
 			continue
 		}
 		if err := fn(recs); err != nil {
@@ -317,6 +323,21 @@ func (s *stream) Tail(ctx context.Context, seq uint64, fn func([]event.Record) e
 	case <-s.e.ctx.Done():
 		s.detach(t, nil)
 		return fmt.Errorf("%w: closed", ErrUnavailable)
+	}
+}
+
+// tailAgain is when a follower asks again that could not read.
+const tailAgain = 200 * time.Millisecond
+
+// again waits a moment, and reports whether anything can be asked then.
+func (s *stream) again(ctx context.Context) bool {
+	select {
+	case <-time.After(tailAgain):
+		return true
+	case <-ctx.Done():
+		return false
+	case <-s.e.ctx.Done():
+		return false
 	}
 }
 

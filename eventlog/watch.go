@@ -37,11 +37,23 @@ func (e *Engine) watch() {
 }
 
 func (e *Engine) look() {
-	ctx, cancel := context.WithTimeout(e.ctx, requestTimeout)
+	timeout := requestTimeout
+	if e.node == nil {
+		timeout = answerTime
+	}
+	ctx, cancel := context.WithTimeout(e.ctx, timeout)
 	defer cancel()
 	err := e.inbox.look(ctx)
-	if err == nil {
+	switch {
+	case e.node == nil && e.clusterHealth() == nil:
+		err = nil // a question that was lost says nothing of the next entry
+	case e.node == nil:
+		err = e.clusterHealth()
+	case err == nil:
 		_, err = e.events.Bounds(ctx)
+	}
+	if stuck := e.tailing.Load(); err == nil && stuck != nil {
+		err = fmt.Errorf("%w: what is kept is not shown: %w", ErrUnavailable, *stuck)
 	}
 	if err == nil {
 		err = e.lookAtDisk()

@@ -20,13 +20,33 @@ type Cluster struct {
 	t     testing.TB
 	nodes []*server.Server
 	opts  []server.Options
+
+	cuttable bool
+	routes   []route
+}
+
+// route is the way between two nodes of a cuttable cluster.
+type route struct {
+	a, b int
+	link *Link
 }
 
 // Start starts a cluster that ends with the test, and returns when it has a
 // leader. Change may change what the nodes are started with.
 func Start(t testing.TB, change ...func(*server.Options)) *Cluster {
 	t.Helper()
-	c := &Cluster{t: t}
+	return (&Cluster{t: t}).start(change)
+}
+
+// StartCuttable is Start; the ways between the nodes can be cut. See Isolate.
+func StartCuttable(t testing.TB, change ...func(*server.Options)) *Cluster {
+	t.Helper()
+	return (&Cluster{t: t, cuttable: true}).start(change)
+}
+
+func (c *Cluster) start(change []func(*server.Options)) *Cluster {
+	t := c.t
+	t.Helper()
 	var routes []string
 	for i := range 3 {
 		c.opts = append(c.opts, server.Options{
@@ -46,6 +66,11 @@ func Start(t testing.TB, change ...func(*server.Options)) *Cluster {
 		for _, fn := range change {
 			fn(o)
 		}
+		if c.cuttable {
+			// Nobody finds a way of its own.
+			o.Cluster.Advertise = "127.0.0.1:9"
+			routes = c.routesOf(i)
+		}
 		o.Routes = server.RoutesFromStr(strings.Join(routes, ","))
 		c.nodes = append(c.nodes, c.run(*o))
 		// Known only now; a restart must come back to the same place.
@@ -54,11 +79,43 @@ func Start(t testing.TB, change ...func(*server.Options)) *Cluster {
 		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", o.Cluster.Port))
 	}
 	for i := range c.opts {
+		if c.cuttable {
+			break
+		}
 		c.opts[i].Routes = server.RoutesFromStr(strings.Join(routes, ","))
 	}
 	t.Cleanup(c.stop)
 	c.waitLeader()
 	return c
+}
+
+// routesOf opens the ways from a node to those that were started before it.
+func (c *Cluster) routesOf(i int) (urls []string) {
+	for j := range i {
+		l := c.linkTo(fmt.Sprintf("127.0.0.1:%d", c.opts[j].Cluster.Port))
+		c.routes = append(c.routes, route{i, j, l})
+		urls = append(urls, l.URL())
+	}
+	return urls
+}
+
+// Isolate silences the ways between a node of a cuttable cluster and the others:
+// what is sent on them waits until Rejoin.
+func (c *Cluster) Isolate(i int) {
+	for _, r := range c.routes {
+		if r.a == i || r.b == i {
+			r.link.Silence()
+		}
+	}
+}
+
+// Rejoin ends Isolate.
+func (c *Cluster) Rejoin(i int) {
+	for _, r := range c.routes {
+		if r.a == i || r.b == i {
+			r.link.Speak()
+		}
+	}
 }
 
 func (c *Cluster) run(o server.Options) *server.Server {
@@ -127,20 +184,27 @@ type Link struct {
 	lis net.Listener
 	to  string
 
-	mu    sync.Mutex
-	cut   bool
-	conns []net.Conn
+	mu     sync.Mutex
+	cut    bool
+	speaks chan struct{} // closed while bytes pass
+	conns  []net.Conn
 }
 
 // Link opens a way to node i.
 func (c *Cluster) Link(i int) *Link {
 	c.t.Helper()
+	return c.linkTo(fmt.Sprintf("127.0.0.1:%d", c.opts[i].Port))
+}
+
+func (c *Cluster) linkTo(addr string) *Link {
+	c.t.Helper()
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	l := &Link{lis: lis, to: fmt.Sprintf("127.0.0.1:%d", c.opts[i].Port)}
-	c.t.Cleanup(func() { _ = lis.Close(); l.Cut() })
+	l := &Link{lis: lis, to: addr, speaks: make(chan struct{})}
+	close(l.speaks)
+	c.t.Cleanup(func() { _ = lis.Close(); l.Cut(); l.Speak() })
 	go l.serve()
 	return l
 }
@@ -157,6 +221,43 @@ func (l *Link) Cut() {
 		_ = conn.Close()
 	}
 	l.conns = nil
+}
+
+// Silence keeps all connections and lets nothing through, as lost packets or a
+// frozen process do, until Speak is called. What was sent meanwhile arrives then.
+func (l *Link) Silence() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-l.speaks:
+		l.speaks = make(chan struct{})
+	default:
+	}
+}
+
+// Speak ends Silence.
+func (l *Link) Speak() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-l.speaks:
+	default:
+		close(l.speaks)
+	}
+}
+
+// gate holds up what is written while the link is silent.
+type gate struct {
+	l *Link
+	w io.Writer
+}
+
+func (g gate) Write(b []byte) (int, error) {
+	g.l.mu.Lock()
+	speaks := g.l.speaks
+	g.l.mu.Unlock()
+	<-speaks
+	return g.w.Write(b)
 }
 
 // Mend lets connections pass again.
@@ -194,7 +295,7 @@ func (l *Link) pass(in net.Conn) error {
 	l.conns = append(l.conns, in, out)
 	for _, ends := range [][2]net.Conn{{in, out}, {out, in}} {
 		go func() {
-			_, _ = io.Copy(ends[0], ends[1])
+			_, _ = io.Copy(gate{l, ends[0]}, ends[1])
 			_ = ends[0].Close()
 		}()
 	}
