@@ -246,6 +246,9 @@ func (h *home) keep(a arrival, ev Event, known tally, wait time.Duration) {
 		return
 	}
 	h.lanes.seen(a.hand.Pin, a.replay)
+	if !a.replay {
+		h.lanes.collected(a.hand.Attempt)
+	}
 	hd.entity = ev.Entity()
 	if h.lanes.add(hd) {
 		h.makeReady(hd)

@@ -296,7 +296,8 @@ func mainQueue(s *Subscription) eventlog.QueueConfig {
 		MaxHeld: s.MaxOutstandingEvents, Pinned: s.Ordering == OrderByEntity,
 	}
 	if c.Pinned {
-		c.MaxHeld = 3 * aheadOf(s)
+		// Whoever takes over has room for all that is held then.
+		c.MaxHeld = aheadOf(s)
 	}
 	sel := s.Selector
 	sources := make([]string, len(sel.GetSources()))

@@ -221,7 +221,8 @@ func (h *home) handOver(c *consumer, events, bytes int) []Delivery {
 			break
 		}
 		n++
-		if hd.stage != boxed || hd.consumer != c {
+		// The process may have stood still since it was chosen.
+		if hd.stage != boxed || hd.consumer != c || !hd.deadline.After(now) {
 			continue
 		}
 		size += int(hd.size)

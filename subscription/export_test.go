@@ -1,6 +1,11 @@
 package subscription
 
-import "context"
+import (
+	"context"
+	"time"
+
+	"github.com/hookstream/hookstream/eventlog"
+)
 
 // Questions that a test answers in the place of a gateway.
 const (
@@ -39,6 +44,25 @@ func (m *Manager) Tallies() (n int) {
 	return n
 }
 
+// Spoil has what waits here be out of date: JetStream may have handed it to
+// somebody else. It answers how many there are.
+func (m *Manager) Spoil(id string) (n int) {
+	sub, err := m.Get(id)
+	if err != nil {
+		panic(err)
+	}
+	h := m.known(sub.UID)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, hd := range h.holds {
+		if hd.stage == waiting || hd.stage == ready {
+			hd.sure = time.Now()
+			n++
+		}
+	}
+	return n
+}
+
 // Sweep removes what belongs to no subscription, however young it is.
 func (m *Manager) Sweep(ctx context.Context) error { return m.sweepOnce(ctx, 0) }
 
@@ -55,4 +79,25 @@ func (m *Manager) Overlook(id string) {
 func (m *Manager) LeaveBehind(ctx context.Context, id string) error {
 	_, err := m.store.delete(ctx, id, "")
 	return err
+}
+
+// SettleElsewhere settles all that a gateway holds back, as another one does that
+// was handed it when its time here was over.
+func (m *Manager) SettleElsewhere(ctx context.Context, id string) (seqs []uint64, err error) {
+	sub, err := m.Get(id)
+	if err != nil {
+		return nil, err
+	}
+	h := m.known(sub.UID)
+	h.mu.Lock()
+	var words []eventlog.Word
+	for _, hd := range h.holds {
+		if hd.stage == waiting || hd.stage == ready {
+			words, seqs = append(words, hd.word(eventlog.Settled, 0)), append(seqs, hd.event.Seq())
+		}
+	}
+	queue := h.queue
+	h.mu.Unlock()
+	_, err = m.engine.Confirm(ctx, queue, words)
+	return seqs, err
 }

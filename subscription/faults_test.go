@@ -331,7 +331,7 @@ func TestOrderedGatewayIsCutOff(t *testing.T) {
 	r := &rig{t: t, log: a.engine.Events(), a: a, b: b, cluster: c}
 	r.publish("", "signature_requests/1")
 	two := r.publish("", "signature_requests/1")
-	r.create("crm", subscription.Settings{Ordering: subscription.OrderByEntity, AckDeadline: 5 * time.Second})
+	r.create("crm", subscription.Settings{Ordering: subscription.OrderByEntity, AckDeadline: 10 * time.Second})
 	stay := attach(b, "crm", subscription.ConsumerOptions{}, nil)
 	defer stay.stop()
 	waitFor(t, "the first of the entity", func() bool { return stay.count() > 0 })

@@ -67,7 +67,11 @@ type hold struct {
 }
 
 func (h *hold) word(say eventlog.Say, delay time.Duration) eventlog.Word {
-	return eventlog.Word{Seq: h.seq, Turn: h.turn, Attempt: h.queued, Say: say, Delay: delay}
+	w := eventlog.Word{Seq: h.seq, Turn: h.turn, Attempt: h.queued, Say: say, Delay: delay}
+	if say != eventlog.Settled {
+		w.Until = h.sure
+	}
+	return w
 }
 
 // record of a hold, for parking it.

@@ -281,10 +281,12 @@ func (h *home) idle() bool {
 func (h *home) look() {
 	h.ensure()
 	h.mu.Lock()
-	h.mindConnection()
+	up := h.mindConnection()
 	h.ring()
 	h.renew()
-	h.dispatch()
+	if up {
+		h.dispatch()
+	}
 	h.pull()
 	lanes := h.lanes
 	h.mu.Unlock()

@@ -20,6 +20,10 @@ type lanes struct {
 	// other gateway has the pin.
 	other    bool
 	lookedAt time.Time
+	// While it collects: how much others held when it looked last, how much of that
+	// is asked for at a time, and when it asks again.
+	foreign, window int
+	restUntil       time.Time
 }
 
 type lanePhase int
@@ -49,13 +53,42 @@ func (l *lanes) seen(pin string, replay bool) {
 	if replay || pin == l.pin && l.phase != elsewhere {
 		return
 	}
-	l.pin, l.phase, l.other = pin, collecting, false
+	l.pin, l.other = pin, false
+	l.collect()
 	l.lookedAt = time.Time{} // look at once: mostly everything is here
 }
 
 // collect stops handing out until it is sure again what there is to be handed
 // out.
-func (l *lanes) collect() { l.phase = collecting }
+func (l *lanes) collect() { l.phase, l.window, l.foreign = collecting, 1, 0 }
+
+// newRest is how long a gateway that collects does not ask after it was handed what
+// nobody held: JetStream hands out what was held first, so that there is none now.
+const newRest = 500 * time.Millisecond
+
+// collected notices what came while it collects. What others held is asked for in
+// growing numbers, so that little comes with it that is new, and makes the count
+// harder to complete.
+func (l *lanes) collected(attempt int) {
+	switch {
+	case l.phase != collecting:
+	case attempt > 1:
+		l.window, l.restUntil = min(2*l.window, maxWindow), time.Time{}
+	default:
+		l.window, l.restUntil = 1, time.Now().Add(newRest)
+	}
+}
+
+// maxWindow bounds what is asked for at once while it collects.
+const maxWindow = 1000
+
+// wants answers how much to ask for while it collects.
+func (l *lanes) wants(now time.Time) int {
+	if now.Before(l.restUntil) {
+		return 0
+	}
+	return min(l.window, l.foreign)
+}
 
 // stop ends serving.
 func (l *lanes) stop() { l.phase, l.pin = elsewhere, "" }

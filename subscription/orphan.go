@@ -51,6 +51,8 @@ func (m *Manager) settleOrphans(ctx context.Context, orders []order, unheard boo
 	for _, o := range orders {
 		o.result.Outcome = Expired
 		switch {
+		case time.Now().Before(o.token.deadline) && !m.gone(o.token.home):
+			o.result.Outcome = Unavailable // it may only be cut off
 		case time.Now().Before(o.token.deadline):
 			k := generation{o.token.uid, o.token.generation}
 			groups[k] = append(groups[k], o)
@@ -112,7 +114,7 @@ func (m *Manager) askClaims(ctx context.Context, data []byte, taken []bool) erro
 	}
 	for name := range silent {
 		answer, err := m.bus.Ask(ctx, name, askClaim, data)
-		if errors.Is(err, eventlog.ErrNoGateway) {
+		if errors.Is(err, eventlog.ErrNoGateway) && m.gone(name) {
 			continue
 		}
 		if err != nil {
@@ -177,7 +179,8 @@ func (m *Manager) settleFree(ctx context.Context, sub *Subscription, orders []or
 		case o.Verdict == Retry || o.Verdict == Release:
 			ok = m.returnOrphan(ctx, sub, queue, w, o)
 		default:
-			ok = m.keepFinal(ctx, queue, []eventlog.Word{w})[0]
+			// Past its deadline it may be in other hands, and the answer says nothing.
+			ok = m.keepFinal(ctx, queue, []eventlog.Word{w})[0] && time.Now().Before(o.token.deadline)
 			if ok {
 				m.tallies.settled(queue.Name, w.Seq)
 			}
@@ -204,7 +207,8 @@ func (m *Manager) returnOrphan(ctx context.Context, sub *Subscription, queue eve
 			w.Delay = *o.Delay
 		}
 	}
-	return m.tallies.keep(ctx, m.tallies.note(queue.Name, w.Seq, t)) == nil && m.confirm(ctx, queue, []eventlog.Word{w})[0]
+	return m.tallies.keep(ctx, m.tallies.note(queue.Name, w.Seq, t)) == nil && m.confirm(ctx, queue, []eventlog.Word{w})[0] &&
+		time.Now().Before(o.token.deadline)
 }
 
 // extendOrphan keeps a delivery in force for as long as JetStream holds it.
@@ -217,7 +221,7 @@ func (m *Manager) extendOrphan(ctx context.Context, queue eventlog.QueueConfig, 
 	t := o.token
 	t.deadline = time.Now().Add(by)
 	o.result.Outcome = Unavailable
-	if m.confirm(ctx, queue, []eventlog.Word{w})[0] {
+	if m.confirm(ctx, queue, []eventlog.Word{w})[0] && time.Now().Before(o.token.deadline) {
 		*o.result = Result{Outcome: Done, Deadline: t.deadline, Token: m.signer.sign(t)}
 	}
 }

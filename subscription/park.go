@@ -24,7 +24,7 @@ func (h *home) park(ctx context.Context, s settlement) {
 	if err != nil && ctx.Err() == nil {
 		h.m.logger.Warn("an event could not be parked", "subscription", h.sub.ID, "seq", s.hold.event.Seq(), "err", err)
 	}
-	if !h.kept(s, err == nil) {
+	if !h.kept(s, err == nil && h.inTime(s.hold)) {
 		return
 	}
 	h.parked.Add(1)

@@ -9,13 +9,20 @@ import (
 // peers are the gateways that were heard of lately, this one too. One that has just
 // begun, or is cut off, may be missing.
 type peers struct {
-	mu sync.Mutex
-	at map[string]time.Time
+	since time.Time // when this gateway began to listen
+
+	mu   sync.Mutex
+	at   map[string]time.Time
+	left map[string]struct{} // those that said goodbye
 }
 
 const (
-	greetEvery = 3 * time.Second
+	greetEvery = time.Second
 	peerAge    = 10 * time.Second
+	// goneTime is how long a gateway must not have been heard of before others act
+	// in its place. One that is cut off has stopped to hand out by then: see
+	// eventlog.Engine.Connection.
+	goneTime = 6 * time.Second
 )
 
 // greet tells the others that this gateway is there.
@@ -27,6 +34,7 @@ func (m *Manager) greet() {
 		select {
 		case <-t.C:
 		case <-m.ctx.Done():
+			m.bus.Tell(tellBye, []byte(m.gateway))
 			return
 		}
 	}
@@ -59,6 +67,35 @@ func (p *peers) lately() map[string]bool {
 		}
 	}
 	return out
+}
+
+// leave hears that a gateway stops.
+func (p *peers) leave(name []byte) []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.at, string(name))
+	if p.left == nil {
+		p.left = make(map[string]struct{})
+	}
+	p.left[string(name)] = struct{}{}
+	return nil
+}
+
+// gone reports whether a gateway that does not answer has said so, or was not
+// heard of for so long that it hands out nothing any more.
+func (p *peers) gone(name string, listening time.Duration) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, ok := p.left[name]; ok {
+		return true
+	}
+	return listening > goneTime && time.Since(p.at[name]) > goneTime
+}
+
+// gone reports whether others may act in the place of a gateway that does not
+// answer. An embedded engine has no other way between its gateways than itself.
+func (m *Manager) gone(name string) bool {
+	return m.engine.Embedded() || m.peers.gone(name, time.Since(m.peers.since))
 }
 
 // complete reports whether all that are known have answered with a part.

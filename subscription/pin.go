@@ -11,6 +11,8 @@ const (
 	// handed what there is.
 	collectEvery = 100 * time.Millisecond
 	pinEvery     = time.Second
+	// lookTime bounds the look: the home does nothing else meanwhile.
+	lookTime = 2 * time.Second
 )
 
 // mindPin follows who hands out an ordered subscription.
@@ -52,7 +54,7 @@ func (h *home) mindPin() {
 	}
 	h.mu.Unlock()
 
-	ctx, cancel := context.WithTimeout(h.ctx, requestTime)
+	ctx, cancel := context.WithTimeout(h.ctx, lookTime)
 	defer cancel()
 	st, err := h.m.engine.QueueState(ctx, queue)
 	if err != nil {
@@ -65,7 +67,11 @@ func (h *home) mindPin() {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.lanes != l || l.phase != phase || l.changes != changes {
+	if h.lanes != l || l.phase != phase {
+		return
+	}
+	l.foreign = max(int(st.Held)-main, 0)
+	if l.changes != changes {
 		return
 	}
 	if phase == elsewhere {
@@ -84,26 +90,28 @@ func (h *home) mindPin() {
 	}
 }
 
-// mindConnection stops an ordered subscription from handing out while its gateway
-// is cut off: what a consumer says through another gateway goes past it, and is
-// kept. Once it is back, it begins like one that takes over.
-func (h *home) mindConnection() {
+// mindConnection stops a subscription from handing out while its gateway is cut
+// off: what a consumer says through another gateway goes past it, and is kept. Once
+// it is back, it goes on with what JetStream hands it then, and an ordered one
+// begins like one that takes over.
+func (h *home) mindConnection() (up bool) {
 	losses, up := h.m.engine.Connection()
 	back := losses != h.losses
 	h.losses = losses
-	if h.lanes == nil || !back && up {
-		return
+	if !back && up {
+		return up
 	}
-	if h.lanes.serving() {
+	if h.lanes != nil && h.lanes.serving() {
 		h.lanes.collect()
 		h.wakeAll()
 	}
 	for _, hd := range h.holds {
-		hd.doubtful = hd.doubtful || hd.stage == given || hd.stage == settling
+		hd.doubtful = hd.doubtful || h.lanes != nil && (hd.stage == given || hd.stage == settling)
 	}
 	if back {
 		h.giveBackIdle()
 	}
+	return up
 }
 
 // phase answers why consumers here are handed something or not.

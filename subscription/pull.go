@@ -46,6 +46,10 @@ func (h *home) pull() {
 	}
 	if room > 0 {
 		h.askedAt = now
+		if h.lanes != nil && h.lanes.phase == collecting && room == 1 {
+			h.puller.FillOne()
+			return
+		}
 		h.puller.Fill(room)
 	}
 }
@@ -53,6 +57,9 @@ func (h *home) pull() {
 // room is how many more there is room for.
 func (h *home) room() int {
 	waits := h.arrived.len()
+	if h.lanes != nil && h.lanes.phase == collecting {
+		return h.lanes.wants(time.Now()) - waits
+	}
 	if h.lanes != nil {
 		return aheadOf(h.sub) - len(h.holds) - waits
 	}

@@ -17,6 +17,10 @@ const (
 	maxReason    = 1024
 )
 
+// settleTime bounds a settlement on a cluster: who is cut off is told to try
+// elsewhere.
+const settleTime = 5 * time.Second
+
 // order is one settlement on its way.
 type order struct {
 	token token
@@ -28,6 +32,11 @@ type order struct {
 // same order. Tokens of another subscription than the one with the id are
 // Invalid; an empty id takes those of all.
 func (m *Manager) Settle(ctx context.Context, id string, in []Settlement) []Result {
+	if !m.engine.Embedded() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, settleTime)
+		defer cancel()
+	}
 	out := make([]Result, len(in))
 	byHome := make(map[string][]order)
 	for i, s := range in {
@@ -320,7 +329,7 @@ func (h *home) settled(some []settlement, ok []bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for i, s := range some {
-		if !h.kept(s, ok[i]) {
+		if !h.kept(s, ok[i] && h.inTime(s.hold)) {
 			continue
 		}
 		s.result.Outcome = Done
@@ -332,6 +341,13 @@ func (h *home) settled(some []settlement, ok []bool) {
 		h.finish(s, Done)
 	}
 	h.poke()
+}
+
+// inTime reports whether an answer that has just come says anything about a hold:
+// JetStream confirms words about what it has handed to somebody else as well. What
+// an embedded engine has written down is settled, whenever.
+func (h *home) inTime(hd *hold) bool {
+	return h.m.acks != nil || time.Now().Before(hd.sure)
 }
 
 // kept reports whether a settlement was kept; if not the delivery is in force as
@@ -383,7 +399,7 @@ func (h *home) effect(some []settlement, sent time.Time, ok []bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for i, s := range some {
-		if !h.kept(s, ok[i]) {
+		if !h.kept(s, ok[i] && h.inTime(s.hold)) {
 			continue
 		}
 		hd := s.hold
@@ -449,15 +465,17 @@ const (
 	askState  = "state"
 	tellFeed  = "replayed"
 	tellHello = "hello"
+	tellBye   = "bye"
 )
 
 func (m *Manager) listen() (err error) {
 	if m.bus, err = m.engine.Bus(m.gateway); err != nil {
 		return err
 	}
+	m.peers.since = time.Now()
 	for question, answer := range map[string]func([]byte) []byte{
 		askSettle: m.answerSettle, askClaim: m.answerClaim, askState: m.answerState,
-		tellFeed: m.hearReplayed, tellHello: m.peers.hear,
+		tellFeed: m.hearReplayed, tellHello: m.peers.hear, tellBye: m.peers.leave,
 	} {
 		if err := m.bus.Serve(question, answer); err != nil {
 			return err
@@ -469,7 +487,7 @@ func (m *Manager) listen() (err error) {
 
 const (
 	// forwardTime bounds the wait for another gateway.
-	forwardTime = 10 * time.Second
+	forwardTime = 3 * time.Second
 	// askAgain is when it is asked once more: it may have died with the question,
 	// of which nobody is told. Settling twice is settling once.
 	askAgain = time.Second
