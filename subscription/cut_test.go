@@ -2,12 +2,10 @@ package subscription_test
 
 import (
 	"slices"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/hookstream/hookstream/eventlog"
 	"github.com/hookstream/hookstream/eventlog/natstest"
 	"github.com/hookstream/hookstream/subscription"
 )
@@ -117,48 +115,4 @@ func silentLink(t *testing.T, ordering subscription.Ordering) {
 	}
 	waitFor(t, "the gateway to be well", func() bool { _, up := b.engine.Connection(); return up && b.engine.Healthy() == nil })
 	time.Sleep(time.Second) // what is still to come
-}
-
-// A gateway that takes over has room for all that the former one held, however much
-// new waits: it would stand by with what is new for ever, and so would everybody.
-func TestTakeoverOfMuch(t *testing.T) {
-	t.Parallel()
-	r := embedded(t)
-	r.create("crm", subscription.Settings{Ordering: subscription.OrderByEntity, AckDeadline: 5 * time.Second})
-	var wg sync.WaitGroup
-	for n := range 8 {
-		wg.Go(func() {
-			mine := &rig{t: t, log: r.log, seqs: 10_000 * n}
-			for range 200 {
-				mine.publish("", "signature_requests/1")
-			}
-		})
-	}
-	wg.Wait()
-	names, err := r.a.engine.QueueNames(t.Context(), "sub-")
-	if err != nil || len(names) != 1 {
-		t.Fatalf("queues %q, %v", names, err)
-	}
-	// As a gateway that was handed much and is gone.
-	queue := eventlog.QueueConfig{Name: names[0], Pinned: true, Hold: time.Minute, MaxHeld: 1000, From: 1}
-	if _, err := r.a.engine.QueueState(t.Context(), queue); err != nil {
-		t.Fatal(err)
-	}
-	c := attach(r.a, "crm", subscription.ConsumerOptions{}, nil) // has the queue made as it should be
-	waitFor(t, "the first", func() bool { return c.count() == 1 })
-	c.stop()
-	var held atomic.Int64
-	pin := r.a.engine.Pin(queue)
-	gone, err := r.a.engine.Pull(queue, pin, func(eventlog.Hand) { held.Add(1) }, func() {})
-	if err != nil {
-		t.Fatal(err)
-	}
-	waitFor(t, "the former gateway to be handed much", func() bool { gone.Fill(1000); return held.Load() >= 1000 })
-	gone.Stop()
-	took := attach(r.b, "crm", subscription.ConsumerOptions{}, nil)
-	defer took.stop()
-	waitFor(t, "the next gateway to hand out", func() bool { return took.count() > 0 })
-	if first := took.deliveries()[0].Event.Seq(); first != 1 {
-		t.Errorf("event %d came first", first)
-	}
 }
