@@ -7,8 +7,14 @@ import (
 	"strings"
 )
 
-// JoinType answers the type of an event, topic and action joined by a dot.
-func JoinType(topic, action string) string { return topic + "." + action }
+// JoinType answers the type of an event, topic and action joined by a dot. The
+// type of an event without an action is its topic, and SplitType takes it for that.
+func JoinType(topic, action string) string {
+	if action == "" {
+		return topic
+	}
+	return topic + "." + action
+}
 
 // SplitType splits a type at its last dot: a topic may hold dots, an action
 // does not. A type without a dot is a topic with an empty action.

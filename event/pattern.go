@@ -26,6 +26,11 @@ func CompilePatterns(patterns []string) Patterns {
 				p.exact = make(map[string]struct{})
 			}
 			p.exact[s] = struct{}{}
+			// Types without an action had a dot at their end once, and so have the
+			// patterns that were made for them.
+			if bare, ok := strings.CutSuffix(s, "."); ok && bare != "" {
+				p.exact[bare] = struct{}{}
+			}
 		default:
 			p.globs = append(p.globs, strings.Split(s, "*"))
 		}

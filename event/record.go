@@ -3,6 +3,7 @@ package event
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -103,6 +104,7 @@ func Split(data []byte) (Parts, error) {
 		}
 		if num == fieldRaw {
 			p.Meta, p.Raw = data[:len(data)-len(rest)], rest
+			p.mendType()
 			return p, nil
 		}
 		m := protowire.ConsumeFieldValue(num, typ, rest[n:])
@@ -116,7 +118,25 @@ func Split(data []byte) (Parts, error) {
 		rest = rest[n+m:]
 	}
 	p.Meta = data
+	p.mendType()
 	return p, nil
+}
+
+// dotted reports whether a type is one that older versions kept for an event
+// without an action: its topic, with a dot at the end.
+func dotted[T string | []byte](topic, action, typ T) bool {
+	return len(action) == 0 && len(typ) == len(topic)+1 && typ[len(topic)] == '.' && string(typ[:len(topic)]) == string(topic)
+}
+
+// mendType gives such an event the type that it has now. Of a field that comes
+// twice the last counts, so the metadata gets one more.
+func (p *Parts) mendType() {
+	if !dotted(p.Topic, p.Action, p.Type) {
+		return
+	}
+	p.Type = p.Topic
+	meta := slices.Clip(p.Meta) // the record stays as it is
+	p.Meta = protowire.AppendBytes(protowire.AppendTag(meta, fieldType, protowire.BytesType), p.Type)
 }
 
 func (p *Parts) set(num protowire.Number, v []byte) {
@@ -171,6 +191,9 @@ func Decode(inc Incarnation, r Record) (*hookstreamv1.Event, error) {
 	e := new(hookstreamv1.Event)
 	if err := proto.Unmarshal(r.Data, e); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRecordInvalid, err)
+	}
+	if dotted(e.Topic, e.Action, e.Type) {
+		e.Type = e.Topic
 	}
 	e.Name = Name(inc, r.Seq)
 	return e, nil

@@ -2,6 +2,7 @@ package event_test
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 
@@ -136,6 +137,56 @@ func BenchmarkEncode(b *testing.B) {
 	for b.Loop() {
 		if _, err := event.Encode(e, raw); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// A type without an action had a dot at its end once, and is kept so in logs.
+func TestTypeWithoutActionHasNoDot(t *testing.T) {
+	for _, c := range []struct{ topic, action, kept, want string }{
+		{"ping", "", "ping.", "ping"},
+		{"ping", "", "ping", "ping"},
+		{"a.b", "", "a.b.", "a.b"},
+		{"a.", "", "a.", "a."}, // today's, of a topic that ends so
+		{"", "", ".", ""},
+		{"", "", "", ""},
+		{"", "x", ".x", ".x"},
+		{"a", "b", "a.b", "a.b"},
+	} {
+		if got := event.JoinType(c.topic, c.action); got != c.want {
+			t.Errorf("JoinType(%q, %q) = %q, want %q", c.topic, c.action, got, c.want)
+		}
+		for _, raw := range []*hookstreamv1.RawRequest{nil, {Body: []byte("{}")}} {
+			data, err := event.Encode(&hookstreamv1.Event{Source: "sources/s", Topic: c.topic, Action: c.action, Type: c.kept, Entity: "e/1"}, raw)
+			if err != nil {
+				t.Fatal(err)
+			}
+			before := slices.Clone(data[:cap(data)])
+			parts, err := event.Split(data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(parts.Type) != c.want {
+				t.Errorf("Split: type %q of a kept %q, want %q", parts.Type, c.kept, c.want)
+			}
+			view := new(hookstreamv1.Event)
+			if err := proto.Unmarshal(append(slices.Clip(parts.Meta), parts.Raw...), view); err != nil {
+				t.Fatal(err)
+			}
+			if view.Type != c.want || view.Entity != "e/1" || string(view.GetRaw().GetBody()) != string(raw.GetBody()) {
+				t.Errorf("a view of a kept %q: %v, want type %q", c.kept, view, c.want)
+			}
+			if e, err := event.Decode(1, event.Record{Seq: 1, Data: data}); err != nil || e.Type != c.want {
+				t.Errorf("Decode: %v, %v, want type %q", e, err, c.want)
+			}
+			if !slices.Equal(before, data[:cap(data)]) {
+				t.Error("the record was changed")
+			}
+		}
+	}
+	for _, pattern := range []string{"ping", "ping.", "*", "p*g"} {
+		if !event.CompilePatterns([]string{pattern}).Match("ping") {
+			t.Errorf("%q does not match ping", pattern)
 		}
 	}
 }
