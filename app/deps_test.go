@@ -20,7 +20,7 @@ var arrows = map[string][]string{
 	"eventlog/memlog": {"event", "eventlog"},
 	"source":          {"event", "eventlog"},
 
-	"ingress":          {"event", "eventlog", "source"},
+	"ingress":          {"event", "eventlog", "source", "ingress/lenient"},
 	"ingress/lenient":  {},
 	"ingress/yousign":  {"event", "ingress", "ingress/lenient"},
 	"ingress/ignisign": {"event", "ingress", "ingress/lenient"},

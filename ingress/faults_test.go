@@ -2,9 +2,11 @@ package ingress_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
+	"github.com/hookstream/hookstream/event"
 	"github.com/hookstream/hookstream/eventlog"
 )
 
@@ -45,4 +47,20 @@ type idleInbox struct{ eventlog.Inbox }
 func (idleInbox) Work(ctx context.Context, _ int, _ func(context.Context, *eventlog.Claim)) error {
 	<-ctx.Done()
 	return ctx.Err()
+}
+
+// blindLog is a log of which nothing can be read.
+type blindLog struct {
+	eventlog.Log
+	gone, broken bool
+}
+
+func (l *blindLog) Read(ctx context.Context, seq uint64, max, maxBytes int) ([]event.Record, error) {
+	switch {
+	case l.broken:
+		return nil, errors.New("broken")
+	case l.gone:
+		return nil, nil
+	}
+	return l.Log.Read(ctx, seq, max, maxBytes)
 }

@@ -16,8 +16,8 @@ import (
 type Provider interface {
 	// Inspect reads what routes a request that nobody vouches for yet. It must be cheap, must not panic on hostile input, and needs memory
 	// in proportion to the body at most. It answers an error that wraps
-	// ErrMalformed when the body is not JSON or lacks the sender's envelope, and
-	// one that wraps ErrNotForSource when it names another application; topics, actions and fields it does not know are no error.
+	// ErrMalformed when the body is not JSON, or lacks what a remote provider has to
+	// ask with, and one that wraps ErrNotForSource when it names another application; topics, actions and fields it does not know are no error.
 	Inspect(req *Request) (Info, error)
 
 	// Verify says whether the sender vouches for the request. A provider that
@@ -35,7 +35,9 @@ type Provider interface {
 	Headers() []string
 }
 
-// ErrMalformed says that a body is not JSON or has no envelope: 400.
+// ErrMalformed says that a body is not JSON, or lacks what the sender could be
+// asked with. When nobody can vouch for it, that is a 400. What a local provider
+// vouches for is kept all the same: its Info says nothing but Attempt.
 var ErrMalformed = errors.New("malformed request")
 
 // ErrNotForSource says that an intact body names another application or

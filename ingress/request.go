@@ -14,6 +14,7 @@ import (
 
 	"github.com/hookstream/hookstream/event"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/ingress/lenient"
 )
 
 // request is a Request on its way into the log.
@@ -31,6 +32,7 @@ func (rq *request) inspect(ep *endpoint) error {
 	}
 	info, err := ep.provider.Inspect(&rq.Request)
 	if err != nil {
+		rq.info.Attempt = info.Attempt
 		return err
 	}
 	if info.DedupKey == "" || len(info.DedupKey) > maxDedupKey {
@@ -42,6 +44,15 @@ func (rq *request) inspect(ep *endpoint) error {
 	rq.info, rq.inspected = info, true
 	rq.typ = event.JoinType(info.Topic, info.Action)
 	return nil
+}
+
+// keepUnread is for what the sender vouches for and nobody can read: refused, it
+// would be gone when the sender is tired of repeating it. It has no type, and is
+// told by its bytes.
+func (rq *request) keepUnread() {
+	sum := sha256.Sum256(rq.Body)
+	rq.info = Info{DedupKey: "sha256:" + hex.EncodeToString(sum[:]), Attempt: rq.info.Attempt}
+	rq.typ, rq.inspected = "", true
 }
 
 // maxName bounds every stored string that a sender chooses, in bytes: hostile
@@ -82,6 +93,18 @@ func (rq *request) failedKey() string {
 	fmt.Fprintf(h, "%d:%s", len(rq.info.DedupKey), rq.info.DedupKey)
 	h.Write(rq.Body)
 	return "failed:" + hex.EncodeToString(h.Sum(nil))
+}
+
+// otherKey is the deduplication key of an event whose own key another event has.
+func (rq *request) otherKey() string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%d:%s", len(rq.info.DedupKey), rq.info.DedupKey)
+	if doc, err := lenient.View(rq.Body); err == nil {
+		h.Write(lenient.AppendCanonical(nil, doc))
+	} else {
+		h.Write(rq.Body)
+	}
+	return "other:" + hex.EncodeToString(h.Sum(nil))
 }
 
 // draft is what one event is made of. Drafts are used again: they are most of the

@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/hookstream/hookstream/event"
 	"github.com/hookstream/hookstream/eventlog"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/ingress/lenient"
 )
 
 // A question is what must be remembered about asking a remote provider.
@@ -173,7 +175,10 @@ func (g *Gateway) publish(ctx context.Context, ep *endpoint, rq *request, p proo
 	// Inspecting comes after verifying where it can: what nobody vouches for is
 	// not parsed.
 	if err := rq.inspect(ep); err != nil {
-		return resultNone, err
+		if p.state == disproved || !errors.Is(err, ErrMalformed) {
+			return resultNone, err
+		}
+		rq.keepUnread()
 	}
 	// What a remote provider's sender was answered 200 for is published, though
 	// the source may have changed its mind since.
@@ -184,12 +189,13 @@ func (g *Gateway) publish(ctx context.Context, ep *endpoint, rq *request, p proo
 	if err != nil {
 		return resultNone, err
 	}
-	start := time.Now()
-	got, err := g.o.Log.Append(ctx, entry)
-	g.o.Metrics.appended(time.Since(start), err)
+	got, err := g.append(ctx, entry)
+	if err == nil && got.Duplicate && p.state != disproved {
+		got, err = g.appendOther(ctx, ep, rq, p, entry, got.Seq)
+	}
 	switch {
 	case err != nil:
-		return resultNone, fmt.Errorf("append: %w", err)
+		return resultNone, err
 	case got.Duplicate:
 		return Duplicate, nil
 	}
@@ -198,6 +204,61 @@ func (g *Gateway) publish(ctx context.Context, ep *endpoint, rq *request, p proo
 		return PublishedFailed, nil
 	}
 	return Published, nil
+}
+
+func (g *Gateway) append(ctx context.Context, e eventlog.Entry) (eventlog.Appended, error) {
+	start := time.Now()
+	got, err := g.o.Log.Append(ctx, e)
+	g.o.Metrics.appended(time.Since(start), err)
+	if err != nil {
+		return got, fmt.Errorf("append: %w", err)
+	}
+	return got, nil
+}
+
+// appendOther looks at the event that has the same key, and appends this one when
+// it is another: senders make mistakes with their ids, and what they vouch for is
+// nobody's to drop. It is published under a key of its content, so that it is a
+// duplicate when it comes again, and says which event has its id.
+func (g *Gateway) appendOther(ctx context.Context, ep *endpoint, rq *request, p proof, e eventlog.Entry, seq uint64) (eventlog.Appended, error) {
+	earlier := eventlog.Appended{Seq: seq, Duplicate: true}
+	same, err := g.same(ctx, rq, seq)
+	if same || err != nil {
+		return earlier, err
+	}
+	e.DedupKey = rq.otherKey()
+	if e.Data, err = rq.encode(ep, &p, event.Name(g.o.Log.Incarnation(), seq)); err != nil {
+		return earlier, err
+	}
+	got, err := g.append(ctx, e)
+	if err == nil && !got.Duplicate {
+		g.toldOther(ep, seq, got.Seq)
+	}
+	return got, err
+}
+
+// same reports whether a request repeats the event at seq. Of one that is gone
+// nobody can say more than that it had the same key.
+func (g *Gateway) same(ctx context.Context, rq *request, seq uint64) (bool, error) {
+	recs, err := g.o.Log.Read(ctx, seq, 1, 1)
+	if err != nil {
+		return false, fmt.Errorf("look at the event of the same key: %w: %w", eventlog.ErrUnavailable, err)
+	}
+	if len(recs) == 0 || recs[0].Seq != seq {
+		return true, nil
+	}
+	parts, err := event.Split(recs[0].Data)
+	if err != nil {
+		return false, nil // damaged: it is not this one
+	}
+	return lenient.Same(parts.Body(), rq.Body), nil
+}
+
+func (g *Gateway) toldOther(ep *endpoint, earlier, seq uint64) {
+	if skipped, ok := ep.faults.open(time.Now()); ok {
+		g.o.Logger.Warn("a sender uses one id for two events; both are published", "source", ep.id,
+			"event", event.Name(g.o.Log.Incarnation(), seq), "earlier", event.Name(g.o.Log.Incarnation(), earlier), "skipped", skipped)
+	}
 }
 
 func (g *Gateway) entry(ep *endpoint, rq *request, p proof) (eventlog.Entry, error) {

@@ -56,7 +56,8 @@ func TestStatuses(t *testing.T) {
 		{"switched-off type, remote", "POST", remotePath, noise, []string{"Content-Type", json}, 200, "{}", nil},
 		{"genuine, remote", "POST", remotePath, message("genuine"), []string{"Content-Type", json}, 200, "{}", nil},
 
-		{"genuine but no envelope", "POST", localPath, "{}", []string{"Content-Type", json, signatureHeader, sign(secret, "{}")}, 400, "", nil},
+		{"genuine but no envelope", "POST", localPath, "{}", []string{"Content-Type", json, signatureHeader, sign(secret, "{}")}, 200, "{}", nil},
+		{"forged and no envelope", "POST", localPath, "{}", []string{"Content-Type", json, signatureHeader, sign("another", "{}")}, 401, "", nil},
 		{"not JSON, remote", "POST", remotePath, "token=x", []string{"Content-Type", json}, 400, "", nil},
 		{"no signature", "POST", localPath, genuine, []string{"Content-Type", json}, 401, "", nil},
 		{"forged and not JSON", "POST", localPath, "x", []string{"Content-Type", json, signatureHeader, "00"}, 401, "", nil},
@@ -107,9 +108,9 @@ func TestStatuses(t *testing.T) {
 			}
 		})
 	}
-	// local's 1, keyless's 1 (its own source) and the remote one.
-	if got := f.events(); len(got) != 3 {
-		t.Errorf("%d events are published, want 3", len(got))
+	// local's 2, keyless's 1 (its own source) and the remote one.
+	if got := f.events(); len(got) != 4 {
+		t.Errorf("%d events are published, want 4", len(got))
 	}
 	if n := f.api.questions("genuine"); n != 1 {
 		t.Errorf("the API was asked %d times about the genuine token, want 1", n)

@@ -57,7 +57,7 @@ type draft struct {
 
 // add notes what became of a part of the body.
 func (d *draft) add(wire []byte, result lenient.Result) {
-	d.wire, d.partial = wire, d.partial || result.Rest
+	d.wire, d.partial = wire, d.partial || result.Partial()
 }
 
 func decode(dst, body []byte) (*draft, hookstreamv1.DecodeState) {
@@ -95,10 +95,12 @@ func (d *draft) content(c *content, value gjson.Result) {
 	switch {
 	case value.Type == gjson.Null: // absent, or null, which says no more
 	case !value.IsObject():
-		d.event.Rest = &structpb.Struct{Fields: map[string]*structpb.Value{"content": lenient.Value(value)}}
+		kept, _ := lenient.Value(value)
+		d.event.Rest = &structpb.Struct{Fields: map[string]*structpb.Value{"content": kept}}
 		d.partial = true
 	case c == nil:
-		d.event.Content = &ignisignv1.Event_UnknownContent{UnknownContent: lenient.Value(value).GetStructValue()}
+		kept, _ := lenient.Value(value)
+		d.event.Content = &ignisignv1.Event_UnknownContent{UnknownContent: kept.GetStructValue()}
 		d.partial = true
 	case c == contentOf(ignisignv1.Topic_TOPIC_SIGNATURE_REQUEST) && member(value, "signers").IsObject():
 		d.request(value)
@@ -113,5 +115,5 @@ func (d *draft) request(value gjson.Result) {
 	flat := requestDecoder.Decode(value, request)
 	grouped := groupsDecoder.Decode(member(value, "signers"), request)
 	d.event.Content = &ignisignv1.Event_SignatureRequest{SignatureRequest: request}
-	d.partial = d.partial || flat.Rest || grouped.Rest
+	d.partial = d.partial || flat.And(grouped).Partial()
 }

@@ -225,10 +225,10 @@ func TestDecode(t *testing.T) {
 		{"empty content", `{` + envelope + `,"content":{}}`, complete, `{"signatureRequest":{}}`},
 		{"content of another kind", `{` + envelope + `,"content":["x"]}`, partial, `{"rest":{"content":["x"]}}`},
 		{
-			"the first content counts", `{` + envelope + `,"content":{"status":"READY"},"content":{"status":"DRAFT"}}`, complete,
+			"the first content counts", `{` + envelope + `,"content":{"status":"READY"},"content":{"status":"DRAFT"}}`, partial,
 			`{"signatureRequest":{"status":"SIGNATURE_REQUEST_STATUS_READY","statusRaw":"READY"}}`,
 		},
-		{"a null first", `{` + envelope + `,"content":null,"content":{"status":"DRAFT"}}`, complete, `{}`},
+		{"a null first", `{` + envelope + `,"content":null,"content":{"status":"DRAFT"}}`, partial, `{}`},
 		{"a new field", `{` + envelope + `,"content":{"new":1}}`, partial, `{"signatureRequest":{"rest":{"new":1}}}`},
 		{"a new field of the envelope", `{` + envelope + `,"sentAt":"now"}`, partial, `{"rest":{"sentAt":"now"}}`},
 		{
@@ -263,7 +263,16 @@ func TestDecode(t *testing.T) {
 		{"a list", `{` + envelope + `,"content":{"signers":[{"signerId":"a"}]}}`, complete, `{"signatureRequest":{"signersUngrouped":[{"signerId":"a"}]}}`},
 		{
 			"a list with an odd one", `{` + envelope + `,"content":{"signers":[{"signerId":"a"},"b"]}}`, partial,
-			`{"signatureRequest":{"rest":{"signers":[{"signerId":"a"},"b"]}}}`,
+			`{"signatureRequest":{"signersUngrouped":[{"signerId":"a"}],"rest":{"signers":["b"]}}}`,
+		},
+		{
+			"groups with odd ones", `{` + envelope + `,"content":{"signers":{"signersBySide":[null,{"signerId":"a"},"b"]},"documents":[null]}}`, partial,
+			`{"signatureRequest":{"signersBySide":[{"signerId":"a"}],"signersRest":{"signersBySide":[null,"b"]},"rest":{"documents":[null]}}}`,
+		},
+		{
+			"an odd document of a proof", `{"topic":"SIGNATURE_PROOF","action":"GENERATED","content":{"documents":[null,{"token":"t"},7]}}`, partial,
+			`{"topic":"TOPIC_SIGNATURE_PROOF","topicRaw":"SIGNATURE_PROOF","actionRaw":"GENERATED","signatureProofAction":"SIGNATURE_PROOF_ACTION_GENERATED",
+			"signatureProof":{"documents":[{"token":"t"}],"rest":{"documents":[null,7]}}}`,
 		},
 		{
 			"an unknown action of a known topic", `{"topic":"SIGNER","action":"NEW","content":{"signerId":"s","authSecret":"x"}}`, unknownType,

@@ -17,9 +17,13 @@ import (
 // maxName is Ignisign's own limit, in characters, for the texts of the envelope.
 const maxName = 512
 
-// An envelope is what a delivery says around its content, as sent. All but
-// content and problem are there.
+// An envelope is what a delivery says around its content, as sent. The token is
+// there; the other texts are empty when they are not.
 type envelope struct {
+	// whole says that the body is JSON as Decode reads it. If it is not, the envelope
+	// was found in it all the same, and is enough to ask Ignisign.
+	whole bool
+
 	appID, appEnv, topic, action, nature, token string
 
 	content, problem gjson.Result // problem is the error
@@ -33,58 +37,56 @@ func (p *Provider) Inspect(req *ingress.Request) (ingress.Info, error) {
 	if err != nil {
 		return ingress.Info{}, err
 	}
-	// Fixed texts: whoever sends a forgery learns nothing, and no log shows it.
-	if e.appID != p.appID {
+	// Fixed texts: whoever sends a forgery learns nothing, and no log shows it. What
+	// is not named is Ignisign's to know: it is asked for this application.
+	if e.appID != "" && e.appID != p.appID {
 		return ingress.Info{}, fmt.Errorf("ignisign: another application: %w", ingress.ErrNotForSource)
 	}
-	if e.appEnv != p.appEnv {
+	if e.appEnv != "" && e.appEnv != p.appEnv {
 		return ingress.Info{}, fmt.Errorf("ignisign: another environment: %w", ingress.ErrNotForSource)
 	}
 	key := sha256.Sum256([]byte(e.token))
-	return ingress.Info{
-		Topic: strings.Clone(e.topic), Action: strings.Clone(e.action),
-		Environment: p.appEnv,
-		DedupKey:    hex.EncodeToString(key[:]),
-		Fingerprint: e.fingerprint,
-		Entity:      e.entity(),
-		Attempt:     -1,
-	}, nil
+	info := ingress.Info{Environment: p.appEnv, DedupKey: hex.EncodeToString(key[:]), Attempt: -1}
+	if !e.whole { // nor does Decode read it
+		return info, nil
+	}
+	info.Topic, info.Action = strings.Clone(e.topic), strings.Clone(e.action)
+	info.Fingerprint, info.Entity = e.fingerprint, e.entity()
+	return info, nil
 }
 
-// readEnvelope reads the envelope of a body that may be anything.
+// readEnvelope reads the envelope of a body that may be anything. Without a token
+// there is nothing to ask; whatever else is missing, Ignisign can say whether the
+// request is its own, and nobody else will send it again.
 func readEnvelope(body []byte) (envelope, error) {
-	doc, err := lenient.View(body)
+	doc, whole, err := lenient.Envelope(body)
 	if err != nil {
 		return envelope{}, fmt.Errorf("ignisign: %w: %w", err, ingress.ErrMalformed)
 	}
-	var e envelope
+	e := envelope{whole: whole}
 	e.read(doc)
-	for _, f := range e.texts() {
-		if *f.text == "" {
-			return envelope{}, fmt.Errorf("ignisign: no %s: %w", f.word, ingress.ErrMalformed)
-		}
-		if len(*f.text) > maxName && utf8.RuneCountInString(*f.text) > maxName {
-			return envelope{}, fmt.Errorf("ignisign: %s too long: %w", f.word, ingress.ErrMalformed)
-		}
+	switch {
+	case e.token == "":
+		return envelope{}, fmt.Errorf("ignisign: no token: %w", ingress.ErrMalformed)
+	case len(e.token) > maxName && utf8.RuneCountInString(e.token) > maxName:
+		return envelope{}, fmt.Errorf("ignisign: token too long: %w", ingress.ErrMalformed)
 	}
 	return e, nil
 }
 
 type envelopeText struct {
-	key, word string // Ignisign's name, and the one in errors
-	text      *string
+	key  string // Ignisign's name
+	text *string
 }
 
-// texts are what Ignisign's SDK demands too: without one of them a message is
-// none of Ignisign's.
 func (e *envelope) texts() [6]envelopeText {
 	return [6]envelopeText{
-		{"appId", "application", &e.appID},
-		{"appEnv", "environment", &e.appEnv},
-		{"topic", "topic", &e.topic},
-		{"action", "action", &e.action},
-		{"msgNature", "nature", &e.nature},
-		{"verificationToken", "token", &e.token},
+		{"appId", &e.appID},
+		{"appEnv", &e.appEnv},
+		{"topic", &e.topic},
+		{"action", &e.action},
+		{"msgNature", &e.nature},
+		{"verificationToken", &e.token},
 	}
 }
 
@@ -112,6 +114,9 @@ func (e *envelope) read(doc gjson.Result) {
 			for i, f := range texts {
 				if f.key == key.Str && first(i) {
 					*f.text = clean(value)
+					if f.key == "appId" {
+						*f.text = id(value)
+					}
 				}
 			}
 		}
@@ -150,7 +155,7 @@ var entities = []struct{ key, kind string }{
 
 func (e *envelope) entity() string {
 	for _, entity := range entities {
-		if id := clean(member(e.content, entity.key)); id != "" && len(id) <= maxName {
+		if id := id(member(e.content, entity.key)); id != "" && len(id) <= maxName {
 			return entity.kind + id
 		}
 	}
@@ -174,6 +179,14 @@ func member(object gjson.Result, key string) (found gjson.Result) {
 		return true
 	})
 	return found
+}
+
+// id answers an id as text, though it may have been sent as a number.
+func id(value gjson.Result) string {
+	if value.Type == gjson.Number {
+		return strings.Clone(lenient.Digits(value))
+	}
+	return clean(value)
 }
 
 // clean answers the text of a JSON string as Decode shows it; empty for anything

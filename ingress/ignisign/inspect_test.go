@@ -12,6 +12,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	ignisignv1 "github.com/hookstream/hookstream/gen/hookstream/ignisign/v1"
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/ingress"
 )
 
@@ -104,18 +105,14 @@ func TestInspectRefuses(t *testing.T) {
 	}{
 		{"empty", ``, ingress.ErrMalformed},
 		{"an array", `[` + good + `]`, ingress.ErrMalformed},
-		{"two", good + good, ingress.ErrMalformed},
-		{"cut", good[:len(good)-1], ingress.ErrMalformed},
-		{"too deep", edit(`"N"`, `"N","content":`+strings.Repeat(`[`, 64)+strings.Repeat(`]`, 64)), ingress.ErrMalformed},
 		{"no envelope", `{"data":{}}`, ingress.ErrMalformed},
-		{"no appId", edit(`appId`, `app_id`), ingress.ErrMalformed},
-		{"no appEnv", edit(`appEnv`, `APPENV`), ingress.ErrMalformed},
-		{"no topic", edit(`"T"`, `null`), ingress.ErrMalformed},
-		{"no action", edit(`"A"`, `""`), ingress.ErrMalformed},
-		{"no msgNature", edit(`"N"`, `1`), ingress.ErrMalformed},
+		{"cut before the token", good[:len(good)-len(`"verificationToken":"SECRET"}`)], ingress.ErrMalformed},
+		{"not JSON", good[1:], ingress.ErrMalformed},
 		{"no token", edit(`"SECRET"`, `["SECRET"]`), ingress.ErrMalformed},
 		{"token too long", edit(`SECRET`, strings.Repeat("SECRET", 100)), ingress.ErrMalformed},
-		{"the first key counts", edit(`{`, `{"appId":1,`), ingress.ErrMalformed},
+		{"the first key counts", edit(`{`, `{"appId":1,`), ingress.ErrNotForSource},
+		{"the first token counts", edit(`{`, `{"verificationToken":null,`), ingress.ErrMalformed},
+		{"another application, cut", strings.TrimSuffix(edit(testApp, testApp+"0"), "}"), ingress.ErrNotForSource},
 		{"another application", edit(testApp, testApp+"0"), ingress.ErrNotForSource},
 		{"the first application counts", edit(`{`, `{"appId":"evil",`), ingress.ErrNotForSource},
 		{"another environment", edit(`DEVELOPMENT`, `development`), ingress.ErrNotForSource},
@@ -131,6 +128,48 @@ func TestInspectRefuses(t *testing.T) {
 	}
 	if _, err := p.Inspect(&ingress.Request{Body: []byte(edit("SECRET", strings.Repeat("é", 512)))}); err != nil {
 		t.Errorf("Ignisign's limit is in characters: %v", err)
+	}
+}
+
+// A request with a token is Ignisign's to judge, whatever else is wrong with it: it
+// is not sent again by itself.
+func TestInspectTakesWhatCanBeAskedAbout(t *testing.T) {
+	const good = `{"appId":"` + testApp + `","appEnv":"DEVELOPMENT","topic":"T","action":"A","msgNature":"N","content":{"signerId":"s"},"verificationToken":"` + testToken + `"}`
+	edit := func(old, text string) string { return strings.Replace(good, old, text, 1) }
+	p := testProvider(t)
+	whole, err := p.Inspect(&ingress.Request{Body: []byte(good)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ why, body, topic, action, entity string }{
+		{"no appId", edit(`appId`, `app_id`), "T", "A", "signers/s"},
+		{"no appEnv", edit(`appEnv`, `APPENV`), "T", "A", "signers/s"},
+		{"no topic", edit(`"T"`, `null`), "", "A", "signers/s"},
+		{"no action", edit(`"A"`, `""`), "T", "", "signers/s"},
+		{"no msgNature", edit(`"N"`, `1`), "T", "A", "signers/s"},
+		{"a long topic", edit(`"T"`, `"`+strings.Repeat("T", 600)+`"`), strings.Repeat("T", 600), "A", "signers/s"},
+		// As Decode reads nothing of it, it has no type.
+		{"too deep", edit(`{"signerId":"s"}`, strings.Repeat(`[`, 64)+strings.Repeat(`]`, 64)), "", "", ""},
+		{"far too deep", edit(`{"signerId":"s"}`, strings.Repeat(`{"a":[`, 100_000)+strings.Repeat(`]}`, 100_000)), "", "", ""},
+		{"a byte order mark", "\xef\xbb\xbf" + good, "", "", ""},
+		{"cut", good[:len(good)-1], "", "", ""},
+		{"two", good + good, "", "", ""},
+		{"a comma too many", edit(`"N",`, `"N",,`), "", "", ""},
+	} {
+		info, err := p.Inspect(&ingress.Request{Body: []byte(c.body)})
+		if err != nil || info.Topic != c.topic || info.Action != c.action || info.Entity != c.entity {
+			t.Errorf("%s: %v, %+v", c.why, err, info)
+		}
+		if info.DedupKey != whole.DedupKey || info.Environment != testEnv {
+			t.Errorf("%s: %+v, want the key %s", c.why, info, whole.DedupKey)
+		}
+		f := newFakeAPI(t, "v4")
+		if v := f.provider(newKey).Verify(t.Context(), &ingress.Request{Body: []byte(c.body)}, info); v.Outcome != ingress.Genuine {
+			t.Errorf("%s: %+v", c.why, v)
+		}
+		if event, state := Decode([]byte(c.body)); c.topic == "" && (state != hookstreamv1.DecodeState_DECODE_STATE_FAILED || event.GetTopicRaw() != "") {
+			t.Errorf("%s: %v, %v", c.why, state, event)
+		}
 	}
 }
 
@@ -220,6 +259,8 @@ func FuzzInspect(f *testing.F) {
 		f.Add(body)
 	}
 	f.Add([]byte(`{"appId":"a"}`))
+	f.Add([]byte("\xef\xbb\xbf" + `{"verificationToken":"a","content":{"b":[1,{"c`))
+	f.Add([]byte(`{"verificationToken":"a","content":` + strings.Repeat(`{"a":[`, 70)))
 	p := testProvider(f)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		// As any source would take it, so that more than one body in a million
@@ -240,13 +281,20 @@ func FuzzInspect(f *testing.F) {
 }
 
 func checkInfo(t *testing.T, info ingress.Info, e envelope) {
-	if len(info.DedupKey) != 64 || len(info.Fingerprint()) != 32 || info.Attempt != -1 {
+	if len(info.DedupKey) != 64 || info.Attempt != -1 || (info.Fingerprint == nil) == e.whole {
 		t.Errorf("%+v", info)
 	}
 	for _, text := range []string{info.Topic, info.Action, info.Environment} {
-		if text == "" || !utf8.ValidString(text) {
+		if !utf8.ValidString(text) {
 			t.Errorf("%q", text)
 		}
+	}
+	if !e.whole {
+		canonical(e.content) // must end
+		return
+	}
+	if len(info.Fingerprint()) != 32 {
+		t.Errorf("%+v", info)
 	}
 	if !utf8.ValidString(info.Entity) {
 		t.Errorf("%q", info.Entity)

@@ -468,9 +468,9 @@ func TestNoConnection(t *testing.T) {
 	}
 }
 
-func TestVerifyAsksOnlyAboutEnvelopes(t *testing.T) {
+func TestVerifyAsksOnlyAboutTokens(t *testing.T) {
 	f := newFakeAPI(t, "v4")
-	got := f.provider(newKey).Verify(t.Context(), &ingress.Request{Body: []byte(`{"verificationToken":"x"}`)}, ingress.Info{})
+	got := f.provider(newKey).Verify(t.Context(), &ingress.Request{Body: []byte(`{"appId":"` + testApp + `"}`)}, ingress.Info{})
 	if diff := cmp.Diff(rejectedFor("token_missing", false), got); diff != "" {
 		t.Error(diff)
 	}

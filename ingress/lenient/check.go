@@ -48,6 +48,23 @@ func View(body []byte) (gjson.Result, error) {
 	return gjson.Parse(text), nil
 }
 
+// Envelope answers a body of which members are to be found though it may not pass
+// Check: a document with a byte order mark before it, nested too deep, or cut. It
+// must begin as an object does; whole says that it passed. Members are found as far
+// as it is JSON, and their values may be no JSON: read texts, numbers and names of
+// them, at no more than MaxDepth.
+func Envelope(body []byte) (doc gjson.Result, whole bool, err error) {
+	if doc, err = View(body); err == nil {
+		return doc, true, nil
+	}
+	body = bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))
+	if first(body) != '{' {
+		return gjson.Result{}, false, err
+	}
+	text := unsafe.String(unsafe.SliceData(body), len(body)) //nolint:gosec // a view, as View has it
+	return gjson.Parse(text), false, nil
+}
+
 // first answers the first byte that is not JSON white space, 0 for none.
 func first(body []byte) byte {
 	for _, c := range body {

@@ -10,27 +10,27 @@
 // order when that is absent or null. Fields marked computed or rest, and the raw
 // text beside an enum, have no name.
 //
-//	string                      a string
+//	string                      a string; one named `id` or `x_id` an integer too
 //	bool                        true or false
 //	int32, int64, uint32, ...   a number without fraction, in range (3 and 3.0)
-//	double, float               a number that a float64 can hold
-//	Timestamp                   a string in RFC 3339, with Z or an offset
+//	double, float               a number that it holds without rounding
+//	Timestamp                   a time in the forms of Time
 //	Struct, ListValue           an object; an array
 //	google.protobuf.Value       anything
 //	another message             an object, by these same rules
 //	an enum `x`                 a string. It goes to the field `x_raw` as sent; `x`
 //	                            is set when an EnumValueFacts.wire or alias equals it
-//	repeated                    an array of which every element fits
+//	repeated                    an array
 //
 // null leaves a field unset. A value of another type, and a key that no field
-// bears, go to the rest Struct under the key as sent; of an array with one
-// element that does not fit, all does. A message without a rest field takes an
-// object only as a whole. Of keys that are repeated, the first counts.
+// bears, go to the rest Struct under the key as sent; of an array the elements
+// that do not fit, in a list. A message without a rest field takes an object only
+// as a whole. Of keys that are repeated, the first counts, and Result says so.
 //
 // # What a Struct can hold
 //
-// A number in a Struct is a float64: integers beyond 2^53 are rounded, and a
-// number too large for a float64 is kept as a string of its digits. What is
+// A number in a Struct is a float64: integers beyond 2^53, and whatever else a
+// float64 would round, are kept as a string of their digits. What is
 // nested deeper than 24 levels is kept as a string of JSON, because Protobuf
 // libraries in other languages refuse messages nested deeper than 100. Bytes
 // that are not UTF-8 become U+FFFD, because no string field may hold them. The
@@ -52,11 +52,17 @@ type Result struct {
 	// Lost says that something has neither a typed field nor a rest Struct. It
 	// does not happen with messages that pass Lint.
 	Lost bool
+	// Repeated says that an object has a key more than once: the first counts, and
+	// what else was sent for it is in neither.
+	Repeated bool
 }
+
+// Partial reports whether anything has no typed field.
+func (r Result) Partial() bool { return r != Result{} }
 
 // And combines what was said of two parts of a document.
 func (r Result) And(other Result) Result {
-	return Result{Rest: r.Rest || other.Rest, Lost: r.Lost || other.Lost}
+	return Result{Rest: r.Rest || other.Rest, Lost: r.Lost || other.Lost, Repeated: r.Repeated || other.Repeated}
 }
 
 // Decode fills m from the JSON object in body. What of m is set already stays.

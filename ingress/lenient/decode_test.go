@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/tidwall/gjson"
@@ -108,8 +110,39 @@ func TestDecode(t *testing.T) {
 		},
 		{
 			why: "one element does not fit", body: `{"tags":["a",1],"items":[{"text":"a"},null],"moods":["happy",3],"numbers":[1,1.5]}`,
-			want:   `{"rest":{"tags":["a",1],"items":[{"text":"a"},null],"moods":["happy",3],"numbers":[1,1.5]}}`,
+			want: `{"tags":["a"],"items":[{"text":"a"}],"moods":["MOOD_HAPPY"],"moods_raw":["happy"],"numbers":[1],
+			"rest":{"tags":[1],"items":[null],"moods":[3],"numbers":[1.5]}}`,
 			result: Result{Rest: true},
+		},
+		{
+			why:    "odd elements are kept in their order, without those that fit",
+			body:   `{"items":[null,{"small":1},"x",[],{"small":2},7],"tags":[{},[],true,null,"b"],"flags":[true,"true",false]}`,
+			want:   `{"items":[{"small":1},{"small":2}],"tags":["b"],"rest":{"items":[null,"x",[],7],"tags":[{},[],true,null],"flags":[true,"true",false]}}`,
+			result: Result{Rest: true},
+		},
+		{
+			why: "no element fits", body: `{"tags":[1,null],"items":[],"moods":[]}`,
+			want: `{"rest":{"tags":[1,null]}}`, result: Result{Rest: true},
+		},
+		{
+			why: "a list under an alias keeps its name", body: `{"values":[1],"tags":null}`,
+			want: `{"values":[1]}`,
+		},
+		{
+			why: "digits beyond what a float64 tells apart",
+			body: `{"x":{"a":9007199254740993,"b":-9007199254740993,"c":[12345678901234567890],"d":9007199254740994,"e":9007199254740992,
+			"f":0.1234567890123456789,"g":1e400,"h":9007199254740993.0,"i":1e30,"j":0.1,"k":-0.0,"l":123456789012345678901234567890e-10,"m":1.10}}`,
+			want: `{"rest":{"x":{"a":"9007199254740993","b":"-9007199254740993","c":["12345678901234567890"],"d":"9007199254740994","e":9007199254740992,
+			"f":"0.1234567890123456789","g":"1e400","h":"9007199254740993.0","i":1e30,"j":0.1,"k":0,"l":"123456789012345678901234567890e-10","m":1.1}}}`,
+			result: Result{Rest: true},
+		},
+		{
+			why: "digits in Structs that have a field", body: `{"object":{"a":9007199254740993},"array":[9007199254740993],"anything":9007199254740993,"values":[9007199254740993]}`,
+			want: `{"object":{"a":"9007199254740993"},"array":["9007199254740993"],"anything":"9007199254740993","values":["9007199254740993"]}`,
+		},
+		{
+			why: "a fraction that a float64 would round", body: `{"ratio":0.1234567890123456789,"big":9007199254740993.0}`,
+			want: `{"rest":{"ratio":"0.1234567890123456789","big":"9007199254740993.0"}}`, result: Result{Rest: true},
 		},
 		{
 			why: "without a rest all or nothing", body: `{"strict":{"only_text":"a","x":1}}`,
@@ -145,7 +178,7 @@ func TestDecode(t *testing.T) {
 		},
 		{
 			why: "of repeated keys the first", body: `{"text":"a","text":"b","x":1,"x":2,"flag":null,"flag":true,"object":{"k":1,"k":2}}`,
-			want: `{"text":"a","rest":{"x":1},"object":{"k":1}}`, result: Result{Rest: true},
+			want: `{"text":"a","rest":{"x":1},"object":{"k":1}}`, result: Result{Rest: true, Repeated: true},
 		},
 		{why: "escapes", body: `{"te\u0078t":"Zo\u00e9 \ud83d\ude00 \ud83d \/"}`, want: `{"text":"Zoé 😀 � /"}`},
 		{
@@ -400,4 +433,150 @@ func BenchmarkCheck(b *testing.B) {
 func benchBody() []byte {
 	one := `{"text":"some text of usual length","flag":true,"small":12,"at":"2026-03-02T08:15:04+00:00","mood":"happy"}`
 	return []byte(`{"text":"x","unknown":` + one + `,"items":[` + strings.Repeat(one+",", 19) + one + `]}`)
+}
+
+// Of what is repeated only the first is shown, which nobody would know.
+func TestRepeatedKeysAreTold(t *testing.T) {
+	for _, body := range []string{
+		`{"text":"a","text":"a"}`, `{"text":null,"text":"a"}`, `{"x":1,"x":1}`, `{"inner_item":{"small":1,"small":2}}`,
+		`{"items":[{},{"y":1,"y":2}]}`, `{"object":{"a":{"k":1,"k":2}}}`, `{"array":[{"k":1,"k":2}]}`, `{"anything":{"k":1,"k":2}}`,
+		`{"values":[{"k":1,"k":2}]}`, `{"x":[[{"k":1,"k":2}]]}`, `{"items":[[{"k":1,"k":2}]]}`, `{"te\u0078t":"a","text":"b"}`,
+		"{\"\xff\":1,\"\xfe\":2}", `{"tags":["a"],"tags":["b"]}`,
+	} {
+		if result, err := Decode([]byte(body), newItem()); err != nil || !result.Repeated {
+			t.Errorf("%s: %+v, %v", body, result, err)
+		}
+	}
+	for _, body := range []string{`{"text":"a","Text":"b"}`, `{"x":{"a":1},"y":{"a":1}}`, `{"items":[{"small":1},{"small":1}]}`} {
+		if result, err := Decode([]byte(body), newItem()); err != nil || result.Repeated {
+			t.Errorf("%s: %+v, %v", body, result, err)
+		}
+	}
+	var passed int
+	decoder := DecoderOf(newItem()).Skip("mine", "b", "c", "d", "e", "f")
+	for body, want := range map[string]bool{
+		`{"mine":1,"text":"a","mine":2}`: true, `{"mine":1,"b":2,"c":3,"d":4,"e":5,"f":6}`: false,
+		`{"mine":1,"b":2,"c":3,"d":4,"e":5,"f":6,"f":7}`: true,
+	} {
+		_, result := decoder.AppendPassing(nil, gjson.Parse(body), func(string, gjson.Result) { passed++ })
+		if result.Repeated != want {
+			t.Errorf("%s: %+v", body, result)
+		}
+	}
+	if passed != 2+6+7 {
+		t.Errorf("%d members were passed on", passed)
+	}
+}
+
+func TestTime(t *testing.T) {
+	moment := time.Date(2025, 2, 3, 4, 5, 6, 0, time.UTC)
+	for _, c := range []struct {
+		json string
+		want time.Time
+	}{
+		{`"2025-02-03T04:05:06Z"`, moment},
+		{`"2025-02-03T04:05:06+00:00"`, moment},
+		{`"2025-02-03T04:05:06+0000"`, moment},
+		{`"2025-02-03T06:05:06+0200"`, moment},
+		{`"2025-02-02T23:35:06-0430"`, moment},
+		{`"2025-02-03T04:05:06+00"`, moment},
+		{`"2025-02-03 04:05:06Z"`, moment},
+		{`"2025-02-03 04:05:06+00:00"`, moment},
+		{`"2025-02-03 04:05:06 +0000"`, moment},
+		{`"2025-02-03 04:05:06 UTC"`, moment},
+		{`"2025-02-03t04:05:06z"`, moment},
+		{`"2025-02-03T04:05:06.25+0000"`, moment.Add(250 * time.Millisecond)},
+		{`"2025-02-03 04:05:06,123456Z"`, moment.Add(123456 * time.Microsecond)},
+		{`"2025-02-03T04:05:06.123456789Z"`, moment.Add(123456789)},
+		{`"2025-02-03T04:05Z"`, moment.Add(-6 * time.Second)},
+		{`1738555506`, moment},
+		{`"1738555506"`, moment},
+		{`1738555506.0`, moment},
+		{`1.738555506e9`, moment},
+		{`1738555506.123456789`, moment.Add(123456789)},
+		{`"1738555506.25"`, moment.Add(250 * time.Millisecond)},
+		{`1738555506250`, moment.Add(250 * time.Millisecond)},
+		{`"1738555506250"`, moment.Add(250 * time.Millisecond)},
+		{`1738555506250.5`, moment.Add(250500 * time.Microsecond)},
+		{`1738555506250000`, moment.Add(250 * time.Millisecond)},
+		{`1738555506250000001`, moment.Add(250*time.Millisecond + 1)},
+		{`253402300799`, time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)},
+	} {
+		if got, ok := Time(gjson.Parse(c.json)); !ok || !got.Equal(c.want) {
+			t.Errorf("%s: %v, %t, want %v", c.json, got, ok, c.want)
+		}
+	}
+	for _, json := range []string{
+		`"2025-02-03T04:05:06"`, `"2025-02-03"`, `"2025-13-03T04:05:06Z"`, `"2025-02-30 04:05:06Z"`, `"04:05:06Z"`, `"yesterday"`, `""`,
+		`"2025-02-03T"`, `"2025-02-03T04:05:06+"`, `20250203`, `"20250203"`, `0`, `-1738555506`, `"1e9x"`, `1e99`, `1e400`, `"."`, `"1.2.3"`, `"1738555506.2.3"`, `true`, `null`, `{}`,
+		`99999999999999999999`, `"` + strings.Repeat("1", 1<<16) + `"`,
+	} {
+		if got, ok := Time(gjson.Parse(json)); ok {
+			t.Errorf("%.40s: %v, want no time", json, got)
+		}
+	}
+}
+
+func TestSame(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{
+		{`{"a":1,"b":[1,2]}`, " {\n\"b\" : [ 1 , 2 ] , \"a\" : 1 }\r\n", true},
+		{`{"a":"é/😀"}`, `{"\u0061":"\u00e9\/\ud83d\ude00"}`, true},
+		{`{"a":1,"b":10,"c":0,"d":1.5,"e":100}`, `{"a":1.0,"b":1e1,"c":-0,"d":15e-1,"e":1E+2}`, true},
+		{`{"a":9007199254740993}`, `{"a":9007199254740993.0}`, true},
+		{`{"a":123456789012345678901}`, `{"a":1.23456789012345678901e20}`, true},
+		{`not JSON`, `not JSON`, true},
+		{`{"a":9007199254740993}`, `{"a":9007199254740992}`, false},
+		{`{"a":123456789012345678901}`, `{"a":123456789012345678902}`, false},
+		{`{"a":0.1234567890123456789}`, `{"a":0.1234567890123456788}`, false},
+		{`{"a":1e400}`, `{"a":1e401}`, false},
+		{`{"a":1e99999999999}`, `{"a":1e99999999998}`, false},
+		{`{"a":1}`, `{"a":"1"}`, false},
+		{`{"a":1}`, `{"a":-1}`, false},
+		{`{"a":null}`, `{}`, false},
+		{`{"a":[1,2]}`, `{"a":[2,1]}`, false},
+		{`{"a":[1],"b":2}`, `{"a":[1,2]}`, false},
+		{`{"a":1,"a":2}`, `{"a":1,"a":3}`, false},
+		{`{"a":1,"a":2}`, `{"a":2,"a":1}`, false},
+		{`{"a":"x,\"b\":1"}`, `{"a":"x","b":1}`, false},
+		{`not JSON`, `not JSON `, false},
+		{`{"a":1}`, `{"a":1`, false},
+		{`{"a":true}`, `{"a":"true"}`, false},
+	} {
+		if got := Same([]byte(c.a), []byte(c.b)); got != c.want {
+			t.Errorf("Same(%s, %s) = %t", c.a, c.b, got)
+		}
+		if got := Same([]byte(c.b), []byte(c.a)); got != c.want {
+			t.Errorf("Same(%s, %s) = %t", c.b, c.a, got)
+		}
+	}
+}
+
+// A document that encoding/json reads and writes again says the same.
+func FuzzSame(f *testing.F) {
+	f.Add([]byte(`{"b":[1,2.50,1e3,-0.0,12345678901234567890.10],"a":{"z":null,"y":"\u00e9\n"}}`))
+	f.Add([]byte(`{"a":1E-7,"A":0.0000001,"c":[[],{},""]}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if Check(body) != nil || !utf8.Valid(body) || bytes.Contains(body, []byte(`\u`)) { // lone surrogates are read differently
+			return
+		}
+		var doc any
+		d := json.NewDecoder(bytes.NewReader(body))
+		d.UseNumber()
+		if d.Decode(&doc) != nil {
+			return
+		}
+		again, err := json.MarshalIndent(doc, "", "  ")
+		if err != nil {
+			return
+		}
+		if result, _ := Decode(body, newItem()); result.Repeated {
+			return
+		}
+		if !Same(body, again) {
+			t.Errorf("%s\nis not\n%s", body, again)
+		}
+	})
 }

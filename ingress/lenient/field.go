@@ -3,10 +3,10 @@ package lenient
 import (
 	"math"
 	"strconv"
-	"time"
 
 	"github.com/tidwall/gjson"
 	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
@@ -22,10 +22,7 @@ func (f *filler) set(field *field, value gjson.Result) bool {
 }
 
 func (f *filler) write(field *field, value gjson.Result) bool {
-	switch {
-	case field.list:
-		return f.list(field, value)
-	case field.kind == kindEnum:
+	if field.kind == kindEnum {
 		return f.enum(field, value)
 	}
 	fits := f.value(field, value)
@@ -59,16 +56,31 @@ func (f *filler) enum(field *field, value gjson.Result) bool {
 
 // list writes the elements one by one, numbers too: readers take them unpacked
 // as well as packed, and hardly any event has some. So do enums, beside their
-// texts.
-func (f *filler) list(field *field, value gjson.Result) bool {
-	fits := value.IsArray() && (field.kind != kindEnum || field.raw != 0)
-	if fits {
-		value.ForEach(func(_, e gjson.Result) bool {
-			fits = f.value(field, e)
-			return fits
-		})
+// texts. An element that does not fit goes to the rest, in a list under the key as
+// sent: it is no reason to take their types from the others.
+func (f *filler) list(name string, field *field, value gjson.Result) {
+	if !value.IsArray() || field.kind == kindEnum && field.raw == 0 {
+		f.keep(name, value)
+		return
 	}
-	return fits
+	var odd *structpb.ListValue
+	value.ForEach(func(_, e gjson.Result) bool {
+		start := len(f.b)
+		if f.value(field, e) {
+			return true
+		}
+		f.b = f.b[:start]
+		if odd == nil {
+			odd = new(structpb.ListValue)
+		}
+		b := builder{}
+		odd.Values = append(odd.Values, b.value(e, f.depth+2))
+		f.result = f.result.And(b.result)
+		return true
+	})
+	if odd != nil {
+		f.keepMade(name, structpb.NewListValue(odd))
+	}
 }
 
 // value writes one JSON value as a field, or as an element of one, and reports
@@ -76,6 +88,10 @@ func (f *filler) list(field *field, value gjson.Result) bool {
 func (f *filler) value(field *field, value gjson.Result) bool {
 	switch field.kind {
 	case kindString:
+		if field.digits && value.Type == gjson.Number {
+			f.b = appendText(f.b, field.number, Digits(value))
+			return isInteger(value.Raw)
+		}
 		f.b = appendText(f.b, field.number, value.Str)
 		return value.Type == gjson.String
 	case kindBool:
@@ -86,7 +102,9 @@ func (f *filler) value(field *field, value gjson.Result) bool {
 	case kindTimestamp:
 		return f.timestamp(field, value)
 	case kindValue:
-		f.b = appendMessage(f.b, field.number, toValue(value, f.depth+1))
+		var b builder
+		f.b = appendMessage(f.b, field.number, b.value(value, f.depth+1))
+		f.result = f.result.And(b.result)
 		return true
 	case kindStruct, kindList, kindMessage:
 		return f.nested(field, value)
@@ -110,14 +128,16 @@ func (f *filler) nested(field *field, value gjson.Result) bool {
 	if value.IsArray() != (field.kind == kindList) || value.Type != gjson.JSON || f.depth >= maxStructDepth {
 		return false
 	}
+	var b builder
 	switch field.kind {
 	case kindStruct:
-		f.b = appendMessage(f.b, field.number, toStruct(value, f.depth+1))
+		f.b = appendMessage(f.b, field.number, b.object(value, f.depth+1))
 	case kindList:
-		f.b = appendMessage(f.b, field.number, toList(value, f.depth+1))
+		f.b = appendMessage(f.b, field.number, b.list(value, f.depth+1))
 	default:
 		return f.message(field, value)
 	}
+	f.result = f.result.And(b.result)
 	return true
 }
 
@@ -130,21 +150,17 @@ func (f *filler) message(field *field, object gjson.Result) bool {
 	if inner.result.Lost {
 		return false
 	}
-	f.result.Rest = f.result.Rest || inner.result.Rest
+	f.result = f.result.And(inner.result)
 	return true
 }
 
 func (f *filler) timestamp(field *field, value gjson.Result) bool {
-	if value.Type != gjson.String {
+	t, ok := Time(value)
+	if !ok {
 		return false
 	}
-	t, err := time.Parse(time.RFC3339Nano, value.Str)
-	if err != nil {
-		return false
-	}
-	stamp := timestamppb.New(t)
-	f.b = appendTimestamp(f.b, field.number, stamp)
-	return stamp.IsValid()
+	f.b = appendTimestamp(f.b, field.number, timestamppb.New(t))
+	return true
 }
 
 func (f *filler) numeric(field *field, value gjson.Result) bool {
@@ -163,10 +179,10 @@ func (f *filler) numeric(field *field, value gjson.Result) bool {
 func number(kind kind, value gjson.Result) (uint64, bool) {
 	switch kind {
 	case kindDouble:
-		return math.Float64bits(value.Num), !math.IsInf(value.Num, 0)
+		return math.Float64bits(value.Num), exact(value)
 	case kindFloat:
 		// Only when nothing is lost by it.
-		return uint64(math.Float32bits(float32(value.Num))), float64(float32(value.Num)) == value.Num
+		return uint64(math.Float32bits(float32(value.Num))), float64(float32(value.Num)) == value.Num && exact(value)
 	case kindInt32:
 		n, ok := signed(value, 32)
 		return uint64(n), ok
@@ -189,7 +205,7 @@ func signed(value gjson.Result, size int) (int64, bool) {
 	if n, err := strconv.ParseInt(value.Raw, 10, size); err == nil {
 		return n, true
 	}
-	if value.Num != math.Trunc(value.Num) || math.Abs(value.Num) > maxExact {
+	if value.Num != math.Trunc(value.Num) || math.Abs(value.Num) > maxExact || !exact(value) {
 		return 0, false
 	}
 	n := int64(value.Num)

@@ -1,6 +1,8 @@
 package lenient
 
 import (
+	"slices"
+
 	"github.com/tidwall/gjson"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
@@ -16,11 +18,14 @@ type filler struct {
 	pass   func(key string, value gjson.Result) // called with what is not chosen; may be nil
 	depth  int                                  // of the object, from 1; the document is 1
 
-	seen   bits     // keys of the plan in this object
-	taken  bits     // fields that have their value
-	chosen bits     // oneofs that have their field
-	before bits     // fields that were there before this object
-	best   []uint16 // by field: the rank of the name that counts, plus 1; nil without aliases
+	seen   bits      // keys of the plan in this object
+	taken  bits      // fields that have their value
+	chosen bits      // oneofs that have their field
+	before bits      // fields that were there before this object
+	best   []uint16  // by field: the rank of the name that counts, plus 1; nil without aliases
+	left   [4]string // keys that were not chosen, to tell repeated ones
+	more   []string  // those beyond
+	lefts  int
 	rest   *structpb.Struct
 	kept   *structpb.Struct // the rest that was there before this object
 	result Result
@@ -57,6 +62,9 @@ func (f *filler) fill(object gjson.Result) {
 	}
 	object.ForEach(func(key, value gjson.Result) bool {
 		if f.choice.skip(key.Str) {
+			if !f.choice.only {
+				f.leave(key.Str)
+			}
 			if f.pass != nil {
 				f.pass(key.Str, value)
 			}
@@ -77,6 +85,7 @@ func (f *filler) fill(object gjson.Result) {
 // known handles a key that a field bears.
 func (f *filler) known(name string, k *key, value gjson.Result) {
 	if f.seen.has(k.index) {
+		f.result.Repeated = true
 		return
 	}
 	f.seen.set(k.index)
@@ -91,9 +100,27 @@ func (f *filler) known(name string, k *key, value gjson.Result) {
 	// Taken even when the value does not fit: which of several names counts must
 	// not depend on what is sent under it.
 	f.taken.set(field.index)
-	if !f.set(field, value) {
+	if field.list {
+		f.list(name, field, value)
+	} else if !f.set(field, value) {
 		f.keep(name, value)
 	}
+}
+
+// leave notes a key that somebody else reads, of whom nobody else would notice
+// that it is repeated. There are few of them.
+func (f *filler) leave(key string) {
+	seen := f.left[:min(f.lefts, len(f.left))]
+	if slices.Contains(seen, key) || slices.Contains(f.more, key) {
+		f.result.Repeated = true
+		return
+	}
+	if f.lefts < len(f.left) {
+		f.left[f.lefts] = key
+	} else {
+		f.more = append(f.more, key)
+	}
+	f.lefts++
 }
 
 // free reports whether setting a field leaves all that is set as it is. Of a
@@ -111,14 +138,30 @@ func (f *filler) keep(name string, value gjson.Result) {
 		f.result.Lost = true
 		return
 	}
+	var b builder
+	f.keepMade(name, b.value(value, f.depth+1))
+	f.result = f.result.And(b.result)
+}
+
+// keepMade is keep for what is a Value already. The first of repeated keys counts.
+func (f *filler) keepMade(name string, value *structpb.Value) {
+	if f.plan.rest == 0 {
+		f.result.Lost = true
+		return
+	}
 	f.result.Rest = true
-	if _, taken := f.kept.GetFields()[clean(name)]; taken {
+	name = clean(name)
+	if _, taken := f.kept.GetFields()[name]; taken {
+		return
+	}
+	if _, taken := f.rest.GetFields()[name]; taken {
+		f.result.Repeated = true
 		return
 	}
 	if f.rest == nil {
 		f.rest = &structpb.Struct{Fields: make(map[string]*structpb.Value)}
 	}
-	addTo(f.rest, name, value, f.depth)
+	f.rest.Fields[name] = value
 }
 
 // passOver notes, for messages whose fields have aliases, under which of its

@@ -2,6 +2,7 @@ package lenient
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -42,6 +43,7 @@ type field struct {
 	kind     kind
 	encoding protoreflect.Kind // numbers: how they are written
 	list     bool
+	digits   bool                               // text that may be sent as a number: ids
 	raw      protowire.Number                   // enums: where the text goes; 0: nowhere
 	enum     map[string]protoreflect.EnumNumber // enums: by what is sent
 	union    int                                // the index of the oneof it is in; -1: none
@@ -140,7 +142,7 @@ func mustField(desc protoreflect.MessageDescriptor, name protoreflect.Name) prot
 func (p *plan) add(fd protoreflect.FieldDescriptor, facts *optionsv1.FieldFacts) {
 	f := &field{
 		number: fd.Number(), index: len(p.fields), kind: kindOf(fd), encoding: fd.Kind(), list: fd.IsList(),
-		union: unionOf(fd),
+		union: unionOf(fd), digits: kindOf(fd) == kindString && isIDName(fd.Name()),
 	}
 	if f.kind == kindEnum {
 		f.raw = rawFor(fd)
@@ -168,6 +170,12 @@ func (p *plan) name(name string, f *field, rank uint16) {
 		panic(fmt.Sprintf("lenient: %s has over %d names", p.desc.FullName(), maxNames))
 	}
 	p.keys[name] = &key{field: f, index: len(p.keys), rank: rank}
+}
+
+// isIDName reports whether a field holds an id. Some senders have ids that are
+// numbers, and JSON libraries that write texts of digits as such.
+func isIDName(name protoreflect.Name) bool {
+	return name == "id" || strings.HasSuffix(string(name), "_id")
 }
 
 // namesOf answers the names of a field by rank: those it goes by, then each

@@ -100,7 +100,7 @@ func (d *draft) state(name string) hookstreamv1.DecodeState {
 		return hookstreamv1.DecodeState_DECODE_STATE_FAILED
 	case lenient.EnumNumber(eventNames, name) == 0:
 		return hookstreamv1.DecodeState_DECODE_STATE_UNKNOWN_TYPE
-	case d.result.Rest || d.result.Lost:
+	case d.result.Partial():
 		return hookstreamv1.DecodeState_DECODE_STATE_PARTIAL
 	}
 	return hookstreamv1.DecodeState_DECODE_STATE_COMPLETE
@@ -153,8 +153,9 @@ func keep(rest **structpb.Struct, name string, value gjson.Result) lenient.Resul
 	if *rest == nil {
 		*rest = &structpb.Struct{Fields: make(map[string]*structpb.Value)}
 	}
-	(*rest).Fields[name] = lenient.Value(value)
-	return lenient.Result{Rest: true}
+	kept, result := lenient.Value(value)
+	(*rest).Fields[name] = kept
+	return result.And(lenient.Result{Rest: true})
 }
 
 // setAction sets the enums of the two levels of the event's name.

@@ -1,11 +1,12 @@
 package yousign
 
 import (
-	"math"
 	"strconv"
 	"time"
 
 	"github.com/tidwall/gjson"
+
+	"github.com/hookstream/hookstream/ingress/lenient"
 )
 
 // An envelope is what surrounds the content. Yousign documents it flat, in the
@@ -65,10 +66,10 @@ func keepFirst(place *gjson.Result, value gjson.Result) {
 	}
 }
 
-func (e *envelope) eventID() string   { return text(e.outer.eventID, e.inner.eventID) }
+func (e *envelope) eventID() string   { return idText(e.outer.eventID, e.inner.eventID) }
 func (e *envelope) eventName() string { return text(e.outer.eventName, e.inner.eventName) }
 func (e *envelope) subscriptionID() string {
-	return text(e.outer.subscriptionID, e.inner.subscriptionID)
+	return idText(e.outer.subscriptionID, e.inner.subscriptionID)
 }
 
 // environment names the sender's environment; empty when it does not say.
@@ -94,8 +95,23 @@ func text(outer, inner gjson.Result) string {
 	return ""
 }
 
+// idText is text for ids, which some JSON libraries write as numbers.
+func idText(outer, inner gjson.Result) string {
+	if digits := lenient.Digits(outer); digits != "" {
+		return digits
+	}
+	if outer.Type == gjson.String {
+		return outer.Str
+	}
+	if digits := lenient.Digits(inner); digits != "" {
+		return digits
+	}
+	return text(outer, inner)
+}
+
 // eventTime answers when it happened as sent, and as a time where it can be
-// read: a string, as documented, or a number of seconds.
+// read: seconds in a string, as documented, or any other form that lenient.Time
+// reads.
 func eventTime(value gjson.Result) (raw string, t time.Time) {
 	switch value.Type {
 	case gjson.String:
@@ -105,14 +121,13 @@ func eventTime(value gjson.Result) (raw string, t time.Time) {
 	default:
 		return "", time.Time{}
 	}
-	seconds, err := strconv.ParseInt(raw, 10, 64)
-	if err != nil && value.Type == gjson.Number && value.Num == math.Trunc(value.Num) && value.Num <= lastSecond {
-		seconds, err = int64(value.Num), nil // 1.77e9
+	if seconds, err := strconv.ParseInt(raw, 10, 64); err == nil && seconds >= 0 && seconds <= lastSecond {
+		return raw, time.Unix(seconds, 0).UTC()
 	}
-	if err != nil || seconds < 0 || seconds > lastSecond {
-		return raw, time.Time{}
+	if t, ok := lenient.Time(value); ok {
+		return raw, t.UTC()
 	}
-	return raw, time.Unix(seconds, 0).UTC()
+	return raw, time.Time{}
 }
 
 // lastSecond is the last one that a Timestamp can hold: the end of the year 9999.

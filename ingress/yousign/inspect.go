@@ -17,24 +17,21 @@ import (
 )
 
 // Inspect reads the envelope, and of the content the id of the object it is
-// about. A body that is not a JSON object or has no `event_name` is malformed.
+// about. A body that is not a JSON object is malformed; one without `event_name`
+// has no topic.
 func (p *Provider) Inspect(req *ingress.Request) (ingress.Info, error) {
 	root, err := lenient.View(req.Body)
 	if err != nil {
-		return ingress.Info{}, fmt.Errorf("yousign: %w: %w", ingress.ErrMalformed, err)
+		return ingress.Info{Attempt: attempt(req.Header)}, fmt.Errorf("yousign: %w: %w", ingress.ErrMalformed, err)
 	}
 	e := readEnvelope(root)
-	name := e.eventName()
-	if name == "" {
-		return ingress.Info{}, fmt.Errorf("yousign: %w: no envelope", ingress.ErrMalformed)
-	}
-	topic, action := event.SplitType(own(name))
+	topic, action := event.SplitType(own(e.eventName()))
 	return ingress.Info{
 		Topic:       topic,
 		Action:      action,
 		Environment: e.environment(),
 		EventID:     own(e.eventID()),
-		DedupKey:    dedupKey(&e, req.Body),
+		DedupKey:    dedupKey(&e, root),
 		Entity:      topics[topic].entity(e.data),
 		OccurTime:   e.occurTime(),
 		Attempt:     attempt(req.Header),
@@ -49,15 +46,14 @@ func own(s string) string { return strings.Clone(valid(s)) }
 
 // dedupKey is the id of the event within its subscription: whether two
 // subscriptions are sent one event under one id is not documented. A body
-// without a usable id is told by its bytes, which are the same when it is sent
-// again.
-func dedupKey(e *envelope, body []byte) string {
+// without a usable id is told by what it says.
+func dedupKey(e *envelope, root gjson.Result) string {
 	subscription, id := e.subscriptionID(), e.eventID()
 	if isID(id) && (subscription == "" || isID(subscription)) {
 		return subscription + ":" + id
 	}
-	sum := sha256.Sum256(body)
-	return "sha256:" + hex.EncodeToString(sum[:])
+	sum := sha256.Sum256(lenient.AppendCanonical(nil, root))
+	return "json:" + hex.EncodeToString(sum[:])
 }
 
 // isID reports whether s looks like an id: short, and of characters that need no
@@ -82,20 +78,60 @@ func (t topic) entity(data gjson.Result) string {
 	if t.entities == "" || !data.IsObject() {
 		return ""
 	}
-	var node gjson.Result
-	if t.about == t.node {
-		_, node = t.find(data)
-	} else {
-		node = child(data, string(t.about))
+	for _, place := range places {
+		if id := t.id(place(t, data)); id != "" {
+			return t.entities + "/" + id
+		}
 	}
-	id := child(node, "id")
-	if id.Type != gjson.String && t.flat {
-		id = child(data, "workflow_session_id")
+	return ""
+}
+
+// places are where the id of the object may stand, in the order in which they
+// are looked at: in the object itself; in the one that belongs to it, by name or
+// as an object within; beside both.
+var places = []func(t topic, data gjson.Result) gjson.Result{
+	func(t topic, data gjson.Result) gjson.Result {
+		if t.about == t.node {
+			return child(t.nodeOf(data), "id")
+		}
+		return child(child(data, string(t.about)), "id")
+	},
+	func(t topic, data gjson.Result) gjson.Result { return child(t.nodeOf(data), t.idKey()) },
+	func(t topic, data gjson.Result) gjson.Result {
+		return child(child(t.nodeOf(data), string(t.about)), "id")
+	},
+	func(t topic, data gjson.Result) gjson.Result { return child(data, t.idKey()) },
+	func(t topic, data gjson.Result) gjson.Result {
+		if t.entities != "verifications" {
+			return gjson.Result{}
+		}
+		return child(data, "verification_id")
+	},
+	func(t topic, data gjson.Result) gjson.Result {
+		if t.about != t.node {
+			return gjson.Result{} // it is another object's
+		}
+		return child(data, "id")
+	},
+}
+
+func (t topic) nodeOf(data gjson.Result) gjson.Result {
+	_, node := t.find(data)
+	return node
+}
+
+func (t topic) idKey() string { return string(t.about) + "_id" }
+
+// id answers what may be the id of an object, empty otherwise.
+func (t topic) id(value gjson.Result) string {
+	id := value.Str
+	if value.Type != gjson.String {
+		id = lenient.Digits(value)
 	}
-	if id.Type != gjson.String || !isID(id.Str) {
+	if !isID(id) {
 		return ""
 	}
-	return t.entities + "/" + id.Str
+	return id
 }
 
 // child answers the first value under a key. Unlike gjson's Get it reads no
