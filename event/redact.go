@@ -19,8 +19,9 @@ import (
 //
 // Content without a schema is held to the names: in a Struct, a key that is
 // spelt like a sensitive field of the same Protobuf package, letter case and
-// underscores aside, is removed. A sender that moves a secret to where nobody
-// expected it does not thereby publish it.
+// underscores aside, is removed; and so is text that is itself JSON with such a
+// key, which is what deeply nested content is kept as. A sender that moves a secret
+// to where nobody expected it does not thereby publish it.
 func Redact(m proto.Message) []string {
 	r := redactor{}
 	r.message(m.ProtoReflect(), nil)
@@ -82,15 +83,29 @@ func (r *redactor) value(m protoreflect.Message, path []string, names map[string
 		return
 	}
 	// Struct, Value and ListValue have one field each that leads deeper, or none.
+	secret := false
 	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 		switch {
 		case f.IsMap():
 			r.object(m.Mutable(f).Map(), path, names)
 		case f.IsList() || f.Message() != nil:
 			r.field(f, v, path, names)
+		case f.Kind() == protoreflect.StringKind && textNames(v.String(), names):
+			secret = true
 		}
 		return true
 	})
+	if secret {
+		r.found(path)
+		withhold(m)
+	}
+}
+
+// withhold makes a Value null: it may be an element of a list, whose others keep
+// their places.
+func withhold(m protoreflect.Message) {
+	null := m.Descriptor().Fields().ByName("null_value")
+	m.Set(null, protoreflect.ValueOfEnum(0))
 }
 
 func (r *redactor) object(object protoreflect.Map, path []string, names map[string]bool) {

@@ -1,6 +1,7 @@
 package event
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -246,5 +247,56 @@ func BenchmarkRedact(b *testing.B) {
 	m := fromJSON(b, d, `{"id": "1", "signer": {"name": "n"}, "documents": [{"title": "b"}, {"title": "c"}], "rest": {"a": {"b": 1}}}`)
 	for b.Loop() {
 		Redact(m)
+	}
+}
+
+// What is nested too deep for a message is kept as text: a secret in it is withheld
+// all the same, however it is written and however deep.
+func TestRedactText(t *testing.T) {
+	d := redactTestType(t)
+	deep := strings.Repeat(`{"a":[`, 5000) + `{"signature_link":"SECRET"}` + strings.Repeat(`]}`, 5000)
+	again := `{"signature_link":"SECRET"}`
+	for range 4 {
+		quoted, _ := json.Marshal(map[string]string{"text": again})
+		again = string(quoted)
+	}
+	for why, text := range map[string]string{
+		"an object":          `{"x":{"signature_link":"SECRET"}}`,
+		"a list":             ` [1,{"signatureLink" : "SECRET"}]`,
+		"an escaped key":     `{"signature\u005flink":"SECRET"}`,
+		"another's name":     `{"a":"\"","proof_token":"SECRET"}`,
+		"deep":               deep,
+		"cut":                deep[:len(deep)-100],
+		"text within text":   again,
+		"after odd escapes":  `{"a\\":"\\\\","Session-Keys":["SECRET"]}`,
+		"a key with a quote": `{"a\"":1,"signature_link":"SECRET"}`,
+	} {
+		in, err := json.Marshal(map[string]any{"rest": map[string]any{"a": text, "ok": "{}", "l": []any{"x", text, "y"}}, "anything": []any{text, 1}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := fromJSON(t, d, string(in))
+		wire, _ := proto.Marshal(m)
+		if _, _, ok := RedactWire(d, wire); ok {
+			t.Errorf("%s: RedactWire does not notice", why)
+		}
+		paths := Redact(m)
+		want := fromJSON(t, d, `{"rest": {"a": null, "ok": "{}", "l": ["x", null, "y"]}, "anything": [null, 1]}`)
+		if diff := cmp.Diff(want, m, protocmp.Transform()); diff != "" {
+			t.Errorf("%s: %.500s", why, diff)
+		}
+		if diff := cmp.Diff([]string{"rest.a", "rest.l[1]", "anything[0]"}, paths); diff != "" {
+			t.Errorf("%s: %s", why, diff)
+		}
+	}
+	for _, text := range []string{
+		"", "{", "[]", `{"a":"signature_link"}`, `["signature_link"]`, `{"a":["signature_link",1]}`, "signature_link: x", `{"signature_link_count":1}`, `{"a":"signature_link\":1"}`,
+	} {
+		in, _ := json.Marshal(map[string]any{"rest": map[string]any{"a": text}})
+		m := fromJSON(t, d, string(in))
+		wire, _ := proto.Marshal(m)
+		if _, _, ok := RedactWire(d, wire); !ok || Redact(m) != nil {
+			t.Errorf("%q is withheld", text)
+		}
 	}
 }

@@ -72,7 +72,13 @@ func namesSensitive(b []byte, d protoreflect.MessageDescriptor, names map[string
 		content = content[tag+size:]
 		f := d.Fields().ByNumber(number)
 		switch {
-		case f == nil || f.Message() == nil && !d.IsMapEntry():
+		case f == nil:
+		case f.Message() == nil && !d.IsMapEntry():
+			if f.Kind() == protoreflect.StringKind {
+				if text, n := protowire.ConsumeString(value); n < 0 || textNames(text, names) {
+					return true
+				}
+			}
 		case f.Message() != nil:
 			if namesSensitive(value, f.Message(), names) {
 				return true
