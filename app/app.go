@@ -106,11 +106,11 @@ func (a *App) listen(ctx context.Context) error {
 		{&a.grpcLis, "gRPC", a.opts.GRPCAddr, []string{"h2"}},
 		{&a.httpLis, "HTTP", a.opts.HTTPAddr, []string{"http/1.1"}},
 	} {
-		c := cert
+		c, table := cert, a.opts.apiConns()
 		if l.protocols == nil {
-			c = nil // TLS for senders is the proxy's that faces the internet
+			c, table = nil, nil // TLS for senders is the proxy's; the ingress has bounds of its own
 		}
-		if *l.lis, err = listen(ctx, l.addr, c, l.protocols...); err != nil {
+		if *l.lis, err = listenBounded(ctx, l.addr, c, table, l.protocols...); err != nil {
 			return fmt.Errorf("%s listener: %w", l.what, err)
 		}
 		lis := *l.lis
@@ -173,10 +173,15 @@ func (a *App) openIngress(context.Context) error {
 	o.Sources, o.Providers = a.sources, a.providers.make
 	o.MaxBodyBytes = min(a.opts.MaxBodyBytes, a.engine.MaxEntryBytes()-rawOverhead)
 	o.VerifyWait, o.DefaultRate, o.Workers = a.opts.VerifyWait, a.opts.SourceRate, a.opts.Verifiers
+	o.MaxConns, o.MaxConnsPerAddress = a.opts.MaxConns, a.opts.MaxConnsPerAddress
+	o.SharedAddresses, o.Ready = a.opts.TrustedProxies, func() error { return a.readiness(context.Background()) }
 	o.Logger, o.Metrics, o.Step = a.logger, a.metrics.ingress(), dieAt()
 	a.gateway = ingress.New(o)
 	a.onClose(func() error { a.gateway.Close(); return nil })
 	a.ingressSrv = a.gateway.Server()
+	a.metrics.gauge("hookstream_ingress_connections", "Open connections of senders.", func() float64 {
+		return float64(a.ingressSrv.Conns())
+	})
 	return nil
 }
 

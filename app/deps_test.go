@@ -15,12 +15,13 @@ const module = "github.com/hookstream/hookstream/"
 // purpose.
 var arrows = map[string][]string{
 	"event":           {},
-	"eventlog/index":  {},
+	"eventlog/index":  {"conns"},
 	"eventlog":        {"event", "eventlog/index"},
 	"eventlog/memlog": {"event", "eventlog"},
 	"source":          {"event", "eventlog"},
 
-	"ingress":          {"event", "eventlog", "source", "ingress/lenient"},
+	"conns":            {},
+	"ingress":          {"conns", "event", "eventlog", "source", "ingress/lenient"},
 	"ingress/lenient":  {},
 	"ingress/yousign":  {"event", "ingress", "ingress/lenient"},
 	"ingress/ignisign": {"event", "ingress", "ingress/lenient"},
@@ -37,7 +38,7 @@ var arrows = map[string][]string{
 	"simulator": {"event", "ingress/yousign", "ingress/ignisign"},
 
 	"app": {
-		"event", "eventlog", "source", "ingress", "ingress/yousign", "ingress/ignisign",
+		"conns", "event", "eventlog", "source", "ingress", "ingress/yousign", "ingress/ignisign",
 		"server", "server/hub", "subscription", "subscription/hubfeed",
 	},
 

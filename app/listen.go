@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/hookstream/hookstream/conns"
 )
 
 // silentTime is how long a peer may acknowledge nothing of what it was sent, or of
@@ -19,10 +21,28 @@ const silentTime = time.Minute
 // listen binds an address, with TLS when there is a certificate. protocols are
 // what is offered in its handshake.
 func listen(ctx context.Context, addr string, cert *tls.Certificate, protocols ...string) (net.Listener, error) {
+	return listenBounded(ctx, addr, cert, nil, protocols...)
+}
+
+// quietTime is longer than anything that is of use says nothing: streams have a
+// heartbeat at least once a minute.
+const quietTime = 75 * time.Second
+
+// apiConns bounds the connections of a listener of the API, so that the log keeps
+// its descriptors.
+func (o Options) apiConns() *conns.Table {
+	return conns.NewTable(conns.Options{Max: conns.ThisBudget().API, Quiet: quietTime})
+}
+
+// listenBounded is listen within the bounds of a table; nil: without.
+func listenBounded(ctx context.Context, addr string, cert *tls.Certificate, table *conns.Table, protocols ...string) (net.Listener, error) {
 	lis, err := (&net.ListenConfig{
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: silentTime / 4, Interval: silentTime / 4, Count: 3},
 		Control:         endSilent,
 	}).Listen(ctx, "tcp", addr)
+	if err == nil && table != nil {
+		lis = table.Listen(lis)
+	}
 	if err != nil || cert == nil {
 		return lis, err
 	}

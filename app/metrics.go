@@ -21,13 +21,13 @@ import (
 type metrics struct {
 	registry *prometheus.Registry
 
-	requests, calls, settled, commits *prometheus.CounterVec
-	breakers                          *prometheus.GaugeVec
-	requestTime, verifyTime           *prometheus.HistogramVec
-	appendTime                        prometheus.Histogram
-	commitTime, callTime              *prometheus.HistogramVec
-	appendErrors                      prometheus.Counter
-	factory                           promauto.Factory
+	requests, calls, settled, connsClosed, commits *prometheus.CounterVec
+	breakers                                       *prometheus.GaugeVec
+	requestTime, verifyTime                        *prometheus.HistogramVec
+	appendTime                                     prometheus.Histogram
+	commitTime, callTime                           *prometheus.HistogramVec
+	appendErrors                                   prometheus.Counter
+	factory                                        promauto.Factory
 }
 
 // fast are the buckets of what takes from microseconds to seconds.
@@ -47,6 +47,7 @@ func newMetrics() *metrics {
 		registry:    r,
 		factory:     f,
 		requests:    counters("hookstream_requests_total", "Requests that arrived at the ingress, by source and what became of them.", "source", "result"),
+		connsClosed: counters("hookstream_ingress_connections_closed_total", "Connections of senders that were given up for new ones, or refused.", "reason"),
 		settled:     counters("hookstream_inbox_settled_total", "Requests decided by the verifier of remote providers.", "source", "result"),
 		calls:       counters("hookstream_calls_total", "Calls of the API, by method and gRPC code.", "method", "code"),
 		commits:     counters("hookstream_log_entries_total", "Entries made durable, by stream.", "stream"),
@@ -133,6 +134,13 @@ func (m *metrics) ingress() ingress.Metrics {
 		},
 		Settled: func(source string, r ingress.Result, _ time.Duration) {
 			m.settled.WithLabelValues(source, r.String()).Inc()
+		},
+		Given: func(refused bool) {
+			what := "given_up"
+			if refused {
+				what = "refused"
+			}
+			m.connsClosed.WithLabelValues(what).Inc()
 		},
 		Breaker: func(source string, open bool) {
 			g := m.breakers.WithLabelValues(source)

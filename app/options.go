@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/hookstream/hookstream/eventlog"
@@ -68,6 +69,13 @@ type Options struct {
 	// Verifiers is how many remote verifications run at once.
 	Verifiers int
 
+	// MaxConns is the most connections of the ingress. 0: a share of the descriptors
+	// that the process may have.
+	MaxConns int
+	// MaxConnsPerAddress is how many of them one address may have, half of them when 0.
+	// It does not hold for TrustedProxies, behind which there are many senders.
+	MaxConnsPerAddress int
+	TrustedProxies     []netip.Prefix
 	// MaxStreams is the most open Subscribe streams.
 	MaxStreams int
 	// DrainGrace is how long streams get to go elsewhere when the gateway stops.
@@ -142,6 +150,7 @@ func (o Options) Validate() error {
 	check(o.VerifyWait > 0 && o.VerifyWait <= 30*time.Second, "the wait for a verification must be up to 30 s")
 	check(o.SourceRate >= 0, "the rate of a source must not be negative")
 	check(o.Verifiers >= 1 && o.Verifiers <= 4096, "verifiers must be 1 to 4096")
+	check(o.MaxConns >= 0 && o.MaxConnsPerAddress >= 0, "the number of connections must not be negative")
 	check(o.MaxStreams >= 1, "at least one stream must be allowed")
 	check(o.DrainGrace >= 0 && o.DrainGrace <= 10*time.Minute, "the grace for streams must be up to 10 minutes")
 	if err := o.log().Validate(); err != nil {

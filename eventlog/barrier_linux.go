@@ -32,7 +32,8 @@ type blockBarrier struct {
 	ahead  int64 // growth that was synced before it was acknowledged to us
 	missed int   // syncs in a row that did not find the files as expected
 
-	onSynced func(block int, size int64) // for tests
+	onSynced func(block int, size int64)    // for tests
+	openFile func(path string) (int, error) // for tests that are without descriptors
 }
 
 // maxAhead bounds what the group that is being written may be ahead of the
@@ -51,7 +52,7 @@ func newBlockBarrier(dir string, logger *slog.Logger) (barrier, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the stream's directory: %w", err)
 	}
-	b := &blockBarrier{dir: dir, dirFD: fd, logger: logger}
+	b := &blockBarrier{dir: dir, dirFD: fd, logger: logger, openFile: openRW}
 	if err := b.restart(); err != nil {
 		unix.Close(fd)
 		return nil, err
@@ -64,6 +65,9 @@ func (b *blockBarrier) restart() error {
 	b.closeBlocks()
 	b.ahead = 0
 	blocks, err := listBlocks(b.dir)
+	if noDescriptor(err) {
+		return b.syncAll() // and looked for again next time
+	}
 	if err != nil {
 		return err
 	}
@@ -71,11 +75,18 @@ func (b *blockBarrier) restart() error {
 	// not be taken for synced growth.
 	if len(blocks) > 0 {
 		b.last = slices.Max(blocks)
-		if _, err := b.openBlock(b.last); err != nil {
+		if _, err := b.openBlock(b.last); err != nil && !noDescriptor(err) {
 			return err
 		}
 	}
 	return b.syncAll()
+}
+
+// noDescriptor reports an error that says nothing of the disk: there are too many
+// open files, or too little memory, at this moment. The whole file system can be
+// synced all the same, for which we hold a descriptor.
+func noDescriptor(err error) bool {
+	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM)
 }
 
 func (b *blockBarrier) syncAll() error {
@@ -90,7 +101,7 @@ func (b *blockBarrier) openBlock(n int) (bool, error) {
 	if _, ok := b.open[n]; ok {
 		return true, nil
 	}
-	fd, err := unix.Open(blockPath(b.dir, n), unix.O_RDWR|unix.O_CLOEXEC, 0)
+	fd, err := b.openFile(blockPath(b.dir, n))
 	if errors.Is(err, os.ErrNotExist) {
 		return false, nil
 	}
@@ -105,6 +116,8 @@ func (b *blockBarrier) openBlock(n int) (bool, error) {
 	b.open[n], b.sizes[n] = fd, size
 	return true, nil
 }
+
+func openRW(path string) (int, error) { return unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC, 0) }
 
 func fileSize(fd int) (int64, error) {
 	var st unix.Stat_t
@@ -121,6 +134,11 @@ func (b *blockBarrier) sync(wrote int64) error {
 		return b.syncAll()
 	}
 	last, err := b.findLast()
+	if noDescriptor(err) {
+		// Growth and what was acknowledged meet again in the next sync.
+		b.ahead -= wrote
+		return b.syncAll()
+	}
 	if err != nil {
 		return err
 	}

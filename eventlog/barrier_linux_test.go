@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // Whatever a sender calls its topics, an entry lands on a subject of the log
@@ -108,4 +110,35 @@ func TestBarrierNoticesARewrittenBlock(t *testing.T) {
 	syncs(t, b, 0, 1)
 	write(t, dir, "7.blk", 20)
 	syncs(t, b, 20, 0)
+}
+
+// Too many open files are no bad disk: what was acknowledged is synced another way,
+// and the barrier goes on with its blocks when there are descriptors again.
+func TestBarrierWithoutDescriptors(t *testing.T) {
+	for _, scarce := range []error{unix.EMFILE, unix.ENFILE, unix.ENOMEM} {
+		b, dir := testBarrier(t)
+		write(t, dir, "1.blk", 100)
+		syncs(t, b, 100, 0)
+		b.openFile = func(string) (int, error) { return -1, scarce }
+		write(t, dir, "1.blk", 30)
+		write(t, dir, "2.blk", 20)
+		syncs(t, b, 50, 0)
+		write(t, dir, "2.blk", 20)
+		syncs(t, b, 20, 0)
+		b.openFile = openRW
+		write(t, dir, "2.blk", 10)
+		syncs(t, b, 10, 0)
+		if b.last != 2 || len(b.open) != 1 || b.ahead != 0 {
+			t.Errorf("%v: the barrier stands at block %d with %d open, %d ahead", scarce, b.last, len(b.open), b.ahead)
+		}
+		// Growth that nobody sees is noticed still.
+		syncs(t, b, 10, 1)
+	}
+	// Another error is the disk's.
+	b, dir := testBarrier(t)
+	b.openFile = func(string) (int, error) { return -1, unix.EIO }
+	write(t, dir, "1.blk", 10)
+	if err := b.sync(10); !errors.Is(err, unix.EIO) {
+		t.Errorf("%v", err)
+	}
 }

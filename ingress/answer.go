@@ -17,6 +17,13 @@ var bodies = func() (b [resultEnd][]byte) {
 	return b
 }()
 
+func allowed(ctx *fasthttp.RequestCtx) string {
+	if string(ctx.URI().PathOriginal()) == healthPath {
+		return "GET, HEAD"
+	}
+	return fasthttp.MethodPost
+}
+
 // write sends the answer. When the body was not read to its end the connection
 // is not used again: what comes on it is no request.
 func write(ctx *fasthttp.RequestCtx, r Result, bodyRead bool) {
@@ -26,7 +33,7 @@ func write(ctx *fasthttp.RequestCtx, r Result, bodyRead bool) {
 		h.Set("Retry-After", a.retryAfter)
 	}
 	if r == WrongMethod {
-		h.Set("Allow", fasthttp.MethodPost)
+		h.Set("Allow", allowed(ctx))
 	}
 	if !bodyRead {
 		ctx.SetConnectionClose()

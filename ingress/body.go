@@ -13,10 +13,15 @@ import (
 // come, never because of what a header says.
 const (
 	firstBuffer = 16 << 10
-	// keptBuffer is the largest buffer that is kept for the next request, and the
-	// size up to which a buffer is free: MaxInFlight bounds those.
+	// keptBuffer is the largest buffer that is kept for the next request. What a
+	// buffer is larger than firstBuffer is charged to the budget; the rest is bounded
+	// by the number of connections.
 	keptBuffer = 64 << 10
 )
+
+// minBodyRate is how many bytes of a body must come in a second, on the whole, once
+// half of the time for a request is over: who sends less means to be slow.
+const minBodyRate = 1 << 10
 
 // A buffer holds one body.
 type buffer struct {
@@ -36,12 +41,18 @@ var buffers = sync.Pool{New: func() any { return &buffer{b: make([]byte, 0, firs
 func (m *budget) buffer() *buffer {
 	buf := buffers.Get().(*buffer)
 	buf.budget = m
+	if large := int64(cap(buf.b) - firstBuffer); large > 0 {
+		buf.charged = large
+		m.used.Add(large)
+	}
 	return buf
 }
 
 // free gives the buffer back; its bytes are somebody else's from then on.
 func (b *buffer) free() {
-	b.budget.used.Add(-b.charged)
+	if b.charged != 0 {
+		b.budget.used.Add(-b.charged)
+	}
 	b.charged, b.budget = 0, nil
 	if cap(b.b) > keptBuffer {
 		return
@@ -54,8 +65,8 @@ func (b *buffer) free() {
 // does not allow it.
 func (b *buffer) grow(limit int) bool {
 	size := min(2*cap(b.b), max(limit, cap(b.b)+1))
-	if size > keptBuffer {
-		cost := int64(size) - b.charged
+	if size > firstBuffer {
+		cost := int64(size-firstBuffer) - b.charged
 		if b.budget.used.Add(cost) > b.budget.limit {
 			b.budget.used.Add(-cost)
 			return false
@@ -86,7 +97,7 @@ func (x *exchange) readBody() Result {
 	x.buf = x.g.memory.buffer()
 	refused := resultNone
 	if body := x.ctx.RequestBodyStream(); body != nil {
-		refused = x.buf.fill(body, x.g.o.MaxBodyBytes)
+		refused = x.buf.fill(body, x.g.o.MaxBodyBytes, x.pace())
 	}
 	// A body that ends early ends like any other.
 	if n := x.contentLength(); refused == resultNone && n >= 0 && len(x.buf.b) != n {
@@ -115,8 +126,27 @@ func (x *exchange) skipBody() {
 	x.bodyRead = read == int64(n)
 }
 
-// fill reads r to its end.
-func (b *buffer) fill(r io.Reader, limit int) Result {
+// pace answers what keeps the sender of a body from dripping it: called with how
+// much is there, it moves the deadline to when the next byte is due.
+func (x *exchange) pace() func(n int) {
+	c, ok := x.ctx.Conn().(*conn)
+	if !ok {
+		return nil
+	}
+	whole := c.reading.due // for the whole request
+	grace := x.g.o.ReadTimeout / 2
+	return func(n int) {
+		due := x.start.Add(grace + time.Duration(n)*time.Second/minBodyRate)
+		if !whole.IsZero() && whole.Before(due) {
+			due = whole
+		}
+		_ = c.SetReadDeadline(due) // or reading fails
+	}
+}
+
+// fill reads r to its end. slow is called, if there is such, whenever there is more
+// to wait for.
+func (b *buffer) fill(r io.Reader, limit int, slow func(n int)) Result {
 	for {
 		if len(b.b) == cap(b.b) && !b.grow(limit+1) {
 			return Overloaded
@@ -132,6 +162,9 @@ func (b *buffer) fill(r io.Reader, limit int) Result {
 			return TooSlow
 		case err != nil:
 			return BrokenBody
+		}
+		if slow != nil {
+			slow(len(b.b))
 		}
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"sync/atomic"
 	"time"
+
+	"github.com/hookstream/hookstream/conns"
 )
 
 // A conn is a connection of a Server.
@@ -15,6 +17,9 @@ type conn struct {
 	s *Server
 	// unread says that its sender may be sending still, what nobody will read.
 	unread atomic.Bool
+	// admitted is the endpoint that a request was admitted to by its headers alone,
+	// whose body comes next. For the one goroutine that serves the connection.
+	admitted *endpoint
 
 	reading, writing limit
 }
@@ -50,6 +55,19 @@ func (c *conn) linger() {
 		return
 	}
 	_, _ = io.CopyN(io.Discard, c, lingerBytes)
+}
+
+// work and rest tell the table whether the connection can be missed.
+func (c *conn) work() {
+	if guest, ok := c.Conn.(*conns.Conn); ok {
+		guest.Work()
+	}
+}
+
+func (c *conn) rest(now time.Time, useful bool) {
+	if guest, ok := c.Conn.(*conns.Conn); ok {
+		guest.Rest(now, useful)
+	}
 }
 
 // A limit is a deadline that is set at the connection only when it comes sooner

@@ -7,6 +7,7 @@ import (
 	"math"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/time/rate"
 
@@ -41,6 +42,7 @@ type endpoint struct {
 type endpointState struct {
 	refusals gate
 	faults   gate
+	inFlight atomic.Int64 // its requests being handled
 }
 
 // endpoints finds them by the id of the source.

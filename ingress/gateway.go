@@ -37,7 +37,7 @@ type Sources interface {
 type Gateway struct {
 	o         Options
 	endpoints endpoints
-	inFlight  atomic.Int64 // requests being handled
+	places    places
 	waiting   atomic.Int64 // of those, the ones that only wait for a verdict
 	memory    budget
 	appends   deadlines
@@ -52,7 +52,7 @@ type Gateway struct {
 // Providers are required; it panics without them. Close ends it.
 func New(o Options) *Gateway {
 	o = o.withDefaults()
-	g := &Gateway{o: o, memory: budget{limit: o.MaxBufferBytes}, appends: deadlines{wait: o.AppendWait}}
+	g := &Gateway{o: o, places: places{max: int64(o.MaxInFlight)}, memory: budget{limit: o.MaxBufferBytes}, appends: deadlines{wait: o.AppendWait}}
 	g.crew.idle.Store(int64(o.Workers))
 	g.cancel = o.Sources.Subscribe(g.change)
 	return g
@@ -64,7 +64,7 @@ func (g *Gateway) Close() { g.cancel() }
 
 // Handler answers the handler of the ingress listener: `POST
 // /webhooks/{source}/{key}`, and `/webhooks/{source}` for sources without a
-// key. It never redirects.
+// key; and `GET /healthz`. It never redirects.
 func (g *Gateway) Handler() fasthttp.RequestHandler { return g.serve }
 
 // Run verifies the requests in the inbox until ctx ends, and then finishes for

@@ -14,6 +14,9 @@ type Metrics struct {
 	Appended func(took time.Duration, err error)
 	// Settled: the verifier decided a request that long after it was stored.
 	Settled func(source string, r Result, age time.Duration)
+	// Given: a connection was given up for a new one, or a new one was refused because
+	// all others are at work.
+	Given func(refused bool)
 	// Breaker: the provider of a source is not asked for a while, or again.
 	Breaker func(source string, open bool)
 }
@@ -39,6 +42,12 @@ func (m Metrics) appended(took time.Duration, err error) {
 func (m Metrics) settled(source string, r Result, age time.Duration) {
 	if m.Settled != nil {
 		m.Settled(source, r, age)
+	}
+}
+
+func (m Metrics) given(refused bool) {
+	if m.Given != nil {
+		m.Given(refused)
 	}
 }
 

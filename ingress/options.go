@@ -2,8 +2,10 @@ package ingress
 
 import (
 	"log/slog"
+	"net/netip"
 	"time"
 
+	"github.com/hookstream/hookstream/conns"
 	"github.com/hookstream/hookstream/eventlog"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
@@ -23,18 +25,33 @@ type Options struct {
 
 	// MaxBodyBytes is the largest body; larger ones are answered with 413.
 	MaxBodyBytes int
-	// MaxInFlight is how many requests are handled at once; more are answered
-	// with 503 at once.
+	// MaxConns is how many connections a Server of the gateway has at once. When there
+	// are as many, silent ones are given up for new ones. Default: a share of the
+	// descriptors that the process may have.
+	MaxConns int
+	// MaxConnsPerAddress is how many of them one address has, an IPv6 network of 64
+	// bits being one. Default: half of MaxConns.
+	MaxConnsPerAddress int
+	// SharedAddresses are those of proxies and balancers, for which
+	// MaxConnsPerAddress does not hold.
+	SharedAddresses []netip.Prefix
+	// MaxInFlight is how many requests are handled at once, from when their body is
+	// there; more are answered with 503 at once. A source alone gets three quarters of
+	// them, several get equal shares.
 	MaxInFlight int
-	// MaxBufferBytes bounds what large bodies take in memory together; one that
+	// MaxBufferBytes bounds what bodies over 16 KiB take in memory together; one that
 	// would exceed it is answered with 503.
 	MaxBufferBytes int64
 	// DefaultRate is the most requests per second of a source that says nothing
 	// of its own. 0: no limit.
 	DefaultRate float64
 
+	// Ready answers why requests would not be kept now, nil when they would; for
+	// balancers that ask. nil: they always would.
+	Ready func() error
 	// ReadTimeout is how long a request may take from its first byte to its last;
-	// slower ones are answered with 408.
+	// slower ones are answered with 408. After half of it a body must have come at a
+	// KiB a second.
 	ReadTimeout time.Duration
 	// AppendWait is how long storing may take before the sender is answered with
 	// 503. Senders give up after a second.
@@ -72,6 +89,7 @@ type Options struct {
 func DefaultOptions() Options {
 	return Options{
 		MaxBodyBytes:   1 << 20,
+		MaxConns:       conns.ThisBudget().Ingress,
 		MaxInFlight:    1024,
 		MaxBufferBytes: 256 << 20,
 		DefaultRate:    1000,
@@ -94,6 +112,8 @@ func (o Options) withDefaults() Options {
 	}
 	d := DefaultOptions()
 	setDefault(&o.MaxBodyBytes, d.MaxBodyBytes)
+	setDefault(&o.MaxConns, d.MaxConns)
+	setDefault(&o.MaxConnsPerAddress, max(o.MaxConns/2, 1))
 	setDefault(&o.MaxInFlight, d.MaxInFlight)
 	setDefault(&o.MaxBufferBytes, d.MaxBufferBytes)
 	setDefault(&o.ReadTimeout, d.ReadTimeout)

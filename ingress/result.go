@@ -19,7 +19,8 @@ const (
 	Pending
 	// DisabledType: the source does not want events of this type.
 	DisabledType
-	// Malformed: not JSON, or no envelope.
+	// Malformed: not JSON, or nothing to ask its sender with, and nobody vouches for
+	// it.
 	Malformed
 	// BrokenBody: the body ended early or its framing was wrong.
 	BrokenBody
@@ -29,7 +30,7 @@ const (
 	NotForSource
 	// NotFound: no such source, or a wrong key.
 	NotFound
-	// WrongMethod: not POST.
+	// WrongMethod: not POST, or not GET where health is told.
 	WrongMethod
 	// TooSlow: the body did not come in time.
 	TooSlow
@@ -53,6 +54,10 @@ const (
 	Full
 	// Unavailable: it could not be stored.
 	Unavailable
+	// Healthy: a balancer asked, and requests would be kept.
+	Healthy
+	// Unready: a balancer asked, and requests would not be kept now.
+	Unready
 	// GivenUp: the verifier found no verdict in all the time it had. Never an
 	// answer.
 	GivenUp
@@ -87,7 +92,7 @@ var answers = [resultEnd]answer{
 	Forged:           {"forged", http.StatusUnauthorized, "not genuine", ""},
 	NotForSource:     {"not_for_source", http.StatusUnauthorized, "not genuine", ""},
 	NotFound:         {"not_found", http.StatusNotFound, "not found", ""},
-	WrongMethod:      {"wrong_method", http.StatusMethodNotAllowed, "webhooks are posted", ""},
+	WrongMethod:      {"wrong_method", http.StatusMethodNotAllowed, "this method is not for this path", ""},
 	TooSlow:          {"too_slow", http.StatusRequestTimeout, "the body came too slowly", ""},
 	TooLarge:         {"too_large", http.StatusRequestEntityTooLarge, "the body is too large", ""},
 	WrongContentType: {"wrong_content_type", http.StatusUnsupportedMediaType, "the body must be application/json without encoding", ""},
@@ -99,6 +104,8 @@ var answers = [resultEnd]answer{
 	Overloaded:       {"overloaded", http.StatusServiceUnavailable, "not available, try again", retryNow},
 	Full:             {"full", http.StatusServiceUnavailable, "not available, try again", retrySoon},
 	Unavailable:      {"unavailable", http.StatusServiceUnavailable, "not available, try again", retrySoon},
+	Healthy:          {name: "healthy", status: http.StatusOK},
+	Unready:          {"unready", http.StatusServiceUnavailable, "not available, try again", retrySoon},
 	GivenUp:          {"given_up", http.StatusServiceUnavailable, "not available, try again", retrySoon},
 }
 

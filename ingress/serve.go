@@ -1,9 +1,11 @@
 package ingress
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
 	"os"
 	"runtime/debug"
 	"strings"
@@ -15,14 +17,36 @@ import (
 	"github.com/hookstream/hookstream/eventlog"
 )
 
-// serve answers one HTTP request. The order of work: is there room, is there
-// such a source and does the sender know its key, does the source take requests
-// now, do the headers promise what it takes; only then is the body read.
+// serve answers one HTTP request. The order of work: is there such a source and
+// does the sender know its key, does the source take requests now, do the headers
+// promise what it takes, is there room; only then is the body read, and once it is
+// there a place is taken.
 func (g *Gateway) serve(ctx *fasthttp.RequestCtx) {
-	x := exchanges.Get().(*exchange)
-	x.g, x.ctx, x.start, x.bodyRead = g, ctx, ctx.Time(), ctx.RequestBodyStream() == nil
+	x := g.exchange(ctx, ctx.Time())
 	defer x.end()
 	x.result = x.handle()
+}
+
+// expect answers a request whose sender waits for a word before it sends the body:
+// 100, and serve has it next, or the answer that its headers have earned.
+func (g *Gateway) expect(ctx *fasthttp.RequestCtx) int {
+	x := g.exchange(ctx, time.Now())
+	if x.result = x.look(); x.result != resultNone {
+		x.bodyRead = false
+		x.end()
+		return ctx.Response.StatusCode()
+	}
+	if c, ok := ctx.Conn().(*conn); ok {
+		c.admitted = x.ep
+	}
+	x.free()
+	return fasthttp.StatusContinue
+}
+
+func (g *Gateway) exchange(ctx *fasthttp.RequestCtx, start time.Time) *exchange {
+	x := exchanges.Get().(*exchange)
+	x.g, x.ctx, x.start, x.bodyRead = g, ctx, start, ctx.RequestBodyStream() == nil
+	return x
 }
 
 // An exchange is one HTTP request on its way to an answer. Exchanges are used
@@ -50,36 +74,85 @@ func (x *exchange) free() {
 
 func (x *exchange) handle() Result {
 	g := x.g
-	if g.inFlight.Add(1) > int64(g.o.MaxInFlight) {
-		g.inFlight.Add(-1)
-		x.skipBody()
-		return Overloaded
-	}
-	defer g.inFlight.Add(-1)
-	if refused := x.admit(); refused != resultNone {
-		if refused == RateLimited {
+	if refused := x.look(); refused != resultNone {
+		if refused == NotHTTP {
+			x.bodyRead = false // nor is anything else read that comes from there
+		}
+		if refused == RateLimited || refused == Overloaded {
 			x.skipBody()
 		}
-		return refused
-	}
-	header := x.header.read(&x.ctx.Request.Header, x.ep.headers)
-	if refused := checkHeader(header, x.contentLength(), g.o.MaxBodyBytes); refused != resultNone {
 		return refused
 	}
 	defer x.freeBody()
 	if refused := x.readBody(); refused != resultNone {
 		return refused
 	}
+	if !g.places.take(x.ep) {
+		return Overloaded
+	}
+	defer g.places.give(x.ep)
+	if c, ok := x.ctx.Conn().(*conn); ok {
+		c.work()
+	}
 	g.step(StepReceived)
-	x.rq.Request = Request{Header: header, Body: x.buf.b, ReceiveTime: x.start}
+	x.rq.Request = Request{Header: x.header.values, Body: x.buf.b, ReceiveTime: x.start}
 	if x.ep.remote {
 		return x.remote(&x.rq)
 	}
 	return x.local(&x.rq)
 }
 
+// look says what a request is answered without a look at its body, resultNone when
+// that is to be read.
+func (x *exchange) look() Result {
+	if !properRequest(&x.ctx.Request.Header) {
+		return NotHTTP
+	}
+	if string(x.ctx.URI().PathOriginal()) == healthPath {
+		return x.health()
+	}
+	if refused := x.admit(); refused != resultNone {
+		return refused
+	}
+	header := x.header.read(&x.ctx.Request.Header, x.ep.headers)
+	if refused := checkHeader(header, x.contentLength(), x.g.o.MaxBodyBytes); refused != resultNone {
+		return refused
+	}
+	if !x.g.places.room(x.ep) {
+		return Overloaded
+	}
+	return resultNone
+}
+
+// properRequest reports whether the first line is one of HTTP that we speak: a later
+// version may mean something else by the same words, and a fragment is no part of
+// what is sent.
+func properRequest(h *fasthttp.RequestHeader) bool {
+	version := string(h.Protocol())
+	return (version == "HTTP/1.1" || version == "HTTP/1.0") && bytes.IndexByte(h.RequestURI(), '#') < 0
+}
+
+// healthPath is where balancers ask whether to send requests here.
+const healthPath = "/healthz"
+
+// health answers whether a request would be kept now, and nothing more: strangers
+// ask too.
+func (x *exchange) health() Result {
+	switch {
+	case !x.ctx.IsGet() && !x.ctx.IsHead():
+		return WrongMethod
+	case x.g.o.Ready != nil && x.g.o.Ready() != nil:
+		return Unready
+	}
+	return Healthy
+}
+
 // admit finds the endpoint and says why it takes no request now.
 func (x *exchange) admit() Result {
+	if c, ok := x.ctx.Conn().(*conn); ok && c.admitted != nil {
+		x.ep, c.admitted = c.admitted, nil // by expect, a moment ago
+		return resultNone
+	}
 	id, key, ok := splitPath(x.ctx.URI())
 	if !ok {
 		return NotFound
@@ -197,7 +270,11 @@ func (x *exchange) end() {
 	if x.ep != nil {
 		id = x.ep.id
 	}
-	x.g.o.Metrics.request(id, x.result, time.Since(x.start))
+	now := time.Now()
+	x.g.o.Metrics.request(id, x.result, now.Sub(x.start))
+	if c, ok := x.ctx.Conn().(*conn); ok {
+		c.rest(now, x.result.Status() == http.StatusOK && x.result != Healthy)
+	}
 	x.free()
 }
 

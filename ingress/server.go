@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"github.com/hookstream/hookstream/conns"
 )
 
 const (
@@ -29,18 +31,24 @@ type Server struct {
 	http   *fasthttp.Server
 	logger *slog.Logger
 
+	table  *conns.Table
+	relief gate // lines about what is given up
+
 	mu    sync.Mutex
 	conns map[*conn]struct{} // open ones
 }
 
 // Server answers a server for Handler.
 func (g *Gateway) Server() *Server {
-	return &Server{
+	s := &Server{
 		logger: g.o.Logger,
 		conns:  make(map[*conn]struct{}),
 		http: &fasthttp.Server{
 			Handler:      g.Handler(),
 			ErrorHandler: g.refuse,
+			// What asks before it sends its body is told by its headers what would become
+			// of it.
+			ExpectHandler: g.expect,
 
 			ReadTimeout:     g.o.ReadTimeout,
 			WriteTimeout:    writeTimeout,
@@ -61,14 +69,35 @@ func (g *Gateway) Server() *Server {
 			Logger:                silent{},
 		},
 	}
+	s.table = conns.NewTable(conns.Options{
+		Max: g.o.MaxConns, MaxPerAddress: g.o.MaxConnsPerAddress, Shared: g.o.SharedAddresses,
+		Given: func(refused bool) {
+			g.o.Metrics.given(refused)
+			s.tellGiven()
+		},
+	})
+	return s
 }
+
+// tellGiven says, now and then, that there are more connections than there may be.
+func (s *Server) tellGiven() {
+	if skipped, ok := s.relief.open(time.Now()); ok {
+		s.logger.Warn("the ingress has as many connections as it may have: silent ones are given up for new ones",
+			"open", s.table.Len(), "skipped", skipped)
+	}
+}
+
+// Conns answers how many connections are open.
+func (s *Server) Conns() int { return s.table.Len() }
 
 type silent struct{}
 
 func (silent) Printf(string, ...any) {}
 
 // Serve answers requests until Shutdown or Close, and then nil.
-func (s *Server) Serve(ln net.Listener) error { return s.http.Serve(&listener{Listener: ln, s: s}) }
+func (s *Server) Serve(ln net.Listener) error {
+	return s.http.Serve(&listener{Listener: s.table.Listen(ln), s: s})
+}
 
 // Shutdown stops listening, ends idle connections and waits until those under
 // way are answered, or ctx ends.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -356,19 +357,29 @@ func TestRateLimit(t *testing.T) {
 	}
 }
 
-// Too many requests at once are refused, whatever is in them.
+// Too many requests at once are refused, whatever is in them, and one source does
+// not take the places of others.
 func TestOverload(t *testing.T) {
-	f := setup(t, func(o *ingress.Options) { o.MaxInFlight = 2 })
-	release := make(chan struct{})
-	statuses := make(chan int, 2)
-	for i := range 2 {
-		body := message(fmt.Sprint("held", i))
-		end := &heldReader{reached: make(chan struct{}), release: release}
-		go func() { statuses <- f.direct(body, io.MultiReader(strings.NewReader(body), end)) }()
-		<-end.reached
+	var held atomic.Int64
+	held.Store(3)
+	reached, release := make(chan struct{}), make(chan struct{})
+	f := setup(t, func(o *ingress.Options) {
+		o.MaxInFlight = 4
+		o.Step = func(name string) {
+			if name == ingress.StepReceived && held.Add(-1) >= 0 {
+				reached <- struct{}{}
+				<-release
+			}
+		}
+	})
+	f.sources.set(localSource("other"))
+	statuses := make(chan int, 3)
+	for i := range 3 {
+		go func() { statuses <- f.postLocal(message(fmt.Sprint("held", i))).status }()
+		<-reached
 	}
 	if got := f.postLocal(message("x")); got.status != 503 || got.header.Get("Retry-After") == "" {
-		t.Errorf("a third: %d, Retry-After %q", got.status, got.header.Get("Retry-After"))
+		t.Errorf("a fourth: %d, Retry-After %q", got.status, got.header.Get("Retry-After"))
 	}
 	// A sender that has sent its body may use the connection again; for one that
 	// has not, nobody waits.
@@ -377,8 +388,11 @@ func TestOverload(t *testing.T) {
 			t.Errorf("%d of 10 bytes of a body came: closed is %t", len(body), got)
 		}
 	}
+	if got := f.post("/webhooks/other/other-key", strings.NewReader(message("x")), signatureHeader, sign(secret, message("x"))); got.status != 200 {
+		t.Errorf("another source beside it: %d", got.status)
+	}
 	close(release)
-	for range 2 {
+	for range 3 {
 		if got := <-statuses; got != 200 {
 			t.Errorf("a request that was in: %d", got)
 		}

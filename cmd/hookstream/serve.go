@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"runtime"
 	"strconv"
 	"strings"
@@ -46,14 +47,18 @@ type serveCommand struct {
 	NATSKey   string `name:"nats-key" help:"PEM key of that certificate." placeholder:"FILE" group:"NATS"`
 	Replicas  int    `help:"Replicas of every stream on the cluster." default:"${replicas}" placeholder:"N" group:"NATS"`
 
-	MaxBodyBytes  size          `help:"The largest body that is accepted." default:"${max_body_bytes}" placeholder:"SIZE" group:"Limits"`
-	SourceRate    float64       `help:"Requests per second of a source that sets none; 0 is no bound." default:"${source_rate}" placeholder:"N" group:"Limits"`
-	VerifyWait    time.Duration `help:"How long a sender waits for Ignisign's verdict before it gets its 200." default:"${verify_wait}" placeholder:"DURATION" group:"Limits"`
-	Verifiers     int           `help:"How many questions to Ignisign are open at once." default:"${verifiers}" placeholder:"N" group:"Limits"`
-	InboxMaxRows  int64         `help:"Requests that may wait for Ignisign's verdict." default:"${inbox_max_rows}" placeholder:"N" group:"Limits"`
-	InboxMaxBytes size          `help:"Their bytes." default:"${inbox_max_bytes}" placeholder:"SIZE" group:"Limits"`
-	MaxStreams    int           `help:"Open Subscribe streams." default:"${max_streams}" placeholder:"N" group:"Limits"`
-	DrainGrace    time.Duration `help:"How long streams get to go elsewhere when the gateway stops." default:"${drain_grace}" placeholder:"DURATION" group:"Limits"`
+	MaxBodyBytes    size           `help:"The largest body that is accepted." default:"${max_body_bytes}" placeholder:"SIZE" group:"Limits"`
+	SourceRate      float64        `help:"Requests per second of a source that sets none; 0 is no bound." default:"${source_rate}" placeholder:"N" group:"Limits"`
+	VerifyWait      time.Duration  `help:"How long a sender waits for Ignisign's verdict before it gets its 200." default:"${verify_wait}" placeholder:"DURATION" group:"Limits"`
+	Verifiers       int            `help:"How many questions to Ignisign are open at once." default:"${verifiers}" placeholder:"N" group:"Limits"`
+	InboxMaxRows    int64          `help:"Requests that may wait for Ignisign's verdict." default:"${inbox_max_rows}" placeholder:"N" group:"Limits"`
+	InboxMaxBytes   size           `help:"Their bytes." default:"${inbox_max_bytes}" placeholder:"SIZE" group:"Limits"`
+	MaxConns        int            `name:"max-ingress-connections" help:"Connections of senders at once: silent ones are given up for new ones; 0 is a share of the descriptors that the process may have." default:"0" placeholder:"N" group:"Limits"`
+	MaxConnsPerAddr int            `name:"max-connections-per-address" help:"How many of them one address may have; 0 is half." default:"0" placeholder:"N" group:"Limits"`
+	TrustedProxies  []netip.Prefix `help:"Networks of proxies and balancers before the ingress, whose addresses stand for many senders." placeholder:"CIDR,..." group:"Limits"`
+
+	MaxStreams int           `help:"Open Subscribe streams." default:"${max_streams}" placeholder:"N" group:"Limits"`
+	DrainGrace time.Duration `help:"How long streams get to go elsewhere when the gateway stops." default:"${drain_grace}" placeholder:"DURATION" group:"Limits"`
 
 	LogFormat string     `help:"Form of the log on standard error." enum:"text,json" default:"text" placeholder:"text|json" group:"Log"`
 	LogLevel  slog.Level `help:"The least level that is logged: debug, info, warn, error." default:"info" placeholder:"LEVEL" group:"Log"`
@@ -101,6 +106,7 @@ func (c *serveCommand) options(p *program) app.Options {
 	o.Replicas = c.Replicas
 	o.MaxBodyBytes, o.SourceRate, o.VerifyWait, o.Verifiers = int(c.MaxBodyBytes), c.SourceRate, c.VerifyWait, c.Verifiers
 	o.InboxMaxRows, o.InboxMaxBytes = c.InboxMaxRows, int64(c.InboxMaxBytes)
+	o.MaxConns, o.MaxConnsPerAddress, o.TrustedProxies = c.MaxConns, c.MaxConnsPerAddr, c.TrustedProxies
 	o.MaxStreams, o.DrainGrace = c.MaxStreams, c.DrainGrace
 	o.Logger = c.logger(p)
 	return o

@@ -28,6 +28,8 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/sstable"
+
+	"github.com/hookstream/hookstream/conns"
 )
 
 // Hash stands for a key or a content. It is cryptographic: nobody can make an
@@ -113,6 +115,7 @@ func options(logger *slog.Logger, damaged func(error)) *pebble.Options {
 	o := &pebble.Options{DisableWAL: true, MemTableSize: 2 << 20, CacheSize: 64 << 20, Logger: pebbleLogger{logger}}
 	// Unless it is listened to, Pebble ends the process, at each start anew.
 	o.EventListener = &pebble.EventListener{DataCorruption: func(d pebble.DataCorruptionInfo) { damaged(d.Details) }}
+	o.MaxOpenFiles = conns.ThisBudget().Index
 	o.L0CompactionThreshold = generationTables // merged when it ends
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)

@@ -1,0 +1,5 @@
+//go:build !unix
+
+package conns
+
+func descriptors() int { return 1 << 20 }
