@@ -69,7 +69,7 @@ func (c *verifyIgnisignCommand) check(ctx context.Context, r report, provider in
 		return hinted(fmt.Errorf("%w: for another source", errNotGenuine), "the gateway answers 401 without asking Ignisign; compare appId and appEnv with the source's")
 	case err != nil:
 		r.step("envelope", "NOT THERE: %s", err)
-		return hinted(fmt.Errorf("%w: %w", errNotGenuine, err), "the gateway answers 400: the body must be JSON with appId, appEnv, topic, action, msgNature and verificationToken")
+		return hinted(fmt.Errorf("%w: %w", errNotGenuine, err), "the gateway answers 400: the body must be JSON with a verificationToken")
 	}
 	r.step("envelope", "ok: %s", told(event.JoinType(info.Topic, info.Action), info.Entity))
 	r.step("target", "ok: %s, %s", c.AppID, c.AppEnv)

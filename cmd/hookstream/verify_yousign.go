@@ -91,7 +91,7 @@ func (c yousignCheck) run(ctx context.Context, r report) error {
 	}
 	r.step("digest", "ok: %s", computed)
 	if inspectErr != nil {
-		return hinted(errors.New("signed with this secret, but not an event: the gateway answers 400"), "is this the body of a webhook?")
+		return hinted(errors.New("signed with this secret, but not an event: the gateway keeps it without a type"), "is this the body of a webhook?")
 	}
 	r.step("verdict", "genuine")
 	return nil
