@@ -244,7 +244,10 @@ type EnumValueFacts struct {
 	Wire string `protobuf:"bytes,1,opt,name=wire,proto3" json:"wire,omitempty"`
 	// Other spellings that mean the same: renamed, misspelt or documented
 	// differently in the course of time.
-	Aliases       []string `protobuf:"bytes,2,rep,name=aliases,proto3" json:"aliases,omitempty"`
+	Aliases []string `protobuf:"bytes,2,rep,name=aliases,proto3" json:"aliases,omitempty"`
+	// Of a topic: the enum of its actions, in the same package. Empty: the one that
+	// is named as the topic, `SignatureRequestAction` for TOPIC_SIGNATURE_REQUEST.
+	Actions       string `protobuf:"bytes,3,opt,name=actions,proto3" json:"actions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -291,6 +294,13 @@ func (x *EnumValueFacts) GetAliases() []string {
 		return x.Aliases
 	}
 	return nil
+}
+
+func (x *EnumValueFacts) GetActions() string {
+	if x != nil {
+		return x.Actions
+	}
+	return ""
 }
 
 var file_hookstream_options_v1_options_proto_extTypes = []protoimpl.ExtensionInfo{
@@ -340,10 +350,11 @@ const file_hookstream_options_v1_options_proto_rawDesc = "" +
 	"\x04json\x18\x02 \x01(\tR\x04json\x12!\n" +
 	"\fjson_aliases\x18\x03 \x03(\tR\vjsonAliases\x12\x12\n" +
 	"\x04rest\x18\x04 \x01(\bR\x04rest\x12\x1a\n" +
-	"\bcomputed\x18\x05 \x01(\bR\bcomputedJ\x04\b\x01\x10\x02R\tsensitive\">\n" +
+	"\bcomputed\x18\x05 \x01(\bR\bcomputedJ\x04\b\x01\x10\x02R\tsensitive\"X\n" +
 	"\x0eEnumValueFacts\x12\x12\n" +
 	"\x04wire\x18\x01 \x01(\tR\x04wire\x12\x18\n" +
-	"\aaliases\x18\x02 \x03(\tR\aaliases*\\\n" +
+	"\aaliases\x18\x02 \x03(\tR\aaliases\x12\x18\n" +
+	"\aactions\x18\x03 \x01(\tR\aactions*\\\n" +
 	"\vSensitivity\x12\x1b\n" +
 	"\x17SENSITIVITY_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12SENSITIVITY_ACCESS\x10\x01\x12\x18\n" +
