@@ -56,10 +56,10 @@ message_type {
 
 // sensitiveInTest are the secrets of the schema and their names in JSON.
 var sensitiveInTest = map[protoreflect.FullName]*optionsv1.FieldFacts{
-	"redacttest.Event.token":           {Sensitive: true, Json: "verificationToken", JsonAliases: []string{"proofToken"}},
-	"redacttest.Document.token":        {Sensitive: true},
-	"redacttest.Signer.signature_link": {Sensitive: true},
-	"redacttest.Signer.keys":           {Sensitive: true, Json: "session_keys"},
+	"redacttest.Event.token":           {Sensitivity: optionsv1.Sensitivity_SENSITIVITY_ACCESS, Json: "verificationToken", JsonAliases: []string{"proofToken"}},
+	"redacttest.Document.token":        {Sensitivity: optionsv1.Sensitivity_SENSITIVITY_ACCESS},
+	"redacttest.Signer.signature_link": {Sensitivity: optionsv1.Sensitivity_SENSITIVITY_ACCESS},
+	"redacttest.Signer.keys":           {Sensitivity: optionsv1.Sensitivity_SENSITIVITY_ACCESS, Json: "session_keys"},
 }
 
 func redactTestType(t testing.TB) protoreflect.MessageDescriptor {
@@ -128,14 +128,14 @@ func TestRedact(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			m := fromJSON(t, d, c.in)
 			redactsTheSame(t, m)
-			paths := Redact(m)
+			paths := Redact(m, 0)
 			if diff := cmp.Diff(c.paths, paths); diff != "" {
 				t.Errorf("paths:\n%s", diff)
 			}
 			if diff := cmp.Diff(fromJSON(t, d, c.want), m, protocmp.Transform()); diff != "" {
 				t.Errorf("message:\n%s", diff)
 			}
-			if again := Redact(m); again != nil {
+			if again := Redact(m, 0); again != nil {
 				t.Errorf("a second time it found %v", again)
 			}
 		})
@@ -150,8 +150,8 @@ func redactsTheSame(t *testing.T, m proto.Message) {
 		t.Fatal(err)
 	}
 	want := proto.Clone(m)
-	wantPaths := Redact(want)
-	wire, paths, ok := RedactWire(m.ProtoReflect().Descriptor(), wire)
+	wantPaths := Redact(want, 0)
+	wire, paths, ok := RedactWire(m.ProtoReflect().Descriptor(), wire, 0)
 	if !ok {
 		return
 	}
@@ -220,7 +220,7 @@ func TestRedactWire(t *testing.T) {
 		{"cut short within", ``, []byte{0x1a, 3, 0x12, 9, 's'}, nil, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			wire, paths, ok := RedactWire(d, c.in)
+			wire, paths, ok := RedactWire(d, c.in, 0)
 			if ok != c.ok {
 				t.Fatalf("ok is %v", ok)
 			}
@@ -245,6 +245,6 @@ func BenchmarkRedact(b *testing.B) {
 	d := redactTestType(b)
 	m := fromJSON(b, d, `{"id": "1", "signer": {"name": "n"}, "documents": [{"title": "b"}, {"title": "c"}], "rest": {"a": {"b": 1}}}`)
 	for b.Loop() {
-		Redact(m)
+		Redact(m, 0)
 	}
 }

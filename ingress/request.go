@@ -93,6 +93,8 @@ type draft struct {
 	occurred, received timestamppb.Timestamp
 	verified           timestamppb.Timestamp
 	verification       hookstreamv1.Verification
+	proof              hookstreamv1.Proof
+	salt               [16]byte
 	attempt            int32
 }
 
@@ -104,6 +106,7 @@ func (d *draft) free() {
 	d.event.Reset()
 	d.raw.Reset()
 	d.verification.Reset()
+	d.proof.Reset()
 	for i := range d.headers {
 		d.headers[i].Reset()
 	}
@@ -128,6 +131,8 @@ func (rq *request) encode(ep *endpoint, v *proof, earlier string) ([]byte, error
 		d.attempt = int32(n)
 		e.ProviderAttempt = &d.attempt
 	}
+	e.Proof = &d.proof
+	d.keepProofHeaders(rq.Header, ep.proofHeaders)
 	if v != nil {
 		v.fill(d)
 	}
@@ -157,8 +162,10 @@ func decodeRow(data []byte) (*request, string, error) {
 	if err := proto.Unmarshal(data, e); err != nil {
 		return nil, "", fmt.Errorf("row of the inbox: %w", err)
 	}
+	header := keptHeader(e.GetRaw().GetHeaders())
+	proofHeader(header, e.GetProof().GetHeaders())
 	return &request{Request: Request{
-		Header:      keptHeader(e.GetRaw().GetHeaders()),
+		Header:      header,
 		Body:        e.GetRaw().GetBody(),
 		ReceiveTime: e.GetReceiveTime().AsTime(),
 	}}, e.GetProvider(), nil

@@ -90,6 +90,7 @@ func decode(dst, body []byte) (*draft, hookstreamv1.DecodeState) {
 	t := topics[topicName]
 	setAction(d.event, t, topicName, action)
 	d.content(t)
+	d.notification(action)
 	d.reason(action)
 	return d, d.state(name)
 }
@@ -211,4 +212,36 @@ func (d *draft) reason(action string) {
 	if reason != "" {
 		d.event.Reason = proto.String(reason)
 	}
+}
+
+// notification finds why an email was not delivered. Yousign documents the words,
+// and not where they stand.
+func (d *draft) notification(action string) {
+	if action != "notification_delivery_failed" || !d.data.IsObject() {
+		return
+	}
+	d.data.ForEach(func(key, value gjson.Result) bool {
+		if nodes[key.Str] == "" {
+			d.event.NotificationDeliveryStatus = deliveryStatus(value, 0)
+		}
+		return d.event.NotificationDeliveryStatus == 0
+	})
+}
+
+// maxStatusDepth is how deep the words are looked for.
+const maxStatusDepth = 4
+
+func deliveryStatus(value gjson.Result, depth int) (found yousignv1.NotificationDeliveryStatus) {
+	switch {
+	case value.Type == gjson.String:
+		return yousignv1.NotificationDeliveryStatus(lenient.EnumNumber(found.Descriptor(), value.Str))
+	case value.IsObject() || value.IsArray():
+		value.ForEach(func(_, value gjson.Result) bool {
+			if depth < maxStatusDepth {
+				found = deliveryStatus(value, depth+1)
+			}
+			return found == 0
+		})
+	}
+	return found
 }
