@@ -216,7 +216,7 @@ func (a *App) openSubscriptions(ctx context.Context) (err error) {
 
 func (a *App) openServer(context.Context) error {
 	events, err := server.NewEventService(server.EventServiceOptions{
-		Hub: a.hub, Subscriptions: a.subs, Version: Version, Logger: a.logger,
+		Hub: a.hub, Subscriptions: a.subs, Recheck: a.recheck, Version: Version, Logger: a.logger,
 	})
 	if err != nil {
 		return err

@@ -202,6 +202,9 @@ type Verdict struct {
 	KeyFingerprint string
 	// Answer is what the sender's API said, when it was asked and answered.
 	Answer *Answer
+	// Retired, of Recheck, is when the credential that matched ceased to be
+	// accepted; zero when it is.
+	Retired time.Time
 
 	// The rest is for remote providers.
 

@@ -162,11 +162,21 @@ func decodeRow(data []byte) (*request, string, error) {
 	if err := proto.Unmarshal(data, e); err != nil {
 		return nil, "", fmt.Errorf("row of the inbox: %w", err)
 	}
+	rq, _ := KeptRequest(e)
+	return &request{Request: *rq}, e.GetProvider(), nil
+}
+
+// KeptRequest answers the request of an event as it is kept, with the headers that
+// are kept, and what is kept of the verdict on it.
+func KeptRequest(e *hookstreamv1.Event) (*Request, Kept) {
 	header := keptHeader(e.GetRaw().GetHeaders())
 	proofHeader(header, e.GetProof().GetHeaders())
-	return &request{Request: Request{
-		Header:      header,
-		Body:        e.GetRaw().GetBody(),
-		ReceiveTime: e.GetReceiveTime().AsTime(),
-	}}, e.GetProvider(), nil
+	kept := Kept{
+		KeyFingerprint: e.GetProof().GetKeyFingerprint(),
+		SpentByUs:      e.GetVerification().GetState() == hookstreamv1.Verification_STATE_VERIFIED_AFTER_AMBIGUOUS_ATTEMPT,
+	}
+	if a := e.GetProof().GetAnswer(); a != nil {
+		kept.Answer = &Answer{Status: int(a.GetStatus()), Body: a.GetBody(), Cut: a.GetCut()}
+	}
+	return &Request{Header: header, Body: e.GetRaw().GetBody(), ReceiveTime: e.GetReceiveTime().AsTime()}, kept
 }

@@ -58,6 +58,7 @@ type key struct {
 	secret      []byte
 	fingerprint string
 	expire      time.Time // zero: never
+	retired     time.Time // zero: it is not
 
 	mu   sync.Mutex
 	idle []*state

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 
 	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
 	"github.com/hookstream/hookstream/ingress"
@@ -59,6 +60,7 @@ func New(cfg *yousignv1.SourceConfig) (*Provider, error) {
 	for _, retired := range cfg.GetRetiredSecrets() {
 		k := new(key)
 		k.set(retired.GetSecret())
+		k.retired = retired.GetRetireTime().AsTime()
 		p.all = append(p.all, k)
 	}
 	return p, nil
@@ -91,9 +93,9 @@ func (p *Provider) Verify(_ context.Context, req *ingress.Request, _ ingress.Inf
 	return rejected(signatureMismatch)
 }
 
-// Recheck checks the signature with the secret whose fingerprint is kept: which
-// secrets were accepted when the request arrived is no question any more. It knows
-// the source's secrets, those no longer accepted included.
+// Recheck checks the signature with every secret that the source has, those no
+// longer accepted included: which were accepted when the request arrived is no
+// question any more.
 func (p *Provider) Recheck(req *ingress.Request, kept ingress.Kept) ingress.Verdict {
 	want, reason := readSignature(req.Header[p.header])
 	switch {
@@ -102,17 +104,16 @@ func (p *Provider) Recheck(req *ingress.Request, kept ingress.Kept) ingress.Verd
 	case reason != "":
 		return rejected(reason)
 	}
-	for i := range p.all {
-		k := p.all[i]
-		if k.fingerprint != kept.KeyFingerprint {
-			continue
+	for _, k := range p.all {
+		if k.signed(req.Body, want) {
+			return ingress.Verdict{Outcome: ingress.Genuine, Method: method, KeyFingerprint: k.fingerprint, Retired: k.retired}
 		}
-		if !k.signed(req.Body, want) {
-			return rejected(signatureMismatch)
-		}
-		return ingress.Verdict{Outcome: ingress.Genuine, Method: method, KeyFingerprint: k.fingerprint}
 	}
-	return unknown(ingress.ReasonSecretGone)
+	known := func(k *key) bool { return k.fingerprint == kept.KeyFingerprint }
+	if kept.KeyFingerprint != "" && !slices.ContainsFunc(p.all, known) {
+		return unknown(ingress.ReasonSecretGone)
+	}
+	return rejected(signatureMismatch)
 }
 
 func unknown(reason string) ingress.Verdict {
