@@ -147,6 +147,9 @@ type Event struct {
 	// first text beside the objects that is one of these. Yousign documents the
 	// words and not where they stand.
 	NotificationDeliveryStatus NotificationDeliveryStatus `protobuf:"varint,13,opt,name=notification_delivery_status,json=notificationDeliveryStatus,proto3,enum=hookstream.yousign.v1.NotificationDeliveryStatus" json:"notification_delivery_status,omitempty"`
+	// The workspaces that the objects of the event belong to, as sent: of a user
+	// all of the user's. For filters: `"…" in event.yousign.workspace_ids`.
+	WorkspaceIds []string `protobuf:"bytes,14,rep,name=workspace_ids,json=workspaceIds,proto3" json:"workspace_ids,omitempty"`
 	// The signature request: of events about one, its signers or its approvers.
 	SignatureRequest *SignatureRequest `protobuf:"bytes,20,opt,name=signature_request,json=signatureRequest,proto3" json:"signature_request,omitempty"`
 	// The signer the event is about.
@@ -441,6 +444,13 @@ func (x *Event) GetNotificationDeliveryStatus() NotificationDeliveryStatus {
 	return NotificationDeliveryStatus_NOTIFICATION_DELIVERY_STATUS_UNSPECIFIED
 }
 
+func (x *Event) GetWorkspaceIds() []string {
+	if x != nil {
+		return x.WorkspaceIds
+	}
+	return nil
+}
+
 func (x *Event) GetSignatureRequest() *SignatureRequest {
 	if x != nil {
 		return x.SignatureRequest
@@ -708,7 +718,7 @@ var File_hookstream_yousign_v1_event_proto protoreflect.FileDescriptor
 
 const file_hookstream_yousign_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"!hookstream/yousign/v1/event.proto\x12\x15hookstream.yousign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#hookstream/options/v1/options.proto\x1a%hookstream/yousign/v1/applicant.proto\x1a$hookstream/yousign/v1/approver.proto\x1a#hookstream/yousign/v1/contact.proto\x1a-hookstream/yousign/v1/document_analysis.proto\x1a+hookstream/yousign/v1/electronic_seal.proto\x1a&hookstream/yousign/v1/event_name.proto\x1a&hookstream/yousign/v1/monitoring.proto\x1a-hookstream/yousign/v1/signature_request.proto\x1a\"hookstream/yousign/v1/signer.proto\x1a hookstream/yousign/v1/user.proto\x1a(hookstream/yousign/v1/verification.proto\x1a$hookstream/yousign/v1/workflow.proto\"\xc4 \n" +
+	"!hookstream/yousign/v1/event.proto\x12\x15hookstream.yousign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#hookstream/options/v1/options.proto\x1a%hookstream/yousign/v1/applicant.proto\x1a$hookstream/yousign/v1/approver.proto\x1a#hookstream/yousign/v1/contact.proto\x1a-hookstream/yousign/v1/document_analysis.proto\x1a+hookstream/yousign/v1/electronic_seal.proto\x1a&hookstream/yousign/v1/event_name.proto\x1a&hookstream/yousign/v1/monitoring.proto\x1a-hookstream/yousign/v1/signature_request.proto\x1a\"hookstream/yousign/v1/signer.proto\x1a hookstream/yousign/v1/user.proto\x1a(hookstream/yousign/v1/verification.proto\x1a$hookstream/yousign/v1/workflow.proto\"\xf1 \n" +
 	"\x05Event\x12&\n" +
 	"\bevent_id\x18\x01 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x01R\aeventId\x88\x01\x01\x12G\n" +
 	"\n" +
@@ -741,7 +751,8 @@ const file_hookstream_yousign_v1_event_proto_rawDesc = "" +
 	"\vdata_reason\x18\v \x01(\tB\f\xa2\x9f\x19\b\x12\x06reasonH\bR\n" +
 	"dataReason\x88\x01\x01\x123\n" +
 	"\x13workflow_session_id\x18\f \x01(\tH\tR\x11workflowSessionId\x88\x01\x01\x12{\n" +
-	"\x1cnotification_delivery_status\x18\r \x01(\x0e21.hookstream.yousign.v1.NotificationDeliveryStatusB\x06\xa2\x9f\x19\x02(\x01R\x1anotificationDeliveryStatus\x12T\n" +
+	"\x1cnotification_delivery_status\x18\r \x01(\x0e21.hookstream.yousign.v1.NotificationDeliveryStatusB\x06\xa2\x9f\x19\x02(\x01R\x1anotificationDeliveryStatus\x12+\n" +
+	"\rworkspace_ids\x18\x0e \x03(\tB\x06\xa2\x9f\x19\x02(\x01R\fworkspaceIds\x12T\n" +
 	"\x11signature_request\x18\x14 \x01(\v2'.hookstream.yousign.v1.SignatureRequestR\x10signatureRequest\x125\n" +
 	"\x06signer\x18\x15 \x01(\v2\x1d.hookstream.yousign.v1.SignerR\x06signer\x12;\n" +
 	"\bapprover\x18\x16 \x01(\v2\x1f.hookstream.yousign.v1.ApproverR\bapprover\x128\n" +
