@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -117,6 +118,25 @@ func TestTheProofOfASignatureStays(t *testing.T) {
 	}
 	if got := g.verifyAgain(name); got.GetOutcome() != unknownNow || got.GetReason() != "source_gone" {
 		t.Errorf("without its source %v", got)
+	}
+}
+
+// A workspace is one condition of a filter, whatever kind of object is in it.
+func TestWorkspacesInFilters(t *testing.T) {
+	g := start(t, options(t))
+	src := g.createSource("spaces", yousignSource())
+	for i, data := range []string{
+		`{"signature_request":{"id":"1","workspace_id":"w1"}}`, `{"user":{"id":"1","workspaces":[{"id":"w0"},{"id":"w1"}]}}`,
+		`{"bank_account":{"id":"1","workspace_id":"w1"}}`, `{"bank_account":{"id":"1","workspace_id":"w2"}}`, `{"contact":{"id":"1"}}`,
+	} {
+		body := fmt.Sprintf(`{"event_id":"%d","event_name":"a.b","data":%s}`, i, data)
+		if status := g.post(src.GetIngressPath(), yousign.Sign(secret, []byte(body)), body); status != http.StatusOK {
+			t.Fatalf("answered %d", status)
+		}
+	}
+	s := sheet{t: t, g: g}
+	if found := s.events(`"w1" in event.yousign.workspace_ids`); len(found) != 3 {
+		t.Errorf("%d events of the workspace, want 3", len(found))
 	}
 }
 

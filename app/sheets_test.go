@@ -393,6 +393,7 @@ func (s *sheet) covers() {
 // withoutRow are fields that every body fills, or that are made of others.
 var withoutRow = map[string]bool{
 	"hookstream.yousign.v1.Event.event_name":          true,
+	"hookstream.yousign.v1.Event.workspace_ids":       true,
 	"hookstream.yousign.v1.Event.topic":               true,
 	"hookstream.yousign.v1.Event.reason":              true,
 	"hookstream.ignisign.v1.Event.app_id":             true,

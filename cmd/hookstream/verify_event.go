@@ -50,7 +50,7 @@ func tellKept(r report, name string, got *hookstreamv1.VerifyEventResponse) erro
 		return fmt.Errorf("%w: %s", errNotGenuine, got.GetReason())
 	}
 	r.step("verdict", "UNKNOWN: %s", got.GetReason())
-	return hinted(fmt.Errorf("it cannot be told: %s", got.GetReason()), unknownHints[got.GetReason()])
+	return hinted(fmt.Errorf("it cannot be told: %s", got.GetReason()), "%s", unknownHints[got.GetReason()])
 }
 
 func keyOf(got *hookstreamv1.VerifyEventResponse) string {

@@ -2,6 +2,7 @@ package yousign
 
 import (
 	"bytes"
+	"slices"
 	"time"
 
 	"github.com/tidwall/gjson"
@@ -90,6 +91,7 @@ func decode(dst, body []byte) (*draft, hookstreamv1.DecodeState) {
 	t := topics[topicName]
 	setAction(d.event, t, topicName, action)
 	d.content(t)
+	d.workspaces()
 	d.notification(action)
 	d.reason(action)
 	return d, d.state(name)
@@ -212,6 +214,28 @@ func (d *draft) reason(action string) {
 	if reason != "" {
 		d.event.Reason = proto.String(reason)
 	}
+}
+
+// workspaces lists those that the objects in `data` name.
+func (d *draft) workspaces() {
+	if !d.data.IsObject() {
+		return
+	}
+	add := func(id gjson.Result) {
+		if id.Type == gjson.String && id.Str != "" && !slices.Contains(d.event.WorkspaceIds, id.Str) {
+			d.event.WorkspaceIds = append(d.event.WorkspaceIds, valid(id.Str))
+		}
+	}
+	d.data.ForEach(func(_, node gjson.Result) bool {
+		if node.IsObject() {
+			add(node.Get("workspace_id"))
+			node.Get("workspaces").ForEach(func(_, workspace gjson.Result) bool {
+				add(workspace.Get("id"))
+				return true
+			})
+		}
+		return true
+	})
 }
 
 // notification finds why an email was not delivered. Yousign documents the words,
