@@ -46,7 +46,7 @@ const maxTextDepth = 4
 
 func (n names) hideTextWithin(text string, depth int) bool {
 	text = strings.TrimLeft(text, " \t\r\n")
-	if len(text) < 2 {
+	if len(text) < 2 || !n.access && len(n.hidden) == 0 {
 		return false
 	}
 	if text[0] == '{' || text[0] == '[' {

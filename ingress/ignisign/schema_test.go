@@ -9,8 +9,8 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
-	ignisignv1 "github.com/hookstream/hookstream/gen/hookstream/ignisign/v1"
 	"github.com/hookstream/hookstream/event"
+	ignisignv1 "github.com/hookstream/hookstream/gen/hookstream/ignisign/v1"
 	optionsv1 "github.com/hookstream/hookstream/gen/hookstream/options/v1"
 	"github.com/hookstream/hookstream/ingress/lenient"
 )

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"time"
 
 	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
 	"github.com/hookstream/hookstream/ingress"
@@ -54,6 +55,9 @@ func New(cfg *yousignv1.SourceConfig) (*Provider, error) {
 		k.set(secret)
 		if i < len(cfg.GetSecretStates()) && cfg.GetSecretStates()[i].GetExpireTime() != nil {
 			k.expire = cfg.GetSecretStates()[i].GetExpireTime().AsTime()
+			if !k.expire.After(time.Now()) {
+				k.retired = k.expire
+			}
 		}
 		p.all = append(p.all, k)
 	}
