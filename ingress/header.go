@@ -140,7 +140,11 @@ func (d *draft) keepHeaders(h http.Header) {
 func (d *draft) keepProofHeaders(h http.Header, names []string) {
 	for _, name := range names {
 		for _, value := range h[name] {
-			line := &hookstreamv1.Proof_Line{Name: name, Value: value}
+			line := new(hookstreamv1.Proof_Line)
+			if n := len(d.proof.Headers); n < len(d.lines) {
+				line = &d.lines[n]
+			}
+			line.Name, line.Value = name, value
 			if !utf8.ValidString(value) {
 				line.Value, line.ValueBytes = "", []byte(value)
 			}

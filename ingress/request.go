@@ -94,6 +94,7 @@ type draft struct {
 	verified           timestamppb.Timestamp
 	verification       hookstreamv1.Verification
 	proof              hookstreamv1.Proof
+	lines              [4]hookstreamv1.Proof_Line // the first of the proof
 	salt               [16]byte
 	attempt            int32
 }
@@ -106,7 +107,12 @@ func (d *draft) free() {
 	d.event.Reset()
 	d.raw.Reset()
 	d.verification.Reset()
+	lines := d.proof.Headers[:0]
 	d.proof.Reset()
+	d.proof.Headers = lines
+	for i := range d.lines {
+		d.lines[i].Reset()
+	}
 	for i := range d.headers {
 		d.headers[i].Reset()
 	}

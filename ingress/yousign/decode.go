@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tidwall/gjson"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -216,27 +217,56 @@ func (d *draft) reason(action string) {
 	}
 }
 
-// workspaces lists those that the objects in `data` name.
+// workspaces lists those that the objects name. What was read is in wire form, so
+// that a look at it costs little.
 func (d *draft) workspaces() {
-	if !d.data.IsObject() {
-		return
-	}
-	add := func(id gjson.Result) {
-		if id.Type == gjson.String && id.Str != "" && !slices.Contains(d.event.WorkspaceIds, id.Str) {
-			d.event.WorkspaceIds = append(d.event.WorkspaceIds, valid(id.Str))
+	add := func(id string) {
+		if id != "" && !slices.Contains(d.event.WorkspaceIds, id) {
+			d.event.WorkspaceIds = append(d.event.WorkspaceIds, id)
 		}
 	}
-	d.data.ForEach(func(_, node gjson.Result) bool {
-		if node.IsObject() {
-			add(node.Get("workspace_id"))
-			node.Get("workspaces").ForEach(func(_, workspace gjson.Result) bool {
-				add(workspace.Get("id"))
-				return true
-			})
+	lenient.EachField(d.wire, func(node protowire.Number, value []byte) {
+		field, ok := workspaceFields[node]
+		if !ok {
+			return
 		}
-		return true
+		object, _ := protowire.ConsumeBytes(value)
+		lenient.EachField(object, func(number protowire.Number, value []byte) {
+			switch text, _ := protowire.ConsumeBytes(value); {
+			case number != field:
+			case node == userField:
+				add(lenient.Text(text, workspaceID))
+			default:
+				add(string(text))
+			}
+		})
 	})
+	if len(d.wire) == 0 || d.event.WorkflowSession != nil { // what is not in wire form
+		for _, id := range workspaces(d.event) {
+			add(id)
+		}
+	}
 }
+
+// workspaceFields say by the field of an object in which of its own it names its
+// workspace: the user's is a list of them.
+var (
+	workspaceFields = func() map[protowire.Number]protowire.Number {
+		fields := map[protowire.Number]protowire.Number{
+			userField: eventFields.ByName("user").Message().Fields().ByName("workspaces").Number(),
+		}
+		for i := range eventFields.Len() {
+			if m := eventFields.Get(i).Message(); m != nil {
+				if f := m.Fields().ByName("workspace_id"); f != nil {
+					fields[eventFields.Get(i).Number()] = f.Number()
+				}
+			}
+		}
+		return fields
+	}()
+	userField   = eventFields.ByName("user").Number()
+	workspaceID = (*yousignv1.WorkspaceReference)(nil).ProtoReflect().Descriptor().Fields().ByName("id").Number()
+)
 
 // notification finds why an email was not delivered. Yousign documents the words,
 // and not where they stand.
