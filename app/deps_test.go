@@ -46,7 +46,7 @@ var arrows = map[string][]string{
 	"bench/baseline": {"event"},
 	"bench":          {"bench/baseline", "bench/load", "ingress/ignisign", "simulator"},
 
-	"cmd/hookstream": {"app", "bench", "event", "ingress", "ingress/yousign", "ingress/ignisign", "simulator", "source"},
+	"cmd/hookstream": {"app", "bench", "client", "event", "ingress", "ingress/yousign", "ingress/ignisign", "simulator", "source"},
 
 	// Only for tests.
 	"eventlog/logtest":            {"event", "eventlog"},

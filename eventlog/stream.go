@@ -160,9 +160,21 @@ func (s *stream) appendShared(ctx context.Context, a Entry) (Appended, error) {
 func (s *stream) known(key index.Hash) (Appended, error) {
 	seq, ok, err := s.e.index.Key(key)
 	if err != nil {
-		return Appended{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return Appended{}, s.looked(err)
 	}
 	return Appended{Seq: seq, Duplicate: ok}, nil
+}
+
+// looked answers what a look into the index met. A damaged index is the end: it is
+// made anew at the next start, and until then a repetition could not be told.
+func (s *stream) looked(err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, index.ErrDamaged) {
+		s.e.fatal(err)
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
 }
 
 // A cluster refuses a duplicate while the first has no quorum yet, which is a
@@ -184,11 +196,13 @@ func (a *Entry) message(key index.Hash) *nats.Msg {
 }
 
 func (s *stream) Key(source, dedupKey string) (uint64, bool, error) {
-	return s.e.index.Key(keyHash(source, dedupKey))
+	seq, ok, err := s.e.index.Key(keyHash(source, dedupKey))
+	return seq, ok, s.looked(err)
 }
 
 func (s *stream) Content(source string, fp []byte) (uint64, bool, error) {
-	return s.e.index.Content(contentHash(source, fp), time.Now().Add(-contentWindow))
+	seq, ok, err := s.e.index.Content(contentHash(source, fp), time.Now().Add(-contentWindow))
+	return seq, ok, s.looked(err)
 }
 
 func (s *stream) Bounds(ctx context.Context) (Bounds, error) {

@@ -68,7 +68,7 @@ func peerOf(ctx context.Context) string {
 	if !ok || p.Addr == nil {
 		return ""
 	}
-	if p.Addr.Network() != "bufconn" {
+	if p.Addr.Network() != inProcessNetwork {
 		return p.Addr.String()
 	}
 	if from := metadata.ValueFromIncomingContext(ctx, restPeerHeader); len(from) > 0 {

@@ -55,7 +55,7 @@ func handleAssets(mux *http.ServeMux) error {
 		if err != nil {
 			return err
 		}
-		mux.Handle("GET "+a.path, handler)
+		mux.Handle(a.path, onlyGet(handler))
 	}
 	return nil
 }

@@ -11,6 +11,10 @@ import (
 // defaultPageSize is how many items a page holds when the caller does not say.
 const defaultPageSize = 100
 
+// maxPageSize is how many it holds at most: who asks for more gets these and a
+// token (AIP-158).
+const maxPageSize = 1000
+
 // maxPageBytes ends a page early: clients refuse messages over 4 MiB unless told
 // otherwise.
 const maxPageBytes = 2 << 20
@@ -30,21 +34,24 @@ func page[T proto.Message](all []T, key func(T) string, list string, req pageReq
 	if token := req.GetPageToken(); token != "" {
 		after, ok := parsePageToken(list, token)
 		if !ok {
-			var v violations
-			v.add("page_token", "not a token of this list")
-			return nil, "", v.err()
+			return nil, "", errPageToken()
 		}
 		start = sort.Search(len(all), func(i int) bool { return key(all[i]) > after })
 	}
-	size := int(req.GetPageSize())
-	if size <= 0 {
-		size = defaultPageSize
-	}
-	items = firstOf(all[start:], size)
+	items = firstOf(all[start:], pageSize(req))
 	if start+len(items) < len(all) {
 		next = pageToken(list, key(items[len(items)-1]))
 	}
 	return items, next, nil
+}
+
+// pageSize answers how many items a request wants. The schema refuses negative
+// sizes.
+func pageSize(req pageRequest) int {
+	if req.GetPageSize() <= 0 {
+		return defaultPageSize
+	}
+	return int(min(req.GetPageSize(), maxPageSize))
 }
 
 // firstOf answers at most count items and, but for the first, maxPageBytes.
@@ -57,6 +64,12 @@ func firstOf[T proto.Message](items []T, count int) []T {
 		}
 	}
 	return items[:min(count, len(items))]
+}
+
+func errPageToken() error {
+	var v violations
+	v.add("page_token", "not a token of this list")
+	return v.err()
 }
 
 func pageToken(list, last string) string {

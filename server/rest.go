@@ -24,8 +24,8 @@ var restJSON = &runtime.JSONPb{
 	UnmarshalOptions: protojson.UnmarshalOptions{DiscardUnknown: false},
 }
 
-// newREST makes the REST face of the services behind conn.
-func newREST(conn *grpc.ClientConn) (http.Handler, error) {
+// newREST makes the REST face of the services behind conn, and of subscribe.
+func newREST(conn *grpc.ClientConn, subscribe subscriber) (http.Handler, error) {
 	mux := newRESTMux()
 	for _, register := range []func(context.Context, *runtime.ServeMux, *grpc.ClientConn) error{
 		hookstreamv1.RegisterSourceServiceHandler,
@@ -38,22 +38,23 @@ func newREST(conn *grpc.ClientConn) (http.Handler, error) {
 		}
 	}
 	routes := http.NewServeMux()
-	routes.Handle("/v1/events:subscribe", &restStream{
+	routes.Handle(subscribePath, &restStream{
 		mux:          mux,
-		events:       hookstreamv1.NewEventServiceClient(conn),
+		subscribe:    subscribe,
+		cache:        new(jsonCache),
 		frameTimeout: frameTimeout,
 	})
-	routes.Handle("/", unaryDeadlines(mux))
-	return readBody(bodyTimeout, routes), nil
+	routes.Handle("/", unaryDeadlines(headAsGet(mux)))
+	return onlyAllowed(readBody(bodyTimeout, routes)), nil
 }
 
 // newRESTMux says how REST is spoken.
 func newRESTMux() *runtime.ServeMux {
-	strictQueries()
 	return runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, restJSON),
 		runtime.WithErrorHandler(restError),
 		runtime.WithRoutingErrorHandler(restRoutingError),
+		runtime.WithMiddlewares(understood),
 		runtime.WithMetadata(restMetadata),
 		runtime.WithIncomingHeaderMatcher(restHeader),
 		runtime.WithOutgoingHeaderMatcher(noHeader),

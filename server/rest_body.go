@@ -26,6 +26,12 @@ const (
 // size, the time it takes and its form are checked in one place.
 func readBody(within time.Duration, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength > maxBodyBytes {
+			// Before a byte is taken, and before one that waits to be told to
+			// continue is asked for.
+			writeBodyError(w, &http.MaxBytesError{Limit: maxBodyBytes})
+			return
+		}
 		connection := http.NewResponseController(w)
 		_ = connection.SetReadDeadline(time.Now().Add(within))
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBodyBytes))

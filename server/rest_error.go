@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -29,10 +30,23 @@ func restError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w ht
 // restRoutingError answers a request that no method takes.
 func restRoutingError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, httpStatus int) {
 	if httpStatus == http.StatusMethodNotAllowed {
+		w.Header().Set("Allow", allowedMethods(r.URL.Path))
 		writeStatus(w, httpStatus, status.Error(codes.Unimplemented, r.Method+" is not among the methods of this path: see /openapi.json"))
 		return
 	}
 	writeNotFound(w, r)
+}
+
+// onlyGet answers 405 to what is neither GET nor HEAD.
+func onlyGet(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			writeStatus(w, http.StatusMethodNotAllowed, status.Error(codes.Unimplemented, r.Method+" is not among the methods of this path: GET, HEAD"))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // writeNotFound answers whoever looks for something that is not there.
@@ -58,10 +72,10 @@ func writeStatus(w http.ResponseWriter, httpStatus int, err error) {
 // that this program does not know.
 func statusJSON(st *status.Status) []byte {
 	if b, err := protojson.Marshal(st.Proto()); err == nil {
-		return b
+		return oneLine(b)
 	}
-	b, _ := protojson.Marshal(status.New(st.Code(), st.Message()).Proto())
-	return b
+	b, _ := protojson.Marshal(status.New(st.Code(), strings.ToValidUTF8(st.Message(), "\uFFFD")).Proto())
+	return oneLine(b)
 }
 
 // retryAfter answers whole seconds when the status says when to try again.

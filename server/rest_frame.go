@@ -7,35 +7,39 @@ import (
 	"net/http"
 	"time"
 
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
 
-// frameWriter writes the frames of one stream to one HTTP client.
+// frameWriter writes the frames of one stream to one HTTP client. It holds one
+// delivery at a time: what a client does not read costs what the way there buffers.
 type frameWriter struct {
 	w          http.ResponseWriter
 	connection *http.ResponseController
 	timeout    time.Duration
 	format     frameFormat
+	cache      *jsonCache
 	buf        bytes.Buffer
+	gone       bool // the client does not take any more
 }
 
 // frameFormat is how frames look on the way.
 type frameFormat interface {
 	contentType() string
-	// begin, frame and end append what stands before the first frame, a frame,
-	// and what stands for the end of the stream, err being nil for a good one.
+	// begin and end append what stands before the first frame, and what stands for
+	// the end of the stream, err being nil for a good one; before and after append
+	// what stands around the JSON of a frame, of which the cursor may be empty.
 	begin(buf *bytes.Buffer)
-	frame(buf *bytes.Buffer, f *hookstreamv1.SubscribeResponse, json []byte)
+	before(buf *bytes.Buffer, kind, cursor string)
+	after(buf *bytes.Buffer)
 	end(buf *bytes.Buffer, err error)
 }
 
 // newFrameWriter answers 200 and what stands before the first frame.
-func newFrameWriter(w http.ResponseWriter, r *http.Request, timeout time.Duration) *frameWriter {
-	out := &frameWriter{w: w, connection: http.NewResponseController(w), timeout: timeout, format: jsonLines{}}
+func newFrameWriter(w http.ResponseWriter, r *http.Request, timeout time.Duration, cache *jsonCache) *frameWriter {
+	out := &frameWriter{w: w, connection: http.NewResponseController(w), timeout: timeout, format: jsonLines{}, cache: cache}
 	if acceptsEvents(r) {
 		out.format = serverSentEvents{}
 	}
@@ -48,15 +52,68 @@ func newFrameWriter(w http.ResponseWriter, r *http.Request, timeout time.Duratio
 	return out
 }
 
-// frame sends one frame, and reports whether the client took it.
-func (o *frameWriter) frame(f *hookstreamv1.SubscribeResponse) bool {
+// send sends one message of the stream. The error says that the client is gone, or
+// does not read.
+func (o *frameWriter) send(m any) (err error) {
+	switch m := m.(type) {
+	case *wireFrame:
+		err = o.batch(m)
+	case *hookstreamv1.SubscribeResponse:
+		err = o.frame(m)
+	default:
+		err = errFrame
+	}
+	if err != nil {
+		return err
+	}
+	return o.flush()
+}
+
+func (o *frameWriter) frame(f *hookstreamv1.SubscribeResponse) error {
 	b, err := protojson.Marshal(f)
 	if err != nil {
-		o.end(status.Error(codes.Internal, internalMessage))
-		return false
+		return err
 	}
-	o.format.frame(&o.buf, f, b)
-	return o.flush() == nil
+	o.format.before(&o.buf, frameKind(f), f.GetCursor())
+	o.buf.Write(oneLine(b))
+	o.format.after(&o.buf)
+	return nil
+}
+
+// batchKind is frameKind of a batch.
+const batchKind = "batch"
+
+// batch writes deliveries as protojson would the whole frame.
+func (o *frameWriter) batch(f *wireFrame) error {
+	cursor, r, err := readBatch(f)
+	if err != nil {
+		return err
+	}
+	o.format.before(&o.buf, batchKind, cursor)
+	o.buf.WriteByte('{')
+	if cursor != "" {
+		o.buf.WriteString(`"cursor":"` + cursor + `",`) // nothing in it is special to JSON
+	}
+	o.buf.WriteString(`"batch":{"deliveries":[`)
+	first := true
+	for spans, err := range r.deliveries() {
+		if err == nil && !first {
+			o.buf.WriteByte(',')
+		}
+		if err == nil {
+			err = o.cache.appendDelivery(&o.buf, spans)
+		}
+		if err == nil {
+			err = o.pass()
+		}
+		if err != nil {
+			return err
+		}
+		first = false
+	}
+	o.buf.WriteString("]}}")
+	o.format.after(&o.buf)
+	return nil
 }
 
 // end says how the stream ended. There may be nobody left to hear it.
@@ -68,12 +125,57 @@ func (o *frameWriter) end(err error) {
 	_ = o.flush()
 }
 
+// passBytes is how much is gathered before it is written.
+const passBytes = 16 << 10
+
+// pass writes what was gathered, if it is worth it.
+func (o *frameWriter) pass() error {
+	if o.buf.Len() < passBytes {
+		return nil
+	}
+	return o.write()
+}
+
 func (o *frameWriter) flush() error {
+	if err := o.write(); err != nil {
+		return err
+	}
+	if err := o.connection.Flush(); err != nil {
+		o.gone = true
+		return err
+	}
+	return nil
+}
+
+func (o *frameWriter) write() error {
 	_ = o.connection.SetWriteDeadline(time.Now().Add(o.timeout))
 	_, err := o.w.Write(o.buf.Bytes())
 	o.buf.Reset()
-	return errors.Join(err, o.connection.Flush())
+	if o.buf.Cap() > 2*passBytes { // of an event that was large
+		o.buf = bytes.Buffer{}
+	}
+	o.gone = o.gone || err != nil
+	return err
 }
+
+// oneLine escapes in JSON what some reader takes for the end of a line, as
+// Python's splitlines and JavaScript of old do with U+0085, U+2028 and U+2029.
+// Beyond ASCII there is nothing in JSON but what stands in a string, and the rest
+// of such characters protojson escapes itself.
+func oneLine(json []byte) []byte {
+	if !bytes.Contains(json, nextLine) && !bytes.Contains(json, lineSeparator) && !bytes.Contains(json, paragraphSeparator) {
+		return json
+	}
+	json = bytes.ReplaceAll(json, nextLine, []byte(`\u0085`))
+	json = bytes.ReplaceAll(json, lineSeparator, []byte(`\u2028`))
+	return bytes.ReplaceAll(json, paragraphSeparator, []byte(`\u2029`))
+}
+
+var (
+	nextLine           = []byte("\u0085")
+	lineSeparator      = []byte("\u2028")
+	paragraphSeparator = []byte("\u2029")
+)
 
 // jsonLines is one JSON object a line, `{"result": ...}`, and `{"error": ...}`
 // last when the stream fails.
@@ -83,11 +185,9 @@ func (jsonLines) contentType() string { return "application/x-ndjson" }
 
 func (jsonLines) begin(*bytes.Buffer) {}
 
-func (jsonLines) frame(buf *bytes.Buffer, _ *hookstreamv1.SubscribeResponse, json []byte) {
-	buf.WriteString(`{"result":`)
-	buf.Write(json)
-	buf.WriteString("}\n")
-}
+func (jsonLines) before(buf *bytes.Buffer, _, _ string) { buf.WriteString(`{"result":`) }
+
+func (jsonLines) after(buf *bytes.Buffer) { buf.WriteString("}\n") }
 
 func (jsonLines) end(buf *bytes.Buffer, err error) {
 	if err == nil {
@@ -108,25 +208,23 @@ func (serverSentEvents) contentType() string { return "text/event-stream" }
 
 func (serverSentEvents) begin(buf *bytes.Buffer) { buf.WriteString("retry: 2000\n\n") }
 
-func (serverSentEvents) frame(buf *bytes.Buffer, f *hookstreamv1.SubscribeResponse, json []byte) {
-	if cursor := f.GetCursor(); cursor != "" {
+func (serverSentEvents) before(buf *bytes.Buffer, kind, cursor string) {
+	if cursor != "" {
 		buf.WriteString("id: " + cursor + "\n")
 	}
-	writeEvent(buf, frameKind(f), json)
-}
-
-func (serverSentEvents) end(buf *bytes.Buffer, err error) {
-	if err == nil {
-		writeEvent(buf, "end", []byte("{}"))
-		return
-	}
-	writeEvent(buf, "failure", statusJSON(status.Convert(err)))
-}
-
-func writeEvent(buf *bytes.Buffer, kind string, json []byte) {
 	buf.WriteString("event: " + kind + "\ndata: ")
+}
+
+func (serverSentEvents) after(buf *bytes.Buffer) { buf.WriteString("\n\n") }
+
+func (e serverSentEvents) end(buf *bytes.Buffer, err error) {
+	kind, json := "end", []byte("{}")
+	if err != nil {
+		kind, json = "failure", statusJSON(status.Convert(err))
+	}
+	e.before(buf, kind, "")
 	buf.Write(json)
-	buf.WriteString("\n\n")
+	e.after(buf)
 }
 
 // frameKind answers the JSON name of what a frame says: `batch`, `caughtUp`.

@@ -28,7 +28,7 @@ type HTTPOptions struct {
 // Handler is the HTTP face: REST under /v1, the schema and its docs page, and
 // what opts adds. It can be made once Server is, and works until Stop.
 func (s *Server) Handler(opts HTTPOptions) (http.Handler, error) {
-	rest, err := newREST(s.conn)
+	rest, err := newREST(s.conn, s.subscribe)
 	if err != nil {
 		return nil, err
 	}
@@ -37,12 +37,12 @@ func (s *Server) Handler(opts HTTPOptions) (http.Handler, error) {
 	if err := handleAssets(mux); err != nil {
 		return nil, err
 	}
-	mux.Handle("GET /docs/{$}", http.RedirectHandler("../docs", http.StatusMovedPermanently))
+	mux.Handle("/docs/{$}", onlyGet(http.RedirectHandler("../docs", http.StatusMovedPermanently)))
 	if opts.Metrics != nil {
-		mux.Handle("GET /metrics", opts.Metrics)
+		mux.Handle("/metrics", onlyGet(opts.Metrics))
 	}
-	handleProbe(mux, "GET /healthz", opts.Healthy)
-	handleProbe(mux, "GET /readyz", opts.Ready)
+	handleProbe(mux, "/healthz", opts.Healthy)
+	handleProbe(mux, "/readyz", opts.Ready)
 	if opts.Console != nil {
 		mux.Handle("/", opts.Console)
 	} else {
@@ -62,11 +62,11 @@ func HTTPServer(h http.Handler) *http.Server {
 	}
 }
 
-func handleProbe(mux *http.ServeMux, pattern string, probe func(context.Context) error) {
+func handleProbe(mux *http.ServeMux, path string, probe func(context.Context) error) {
 	if probe == nil {
 		return
 	}
-	mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+	mux.Handle(path, onlyGet(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.Header().Set("Cache-Control", "no-store")
 		if err := probe(r.Context()); err != nil {
@@ -75,7 +75,7 @@ func handleProbe(mux *http.ServeMux, pattern string, probe func(context.Context)
 			return
 		}
 		_, _ = io.WriteString(w, "ok\n")
-	})
+	})))
 }
 
 // noStore keeps answers, which may hold a new secret, out of caches.
@@ -89,7 +89,8 @@ func noStore(next http.Handler) http.Handler {
 func nosniff(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		w.Header().Set("Referrer-Policy", "no-referrer")
+		// A stream is refused to a browser that does not say what page it is for.
+		w.Header().Set("Referrer-Policy", "same-origin")
 		next.ServeHTTP(w, r)
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -18,9 +19,7 @@ import (
 // (DNS rebinding). Programs that are not browsers see nothing of this.
 func sameOrigin(hosts []string, next http.Handler) http.Handler {
 	crossOrigin := http.NewCrossOriginProtection()
-	crossOrigin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		writeStatus(w, http.StatusForbidden, status.Error(codes.PermissionDenied, "refused: sent by a page of another origin"))
-	}))
+	crossOrigin.SetDenyHandler(http.HandlerFunc(writeForeign))
 	next = crossOrigin.Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if onLoopback(r) && !hostAllowed(r.Host, hosts) {
@@ -30,6 +29,34 @@ func sameOrigin(hosts []string, next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+func writeForeign(w http.ResponseWriter, _ *http.Request) {
+	writeStatus(w, http.StatusForbidden, status.Error(codes.PermissionDenied, "refused: sent by a page of another origin"))
+}
+
+// fromAnotherPage reports whether a request that reads, and has effects all the
+// same, may come from a page of another origin, which http.CrossOriginProtection
+// asks for writes only. A stream takes one of the places for streams, and with a
+// subscription it takes events from those who would handle them.
+//
+// Browsers say where a request comes from by Sec-Fetch-Site, but not to plain
+// http beyond this machine; by Origin, but not for an image or a script; and by
+// Referer, which a page can withhold. One that says nothing at all is refused a
+// subscription (by POST the origin is always said):
+// our own pages have their referrer sent.
+func fromAnotherPage(r *http.Request) bool {
+	if site := r.Header.Get("Sec-Fetch-Site"); site != "" {
+		return site != "same-origin" && site != "none"
+	}
+	for _, header := range []string{"Origin", "Referer"} {
+		if from := r.Header.Get(header); from != "" {
+			page, err := url.Parse(from)
+			return err != nil || page.Host != r.Host
+		}
+	}
+	browser := strings.HasPrefix(r.UserAgent(), "Mozilla/")
+	return browser && r.Method != http.MethodPost && r.URL.Query().Has("subscription")
 }
 
 // onLoopback reports whether the request arrived on a loopback address, and is

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
@@ -20,24 +21,31 @@ import (
 // does not read, the stream behind it holds a few frames and waits.
 const frameTimeout = 30 * time.Second
 
+// subscribePath is where restStream is served.
+const subscribePath = "/v1/events:subscribe"
+
 // restStream is EventService.Subscribe over HTTP: as lines of JSON, or as
 // server-sent events when the client accepts those. Every frame is flushed.
 type restStream struct {
 	mux          *runtime.ServeMux
-	events       hookstreamv1.EventServiceClient
+	subscribe    subscriber
+	cache        *jsonCache
 	frameTimeout time.Duration
 }
 
 // ServeHTTP streams until the client hangs up or the stream ends.
 func (s *restStream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if fromAnotherPage(r) {
+		writeForeign(w, r)
+		return
+	}
 	req, err := s.request(r)
 	if err != nil {
 		restError(r.Context(), nil, nil, w, r, err)
 		return
 	}
-	if req == nil {
-		w.Header().Set("Allow", "GET, POST")
-		restRoutingError(r.Context(), nil, nil, w, r, http.StatusMethodNotAllowed)
+	if r.Method == http.MethodHead {
+		newFrameWriter(w, r, s.frameTimeout, s.cache) // what GET would begin with
 		return
 	}
 	ctx, cancel := context.WithCancel(r.Context())
@@ -47,25 +55,29 @@ func (s *restStream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// request answers nil when the method is not one of a subscription.
+// request reads what a stream is asked for.
 func (s *restStream) request(r *http.Request) (*hookstreamv1.SubscribeRequest, error) {
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	if err := ruleOf(method, subscribePath).check(r, nil); err != nil {
+		return nil, err
+	}
 	req := new(hookstreamv1.SubscribeRequest)
-	switch r.Method {
-	case http.MethodGet:
+	if method == http.MethodGet {
 		if err := runtime.PopulateQueryParameters(req, r.URL.Query(), utilities.NewDoubleArray(nil)); err != nil {
 			return nil, status.Error(codes.InvalidArgument, err.Error())
 		}
-	case http.MethodPost:
-		err := restJSON.NewDecoder(r.Body).Decode(req)
-		if err != nil && !errors.Is(err, io.EOF) {
-			return nil, status.Error(codes.InvalidArgument, err.Error())
-		}
-	default:
-		return nil, nil
+	} else if err := restJSON.NewDecoder(r.Body).Decode(req); err != nil && !errors.Is(err, io.EOF) {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
 	// A browser that reconnects sends the first URL again, and with it the last
 	// id it has seen: that is where to go on, unless the server keeps the place.
 	if last := r.Header.Get("Last-Event-ID"); last != "" && req.GetSubscription() == "" {
+		if !utf8.ValidString(last) {
+			return nil, status.Error(codes.InvalidArgument, "the header Last-Event-ID is not UTF-8")
+		}
 		req.Start = &hookstreamv1.SubscribeRequest_AfterCursor{AfterCursor: last}
 	}
 	return req, nil
@@ -74,25 +86,26 @@ func (s *restStream) request(r *http.Request) (*hookstreamv1.SubscribeRequest, e
 // stream answers an error only when nothing was answered yet: an error before
 // the first frame is an HTTP status like any other.
 func (s *restStream) stream(ctx context.Context, w http.ResponseWriter, r *http.Request, req *hookstreamv1.SubscribeRequest) error {
-	ctx, err := runtime.AnnotateContext(ctx, s.mux, r, hookstreamv1.EventService_Subscribe_FullMethodName)
+	ctx, err := runtime.AnnotateIncomingContext(ctx, s.mux, r, hookstreamv1.EventService_Subscribe_FullMethodName)
 	if err != nil {
 		return err
 	}
-	stream, err := s.events.Subscribe(ctx, req)
-	if err != nil {
+	var out *frameWriter
+	err = s.subscribe(ctx, req, func(m any) error {
+		if out == nil {
+			out = newFrameWriter(w, r, s.frameTimeout, s.cache)
+		}
+		return out.send(m)
+	})
+	switch {
+	case out == nil && err != nil:
 		return err
+	case out == nil: // it ended before its first frame
+		out = newFrameWriter(w, r, s.frameTimeout, s.cache)
+	case out.gone:
+		return nil // nobody is left to hear how it ended
 	}
-	frame, err := stream.Recv()
-	if err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
-	out := newFrameWriter(w, r, s.frameTimeout)
-	for err == nil && out.frame(frame) {
-		frame, err = stream.Recv()
-	}
-	if err != nil { // else the client is gone, or does not read
-		out.end(err)
-	}
+	out.end(err)
 	return nil
 }
 

@@ -227,7 +227,8 @@ func TestAClientThatDoesNotReadIsCut(t *testing.T) {
 	}}))
 	srv := httptest.NewServer(&restStream{
 		mux:          newRESTMux(),
-		events:       hookstreamv1.NewEventServiceClient(g.Server.conn),
+		subscribe:    g.Server.subscribe,
+		cache:        new(jsonCache),
 		frameTimeout: 200 * time.Millisecond,
 	})
 	defer srv.Close()

@@ -9,6 +9,9 @@ import (
 
 // CreateSource keeps a new source.
 func (s *sourceService) CreateSource(ctx context.Context, req *hookstreamv1.CreateSourceRequest) (*hookstreamv1.Source, error) {
+	if v := checkGiven(req.GetSource(), nil).under("source"); len(v) > 0 {
+		return nil, v.err()
+	}
 	draft := source.Draft(req.GetSourceId(), req.GetSource())
 	if err := s.usable(draft); err != nil {
 		return nil, err

@@ -15,16 +15,17 @@ import (
 // changed is read from the schema's field behaviours.
 type maskUpdate struct {
 	dst, src   protoreflect.Message
+	written    map[string]bool // by their whole names, fields that dst now has from src
 	violations violations
 }
 
-// applyMask changes dst into what the paths name of src. No path at all names
+// updateMasked changes dst into what the paths name of src. No path at all names
 // every field that src has.
-func applyMask(dst, src *hookstreamv1.Source, paths []string) violations {
-	u := &maskUpdate{dst: dst.ProtoReflect(), src: src.ProtoReflect()}
+func updateMasked(dst, src *hookstreamv1.Source, paths []string) *maskUpdate {
+	u := &maskUpdate{dst: dst.ProtoReflect(), src: src.ProtoReflect(), written: make(map[string]bool)}
 	if has := providerOf(src); has != "" && has != providerOf(dst) {
 		u.violations.add("source."+has, "the provider of a source never changes")
-		return u.violations
+		return u
 	}
 	switch {
 	case len(paths) == 0:
@@ -36,7 +37,7 @@ func applyMask(dst, src *hookstreamv1.Source, paths []string) violations {
 			u.path(path)
 		}
 	}
-	return u.violations
+	return u
 }
 
 // populated sets every field that src has, inside of messages too.
@@ -62,8 +63,11 @@ func (u *maskUpdate) everything(paths []string) {
 		if isConfig(fd) && u.src.Has(fd) {
 			u.refuseCredentials(u.src.Get(fd).Message(), string(fd.Name()))
 		}
-		// The other members of the oneof are not in dst and must not clear it.
-		if fd.ContainingOneof() == nil || u.src.Has(fd) || u.dst.Has(fd) {
+		switch {
+		case has(fd, annotations.FieldBehavior_IMMUTABLE) && !u.src.Has(fd):
+			// What cannot change need not be repeated.
+		case fd.ContainingOneof() == nil || u.src.Has(fd) || u.dst.Has(fd):
+			// The other members of the oneof are not in dst and must not clear it.
 			u.set(u.dst, u.src, fd, string(fd.Name()))
 		}
 	}
@@ -124,8 +128,10 @@ func (u *maskUpdate) set(dst, src protoreflect.Message, fd protoreflect.FieldDes
 		u.setConfig(dst, src, fd, at)
 	case src.Has(fd):
 		dst.Set(fd, src.Get(fd))
+		u.written[at] = true
 	default:
 		dst.Clear(fd)
+		u.written[at] = true
 	}
 }
 

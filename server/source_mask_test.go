@@ -102,7 +102,7 @@ func TestApplyMask(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			want, got := before(), before()
 			tt.want(want)
-			if v := applyMask(got, tt.src, tt.paths); len(v) > 0 {
+			if v := updateMasked(got, tt.src, tt.paths).violations; len(v) > 0 {
 				t.Fatalf("refused: %v", v)
 			}
 			if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
@@ -134,7 +134,7 @@ func TestApplyMaskRefuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			v := applyMask(before(), tt.src, tt.paths)
+			v := updateMasked(before(), tt.src, tt.paths).violations
 			if len(v) != 1 || v[0].GetField() != tt.field {
 				t.Errorf("violations %v, want one of %s", v, tt.field)
 			}

@@ -3,6 +3,8 @@ package server
 import (
 	"context"
 	"crypto/rand"
+	"crypto/subtle"
+	"errors"
 	"time"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
@@ -15,8 +17,12 @@ const defaultOverlap = 5 * 24 * time.Hour
 
 // RotateSecret gives a source a new credential.
 func (s *sourceService) RotateSecret(ctx context.Context, req *hookstreamv1.RotateSecretRequest) (*hookstreamv1.RotateSecretResponse, error) {
-	made := ""
-	updated, err := s.store.Update(ctx, source.ParseName(req.GetName()), "", func(src *hookstreamv1.Source) (err error) {
+	var v violations
+	if v.addSecret("secret", req.GetSecret()); len(v) > 0 {
+		return nil, v.err()
+	}
+	id, made := source.ParseName(req.GetName()), ""
+	updated, err := s.store.Update(ctx, id, req.GetEtag(), func(src *hookstreamv1.Source) (err error) {
 		switch src.GetConfig().(type) {
 		case *hookstreamv1.Source_Yousign:
 			made, err = rotateYousign(src, req)
@@ -30,10 +36,25 @@ func (s *sourceService) RotateSecret(ctx context.Context, req *hookstreamv1.Rota
 		}
 		return s.usable(src)
 	})
+	if errors.Is(err, source.ErrEtagMismatch) {
+		// Perhaps by this very call, whose answer was lost.
+		if src, lost := s.store.Get(id); lost == nil && rotatedTo(src, req.GetSecret()) {
+			updated, err = src, nil
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
 	return &hookstreamv1.RotateSecretResponse{Source: source.Public(updated), Secret: made}, nil
+}
+
+// rotatedTo reports whether a secret is the one that a rotation puts first.
+func rotatedTo(src *hookstreamv1.Source, secret string) bool {
+	current := src.GetIgnisign().GetApiKey()
+	if secrets := src.GetYousign().GetSecrets(); len(secrets) > 0 {
+		current = secrets[0]
+	}
+	return secret != "" && subtle.ConstantTimeCompare([]byte(secret), []byte(current)) == 1
 }
 
 // rotateYousign accepts a new secret beside the old one, and answers the secret
@@ -49,14 +70,14 @@ func rotateYousign(src *hookstreamv1.Source, req *hookstreamv1.RotateSecretReque
 		overlap = req.GetOverlap().AsDuration()
 	}
 	now := time.Now()
-	source.RotateSecret(src.GetYousign(), secret, now, now.Add(overlap))
-	// The schema of a source says what a secret may be.
-	if len(check(src)) > 0 {
-		var v violations
+	var v violations
+	if err := source.RotateSecret(src.GetYousign(), secret, now, now.Add(overlap)); err != nil {
+		v.add("secret", "%v; set the list of secrets to drop some sooner", err)
+	} else if len(check(src)) > 0 {
+		// The schema of a source says what a secret may be.
 		v.add("secret", "must be 8 to 256 characters long")
-		return "", v.err()
 	}
-	return made, nil
+	return made, v.err()
 }
 
 // rotateIgnisign replaces the API key: the gateway asks Ignisign with it, and

@@ -2,9 +2,6 @@ package server
 
 import (
 	"context"
-	"slices"
-
-	"google.golang.org/protobuf/proto"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/source"
@@ -40,24 +37,16 @@ func updatedID(req *hookstreamv1.UpdateSourceRequest) (string, error) {
 
 // change makes of src what the request wants, if that is a source.
 func (s *sourceService) change(src *hookstreamv1.Source, req *hookstreamv1.UpdateSourceRequest) error {
-	before := proto.CloneOf(src)
-	if v := applyMask(src, req.GetSource(), req.GetUpdateMask().GetPaths()); len(v) > 0 {
-		return v.err()
+	u := updateMasked(src, req.GetSource(), req.GetUpdateMask().GetPaths())
+	u.violations = append(u.violations, checkGiven(src, u.written).under("source")...)
+	if len(u.violations) > 0 {
+		return u.violations.err()
 	}
-	keepExpiry(before, src)
+	if cfg := src.GetYousign(); u.written["yousign.secrets"] {
+		source.SetSecrets(cfg, cfg.GetSecrets())
+	}
 	if v := check(src).under("source"); len(v) > 0 {
 		return v.err()
 	}
 	return s.usable(src)
-}
-
-// keepExpiry lets secrets that an update repeats end when they did before.
-func keepExpiry(before, after *hookstreamv1.Source) {
-	old, cfg := before.GetYousign(), after.GetYousign()
-	if cfg == nil || slices.Equal(old.GetSecrets(), cfg.GetSecrets()) {
-		return
-	}
-	secrets := cfg.GetSecrets()
-	cfg.Secrets = old.GetSecrets()
-	source.SetSecrets(cfg, secrets)
 }

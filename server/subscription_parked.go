@@ -20,22 +20,41 @@ func (s *subscriptionService) ListParkedDeliveries(ctx context.Context, req *hoo
 	if err := s.checkView(view, id); err != nil {
 		return nil, err
 	}
-	size := int(req.GetPageSize())
-	if size <= 0 {
-		size = defaultPageSize
+	token, err := parkedToken(id, req.GetPageToken())
+	if err != nil {
+		return nil, err
 	}
-	found, next, err := s.parkedPage(ctx, id, size, req.GetPageToken(), view)
+	size := pageSize(req)
+	found, next, err := s.parkedPage(ctx, id, size, token, view)
 	if err == nil && len(found) > 0 {
 		// The token belongs to the whole page: a page that is too large for an
 		// answer is read again, shorter.
 		if fits := firstOf(found, size); len(fits) < len(found) {
-			found, next, err = s.parkedPage(ctx, id, len(fits), req.GetPageToken(), view)
+			found, next, err = s.parkedPage(ctx, id, len(fits), token, view)
 		}
 	}
 	if err != nil {
 		return nil, err
 	}
+	if next != "" {
+		next = pageToken(parkedList(id), next)
+	}
 	return &hookstreamv1.ListParkedDeliveriesResponse{ParkedDeliveries: found, NextPageToken: next}, nil
+}
+
+// parkedList names the list of a subscription in its page tokens.
+func parkedList(id string) string { return "parkedDeliveries/" + id }
+
+// parkedToken answers what the manager knows of a page token.
+func parkedToken(id, token string) (string, error) {
+	if token == "" {
+		return "", nil
+	}
+	last, ok := parsePageToken(parkedList(id), token)
+	if !ok {
+		return "", errPageToken()
+	}
+	return last, nil
 }
 
 func (s *subscriptionService) parkedPage(ctx context.Context, id string, size int, token string, view hookstreamv1.EventView) ([]*hookstreamv1.ParkedDelivery, string, error) {

@@ -103,6 +103,8 @@ func (s *Store) Preview(id, etag string, change func(*hookstreamv1.Source) error
 // changed answers a copy of src after change, as it would be kept.
 func changed(src *hookstreamv1.Source, change func(*hookstreamv1.Source) error) (*hookstreamv1.Source, error) {
 	out := proto.CloneOf(src)
+	// change, and what it checks, see the secrets that are accepted now.
+	normalize(out, time.Now())
 	if err := change(out); err != nil {
 		return nil, err
 	}

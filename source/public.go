@@ -9,18 +9,14 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
-	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
 )
 
 // Public answers a copy of src without credentials, which may be shown to
-// whoever manages sources. Secrets that have expired are no longer listed.
+// whoever manages sources. Secrets that have expired are not listed beside others.
 func Public(src *hookstreamv1.Source) *hookstreamv1.Source {
 	out := proto.CloneOf(src)
-	now := time.Now()
 	if cfg := out.GetYousign(); cfg != nil {
-		cfg.SecretStates = slices.DeleteFunc(cfg.SecretStates, func(s *yousignv1.SecretState) bool {
-			return expired(s.GetExpireTime(), now)
-		})
+		dropEnded(cfg, time.Now())
 	}
 	clearInputOnly(out.ProtoReflect())
 	return out

@@ -3,6 +3,8 @@ package source
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -15,33 +17,55 @@ import (
 // Secret i of a Yousign source is described by secret_states[i]: the states are
 // filled here and never by a caller, and hold when an old secret ends.
 
-// SetSecrets makes secrets the only ones that cfg accepts. One that cfg had
-// already keeps its expiry.
+// MaxSecrets is how many secrets a source accepts at once, as in the schema: the
+// one in use and those that others were rotated out of and have yet to end.
+const MaxSecrets = 5
+
+// ErrTooManySecrets says that a rotation would have to drop a secret that was
+// promised to be accepted for longer.
+var ErrTooManySecrets = errors.New("too many secrets are accepted still")
+
+// SetSecrets makes secrets the only ones that cfg accepts. None of them has an
+// end: whoever says which secrets there are means them, also one that was about
+// to end.
 func SetSecrets(cfg *yousignv1.SourceConfig, secrets []string) {
-	states := make([]*yousignv1.SecretState, len(secrets))
-	for i, secret := range secrets {
-		states[i] = &yousignv1.SecretState{ExpireTime: expiry(cfg, secret)}
+	cfg.Secrets, cfg.SecretStates = slices.Clone(secrets), make([]*yousignv1.SecretState, len(secrets))
+	for i := range cfg.SecretStates {
+		cfg.SecretStates[i] = &yousignv1.SecretState{}
 	}
-	cfg.Secrets, cfg.SecretStates = slices.Clone(secrets), states
 }
 
-// RotateSecret puts a new secret first and keeps the one that was first until
-// then, if that is after now; older ones are dropped. Called again with the same
-// secret it changes nothing but the end of the old one, which it never moves
-// later.
-func RotateSecret(cfg *yousignv1.SourceConfig, secret string, now, until time.Time) {
-	old := slices.DeleteFunc(slices.Clone(cfg.GetSecrets()), func(s string) bool { return s == secret })
+// RotateSecret puts a new secret first and has those without an end accepted
+// until then, if that is after now. One that was to end already does so when that
+// was promised, neither sooner nor later. A secret that is first already changes
+// nothing: the call was repeated. The error wraps ErrTooManySecrets, and cfg is
+// as before.
+func RotateSecret(cfg *yousignv1.SourceConfig, secret string, now, until time.Time) error {
+	if len(cfg.GetSecrets()) > 0 && cfg.GetSecrets()[0] == secret && expiry(cfg, secret) == nil {
+		return nil
+	}
 	secrets := []string{secret}
 	states := []*yousignv1.SecretState{{}}
-	if len(old) > 0 && until.After(now) {
-		end := expiry(cfg, old[0])
-		if end == nil || end.AsTime().After(until) {
+	var first time.Time // to end
+	for _, old := range cfg.GetSecrets() {
+		end := expiry(cfg, old)
+		if end == nil {
 			end = timestamppb.New(until)
 		}
-		secrets = append(secrets, old[0])
+		if old == secret || expired(end, now) {
+			continue
+		}
+		if first.IsZero() || end.AsTime().Before(first) {
+			first = end.AsTime()
+		}
+		secrets = append(secrets, old)
 		states = append(states, &yousignv1.SecretState{ExpireTime: end})
 	}
+	if len(secrets) > MaxSecrets {
+		return fmt.Errorf("%w: %d, of which the first ends %s", ErrTooManySecrets, len(secrets)-1, first.UTC().Format(time.RFC3339))
+	}
 	cfg.Secrets, cfg.SecretStates = secrets, states
+	return nil
 }
 
 // expiry answers when cfg stops accepting the secret; nil for never, and for a
@@ -62,24 +86,27 @@ func clearStates(src *hookstreamv1.Source) {
 }
 
 // normalize fills what is derived from the credentials and drops secrets that
-// have expired by now.
+// have expired by now, unless there are no others: a source is not kept without a
+// secret, and what an operator sees of it still says when the last one ended.
 func normalize(src *hookstreamv1.Source, now time.Time) {
 	if cfg := src.GetIgnisign(); cfg != nil {
 		cfg.ApiKeyFingerprint = fingerprint(cfg.GetApiKey())
 	}
-	cfg := src.GetYousign()
-	if cfg == nil {
-		return
+	if cfg := src.GetYousign(); cfg != nil {
+		dropEnded(cfg, now)
 	}
+}
+
+func dropEnded(cfg *yousignv1.SourceConfig, now time.Time) {
+	ended := func(secret string) bool { return expired(expiry(cfg, secret), now) }
+	some := slices.ContainsFunc(cfg.GetSecrets(), func(secret string) bool { return !ended(secret) })
 	var secrets []string
 	var states []*yousignv1.SecretState
 	for _, secret := range cfg.GetSecrets() {
-		end := expiry(cfg, secret)
-		if expired(end, now) {
-			continue
+		if !some || !ended(secret) {
+			secrets = append(secrets, secret)
+			states = append(states, &yousignv1.SecretState{Fingerprint: fingerprint(secret), ExpireTime: expiry(cfg, secret)})
 		}
-		secrets = append(secrets, secret)
-		states = append(states, &yousignv1.SecretState{Fingerprint: fingerprint(secret), ExpireTime: end})
 	}
 	cfg.Secrets, cfg.SecretStates = secrets, states
 }

@@ -1,10 +1,14 @@
 package source_test
 
 import (
+	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -36,15 +40,21 @@ func TestRotateSecret(t *testing.T) {
 	}{
 		{"keeps the old for the overlap", config("old", nil), day, config("new", nil, "old", day)},
 		{"drops the old without overlap", config("old", nil), now, config("new", nil)},
-		{"keeps the last of two", config("old", nil, "older", day), day, config("new", nil, "old", day)},
+		{"keeps what was promised", config("old", nil, "older", hour), day, config("new", nil, "old", day, "older", hour)},
+		{"keeps what was promised for longer", config("old", nil, "older", day), hour, config("new", nil, "old", hour, "older", day)},
+		{"keeps what was promised without overlap", config("old", nil, "older", day), now, config("new", nil, "older", day)},
+		{"drops what has ended", config("old", nil, "older", now), day, config("new", nil, "old", day)},
 		{"changes nothing when called again", config("new", nil, "old", hour), day, config("new", nil, "old", hour)},
-		{"may end the old one sooner", config("new", nil, "old", day), hour, config("new", nil, "old", hour)},
+		{"ends nothing sooner when called again", config("new", nil, "old", day), hour, config("new", nil, "old", day)},
+		{"ends all that have no end", config("old", nil, "other", nil), day, config("new", nil, "old", day, "other", day)},
 		{"goes back to the old one", config("other", nil, "new", day), day, config("new", nil, "other", day)},
 		{"begins with none", config(), day, config("new", nil)},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			source.RotateSecret(tt.cfg, "new", now, tt.until)
+			if err := source.RotateSecret(tt.cfg, "new", now, tt.until); err != nil {
+				t.Fatal(err)
+			}
 			if diff := cmp.Diff(tt.want, tt.cfg, protocmp.Transform()); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
@@ -52,16 +62,66 @@ func TestRotateSecret(t *testing.T) {
 	}
 }
 
-func TestSetSecretsKeepsTheEndOfOneThatStays(t *testing.T) {
-	end := timestamppb.New(time.Unix(1_700_000_000, 0))
+// A list that somebody sets has no end, also where it names a secret that was
+// about to be dropped: going back to it is why it is named.
+func TestSecretsThatAreSetHaveNoEnd(t *testing.T) {
 	cfg := &yousignv1.SourceConfig{
 		Secrets:      []string{"new", "old"},
-		SecretStates: []*yousignv1.SecretState{{}, {ExpireTime: end}},
+		SecretStates: []*yousignv1.SecretState{{}, {ExpireTime: timestamppb.New(time.Unix(1_700_000_000, 0))}},
 	}
 	source.SetSecrets(cfg, []string{"old", "newest"})
-	want := []*yousignv1.SecretState{{ExpireTime: end}, {}}
-	if diff := cmp.Diff(want, cfg.GetSecretStates(), protocmp.Transform()); diff != "" {
+	if diff := cmp.Diff([]*yousignv1.SecretState{{}, {}}, cfg.GetSecretStates(), protocmp.Transform()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// A rotation that would have to drop a secret before its time is refused.
+func TestRotateSecretDropsNothingThatWasPromised(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	cfg := &yousignv1.SourceConfig{}
+	for i := range source.MaxSecrets {
+		if err := source.RotateSecret(cfg, fmt.Sprint("secret-", i), now, now.Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := proto.CloneOf(cfg)
+	err := source.RotateSecret(cfg, "one-more", now, now.Add(time.Hour))
+	if !errors.Is(err, source.ErrTooManySecrets) || strings.Contains(err.Error(), "secret-") {
+		t.Errorf("answered %v", err)
+	}
+	if diff := cmp.Diff(before, cfg, protocmp.Transform()); diff != "" {
+		t.Errorf("changed (-want +got):\n%s", diff)
+	}
+	// The same one again needs no room, and a drop of the current one makes some.
+	if err := source.RotateSecret(cfg, cfg.GetSecrets()[0], now, now); err != nil {
+		t.Error(err)
+	}
+	if err := source.RotateSecret(cfg, "one-more", now, now); err != nil {
+		t.Error(err)
+	}
+	if err := source.RotateSecret(cfg, "later", now.Add(time.Hour), now.Add(2*time.Hour)); err != nil || len(cfg.GetSecrets()) != 2 {
+		t.Errorf("after the others have ended: %v, %d secrets", err, len(cfg.GetSecrets()))
+	}
+}
+
+// What an earlier version stored, a source whose only secret has ended, is kept
+// as it is by a change of something else.
+func TestTheLastSecretIsNotDropped(t *testing.T) {
+	s := openStore(t, openBucket(t), source.NewKey())
+	create(t, s, "billing", yousign("secret-old"))
+	past := timestamppb.New(time.Now().Add(-time.Second))
+	for _, name := range []string{"x", "y"} {
+		kept, err := s.Update(t.Context(), "billing", "", func(src *hookstreamv1.Source) error {
+			src.DisplayName = name
+			src.GetYousign().SecretStates[0].ExpireTime = past
+			return nil
+		})
+		if err != nil || len(kept.GetYousign().GetSecrets()) != 1 {
+			t.Fatalf("kept %d secrets, %v", len(kept.GetYousign().GetSecrets()), err)
+		}
+		if states := source.Public(kept).GetYousign().GetSecretStates(); len(states) != 1 {
+			t.Errorf("shows %v", states)
+		}
 	}
 }
 
@@ -92,7 +152,7 @@ func TestPublicHidesExpiredSecrets(t *testing.T) {
 		{Fingerprint: "old", ExpireTime: timestamppb.New(time.Now().Add(-time.Second))},
 	}
 	states := source.Public(src).GetYousign().GetSecretStates()
-	if len(states) != 1 || states[0].GetFingerprint() != "new" {
+	if len(states) != 1 || states[0].GetExpireTime() != nil {
 		t.Errorf("states %v", states)
 	}
 }

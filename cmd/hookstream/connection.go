@@ -103,14 +103,16 @@ func (c connection) gone(ctx context.Context) error {
 }
 
 // explain says which gateway could not be reached, instead of how gRPC failed.
-func (c connection) explain(err error) error {
+func (c connection) explain(ctx context.Context, err error) error {
 	st, ok := status.FromError(err)
 	if !ok || err == nil {
 		return err
 	}
 	switch {
-	case st.Code() == codes.Canceled:
+	case st.Code() == codes.Canceled && ctx.Err() != nil:
 		return context.Canceled
+	case st.Code() == codes.Canceled:
+		return fmt.Errorf("the gateway at %s, or a proxy before it, cancelled the call: %s", c.Server, st.Message())
 	case st.Code() == codes.DeadlineExceeded:
 		return fmt.Errorf("%s did not answer within %s", c.Server, callTimeout)
 	case st.Code() == codes.Unavailable && reason(st) == "":
@@ -134,7 +136,7 @@ func (c connection) call(ctx context.Context, f func(context.Context, *grpc.Clie
 		return err
 	}
 	defer conn.Close()
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	bounded, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	return c.explain(f(ctx, conn))
+	return c.explain(ctx, f(bounded, conn))
 }

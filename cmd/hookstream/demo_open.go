@@ -85,7 +85,7 @@ func (d *demo) follower(c *demoCommand, p *program) *follower {
 		sourceWidth: len(demoIgnisign), typeWidth: len("SIGNATURE_REQUEST.INITIALIZED"),
 	}
 	return &follower{
-		client: hookstreamv1.NewEventServiceClient(d.conn),
+		events: hookstreamv1.NewEventServiceClient(d.conn),
 		request: &hookstreamv1.SubscribeRequest{
 			Start: &hookstreamv1.SubscribeRequest_Latest{Latest: true}, ClientId: "hookstream demo",
 		},

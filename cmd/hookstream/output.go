@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"text/tabwriter"
 
@@ -19,6 +21,52 @@ type output struct {
 
 func (o output) json() bool { return o.Output == "json" }
 
+// A written is the output of a command. It remembers the first write that failed:
+// a command that passes over one has not done what it was asked for.
+type written struct {
+	io.Writer
+	err error
+}
+
+func (w *written) Write(b []byte) (int, error) {
+	n, err := w.Writer.Write(b)
+	if err != nil && w.err == nil {
+		w.err = err
+	}
+	return n, err
+}
+
+// failed answers err, or that the output could not be written when err does not
+// say what else is wrong.
+func (w *written) failed(err error) error {
+	if w.err == nil || err != nil && !errors.Is(err, w.err) {
+		return err
+	}
+	return fmt.Errorf("write the output: %w", w.err)
+}
+
+// syncFile makes what was written to w last, when that is a file: what is
+// confirmed is not printed again after a power cut.
+func syncFile(w io.Writer) error {
+	if out, ok := w.(*written); ok {
+		w = out.Writer
+	}
+	f, ok := w.(*os.File)
+	if !ok {
+		return nil
+	}
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil
+	}
+	if err := f.Sync(); err != nil {
+		return fmt.Errorf("write the output: %w", err)
+	}
+	return nil
+}
+
+// lineEnds escapes in JSON what readers of lines beyond ours take for their end.
+var lineEnds = strings.NewReplacer("\u0085", `\u0085`, "\u2028", `\u2028`, "\u2029", `\u2029`)
+
 // writeJSON writes a message as the REST API would, indented, always with the
 // same spaces: protojson's own are random on purpose.
 func writeJSON(w io.Writer, m proto.Message) error {
@@ -31,7 +79,7 @@ func writeJSON(w io.Writer, m proto.Message) error {
 		return err
 	}
 	out.WriteByte('\n')
-	_, err = w.Write(out.Bytes())
+	_, err = io.WriteString(w, lineEnds.Replace(out.String()))
 	return err
 }
 
@@ -46,7 +94,7 @@ func writeJSONLine(w io.Writer, m proto.Message) error {
 		return err
 	}
 	out.WriteByte('\n')
-	_, err = w.Write(out.Bytes())
+	_, err = io.WriteString(w, lineEnds.Replace(out.String()))
 	return err
 }
 

@@ -30,17 +30,18 @@ type program struct {
 // run does what args say until it is done or ctx ends, and answers the exit
 // code. What is wrong is told on stderr.
 func run(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) int {
-	p := &program{getenv: getenv, stdin: stdin, stdout: stdout, stderr: stderr}
+	out := &written{Writer: stdout}
+	p := &program{getenv: getenv, stdin: stdin, stdout: out, stderr: stderr}
 	parser, exited := p.parser(ctx)
 	var parsed *kong.Context
 	var err error
 	if code, ended := exited(func() { parsed, err = parser.Parse(args) }); ended {
-		return code // --help
+		return max(code, p.tell(out.failed(nil))) // --help
 	}
 	if err != nil {
 		return p.tell(usage(err))
 	}
-	return p.tell(parsed.Run())
+	return p.tell(out.failed(parsed.Run()))
 }
 
 // parser makes the command line. The second result calls a function and reports
@@ -101,6 +102,9 @@ func (p *program) say(format string, args ...any) {
 
 // isTerminal reports whether people look at w.
 func isTerminal(w any) bool {
+	if out, ok := w.(*written); ok {
+		w = out.Writer
+	}
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }

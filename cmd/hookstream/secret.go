@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unicode"
 )
 
 // Where the credentials of providers are looked for in the environment.
@@ -42,6 +43,30 @@ func (p *program) secret(file, env string) (string, error) {
 		return "", fmt.Errorf("read the secret: %s is empty", fileName(file))
 	}
 	return value, nil
+}
+
+// newSecret reads a credential that will be used, and not just be looked at.
+func (p *program) newSecret(file, env string) (string, error) {
+	value, err := p.secret(file, env)
+	if err != nil {
+		return "", err
+	}
+	place := fileName(file)
+	if file == "" {
+		place = "$" + env
+	}
+	return value, bare(place, value)
+}
+
+// bare refuses a secret from the named place that begins or ends with what nobody
+// sees: it came along from a page or a file, and no sender signs with it.
+func bare(place, secret string) error {
+	seen := strings.TrimFunc(secret, func(r rune) bool { return r == ' ' || !unicode.IsPrint(r) })
+	if seen == secret {
+		return nil
+	}
+	return hinted(fmt.Errorf("the secret in %s has white space or another character that cannot be seen around it", place),
+		"the secret alone is %d bytes long, and %d were given", len(seen), len(secret))
 }
 
 // readFile reads a whole file of at most limit bytes, or stdin for "-".

@@ -119,7 +119,7 @@ func (c *simulateCommand) options(p *program) (o simulator.SenderOptions, err er
 		o.OnResult = p.printResult
 	}
 	if c.YousignURL != "" {
-		if o.Yousign.Secret, err = p.secret(c.SecretFile, yousignSecretVariable); err != nil {
+		if o.Yousign.Secret, err = p.newSecret(c.SecretFile, yousignSecretVariable); err != nil {
 			return o, err
 		}
 	}

@@ -93,12 +93,20 @@ func (c *sourceCreateYousignCommand) Run(ctx context.Context, p *program) error 
 	src.Config = &hookstreamv1.Source_Yousign{Yousign: &yousignv1.SourceConfig{
 		Secrets: []string{secret}, SignatureHeader: c.SignatureHeader,
 	}}
-	if err := c.create(ctx, p, src); err != nil {
-		return err
-	}
 	if c.GenerateSecret && !c.ValidateOnly {
-		// With json on stdout, the secret still has to reach the operator.
-		fmt.Fprintf(p.stderr, "secret key for Yousign, shown this once: %s\n", secret)
+		// Before it is in use: what cannot be shown must not be needed.
+		if err := p.show(secret); err != nil {
+			return err
+		}
+	}
+	return c.create(ctx, p, src)
+}
+
+// show tells a secret that is told once. With json on stdout it still has to
+// reach the operator.
+func (p *program) show(secret string) error {
+	if _, err := fmt.Fprintf(p.stderr, "secret key for Yousign, shown this once: %s\n", secret); err != nil {
+		return fmt.Errorf("show the secret: %w", err)
 	}
 	return nil
 }
@@ -110,7 +118,7 @@ func (c *sourceCreateYousignCommand) secret(p *program) (string, error) {
 		}
 		return generateSecret(), nil
 	}
-	secret, err := p.secret(c.SecretFile, yousignSecretVariable)
+	secret, err := p.newSecret(c.SecretFile, yousignSecretVariable)
 	if errors.Is(err, errNoSecret) {
 		return "", hinted(errNoSecret, "set %s, give --secret-file FILE (- reads standard input) or let one be made by --generate-secret", yousignSecretVariable)
 	}
@@ -128,7 +136,7 @@ type sourceCreateIgnisignCommand struct {
 
 // Run creates a source of Ignisign.
 func (c *sourceCreateIgnisignCommand) Run(ctx context.Context, p *program) error {
-	key, err := p.secret(c.SecretFile, ignisignKeyVariable)
+	key, err := p.newSecret(c.SecretFile, ignisignKeyVariable)
 	if err != nil {
 		return err
 	}

@@ -147,6 +147,7 @@ type sourceRotateSecretCommand struct {
 	sourceArgument
 	SecretFile string `help:"File that holds the new secret or API key, - for standard input; else $HOOKSTREAM_NEW_SECRET. Without any, Yousign's is made and printed." placeholder:"FILE"`
 	Overlap    *span  `help:"How long the old secret is accepted beside the new one; 5d unless said otherwise." placeholder:"DURATION"`
+	Etag       string `help:"Rotate only if the source has not changed since this etag was read." placeholder:"ETAG"`
 }
 
 // newSecretVariable holds the credential that replaces a source's.
@@ -154,12 +155,12 @@ const newSecretVariable = "HOOKSTREAM_NEW_SECRET"
 
 // Run replaces a credential.
 func (c *sourceRotateSecretCommand) Run(ctx context.Context, p *program) error {
-	req := &hookstreamv1.RotateSecretRequest{Name: c.name()}
+	req := &hookstreamv1.RotateSecretRequest{Name: c.name(), Etag: c.Etag}
 	if c.Overlap != nil {
 		req.Overlap = durationpb.New(time.Duration(*c.Overlap))
 	}
 	if c.SecretFile != "" || p.getenv(newSecretVariable) != "" {
-		secret, err := p.secret(c.SecretFile, newSecretVariable)
+		secret, err := p.newSecret(c.SecretFile, newSecretVariable)
 		if err != nil {
 			return err
 		}
@@ -171,7 +172,9 @@ func (c *sourceRotateSecretCommand) Run(ctx context.Context, p *program) error {
 			return err
 		}
 		if made := resp.GetSecret(); made != "" {
-			fmt.Fprintf(p.stderr, "secret key for Yousign, shown this once: %s\n", made)
+			if err := p.show(made); err != nil {
+				return err
+			}
 		}
 		return p.printSource(c.output, resp.GetSource())
 	})

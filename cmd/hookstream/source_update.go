@@ -34,6 +34,9 @@ type sourceUpdateCommand struct {
 
 type yousignUpdateFlags struct {
 	SignatureHeader *string `help:"Header that carries the signature." placeholder:"NAME"`
+	SecretFile      string  `help:"File that holds the only secret that is accepted from now on, - for standard input: all others are dropped at once, where rotate-secret keeps them for a while." placeholder:"FILE"`
+
+	secret string // of the file
 }
 
 type ignisignUpdateFlags struct {
@@ -45,6 +48,12 @@ type ignisignUpdateFlags struct {
 
 // Run changes a source.
 func (c *sourceUpdateCommand) Run(ctx context.Context, p *program) error {
+	if c.Yousign.SecretFile != "" {
+		var err error
+		if c.Yousign.secret, err = p.newSecret(c.Yousign.SecretFile, ""); err != nil {
+			return err
+		}
+	}
 	req, err := c.request()
 	if err != nil {
 		return err
@@ -107,7 +116,7 @@ func (c *sourceUpdateCommand) own(src *hookstreamv1.Source) (paths []string) {
 	return paths
 }
 
-func (f yousignUpdateFlags) given() bool { return f.SignatureHeader != nil }
+func (f yousignUpdateFlags) given() bool { return f != yousignUpdateFlags{} }
 
 func (f yousignUpdateFlags) apply(src *hookstreamv1.Source) (paths []string) {
 	if !f.given() {
@@ -115,6 +124,10 @@ func (f yousignUpdateFlags) apply(src *hookstreamv1.Source) (paths []string) {
 	}
 	cfg := &yousignv1.SourceConfig{}
 	set(&paths, "yousign.signature_header", &cfg.SignatureHeader, f.SignatureHeader)
+	if f.secret != "" {
+		cfg.Secrets = []string{f.secret}
+		paths = append(paths, "yousign.secrets")
+	}
 	src.Config = &hookstreamv1.Source_Yousign{Yousign: cfg}
 	return paths
 }

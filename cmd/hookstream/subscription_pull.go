@@ -41,6 +41,9 @@ func (c *subscriptionPullCommand) Run(ctx context.Context, p *program) error {
 		if err := c.print(p, resp); err != nil || !c.Ack || len(resp.GetDeliveries()) == 0 {
 			return err
 		}
+		if err := syncFile(p.stdout); err != nil {
+			return err
+		}
 		tokens := make([]string, 0, len(resp.GetDeliveries()))
 		for _, d := range resp.GetDeliveries() {
 			tokens = append(tokens, d.GetAckToken())

@@ -33,7 +33,11 @@ func (c *tailCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	place := cursorFile(c.CursorFile)
+	place, err := openCursorFile(c.CursorFile)
+	if err != nil {
+		return err
+	}
+	defer place.close()
 	cursor, err := place.load()
 	if err != nil {
 		return err
@@ -48,19 +52,20 @@ func (c *tailCommand) Run(ctx context.Context, p *program) error {
 	defer conn.Close()
 
 	follow := &follower{
-		client:  hookstreamv1.NewEventServiceClient(conn),
+		events:  hookstreamv1.NewEventServiceClient(conn),
 		acks:    hookstreamv1.NewSubscriptionServiceClient(conn),
 		request: req,
 		count:   c.Count,
 		place:   place,
 		printer: c.printer(p),
+		sync:    func() error { return syncFile(p.stdout) },
 		say:     p.say,
 	}
 	err = follow.run(ctx)
-	if errors.Is(err, context.Canceled) || ctx.Err() != nil {
+	if ctx.Err() != nil && !errors.As(err, new(stopped)) {
 		err = nil
 	}
-	return errors.Join(c.explain(err), follow.keepPlace())
+	return errors.Join(c.explain(ctx, err), follow.keepPlace())
 }
 
 // printer prints events in the form that was asked for.

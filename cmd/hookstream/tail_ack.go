@@ -16,6 +16,9 @@ func (f *follower) ack(ctx context.Context) error {
 	if len(f.unacked) == 0 {
 		return nil
 	}
+	if err := f.syncOutput(); err != nil {
+		return stopped{err}
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ackWait)
 	defer cancel()
 	resp, err := f.acks.Acknowledge(ctx, &hookstreamv1.AcknowledgeRequest{Name: f.request.GetSubscription(), Acks: f.unacked})

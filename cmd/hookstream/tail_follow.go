@@ -8,9 +8,9 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/hookstream/hookstream/client"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
 
@@ -18,6 +18,8 @@ const (
 	// firstBackoff and lastBackoff bound the wait before connecting again.
 	firstBackoff = 250 * time.Millisecond
 	lastBackoff  = 15 * time.Second
+	// longestAsked is how long a gateway can make us wait.
+	longestAsked = time.Minute
 	// silentBeats is how many heartbeats may be missing before a stream that says
 	// nothing is taken for dead.
 	silentBeats = 3
@@ -29,18 +31,25 @@ const (
 	keepEvery = time.Second
 )
 
-// errSilent says that a stream stood still although heartbeats were promised.
-var errSilent = errors.New("nothing heard for too long")
+// errEnded says that a stream ended without a word, and without a stop that was
+// asked for: something between here and the gateway did that.
+var errEnded = errors.New("it ended without a reason")
+
+// A stopped error is no matter of the connection: another stream would not help.
+type stopped struct{ error }
+
+func (s stopped) Unwrap() error { return s.error }
 
 // A follower prints a stream of events and, when it breaks, goes on where it
 // was.
 type follower struct {
-	client  hookstreamv1.EventServiceClient
+	events  hookstreamv1.EventServiceClient
 	acks    hookstreamv1.SubscriptionServiceClient // for a request with a subscription
 	request *hookstreamv1.SubscribeRequest
 	count   int // events still to print; 0: no bound
-	place   cursorFile
+	place   *cursorFile
 	printer deliveryPrinter
+	sync    func() error // makes what was printed last, before it is confirmed; may be nil
 	say     func(format string, args ...any)
 	onOpen  func() // called once, when the stream is open for the first time; may be nil
 
@@ -49,7 +58,7 @@ type follower struct {
 	keptTime time.Time
 	kept     string
 	opened   bool // ever
-	attempt  int  // since the last frame
+	attempt  int  // since a stream was of use
 	unacked  []string
 	phase    hookstreamv1.SubscriptionPhase
 }
@@ -63,12 +72,14 @@ func (f *follower) run(ctx context.Context) error {
 		switch {
 		case err == nil:
 			return nil
+		case errors.As(err, new(stopped)):
+			return err
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case !f.opened || !mendable(err):
 			return err
 		}
-		wait := backoff(f.attempt)
+		wait := max(backoff(f.attempt), min(client.RetryDelay(err), longestAsked))
 		f.attempt++
 		f.say("the stream ended: %s; connecting again in %s", reasonOf(err), wait.Round(time.Millisecond))
 		select {
@@ -80,14 +91,8 @@ func (f *follower) run(ctx context.Context) error {
 }
 
 // mendable reports whether the same request may succeed later, from the last
-// cursor on.
-func mendable(err error) bool {
-	if errors.Is(err, errSilent) {
-		return true
-	}
-	st := status.Convert(err)
-	return st.Code() == codes.Unavailable || reason(st) == "SLOW_CONSUMER"
-}
+// cursor on: where a service of the client library goes on.
+func mendable(err error) bool { return errors.Is(err, errEnded) || client.Mendable(err) }
 
 func reasonOf(err error) string {
 	if st, ok := status.FromError(err); ok {
@@ -114,20 +119,23 @@ func (f *follower) stream(parent context.Context) error {
 	// The watchdog ends a stream whose gateway is gone without a word, which TCP
 	// alone notices after many minutes.
 	silence := openWait
-	watchdog := time.AfterFunc(silence, func() { cancel(errSilent) })
+	watchdog := time.AfterFunc(silence, func() { cancel(client.ErrSilent) })
 	defer watchdog.Stop()
-	stream, err := f.client.Subscribe(ctx, f.request)
+	stream, err := f.events.Subscribe(ctx, f.request)
 	if err != nil {
 		return err
 	}
 	for {
 		frame, err := stream.Recv()
+		if errors.Is(err, io.EOF) && f.request.GetStop() == nil {
+			return errEnded
+		}
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
-			if errors.Is(context.Cause(ctx), errSilent) {
-				return errSilent
+			if errors.Is(context.Cause(ctx), client.ErrSilent) {
+				return client.ErrSilent
 			}
 			return err
 		}
@@ -137,7 +145,13 @@ func (f *follower) stream(parent context.Context) error {
 		// Printing may take its time (a pager, a pipe): that is not silence.
 		watchdog.Stop()
 		done, err := f.take(frame)
-		if err = errors.Join(err, f.ack(ctx)); done || err != nil {
+		if err != nil {
+			return stopped{err}
+		}
+		if err = f.ack(ctx); err != nil && done {
+			return stopped{err} // nothing more would be printed
+		}
+		if done || err != nil {
 			return err
 		}
 		watchdog.Reset(silence)
@@ -146,7 +160,6 @@ func (f *follower) stream(parent context.Context) error {
 
 // take handles one frame and reports whether the count is reached.
 func (f *follower) take(frame *hookstreamv1.SubscribeResponse) (done bool, err error) {
-	f.attempt = 0
 	switch frame.GetFrame().(type) {
 	case *hookstreamv1.SubscribeResponse_Opened:
 		switch {
@@ -158,14 +171,15 @@ func (f *follower) take(frame *hookstreamv1.SubscribeResponse) (done bool, err e
 		f.opened = true
 		f.tellPhase(frame.GetOpened().GetPhase())
 	case *hookstreamv1.SubscribeResponse_Batch:
-		for _, delivery := range frame.GetBatch().GetDeliveries() {
-			if done, err := f.print(delivery); done || err != nil {
-				return done, errors.Join(err, f.printer.flush())
-			}
+		f.attempt = 0
+		if done, err := f.print(frame.GetBatch().GetDeliveries()); done || err != nil {
+			return done, err
 		}
-		if err := f.printer.flush(); err != nil {
-			return false, err
-		}
+	case *hookstreamv1.SubscribeResponse_Heartbeat:
+		// A stream that lasts. One that is opened and ended at once is not of use,
+		// however often.
+		f.attempt = 0
+		f.tell(frame)
 	default:
 		f.tell(frame)
 	}
@@ -176,16 +190,28 @@ func (f *follower) take(frame *hookstreamv1.SubscribeResponse) (done bool, err e
 	return false, f.keepPlace()
 }
 
-// print prints one event. The cursor follows each: a count may end in the middle
-// of a batch.
-func (f *follower) print(delivery *hookstreamv1.Delivery) (done bool, err error) {
-	if err := f.printer.print(delivery); err != nil {
+// print prints events, and reports whether the count is reached, perhaps in the
+// middle of them. They count as printed, for the cursor and for acknowledgements,
+// once all of them are written: of a write that failed nobody knows how much was
+// seen.
+func (f *follower) print(deliveries []*hookstreamv1.Delivery) (done bool, err error) {
+	if f.count > 0 {
+		deliveries = deliveries[:min(len(deliveries), f.count-f.printed)]
+	}
+	for _, d := range deliveries {
+		if err := f.printer.print(d); err != nil {
+			return false, err
+		}
+	}
+	if err := f.printer.flush(); err != nil {
 		return false, err
 	}
-	f.cursor = delivery.GetCursor()
-	f.printed++
-	if token := delivery.GetAckToken(); token != "" {
-		f.unacked = append(f.unacked, token)
+	for _, d := range deliveries {
+		f.cursor = d.GetCursor()
+		f.printed++
+		if token := d.GetAckToken(); token != "" {
+			f.unacked = append(f.unacked, token)
+		}
 	}
 	return f.count > 0 && f.printed >= f.count, nil
 }
@@ -213,12 +239,22 @@ func resumeOf(gap *hookstreamv1.Gap) string {
 
 // keepPlace keeps the position after all that was printed.
 func (f *follower) keepPlace() error {
-	if f.cursor == f.kept {
+	if f.cursor == f.kept || f.place == nil {
 		return nil
+	}
+	if err := f.syncOutput(); err != nil {
+		return err
 	}
 	if err := f.place.save(f.cursor); err != nil {
 		return err
 	}
 	f.kept, f.keptTime = f.cursor, time.Now()
 	return nil
+}
+
+func (f *follower) syncOutput() error {
+	if f.sync == nil {
+		return nil
+	}
+	return f.sync()
 }

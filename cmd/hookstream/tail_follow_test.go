@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/hookstream/hookstream/client"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
 
@@ -95,7 +96,7 @@ func TestTailLeavesASilentStream(t *testing.T) {
 
 func testTailLeavesASilentStream(t *testing.T) {
 	resumed := ""
-	client := gateway(t,
+	gw := gateway(t,
 		func(_ *hookstreamv1.SubscribeRequest, s subscription) error {
 			_ = s.Send(opened())
 			_ = s.Send(batch("a", "b"))
@@ -110,14 +111,14 @@ func testTailLeavesASilentStream(t *testing.T) {
 	)
 	var told strings.Builder
 	out := &names{}
-	f := &follower{client: client, request: &hookstreamv1.SubscribeRequest{}, count: 3, printer: out, say: (&program{stderr: &told}).say}
+	f := &follower{events: gw, request: &hookstreamv1.SubscribeRequest{}, count: 3, printer: out, say: (&program{stderr: &told}).say}
 	if err := f.run(anHour(t)); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]string{"events/a", "events/b", "events/c"}, out.printed); diff != "" {
 		t.Error(diff)
 	}
-	if resumed != "b" || !strings.Contains(told.String(), errSilent.Error()) {
+	if resumed != "b" || !strings.Contains(told.String(), client.ErrSilent.Error()) {
 		t.Errorf("resumed after %q; told %s", resumed, &told)
 	}
 }
@@ -128,7 +129,7 @@ func TestTailCountsOverStreams(t *testing.T) {
 }
 
 func testTailCountsOverStreams(t *testing.T) {
-	client := gateway(t,
+	gw := gateway(t,
 		func(_ *hookstreamv1.SubscribeRequest, s subscription) error {
 			_ = s.Send(opened())
 			_ = s.Send(batch("a", "b"))
@@ -140,7 +141,7 @@ func testTailCountsOverStreams(t *testing.T) {
 		},
 	)
 	out := &names{}
-	f := &follower{client: client, request: &hookstreamv1.SubscribeRequest{}, count: 4, printer: out, say: func(string, ...any) {}}
+	f := &follower{events: gw, request: &hookstreamv1.SubscribeRequest{}, count: 4, printer: out, say: func(string, ...any) {}}
 	if err := f.run(anHour(t)); err != nil {
 		t.Fatal(err)
 	}
@@ -163,11 +164,11 @@ func TestTailEndsOnARefusal(t *testing.T) {
 }
 
 func testTailEndsOnARefusal(t *testing.T) {
-	client := gateway(t, func(_ *hookstreamv1.SubscribeRequest, s subscription) error {
+	gw := gateway(t, func(_ *hookstreamv1.SubscribeRequest, s subscription) error {
 		_ = s.Send(opened())
 		return status.Error(codes.OutOfRange, "the log no longer holds this")
 	})
-	f := &follower{client: client, request: &hookstreamv1.SubscribeRequest{}, printer: &names{}, say: func(string, ...any) {}}
+	f := &follower{events: gw, request: &hookstreamv1.SubscribeRequest{}, printer: &names{}, say: func(string, ...any) {}}
 	if err := f.run(anHour(t)); status.Code(err) != codes.OutOfRange {
 		t.Errorf("ended with %v", err)
 	}

@@ -80,7 +80,7 @@ func (c *triggerCommand) bySource(ctx context.Context, p *program) error {
 }
 
 func (c *triggerCommand) sendYousign(ctx context.Context, p *program) error {
-	secret, err := p.secret(c.SecretFile, yousignSecretVariable)
+	secret, err := p.newSecret(c.SecretFile, yousignSecretVariable)
 	if err != nil {
 		return err
 	}

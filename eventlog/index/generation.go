@@ -129,6 +129,9 @@ func (x *Index) put(g generation) {
 // Sweep forgets the generations that have left the window; it answers how many
 // records they had.
 func (x *Index) Sweep(now time.Time) (int, error) {
+	if x.closing.Load() {
+		return 0, ErrClosed
+	}
 	if err := x.persist(true); err != nil {
 		return 0, err
 	}

@@ -18,6 +18,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -58,6 +60,8 @@ type Entry struct {
 // Index answers where events lie. All methods may be called from many
 // goroutines at once, Apply from one.
 type Index struct {
+	dir    string
+	logger *slog.Logger
 	db     *pebble.DB
 	window time.Duration
 
@@ -76,7 +80,16 @@ type Index struct {
 	next *filter // takes the place of seen when it knows as much; nil: none
 
 	closing atomic.Bool
+	damaged atomic.Pointer[error] // nil: it is not
+
+	// using guards db: whoever reads it holds it shared, Close alone holds it whole.
+	// It is taken last.
+	using  sync.RWMutex
+	closed bool // with using
 }
+
+// ErrClosed says that the index was closed.
+var ErrClosed = errors.New("index: closed")
 
 // Kinds of keys in memory, and on the disk that of all of them.
 const (
@@ -96,8 +109,10 @@ const layout = 2
 
 // options say how the disk is used: a table goes there as one piece, for it is
 // larger than half a memtable, and hashes do not compress.
-func options(logger *slog.Logger) *pebble.Options {
+func options(logger *slog.Logger, damaged func(error)) *pebble.Options {
 	o := &pebble.Options{DisableWAL: true, MemTableSize: 2 << 20, CacheSize: 64 << 20, Logger: pebbleLogger{logger}}
+	// Unless it is listened to, Pebble ends the process, at each start anew.
+	o.EventListener = &pebble.EventListener{DataCorruption: func(d pebble.DataCorruptionInfo) { damaged(d.Details) }}
 	o.L0CompactionThreshold = generationTables // merged when it ends
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
@@ -110,20 +125,69 @@ func options(logger *slog.Logger) *pebble.Options {
 // last. An index of another log is emptied, and so is one that knows more than
 // the log holds: what it remembers may be gone, and a key of an event that is
 // gone would hide the event when it comes again. Entries older than window are
-// forgotten.
+// forgotten. What is in dir and cannot be read is thrown away: the log has all of
+// it.
 func Open(dir string, incarnation uint32, last uint64, window time.Duration, logger *slog.Logger) (*Index, error) {
-	db, err := pebble.Open(dir, options(logger))
+	x, err := open(dir, incarnation, last, window, logger)
 	if err != nil {
-		return nil, fmt.Errorf("open index: %w", err)
-	}
-	x := &Index{db: db, window: window, now: newTable(0)}
-	if err := x.load(incarnation, last); err != nil {
-		return nil, errors.Join(err, db.Close())
+		logger.Warn("the index of the log cannot be opened and is made anew", "dir", dir, "err", err)
+		if err := os.RemoveAll(dir); err != nil {
+			return nil, fmt.Errorf("make the index anew: %w", err)
+		}
+		if x, err = open(dir, incarnation, last, window, logger); err != nil {
+			return nil, err
+		}
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.learn(smallestFilter)
 	return x, nil
+}
+
+func open(dir string, incarnation uint32, last uint64, window time.Duration, logger *slog.Logger) (_ *Index, err error) {
+	defer func() {
+		// Pebble panics over some of what it finds, through its logger or by itself.
+		if p := recover(); p != nil {
+			err = fmt.Errorf("open index: %v", p)
+		}
+	}()
+	if _, err := os.Stat(filepath.Join(dir, damagedFile)); err == nil {
+		return nil, errDamaged
+	}
+	x := &Index{dir: dir, window: window, now: newTable(0), logger: logger}
+	db, err := pebble.Open(dir, options(logger, func(err error) { _ = x.damage(err) }))
+	if err != nil {
+		return nil, fmt.Errorf("open index: %w", err)
+	}
+	x.db = db
+	if err := x.load(incarnation, last); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return x, nil
+}
+
+// damagedFile says that something in the directory could not be read: the next
+// Open does not try again.
+const damagedFile = "DAMAGED"
+
+var errDamaged = errors.New("index: something could not be read the last time")
+
+// ErrDamaged says that something of the index cannot be read. Open makes it anew.
+var ErrDamaged = errors.New("index: damaged")
+
+// damage notices that something cannot be read, for good if it is damaged.
+func (x *Index) damage(err error) error {
+	if !errors.Is(err, pebble.ErrCorruption) {
+		return fmt.Errorf("read index: %w", err)
+	}
+	err = fmt.Errorf("%w: %w", ErrDamaged, err)
+	if x.damaged.CompareAndSwap(nil, &err) {
+		x.logger.Error("the index of the log is damaged; it is made anew at the next start", "dir", x.dir, "err", err)
+		if mark := os.WriteFile(filepath.Join(x.dir, damagedFile), nil, 0o600); mark != nil {
+			x.logger.Error("the index cannot be marked as damaged: remove its directory", "dir", x.dir, "err", mark)
+		}
+	}
+	return err
 }
 
 func (x *Index) load(incarnation uint32, last uint64) error {
@@ -210,9 +274,17 @@ func (x *Index) find(kind byte, h Hash, since time.Time) (uint64, bool, error) {
 // iterator, for it asks the Bloom filter of the lowest level as well, which Get
 // does not, and most of what is looked for is in no generation but one.
 func (x *Index) stored(gens []generation, key recordKey, since int64) (place, bool, error) {
+	x.using.RLock()
+	defer x.using.RUnlock()
+	if x.closed {
+		return place{}, false, ErrClosed
+	}
+	if err := x.damaged.Load(); err != nil {
+		return place{}, false, *err
+	}
 	it, err := x.db.NewIter(&pebble.IterOptions{UseL6Filters: true})
 	if err != nil {
-		return place{}, false, fmt.Errorf("read index: %w", err)
+		return place{}, false, x.damage(err)
 	}
 	defer it.Close()
 	for _, g := range slices.Backward(gens) {
@@ -225,7 +297,7 @@ func (x *Index) stored(gens []generation, key recordKey, since int64) (place, bo
 			return at, ok, nil
 		}
 		if err := it.Error(); err != nil {
-			return place{}, false, fmt.Errorf("read index: %w", err)
+			return place{}, false, x.damage(err)
 		}
 	}
 	return place{}, false, nil
@@ -237,7 +309,12 @@ func (x *Index) stored(gens []generation, key recordKey, since int64) (place, bo
 func (x *Index) Apply(entries []Entry, through uint64) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.failed != nil {
+	switch {
+	case x.closing.Load():
+		return ErrClosed
+	case x.damaged.Load() != nil:
+		return *x.damaged.Load()
+	case x.failed != nil:
 		return x.failed
 	}
 	for _, e := range entries {
@@ -315,11 +392,17 @@ func (x *Index) write(t *table) error {
 	return err
 }
 
-// Close writes what is in memory and ends.
+// Close writes what is in memory and ends. What is asked or applied afterwards is
+// answered with ErrClosed, or from memory.
 func (x *Index) Close() error {
+	x.mu.Lock() // no Apply is under way, and none begins
 	x.closing.Store(true)
+	x.mu.Unlock()
 	err := x.persist(true)
 	x.wg.Wait()
+	x.using.Lock()
+	defer x.using.Unlock()
+	x.closed = true
 	return errors.Join(err, x.db.Flush(), x.db.Close())
 }
 

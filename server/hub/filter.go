@@ -9,6 +9,7 @@ import (
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/cost"
+	"cel.dev/cel-go/common/overloads"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 
@@ -19,7 +20,7 @@ const (
 	// maxFilterBytes bounds the text of a filter.
 	maxFilterBytes = 4096
 	// maxFilterCost bounds what one evaluation may cost, in CEL's own unit, by
-	// estimate and, where a filter has loops, while it runs. About a millisecond.
+	// estimate and, but for plain comparisons, while it runs. About a millisecond.
 	maxFilterCost = 100_000
 	// maxFilters bounds how many compiled filters are remembered.
 	maxFilters = 1024
@@ -28,8 +29,9 @@ const (
 // filter is a compiled CEL expression over `event`.
 type filter struct {
 	program cel.Program
-	// loops says that an evaluation may take long: it is bounded while it runs.
-	loops bool
+	// plain says that an evaluation cannot take long; others are bounded while
+	// they run.
+	plain bool
 	// payload says that the expression can see the payload, so that the body must
 	// be decoded.
 	payload bool
@@ -97,22 +99,28 @@ func (fs *filters) compile(text string) (*filter, []Violation) {
 	if seen.raw {
 		return nil, filterViolation("event.raw is not there to be filtered by")
 	}
+	if !constantPatterns(checked.NativeRep().Expr()) {
+		return nil, filterViolation("a pattern must be a constant text")
+	}
 	if bad := fs.affordable(checked); bad != nil {
 		return nil, bad
 	}
-	f := &filter{loops: seen.loops, payload: seen.payload}
+	f := &filter{plain: plain(checked.NativeRep()), payload: seen.payload}
 	var err error
-	if f.program, err = fs.env.Program(checked, programOptions(seen.loops)...); err != nil {
+	if f.program, err = fs.env.Program(checked, programOptions(f.plain)...); err != nil {
 		return nil, filterViolation("%v", err)
 	}
 	return f, nil
 }
 
-func programOptions(loops bool) []cel.ProgramOption {
-	opts := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize)}
-	if loops {
-		// Counting triples the cost of an evaluation: only where it may run away.
-		opts = append(opts, cel.CostLimit(maxFilterCost), cel.InterruptCheckFrequency(100))
+func programOptions(plain bool) []cel.ProgramOption {
+	patterns := make(sizes)
+	opts := []cel.ProgramOption{
+		cel.EvalOptions(cel.OptOptimize),
+		cel.OptimizeRegex(patterns.boundMatches(overloads.Matches), patterns.boundMatches(overloads.MatchesString)),
+	}
+	if !plain {
+		opts = append(opts, cel.CostTracking(bill{patterns}), cel.CostLimit(maxFilterCost), cel.InterruptCheckFrequency(100))
 	}
 	return opts
 }
@@ -136,7 +144,7 @@ func issueViolations(issues *cel.Issues, hint string) []Violation {
 }
 
 func (fs *filters) affordable(checked *cel.Ast) []Violation {
-	estimate, err := fs.env.EstimateCost(checked, sizes{})
+	estimate, err := fs.env.EstimateCost(checked, supposed{})
 	if err != nil {
 		return filterViolation("%v", err)
 	}
@@ -146,12 +154,12 @@ func (fs *filters) affordable(checked *cel.Ast) []Violation {
 	return nil
 }
 
-// sizes is what the fields of events are taken to hold, at most, when the cost
-// of a filter is estimated. A larger event may cost more; loops are bounded
-// while they run.
-type sizes struct{}
+// supposed is what the fields of events are taken to hold, at most, when the cost
+// of a filter is estimated. A larger event may cost more, which the bill of an
+// evaluation bounds.
+type supposed struct{}
 
-func (sizes) EstimateSize(n cost.AstNode) *cost.SizeEstimate {
+func (supposed) EstimateSize(n cost.AstNode) *cost.SizeEstimate {
 	switch n.Type().Kind() {
 	case types.StringKind, types.BytesKind:
 		return &cost.SizeEstimate{Max: 256}
@@ -161,12 +169,12 @@ func (sizes) EstimateSize(n cost.AstNode) *cost.SizeEstimate {
 	return nil
 }
 
-func (sizes) EstimateCallCost(string, string, *cost.AstNode, []cost.AstNode) *cost.CallEstimate {
+func (supposed) EstimateCallCost(string, string, *cost.AstNode, []cost.AstNode) *cost.CallEstimate {
 	return nil
 }
 
 // inspected is what an expression touches.
-type inspected struct{ raw, payload, loops bool }
+type inspected struct{ raw, payload bool }
 
 // plainFields are the fields that are there without decoding the body.
 var plainFields = map[string]bool{
@@ -180,8 +188,6 @@ func inspect(e ast.Expr) inspected {
 	uses, selects := 0, 0
 	ast.PreOrderVisit(e, ast.NewExprVisitor(func(e ast.Expr) {
 		switch e.Kind() {
-		case ast.ComprehensionKind:
-			out.loops = true
 		case ast.IdentKind:
 			if e.AsIdent() == "event" {
 				uses++
@@ -208,7 +214,7 @@ func (variables) Parent() cel.Activation                { return nil }
 // matches evaluates the filter. An evaluation that fails does not match.
 func (f *filter) matches(ctx context.Context, m *hookstreamv1.Event) (bool, error) {
 	eval := f.program.Eval
-	if f.loops {
+	if !f.plain {
 		eval = func(in any) (ref.Val, *cel.EvalDetails, error) { return f.program.ContextEval(ctx, in) }
 	}
 	out, _, err := eval(variables{m})

@@ -111,7 +111,8 @@ type ListEventTypesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Only this provider's. Empty: all.
 	Provider string `protobuf:"bytes,1,opt,name=provider,proto3" json:"provider,omitempty"`
-	// The most types to answer, 1 to 1,000. 100 by default.
+	// The most types to answer. 100 by default; more than 1,000 counts as
+	// 1,000.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// `next_page_token` of the answer before. Empty: the first page.
 	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
@@ -232,11 +233,10 @@ const file_hookstream_v1_catalog_service_proto_rawDesc = "" +
 	"#hookstream/v1/catalog_service.proto\x12\rhookstream.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1bhookstream/v1/catalog.proto\"\x16\n" +
 	"\x14ListProvidersRequest\"N\n" +
 	"\x15ListProvidersResponse\x125\n" +
-	"\tproviders\x18\x01 \x03(\v2\x17.hookstream.v1.ProviderR\tproviders\"\x8e\x01\n" +
+	"\tproviders\x18\x01 \x03(\v2\x17.hookstream.v1.ProviderR\tproviders\"\x8b\x01\n" +
 	"\x15ListEventTypesRequest\x12#\n" +
-	"\bprovider\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18?R\bprovider\x12'\n" +
-	"\tpage_size\x18\x02 \x01(\x05B\n" +
-	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
+	"\bprovider\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18?R\bprovider\x12$\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\tpageToken\"{\n" +
 	"\x16ListEventTypesResponse\x129\n" +

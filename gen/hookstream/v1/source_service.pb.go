@@ -140,7 +140,8 @@ func (x *GetSourceRequest) GetName() string {
 // ListSourcesRequest asks for a page of sources.
 type ListSourcesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The most sources to answer, 1 to 1,000. 100 by default.
+	// The most sources to answer. 100 by default; more than 1,000 counts as
+	// 1,000.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// `next_page_token` of the answer before. Empty: the first page.
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
@@ -470,8 +471,10 @@ type RotateSecretRequest struct {
 	Secret string `protobuf:"bytes,2,opt,name=secret,proto3" json:"secret,omitempty"`
 	// How long the old secret is accepted beside the new one: up to 30 days, 5 days
 	// by default, which is longer than Yousign goes on retrying. 0 drops it at
-	// once.
-	Overlap       *durationpb.Duration `protobuf:"bytes,3,opt,name=overlap,proto3,oneof" json:"overlap,omitempty"`
+	// once. A secret that was to end already keeps its end.
+	Overlap *durationpb.Duration `protobuf:"bytes,3,opt,name=overlap,proto3,oneof" json:"overlap,omitempty"`
+	// When set, the source must not have changed since this was read.
+	Etag          string `protobuf:"bytes,4,opt,name=etag,proto3" json:"etag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -525,6 +528,13 @@ func (x *RotateSecretRequest) GetOverlap() *durationpb.Duration {
 		return x.Overlap
 	}
 	return nil
+}
+
+func (x *RotateSecretRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
 }
 
 // RotateSecretResponse answers the changed source.
@@ -713,10 +723,9 @@ const file_hookstream_v1_source_service_proto_rawDesc = "" +
 	"\rvalidate_only\x18\x03 \x01(\bR\fvalidateOnly\"e\n" +
 	"\x10GetSourceRequest\x12Q\n" +
 	"\x04name\x18\x01 \x01(\tB=\xe0A\x02\xfaA\x17\n" +
-	"\x15hookstream.dev/Source\xbaH\x1dr\x1b2\x19^sources/[a-z0-9-]{1,63}$R\x04name\"f\n" +
-	"\x12ListSourcesRequest\x12'\n" +
-	"\tpage_size\x18\x01 \x01(\x05B\n" +
-	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
+	"\x15hookstream.dev/Source\xbaH\x1dr\x1b2\x19^sources/[a-z0-9-]{1,63}$R\x04name\"c\n" +
+	"\x12ListSourcesRequest\x12$\n" +
+	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\tpageToken\"n\n" +
 	"\x13ListSourcesResponse\x12/\n" +
@@ -736,12 +745,13 @@ const file_hookstream_v1_source_service_proto_rawDesc = "" +
 	"\x15hookstream.dev/Source\xbaH\x1dr\x1b2\x19^sources/[a-z0-9-]{1,63}$R\x04name\"i\n" +
 	"\x14DisableSourceRequest\x12Q\n" +
 	"\x04name\x18\x01 \x01(\tB=\xe0A\x02\xfaA\x17\n" +
-	"\x15hookstream.dev/Source\xbaH\x1dr\x1b2\x19^sources/[a-z0-9-]{1,63}$R\x04name\"\xe4\x01\n" +
+	"\x15hookstream.dev/Source\xbaH\x1dr\x1b2\x19^sources/[a-z0-9-]{1,63}$R\x04name\"\xf8\x01\n" +
 	"\x13RotateSecretRequest\x12Q\n" +
 	"\x04name\x18\x01 \x01(\tB=\xe0A\x02\xfaA\x17\n" +
 	"\x15hookstream.dev/Source\xbaH\x1dr\x1b2\x19^sources/[a-z0-9-]{1,63}$R\x04name\x12#\n" +
 	"\x06secret\x18\x02 \x01(\tB\v\xe0A\x04\xbaH\x05r\x03\x18\x80\x04R\x06secret\x12I\n" +
-	"\aoverlap\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\x0f\xbaH\f\xaa\x01\t\"\x05\b\x80\x9a\x9e\x012\x00H\x00R\aoverlap\x88\x01\x01B\n" +
+	"\aoverlap\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\x0f\xbaH\f\xaa\x01\t\"\x05\b\x80\x9a\x9e\x012\x00H\x00R\aoverlap\x88\x01\x01\x12\x12\n" +
+	"\x04etag\x18\x04 \x01(\tR\x04etagB\n" +
 	"\n" +
 	"\b_overlap\"]\n" +
 	"\x14RotateSecretResponse\x12-\n" +

@@ -61,7 +61,13 @@ type SourceServiceClient interface {
 	// Gives a source a new credential.
 	//
 	// Yousign: the new secret is accepted at once, the old one for the overlap.
-	// Ignisign: the new API key replaces the old one.
+	// Secrets that were to end already keep their end: what an earlier rotation
+	// promised holds. A source has at most 5 secrets, and another is refused with
+	// INVALID_ARGUMENT; `UpdateSource` with the list of secrets drops the others at
+	// once. Ignisign: the new API key replaces the old one.
+	//
+	// The same new secret again changes nothing, so that a call whose answer was
+	// lost may be repeated, with its etag too.
 	RotateSecret(ctx context.Context, in *RotateSecretRequest, opts ...grpc.CallOption) (*RotateSecretResponse, error)
 	// Sends a correctly signed sample through the source's own ingress, as the
 	// sender would.
@@ -199,7 +205,13 @@ type SourceServiceServer interface {
 	// Gives a source a new credential.
 	//
 	// Yousign: the new secret is accepted at once, the old one for the overlap.
-	// Ignisign: the new API key replaces the old one.
+	// Secrets that were to end already keep their end: what an earlier rotation
+	// promised holds. A source has at most 5 secrets, and another is refused with
+	// INVALID_ARGUMENT; `UpdateSource` with the list of secrets drops the others at
+	// once. Ignisign: the new API key replaces the old one.
+	//
+	// The same new secret again changes nothing, so that a call whose answer was
+	// lost may be repeated, with its etag too.
 	RotateSecret(context.Context, *RotateSecretRequest) (*RotateSecretResponse, error)
 	// Sends a correctly signed sample through the source's own ingress, as the
 	// sender would.

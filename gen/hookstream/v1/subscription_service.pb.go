@@ -553,7 +553,8 @@ func (x *GetSubscriptionRequest) GetName() string {
 // ListSubscriptionsRequest asks for a page of subscriptions.
 type ListSubscriptionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The most subscriptions to answer, 1 to 1,000. 100 by default.
+	// The most subscriptions to answer. 100 by default; more than 1,000 counts as
+	// 1,000.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// `next_page_token` of the answer before. Empty: the first page.
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
@@ -1036,7 +1037,8 @@ type PullRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// `subscriptions/{subscription}`.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// The most deliveries to answer, 1 to 1,000. 100 by default.
+	// The most deliveries to answer. 100 by default; more than 1,000 counts as
+	// 1,000.
 	MaxEvents int32 `protobuf:"varint,2,opt,name=max_events,json=maxEvents,proto3" json:"max_events,omitempty"`
 	// The most bytes to answer, up to 2 MiB; a single larger event is answered
 	// alone. 256 KiB by default.
@@ -1565,8 +1567,8 @@ type ListParkedDeliveriesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// `subscriptions/{subscription}`.
 	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
-	// The most parked deliveries to answer, 1 to 1,000. 100 by default. A page may
-	// hold fewer.
+	// The most parked deliveries to answer. 100 by default; more than 1,000 counts
+	// as 1,000. A page may hold fewer.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// `next_page_token` of the answer before. Empty: the first page.
 	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
@@ -1958,10 +1960,9 @@ const file_hookstream_v1_subscription_service_proto_rawDesc = "" +
 	"\acreated\x18\x02 \x01(\bR\acreated\"w\n" +
 	"\x16GetSubscriptionRequest\x12]\n" +
 	"\x04name\x18\x01 \x01(\tBI\xe0A\x02\xfaA\x1d\n" +
-	"\x1bhookstream.dev/Subscription\xbaH#r!2\x1f^subscriptions/[a-z0-9-]{1,63}$R\x04name\"l\n" +
-	"\x18ListSubscriptionsRequest\x12'\n" +
-	"\tpage_size\x18\x01 \x01(\x05B\n" +
-	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
+	"\x1bhookstream.dev/Subscription\xbaH#r!2\x1f^subscriptions/[a-z0-9-]{1,63}$R\x04name\"i\n" +
+	"\x18ListSubscriptionsRequest\x12$\n" +
+	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\tpageToken\"\x86\x01\n" +
 	"\x19ListSubscriptionsResponse\x12A\n" +
@@ -2046,12 +2047,11 @@ const file_hookstream_v1_subscription_service_proto_rawDesc = "" +
 	"\tack_token\x18\x03 \x01(\tR\backToken\"\x87\x01\n" +
 	"\x1bGetSubscriptionStateRequest\x12h\n" +
 	"\x04name\x18\x01 \x01(\tBT\xe0A\x02\xfaA\"\n" +
-	" hookstream.dev/SubscriptionState\xbaH)r'2%^subscriptions/[a-z0-9-]{1,63}/state$R\x04name\"\x8a\x02\n" +
+	" hookstream.dev/SubscriptionState\xbaH)r'2%^subscriptions/[a-z0-9-]{1,63}/state$R\x04name\"\x87\x02\n" +
 	"\x1bListParkedDeliveriesRequest\x12a\n" +
 	"\x06parent\x18\x01 \x01(\tBI\xe0A\x02\xfaA\x1d\n" +
-	"\x1bhookstream.dev/Subscription\xbaH#r!2\x1f^subscriptions/[a-z0-9-]{1,63}$R\x06parent\x12'\n" +
-	"\tpage_size\x18\x02 \x01(\x05B\n" +
-	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
+	"\x1bhookstream.dev/Subscription\xbaH#r!2\x1f^subscriptions/[a-z0-9-]{1,63}$R\x06parent\x12$\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\tpageToken\x126\n" +
 	"\x04view\x18\x04 \x01(\x0e2\x18.hookstream.v1.EventViewB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04view\"\x92\x01\n" +

@@ -27,9 +27,11 @@ const (
 // SourceConfig is what a source needs to receive from Yousign.
 type SourceConfig struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The webhook subscription's secret key, as Yousign shows it. One, or two while
-	// it is being changed: a signature made with either is accepted. Required when
-	// a source is created, kept when an update leaves it out, never answered.
+	// The webhook subscription's secret key, as Yousign shows it. One, and up to
+	// five while it is being changed: a signature made with any is accepted. An
+	// update that names the list sets it whole, and what it holds has no end.
+	// Required when a source is created, kept when an update leaves it out, never
+	// answered.
 	Secrets []string `protobuf:"bytes,1,rep,name=secrets,proto3" json:"secrets,omitempty"`
 	// What can be told of the secrets, in the order in which they are tried.
 	SecretStates []*SecretState `protobuf:"bytes,2,rep,name=secret_states,json=secretStates,proto3" json:"secret_states,omitempty"`
@@ -217,7 +219,7 @@ const file_hookstream_yousign_v1_source_config_proto_rawDesc = "" +
 	"\n" +
 	")hookstream/yousign/v1/source_config.proto\x12\x15hookstream.yousign.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xad\x02\n" +
 	"\fSourceConfig\x120\n" +
-	"\asecrets\x18\x01 \x03(\tB\x16\xe0A\x04\xbaH\x10\x92\x01\r\x10\x02\x18\x01\"\ar\x05\x10\b\x18\x80\x02R\asecrets\x12L\n" +
+	"\asecrets\x18\x01 \x03(\tB\x16\xe0A\x04\xbaH\x10\x92\x01\r\x10\x05\x18\x01\"\ar\x05\x10\b\x18\x80\x02R\asecrets\x12L\n" +
 	"\rsecret_states\x18\x02 \x03(\v2\".hookstream.yousign.v1.SecretStateB\x03\xe0A\x03R\fsecretStates\x12I\n" +
 	"\x10signature_header\x18\x03 \x01(\tB\x1e\xbaH\x1br\x192\x17^([A-Za-z0-9-]{1,64})?$R\x0fsignatureHeader\x12R\n" +
 	"\x0fretired_secrets\x18\x04 \x03(\v2$.hookstream.yousign.v1.RetiredSecretB\x03\xe0A\x04R\x0eretiredSecrets\"i\n" +

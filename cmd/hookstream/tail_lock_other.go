@@ -1,0 +1,13 @@
+//go:build !unix
+
+package main
+
+import (
+	"errors"
+	"os"
+)
+
+// lock takes nothing here.
+func lock(*os.File) (bool, error) { return true, nil }
+
+var errBusy, errReadOnly = errors.ErrUnsupported, errors.ErrUnsupported

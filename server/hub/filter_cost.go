@@ -1,0 +1,194 @@
+package hub
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"regexp/syntax"
+
+	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/operators"
+	"cel.dev/cel-go/common/overloads"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/common/types/traits"
+	"cel.dev/cel-go/interpreter"
+	"google.golang.org/protobuf/proto"
+)
+
+// What one evaluation may take is bounded in two ways, because CEL adds a call to
+// its bill only after the call: no single call is long, and the bill is kept for
+// every filter that has more than plain comparisons. A body of 1 MiB is a normal
+// event, and its sender chooses what is in it.
+const (
+	// maxPattern bounds the instructions of a compiled pattern: `{30}` repeats them.
+	maxPattern = 1000
+	// maxMatching bounds the bytes that are looked through times the instructions
+	// of the pattern, which is what a match takes at worst: some 20 ms.
+	maxMatching = 1 << 20
+	// maxWeight ends the weighing of a value: more than any filter may cost.
+	maxWeight = 2 * maxFilterCost
+)
+
+// sizes are how many instructions the patterns of one filter have.
+type sizes map[string]int
+
+// compilePattern answers a pattern that is not too large, and keeps its size.
+func (z sizes) compilePattern(text string) (*regexp.Regexp, error) {
+	tree, err := syntax.Parse(text, syntax.Perl)
+	if err != nil {
+		return nil, err
+	}
+	program, err := syntax.Compile(tree.Simplify())
+	if err != nil {
+		return nil, err
+	}
+	z[text] = len(program.Inst)
+	if z[text] > maxPattern {
+		return nil, fmt.Errorf("a pattern of %d steps, at most %d are allowed: repeat less", z[text], maxPattern)
+	}
+	return regexp.Compile(text)
+}
+
+var errLongMatch = errors.New("the text is too long for the pattern")
+
+// boundMatches puts a match in the place of CEL's that refuses what would take
+// long.
+func (z sizes) boundMatches(overload string) *interpreter.RegexOptimization {
+	return &interpreter.RegexOptimization{
+		Function: overloads.Matches, OverloadID: overload, RegexIndex: 1,
+		Factory: func(call interpreter.InterpretableCall, text string) (interpreter.InterpretableCall, error) {
+			re, err := z.compilePattern(text)
+			if err != nil {
+				return nil, err
+			}
+			size := z[text]
+			match := func(args ...ref.Val) ref.Val {
+				s, ok := args[0].(types.String)
+				switch {
+				case !ok:
+					return types.MaybeNoSuchOverloadErr(args[0])
+				case len(s)*size > maxMatching:
+					return types.WrapErr(errLongMatch)
+				}
+				return types.Bool(re.MatchString(string(s)))
+			}
+			return interpreter.NewCall(call.ID(), call.Function(), call.OverloadID(), call.Args(), match), nil
+		},
+	}
+}
+
+// constantPatterns reports whether all patterns are constants: another could be
+// the sender's.
+func constantPatterns(e ast.Expr) bool {
+	out := true
+	ast.PreOrderVisit(e, ast.NewExprVisitor(func(e ast.Expr) {
+		if e.Kind() != ast.CallKind || e.AsCall().FunctionName() != overloads.Matches {
+			return
+		}
+		args := e.AsCall().Args()
+		out = out && args[len(args)-1].Kind() == ast.LiteralKind // of the member and of the function alike
+	}))
+	return out
+}
+
+// plainCalls cost about nothing, however large the event.
+var plainCalls = map[string]bool{
+	operators.LogicalAnd: true, operators.LogicalOr: true, operators.LogicalNot: true, operators.Conditional: true,
+	operators.Negate: true, operators.Subtract: true, operators.Multiply: true, operators.Divide: true, operators.Modulo: true,
+	operators.Less: true, operators.LessEquals: true, operators.Greater: true, operators.GreaterEquals: true,
+	operators.Index: true, operators.NotStrictlyFalse: true,
+	overloads.StartsWith: true, overloads.EndsWith: true, overloads.Contains: true,
+}
+
+// plain reports whether an expression is made of comparisons only, so that no bill
+// need be kept: that would triple what it takes.
+func plain(checked *ast.AST) bool {
+	out := true
+	ast.PreOrderVisit(checked.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		switch e.Kind() {
+		case ast.ComprehensionKind, ast.MapKind, ast.StructKind:
+			out = false
+		case ast.CallKind:
+			call := e.AsCall()
+			switch name := call.FunctionName(); name {
+			case operators.Equals, operators.NotEquals:
+				out = out && (isScalar(checked, call.Args()[0]) || isScalar(checked, call.Args()[1]))
+			case operators.In:
+				out = out && call.Args()[1].Kind() == ast.ListKind && isScalar(checked, call.Args()[0])
+			default:
+				out = out && plainCalls[name]
+			}
+		}
+	}))
+	return out
+}
+
+// isScalar reports whether an expression's value holds no others.
+func isScalar(checked *ast.AST, e ast.Expr) bool {
+	switch checked.GetType(e.ID()).Kind() {
+	case types.BoolKind, types.IntKind, types.UintKind, types.DoubleKind, types.StringKind, types.BytesKind,
+		types.TimestampKind, types.DurationKind, types.NullTypeKind:
+		return true
+	}
+	return false
+}
+
+// bill says what calls cost whose price depends on what the sender sent.
+type bill struct{ patterns sizes }
+
+func (b bill) CallCost(function, _ string, args []ref.Val, _ ref.Val) *uint64 {
+	cost := uint64(1)
+	switch function {
+	case operators.Equals, operators.NotEquals:
+		cost += min(weight(args[0]), weight(args[1])) / 10
+	case operators.In:
+		cost += weight(args[1]) / 10
+	case overloads.Size:
+		cost += weight(args[0]) / 100
+	case overloads.StartsWith, overloads.EndsWith, overloads.Contains:
+		cost += weight(args[0]) / 1000
+	case overloads.Matches:
+		text, _ := args[1].(types.String)
+		cost += weight(args[0]) * uint64(b.patterns[string(text)]) / 32
+	default:
+		return nil // what CEL takes
+	}
+	return &cost
+}
+
+// weight is about how many bytes a value has, or elements if that is more.
+func weight(v ref.Val) uint64 {
+	switch v := v.(type) {
+	case types.String:
+		return uint64(len(v))
+	case types.Bytes:
+		return uint64(len(v))
+	case traits.Lister, traits.Mapper:
+		return weightOfAll(v)
+	}
+	if m, ok := v.Value().(proto.Message); ok {
+		return uint64(proto.Size(m))
+	}
+	return 1
+}
+
+func weightOfAll(v ref.Val) uint64 {
+	if m, ok := v.Value().(proto.Message); ok {
+		return uint64(proto.Size(m))
+	}
+	total := uint64(1)
+	all, ok := v.(traits.Iterable)
+	if !ok {
+		return total
+	}
+	values, byKey := v.(traits.Mapper)
+	for it := all.Iterator(); it.HasNext() == types.True && total < maxWeight; {
+		item := it.Next()
+		total += weight(item)
+		if byKey {
+			total += weight(values.Get(item))
+		}
+	}
+	return total
+}

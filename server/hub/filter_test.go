@@ -1,0 +1,120 @@
+package hub
+
+import (
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/types/known/structpb"
+
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
+)
+
+// largeEvent is as large as a body can be: a name, and lists in lists.
+func largeEvent(t testing.TB) *hookstreamv1.Event {
+	t.Helper()
+	items := make([]any, 100_000)
+	for i := range items {
+		items[i] = "x"
+	}
+	rest, err := structpb.NewStruct(map[string]any{"nested": []any{items}, "text": strings.Repeat("a", 1<<20)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &hookstreamv1.Event{
+		Type: "signature_request.done", Entity: strings.Repeat("a", 1<<20),
+		Payload: &hookstreamv1.Event_Yousign{Yousign: &yousignv1.Event{Rest: rest}},
+	}
+}
+
+// Whoever may subscribe may write a filter, and whoever signs may write a megabyte.
+func TestAFilterCannotTakeLong(t *testing.T) {
+	fs, err := newFilters()
+	if err != nil {
+		t.Fatal(err)
+	}
+	event := largeEvent(t)
+	many := func(n int, part, joint string) string { return strings.Join(repeat(part, n), joint) }
+	for name, text := range map[string]string{
+		"a pattern that repeats repetitions": `event.entity.matches('((a{1,30}){1,30}){1,1}b')`,
+		"many steps in one pattern":          `event.entity.matches('(a{1,900})b')`,
+		"the function in place of a member":  `matches(event.entity, 'a?a?a?a?a?a?b')`,
+		"a pattern over a field that is any": `event.yousign.rest["text"].matches('a+a+a+b')`,
+		"a pattern out of the event":         `event.type.matches(event.entity)`,
+		"a pattern that is put together":     `event.type.matches('a' + 'b')`,
+		"a pattern in a loop":                `event.redacted_fields.exists(f, f.matches('(a{1,30}){1,40}'))`,
+		"texts that are put together":        many(60, "event.entity", "+") + ` == "x"`,
+		"equal lists in lists":               many(40, `event.yousign.rest["nested"] == event.yousign.rest["nested"]`, " && "),
+		"an event that equals itself":        many(100, `event == event`, " && "),
+		"one of many":                        many(40, `"y" in event.yousign.rest["nested"][0]`, " || "),
+		"a loop over many":                   `event.yousign.rest["nested"][0].exists(x, x == "y")`,
+		"the length of a long text":          many(60, `size(event.entity)`, " + ") + " == 1",
+		"conversions of a long text":         many(60, `string(bytes(event.entity)) == "x"`, " || "),
+	} {
+		f, bad := fs.get(text)
+		if bad != nil {
+			continue // refused before it costs anything
+		}
+		if ok, err := f.matches(t.Context(), event); err == nil {
+			t.Errorf("%s: %v, want an error", name, ok)
+		}
+	}
+}
+
+func repeat(s string, n int) []string {
+	out := make([]string, n)
+	for i := range out {
+		out[i] = s
+	}
+	return out
+}
+
+// What is asked of a large event every day is answered.
+func TestFiltersOverLargeEvents(t *testing.T) {
+	fs, err := newFilters()
+	if err != nil {
+		t.Fatal(err)
+	}
+	event := largeEvent(t)
+	for _, text := range []string{
+		`event.entity.startsWith("aaa")`, `!event.entity.contains("needle")`, `event.entity != "x"`, `size(event.entity) > 3`,
+		`event.type.matches("^signature_request\\.(done|declined)$")`, `matches(event.type, "done$")`,
+		`event.yousign.rest["text"] != "x"`, `event.type in ["signature_request.done", "signer.done"]`, `has(event.yousign)`,
+		`event.entity.contains("a") && [1, 2].exists(i, i == 2)`,
+	} {
+		f, bad := fs.get(text)
+		if bad != nil {
+			t.Errorf("%s: %v", text, bad)
+			continue
+		}
+		if ok, err := f.matches(t.Context(), event); !ok || err != nil {
+			t.Errorf("%s: %v, %v", text, ok, err)
+		}
+	}
+}
+
+// A bill triples what an evaluation costs, and most filters need none.
+func TestPlainFiltersKeepNoBill(t *testing.T) {
+	fs, err := newFilters()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]bool{
+		`event.yousign.rest["a"] == "x" && event.type.startsWith("s")`: true,
+		`event.type in ["a", "b"] || has(event.yousign)`:               true,
+		`event.decode_state == DecodeState.COMPLETE`:                   true,
+		`event.type.matches("a")`:                                      false,
+		`event.yousign.rest == event.yousign.rest`:                     false,
+		`event.yousign.rest["a"] == event.yousign.rest["b"]`:           false,
+		`event.type + "a" == "b"`:                                      false,
+		`"a" in event.redacted_fields`:                                 false,
+		`[1].all(x, x > 0)`:                                            false,
+	} {
+		f, bad := fs.get(text)
+		if bad != nil {
+			t.Errorf("%s: %v", text, bad)
+		} else if f.plain != want {
+			t.Errorf("%s: plain %v", text, f.plain)
+		}
+	}
+}

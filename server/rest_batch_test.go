@@ -1,0 +1,111 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/testing/protocmp"
+
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+)
+
+// writtenAs answers what a REST stream writes of a message.
+func writtenAs(t *testing.T, m any, cache *jsonCache) string {
+	t.Helper()
+	rec := httptest.NewRecorder()
+	w := newFrameWriter(rec, httptest.NewRequest(http.MethodGet, subscribePath, nil), time.Second, cache)
+	if err := w.send(m); err != nil && !strings.Contains(err.Error(), "not supported") { // a recorder has no deadlines
+		t.Fatal(err)
+	}
+	return rec.Body.String()
+}
+
+func checkWritten(t *testing.T, written string, want *hookstreamv1.SubscribeResponse) {
+	t.Helper()
+	line, ok := strings.CutPrefix(written, `{"result":`)
+	if !ok || strings.Count(line, "\n") != 1 {
+		t.Fatalf("not one line: %q", written)
+	}
+	got := new(hookstreamv1.SubscribeResponse)
+	if err := protojson.Unmarshal([]byte(strings.TrimSuffix(line, "}\n")), got); err != nil {
+		t.Fatalf("%v: %s", err, written)
+	}
+	if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// What is written piece by piece is what would be made of the whole.
+func TestFramesAsJSON(t *testing.T) {
+	frames, want := framesOfAllKinds(t)
+	cache := new(jsonCache)
+	for range 2 { // the second time from what is remembered
+		for i, f := range frames {
+			checkWritten(t, writtenAs(t, response(f), cache), want[i])
+		}
+	}
+}
+
+// However a frame is cut, a delivery is read whole.
+func TestBatchInPieces(t *testing.T) {
+	own := []byte("\x1a\x05token")       // field 3
+	event := []byte("\x0a\x01c\x12\x00") // cursor and event
+	size := byte(len(own) + len(event))
+	f := &wireFrame{mem.BufferSlice{
+		mem.SliceBuffer([]byte{0x1a, 2 * (size + 2), 0x0a, size}), mem.SliceBuffer(event),
+		mem.SliceBuffer(append(append([]byte{}, own...), 0x0a, size)), mem.SliceBuffer(event), mem.SliceBuffer(own),
+	}}
+	delivery := &hookstreamv1.Delivery{Cursor: "c", Event: &hookstreamv1.Event{}, AckToken: "token"}
+	checkWritten(t, writtenAs(t, f, new(jsonCache)), &hookstreamv1.SubscribeResponse{
+		Frame: &hookstreamv1.SubscribeResponse_Batch{Batch: &hookstreamv1.DeliveryBatch{Deliveries: []*hookstreamv1.Delivery{delivery, delivery}}},
+	})
+	for _, broken := range [][]byte{{}, {0x1a}, {0x0a, 0xff, 0x01}, {0x22, 0x00}, {0x1a, 0x02, 0x12, 0x00}} {
+		rec := httptest.NewRecorder()
+		w := newFrameWriter(rec, httptest.NewRequest(http.MethodGet, subscribePath, nil), time.Second, new(jsonCache))
+		if err := w.send(&wireFrame{mem.BufferSlice{mem.SliceBuffer(broken)}}); err == nil {
+			t.Errorf("% x is taken for a frame", broken)
+		}
+	}
+}
+
+// Streams that send the same events share what is made of them, and what is
+// remembered is bounded.
+func TestStreamsShareTheirJSON(t *testing.T) {
+	frames, _ := framesOfAllKinds(t)
+	batch := frames[len(frames)-1] // of 300
+	cache := new(jsonCache)
+	for range 5 {
+		writtenAs(t, response(batch), cache)
+	}
+	if cache.made != 300 {
+		t.Errorf("300 events for five streams were made %d times", cache.made)
+	}
+	large := bytes.Repeat([]byte("x"), 1<<20)
+	for range 3 * maxCachedJSON / len(large) {
+		cache.put(new(byte), &cachedJSON{wire: large})
+	}
+	if cache.bytes > maxCachedJSON || len(cache.of) > maxCachedJSON/len(large) || len(cache.order) != len(cache.of) {
+		t.Errorf("%d bytes of %d are remembered", cache.bytes, len(cache.of))
+	}
+}
+
+// A stream of REST is a call like any other: it is seen, bounded and ended.
+func TestRESTStreamsPassTheInterceptors(t *testing.T) {
+	g := start(t, withEvents(&fakeEvents{subscribe: func(*hookstreamv1.SubscribeRequest, frames) error { panic("ick") }}))
+	err := g.Server.subscribe(context.Background(), &hookstreamv1.SubscribeRequest{}, func(any) error { return nil })
+	if err == nil || strings.Contains(err.Error(), "ick") {
+		t.Errorf("a panic is answered with %v", err)
+	}
+	bad := &hookstreamv1.SubscribeRequest{ClientId: strings.Repeat("x", 1000)}
+	if err := g.Server.subscribe(context.Background(), bad, func(any) error { return nil }); err == nil || !strings.Contains(err.Error(), "client_id") {
+		t.Errorf("what is not valid is answered with %v", err)
+	}
+}

@@ -1,0 +1,258 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/genproto/googleapis/api/annotations"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+)
+
+// A restRule is one way to call a method over REST, as the schema has it.
+type restRule struct {
+	httpMethod string
+	pattern    string // /v1/{name=sources/*}:enable
+	path       *regexp.Regexp
+	body       string   // the field that is the body; * is all that the path has not
+	inPath     []string // fields
+	request    protoreflect.MessageDescriptor
+}
+
+// restRules are all of them.
+var restRules = sync.OnceValue(func() (rules []restRule) {
+	for _, file := range []protoreflect.FileDescriptor{
+		hookstreamv1.File_hookstream_v1_source_service_proto,
+		hookstreamv1.File_hookstream_v1_catalog_service_proto,
+		hookstreamv1.File_hookstream_v1_event_service_proto,
+		hookstreamv1.File_hookstream_v1_subscription_service_proto,
+	} {
+		for i := range file.Services().Len() {
+			methods := file.Services().Get(i).Methods()
+			for j := range methods.Len() {
+				rules = append(rules, rulesOf(methods.Get(j))...)
+			}
+		}
+	}
+	return rules
+})
+
+func rulesOf(method protoreflect.MethodDescriptor) (rules []restRule) {
+	rule, _ := proto.GetExtension(method.Options(), annotations.E_Http).(*annotations.HttpRule)
+	if rule == nil {
+		return nil
+	}
+	for _, r := range append([]*annotations.HttpRule{rule}, rule.GetAdditionalBindings()...) {
+		out := restRule{body: r.GetBody(), request: method.Input()}
+		switch p := r.GetPattern().(type) {
+		case *annotations.HttpRule_Get:
+			out.httpMethod, out.pattern = http.MethodGet, p.Get
+		case *annotations.HttpRule_Post:
+			out.httpMethod, out.pattern = http.MethodPost, p.Post
+		case *annotations.HttpRule_Patch:
+			out.httpMethod, out.pattern = http.MethodPatch, p.Patch
+		case *annotations.HttpRule_Put:
+			out.httpMethod, out.pattern = http.MethodPut, p.Put
+		case *annotations.HttpRule_Delete:
+			out.httpMethod, out.pattern = http.MethodDelete, p.Delete
+		}
+		out.readPattern()
+		rules = append(rules, out)
+	}
+	return rules
+}
+
+var pathVariable = regexp.MustCompile(`\{([a-z_.]+)(?:=([^}]*))?\}`)
+
+func (r *restRule) readPattern() {
+	expression := strings.Builder{}
+	rest := 0
+	for _, at := range pathVariable.FindAllStringSubmatchIndex(r.pattern, -1) {
+		expression.WriteString(regexp.QuoteMeta(r.pattern[rest:at[0]]))
+		r.inPath = append(r.inPath, r.pattern[at[2]:at[3]])
+		segments := "*"
+		if at[4] >= 0 {
+			segments = r.pattern[at[4]:at[5]]
+		}
+		expression.WriteString(strings.ReplaceAll(regexp.QuoteMeta(segments), `\*`, `[^/]+`))
+		rest = at[1]
+	}
+	expression.WriteString(regexp.QuoteMeta(r.pattern[rest:]))
+	r.path = regexp.MustCompile("^" + expression.String() + "$")
+}
+
+// allowedMethods lists the HTTP methods of a path, for the Allow header.
+func allowedMethods(path string) string {
+	var methods []string
+	for _, r := range restRules() {
+		// The verb of another pattern is no part of a name, though it would fit.
+		if r.path.MatchString(path) && (strings.Contains(r.pattern, ":") || !strings.Contains(path, ":")) {
+			methods = append(methods, r.httpMethod)
+			if r.httpMethod == http.MethodGet {
+				methods = append(methods, http.MethodHead)
+			}
+		}
+	}
+	slices.Sort(methods)
+	return strings.Join(slices.Compact(methods), ", ")
+}
+
+// onlyAllowed answers 405 to a method that a path does not have. grpc-gateway
+// would take the verb of `GET sources/billing:enable` for a part of the name.
+func onlyAllowed(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		allowed := allowedMethods(r.URL.Path)
+		if allowed != "" && !slices.Contains(strings.Split(allowed, ", "), r.Method) {
+			restRoutingError(r.Context(), nil, nil, w, r, http.StatusMethodNotAllowed)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// headAsGet answers HEAD as GET would be; net/http leaves out the body.
+func headAsGet(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead {
+			r = r.Clone(r.Context())
+			r.Method = http.MethodGet
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// understood refuses a request that says something where its method does not
+// look: grpc-gateway passes over query parameters of a method that has a body,
+// over those that the path gives, and over the body of a method that has none,
+// and `:purge?validateOnly=true` would purge.
+func understood(next runtime.HandlerFunc) runtime.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request, inPath map[string]string) {
+		if pattern, ok := runtime.HTTPPattern(r.Context()); ok {
+			if err := ruleOf(r.Method, pattern.String()).check(r, inPath); err != nil {
+				restError(r.Context(), nil, nil, w, r, err)
+				return
+			}
+		}
+		next(w, r, inPath)
+	}
+}
+
+// ruleOf answers the rule that grpc-gateway chose, by its own spelling of the
+// pattern.
+func ruleOf(httpMethod, pattern string) *restRule {
+	for _, r := range restRules() {
+		if r.httpMethod == httpMethod && r.pattern == pattern {
+			return &r
+		}
+	}
+	return nil
+}
+
+// check answers INVALID_ARGUMENT when a part of the request would be passed over.
+func (r *restRule) check(req *http.Request, inPath map[string]string) error {
+	if r == nil {
+		return status.Error(codes.Internal, internalMessage) // a test walks all routes
+	}
+	for _, value := range inPath {
+		if !utf8.ValidString(value) {
+			return status.Error(codes.InvalidArgument, "the path is not UTF-8")
+		}
+	}
+	if err := r.checkQuery(req.URL); err != nil {
+		return err
+	}
+	body, err := io.ReadAll(req.Body) // in memory already, see readBody
+	if err != nil {
+		return status.Error(codes.InvalidArgument, err.Error())
+	}
+	req.Body = io.NopCloser(bytes.NewReader(body))
+	if r.body == "" && len(bytes.TrimSpace(body)) > 0 {
+		return status.Error(codes.InvalidArgument, "this method takes no body: give its fields as query parameters")
+	}
+	return r.checkPathInBody(body, inPath)
+}
+
+// checkQuery refuses parameters that name no field, or one that another part of
+// the request gives, or one that is given twice.
+func (r *restRule) checkQuery(u *url.URL) error {
+	values, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return status.Error(codes.InvalidArgument, "the query cannot be read: "+err.Error())
+	}
+	given := make(map[string]string)
+	for key, all := range values {
+		field, ok := fieldPath(r.request, key)
+		switch {
+		case !ok:
+			return status.Errorf(codes.InvalidArgument, "there is no parameter %q", key)
+		case !utf8.ValidString(strings.Join(all, "")):
+			return status.Errorf(codes.InvalidArgument, "the parameter %q is not UTF-8", key)
+		case r.body == "*":
+			return status.Errorf(codes.InvalidArgument, "the parameter %q belongs into the body of this method", key)
+		case within(field, r.body):
+			return status.Errorf(codes.InvalidArgument, "the parameter %q is a part of the body", key)
+		case slices.ContainsFunc(r.inPath, func(bound string) bool { return within(field, bound) }):
+			return status.Errorf(codes.InvalidArgument, "the parameter %q stands in the path", key)
+		case given[field] != "":
+			return status.Errorf(codes.InvalidArgument, "the parameters %q and %q are one", given[field], key)
+		}
+		given[field] = key
+	}
+	return nil
+}
+
+// within reports whether a field is the other, or a part of it.
+func within(field, other string) bool {
+	return other != "" && (field == other || strings.HasPrefix(field, other+"."))
+}
+
+// fieldPath answers the schema's spelling of a parameter's name.
+func fieldPath(md protoreflect.MessageDescriptor, key string) (string, bool) {
+	name, index, _ := strings.Cut(key, "[") // labels[team]=x
+	var path []string
+	for _, part := range strings.Split(name, ".") {
+		if md == nil {
+			return "", false
+		}
+		fd := fieldByName(md, part)
+		if fd == nil {
+			return "", false
+		}
+		path = append(path, string(fd.Name()))
+		md = fd.Message()
+	}
+	if index != "" {
+		path[len(path)-1] += "[" + index
+	}
+	return strings.Join(path, "."), true
+}
+
+// checkPathInBody refuses a body that names another resource than the path: the
+// path would win without a word.
+func (r *restRule) checkPathInBody(body []byte, inPath map[string]string) error {
+	var fields map[string]any
+	if r.body == "" || json.Unmarshal(body, &fields) != nil {
+		return nil // the decoder says what is wrong
+	}
+	for _, bound := range r.inPath {
+		name := strings.TrimPrefix(bound, r.body+".")
+		said, ok := fields[name].(string)
+		if ok && said != "" && said != inPath[bound] {
+			return status.Errorf(codes.InvalidArgument, "%q of the body is not what the path names", name)
+		}
+	}
+	return nil
+}

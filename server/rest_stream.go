@@ -1,0 +1,71 @@
+package server
+
+import (
+	"context"
+	"net"
+	"slices"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/protobuf/proto"
+
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+)
+
+// A subscriber runs EventService.Subscribe, and hands send every message of the
+// stream: a *wireFrame or a proto.Message. It returns when the stream has ended.
+type subscriber func(ctx context.Context, req *hookstreamv1.SubscribeRequest, send func(any) error) error
+
+// subscribe is the subscriber of REST. It goes through what a call of the network
+// goes through, but over no connection: on one, each stream that is not read holds
+// frames of its own, and nothing of them could be shared.
+func (s *Server) subscribe(ctx context.Context, req *hookstreamv1.SubscribeRequest, send func(any) error) error {
+	desc := &hookstreamv1.EventService_ServiceDesc
+	i := slices.IndexFunc(desc.Streams, func(d grpc.StreamDesc) bool { return d.StreamName == "Subscribe" })
+	handler := desc.Streams[i].Handler
+	info := &grpc.StreamServerInfo{FullMethod: hookstreamv1.EventService_Subscribe_FullMethodName, IsServerStream: true}
+	for _, around := range slices.Backward(s.streamInterceptors()) {
+		next := handler
+		handler = func(srv any, stream grpc.ServerStream) error { return around(srv, stream, info, next) }
+	}
+	ctx = peer.NewContext(ctx, &peer.Peer{Addr: inProcess{}, LocalAddr: inProcess{}})
+	return handler(s.opts.Events, &localStream{ctx: ctx, req: req, send: send})
+}
+
+// inProcess is the address of a caller in this process.
+type inProcess struct{}
+
+var _ net.Addr = inProcess{}
+
+// inProcessNetwork is what calls of REST come over, with or without a connection.
+const inProcessNetwork = "bufconn"
+
+func (inProcess) Network() string { return inProcessNetwork }
+func (inProcess) String() string  { return inProcessNetwork }
+
+// localStream is a stream without a connection.
+type localStream struct {
+	ctx  context.Context
+	req  *hookstreamv1.SubscribeRequest
+	send func(any) error
+}
+
+func (s *localStream) Context() context.Context { return s.ctx }
+
+func (s *localStream) RecvMsg(m any) error {
+	proto.Merge(m.(proto.Message), s.req) // the request's type is the method's
+	return nil
+}
+
+func (s *localStream) SendMsg(m any) error {
+	if err := s.ctx.Err(); err != nil {
+		return err
+	}
+	return s.send(m)
+}
+
+// REST shows no metadata of an answer.
+func (*localStream) SetHeader(metadata.MD) error  { return nil }
+func (*localStream) SendHeader(metadata.MD) error { return nil }
+func (*localStream) SetTrailer(metadata.MD)       {}
