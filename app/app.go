@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/hookstream/hookstream/event"
 	"github.com/hookstream/hookstream/eventlog"
 	"github.com/hookstream/hookstream/ingress"
 	"github.com/hookstream/hookstream/server"
@@ -189,7 +190,7 @@ func (a *App) openHub(context.Context) error {
 	h, err := hub.New(hub.Options{
 		Log:        a.engine.Events(),
 		Decoders:   decoders(),
-		Sensitive:  a.includesSensitive,
+		Sensitive:  a.includedKinds,
 		Sources:    a.sourceNames,
 		MaxStreams: a.opts.MaxStreams,
 		Logger:     a.logger,
@@ -220,7 +221,7 @@ func (a *App) openSubscriptions(ctx context.Context) (err error) {
 
 func (a *App) openServer(context.Context) error {
 	events, err := server.NewEventService(server.EventServiceOptions{
-		Hub: a.hub, Subscriptions: a.subs, Version: Version, Logger: a.logger,
+		Hub: a.hub, Subscriptions: a.subs, Recheck: a.recheck, Version: Version, Logger: a.logger,
 	})
 	if err != nil {
 		return err
@@ -256,11 +257,17 @@ func (a *App) openServer(context.Context) error {
 	return nil
 }
 
-// includesSensitive reports whether events of the source may show their
-// sensitive fields. Those of a source that is gone may not.
-func (a *App) includesSensitive(name string) bool {
+// includedKinds answers the kinds of sensitive fields that events of the source may
+// show. Those of a source that is gone may show none.
+func (a *App) includedKinds(name string) event.Kinds {
 	src, err := a.sources.Get(source.ParseName(name))
-	return err == nil && src.GetIncludeSensitiveFields()
+	switch {
+	case err != nil:
+		return 0
+	case src.GetIncludeSensitiveFields():
+		return event.AllKinds
+	}
+	return event.KindsOf(src.GetIncludeSensitive()...)
 }
 
 func (a *App) sourceNames() []string {

@@ -1,6 +1,7 @@
 package event_test
 
 import (
+	"bytes"
 	"regexp"
 	"strings"
 	"testing"
@@ -143,15 +144,19 @@ func TestName(t *testing.T) {
 
 func sample() (*hookstreamv1.Event, *hookstreamv1.RawRequest) {
 	return &hookstreamv1.Event{
-		Source: "sources/billing", Provider: "yousign", Environment: "sandbox",
-		Topic: "signer", Action: "done", Type: "signer.done", Entity: "signature_requests/1",
-		ReceiveTime:  timestamppb.New(time.Unix(1772439061, 0)),
-		Verification: &hookstreamv1.Verification{State: hookstreamv1.Verification_STATE_VERIFIED},
-	}, &hookstreamv1.RawRequest{
-		Headers:     []*hookstreamv1.RawRequest_Header{{Name: "X-Yousign-Retry", Value: "0"}},
-		Body:        []byte(`{"event_name":"signer.done"}`),
-		ContentType: "application/json",
-	}
+			Source: "sources/billing", Provider: "yousign", Environment: "sandbox",
+			Topic: "signer", Action: "done", Type: "signer.done", Entity: "signature_requests/1",
+			ReceiveTime:  timestamppb.New(time.Unix(1772439061, 0)),
+			Verification: &hookstreamv1.Verification{State: hookstreamv1.Verification_STATE_VERIFIED},
+			Proof: &hookstreamv1.Proof{
+				Headers:        []*hookstreamv1.Proof_Line{{Name: "X-Yousign-Signature-256", Value: "sha256=00"}, {Name: "X", ValueBytes: []byte{0xff}}},
+				KeyFingerprint: "0123456789abcdef", Salt: bytes.Repeat([]byte{7}, 16),
+			},
+		}, &hookstreamv1.RawRequest{
+			Headers:     []*hookstreamv1.RawRequest_Header{{Name: "X-Yousign-Retry", Value: "0"}},
+			Body:        []byte(`{"event_name":"signer.done"}`),
+			ContentType: "application/json",
+		}
 }
 
 func TestRecordPieces(t *testing.T) {
@@ -190,8 +195,13 @@ func TestRecordPieces(t *testing.T) {
 	if err := proto.Unmarshal(p.Meta, meta); err != nil {
 		t.Fatal(err)
 	}
+	proof := meta
+	proof.Proof = nil
+	if err := (proto.UnmarshalOptions{Merge: true}).Unmarshal(p.Proof, proof); err != nil {
+		t.Fatal(err)
+	}
 	if diff := cmp.Diff(e, meta, protocmp.Transform()); diff != "" {
-		t.Errorf("the metadata alone: %s", diff)
+		t.Errorf("the metadata and the proof alone: %s", diff)
 	}
 }
 
@@ -216,8 +226,8 @@ func FuzzSplit(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if len(p.Meta)+len(p.Raw) != len(data) {
-			t.Errorf("%d bytes became %d and %d", len(data), len(p.Meta), len(p.Raw))
+		if n := len(p.Meta) + len(p.Raw) + len(p.Proof); n > len(data) {
+			t.Errorf("%d bytes became %d", len(data), n)
 		}
 		p.Body()
 	})

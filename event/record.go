@@ -32,6 +32,8 @@ const (
 	fieldAction      = 6
 	fieldType        = 7
 	fieldRaw         = 30
+	fieldProof       = 31
+	fieldForm        = 40 // reserved there: in the log alone
 )
 
 // fieldBody is a field of hookstream.v1.RawRequest.
@@ -40,10 +42,14 @@ const fieldBody = 2
 // Spare is the room behind an encoded event, for what a log adds to it.
 const Spare = 48
 
-// Encode answers the form in which an event is kept: the wire form of
-// hookstream.v1.Event without name and payload, which are derived, and with the
-// raw request last. A view of the event is then made by joining pieces, and an
-// event is marshalled once in its life.
+// Form is the form in which Encode writes. Split reads it and all before it: what
+// was kept before there were numbers is form 0, and has no proof.
+const Form = 1
+
+// Encode answers the form in which an event is kept: its number, then the wire
+// form of hookstream.v1.Event without name and payload, which are derived, with
+// the raw request and then the proof last. A view of the event is then made by
+// joining pieces, and an event is marshalled once in its life.
 //
 // The raw request is given apart, e.Raw is nil; raw may be nil. The slice has
 // room for Spare bytes behind it.
@@ -52,14 +58,15 @@ func Encode(e *hookstreamv1.Event, raw *hookstreamv1.RawRequest) ([]byte, error)
 		return nil, errors.New("event: name and payload are derived, and raw is given apart")
 	}
 	var w wire
-	var metaRoom, headRoom [512]byte
-	meta := w.event(metaRoom[:0], e)
+	var metaRoom, headRoom, proofRoom [512]byte
+	meta := w.event(w.varint(metaRoom[:0], fieldForm, Form), e)
 	// Of the raw request what stands before and behind its body, of which there may
 	// be megabytes.
 	before := w.headers(headRoom[:0], 1, raw.GetHeaders())
 	fields := len(before)
 	before = w.text(before, 3, raw.GetContentType())
 	before, behind := before[:fields], before[fields:]
+	proof := w.proof(proofRoom[:0], e.Proof)
 	if w.notUTF8 {
 		return nil, errors.New("event: text is not valid UTF-8")
 	}
@@ -67,25 +74,30 @@ func Encode(e *hookstreamv1.Event, raw *hookstreamv1.RawRequest) ([]byte, error)
 	if n := len(raw.GetBody()); n > 0 {
 		size += protowire.SizeTag(fieldBody) + protowire.SizeBytes(n)
 	}
-	out := append(make([]byte, 0, len(meta)+size+8+Spare), meta...)
-	if raw == nil {
-		return out, nil
+	out := append(make([]byte, 0, len(meta)+size+len(proof)+16+Spare), meta...)
+	if raw != nil {
+		out = protowire.AppendTag(out, fieldRaw, protowire.BytesType)
+		out = append(protowire.AppendVarint(out, uint64(size)), before...)
+		if len(raw.Body) > 0 {
+			out = w.bytes(out, fieldBody, raw.Body)
+		}
+		out = append(out, behind...)
 	}
-	out = protowire.AppendTag(out, fieldRaw, protowire.BytesType)
-	out = append(protowire.AppendVarint(out, uint64(size)), before...)
-	if len(raw.Body) > 0 {
-		out = w.bytes(out, fieldBody, raw.Body)
+	if e.Proof != nil {
+		out = w.bytes(out, fieldProof, proof)
 	}
-	return append(out, behind...), nil
+	return out, nil
 }
 
 // Parts are the pieces of a kept event. They alias Record.Data.
 type Parts struct {
-	// Meta is the wire form of the event without name, payload and raw.
+	// Meta is the wire form of the event without name, payload, raw and proof.
 	Meta []byte
 	// Raw is the wire form of the field `raw`, tag and length included; empty
 	// when the event has none.
 	Raw []byte
+	// Proof is that of the field `proof`.
+	Proof []byte
 	// Source is the resource name; the others are as in hookstream.v1.Event.
 	Source, Provider, Environment, Topic, Action, Type []byte
 }
@@ -93,31 +105,58 @@ type Parts struct {
 // ErrRecordInvalid says that the bytes of a record are not an event.
 var ErrRecordInvalid = errors.New("record is not an event")
 
+// ErrRecordNewer says that a record has a form that only newer gateways read.
+var ErrRecordNewer = fmt.Errorf("%w of a form known here", ErrRecordInvalid)
+
+// formOf answers the form of a kept event, and what follows its number.
+func formOf(data []byte) (form uint64, rest []byte, err error) {
+	num, typ, n := protowire.ConsumeTag(data)
+	if n < 0 || num != fieldForm || typ != protowire.VarintType {
+		return 0, data, nil
+	}
+	form, m := protowire.ConsumeVarint(data[n:])
+	switch {
+	case m < 0:
+		return 0, nil, fmt.Errorf("%w: %w", ErrRecordInvalid, protowire.ParseError(m))
+	case form > Form:
+		return 0, nil, fmt.Errorf("%w: form %d", ErrRecordNewer, form)
+	}
+	return form, data[n+m:], nil
+}
+
 // Split finds the pieces of a kept event without decoding it.
 func Split(data []byte) (Parts, error) {
 	var p Parts
-	rest := data
-	for len(rest) > 0 {
+	_, data, err := formOf(data)
+	if err != nil {
+		return Parts{}, err
+	}
+	p.Meta = data // up to where the first of the others begins
+	for rest := data; len(rest) > 0; {
 		num, typ, n := protowire.ConsumeTag(rest)
 		if n < 0 {
 			return Parts{}, fmt.Errorf("%w: %w", ErrRecordInvalid, protowire.ParseError(n))
-		}
-		if num == fieldRaw {
-			p.Meta, p.Raw = data[:len(data)-len(rest)], rest
-			p.mendType()
-			return p, nil
 		}
 		m := protowire.ConsumeFieldValue(num, typ, rest[n:])
 		if m < 0 {
 			return Parts{}, fmt.Errorf("%w: %w", ErrRecordInvalid, protowire.ParseError(m))
 		}
-		if typ == protowire.BytesType {
+		field := rest[: n+m : n+m]
+		switch {
+		case num == fieldRaw:
+			p.Raw = field
+		case num == fieldProof:
+			p.Proof = field
+		case typ == protowire.BytesType && len(p.Raw)+len(p.Proof) == 0:
 			v, _ := protowire.ConsumeBytes(rest[n:])
 			p.set(num, v)
 		}
+		if len(p.Meta) == len(data) && len(p.Raw)+len(p.Proof) > 0 {
+			at := len(data) - len(rest)
+			p.Meta = data[:at:at]
+		}
 		rest = rest[n+m:]
 	}
-	p.Meta = data
 	p.mendType()
 	return p, nil
 }
@@ -185,11 +224,15 @@ func (p Parts) Body() []byte {
 	return nil
 }
 
-// Decode answers the kept event as a message, with name and raw request but
+// Decode answers the kept event as a message, with name, raw request and proof but
 // without payload.
 func Decode(inc Incarnation, r Record) (*hookstreamv1.Event, error) {
+	_, data, err := formOf(r.Data)
+	if err != nil {
+		return nil, err
+	}
 	e := new(hookstreamv1.Event)
-	if err := proto.Unmarshal(r.Data, e); err != nil {
+	if err := proto.Unmarshal(data, e); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRecordInvalid, err)
 	}
 	if dotted(e.Topic, e.Action, e.Type) {

@@ -2,10 +2,13 @@ package event_test
 
 import (
 	"bytes"
+	"errors"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -32,12 +35,68 @@ func TestEncodeIsMarshal(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !bytes.Equal(got, plain) {
+			if form, ok := bytes.CutPrefix(got, formNow); !ok || !bytes.Equal(form, plain) {
 				t.Errorf("%v\nbecame %x\nwant   %x", want, got, plain)
 			}
 			if cap(got)-len(got) < event.Spare {
 				t.Errorf("no room behind %v", want)
 			}
+		}
+	}
+}
+
+// formNow stands before every event that is kept: field 40 and event.Form.
+var formNow = protowire.AppendVarint(protowire.AppendTag(nil, 40, protowire.VarintType), event.Form)
+
+// What was kept before there were forms: written by the gateway of that day.
+func TestRecordsOfBefore(t *testing.T) {
+	kept, err := os.ReadFile("testdata/record.0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := event.Split(kept)
+	if err != nil || string(p.Type) != "signer.done" || string(p.Body()) != `{"event_name":"signer.done"}` || p.Proof != nil {
+		t.Errorf("%+v, %v", p, err)
+	}
+	e, err := event.Decode(3, event.Record{Seq: 1, Data: kept})
+	if err != nil || e.GetVerification().GetState() != hookstreamv1.Verification_STATE_VERIFIED || e.GetProof() != nil {
+		t.Errorf("%v, %v", e, err)
+	}
+}
+
+// A gateway of before reads what is kept today: it takes the form for a field that
+// it does not know, and the proof for a part of what follows the body.
+func TestRecordsForGatewaysOfBefore(t *testing.T) {
+	e, raw := sample()
+	data, err := event.Encode(e, raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := new(hookstreamv1.Event)
+	if err := proto.Unmarshal(data, got); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(got.ProtoReflect().GetUnknown()); n != len(formNow) {
+		t.Errorf("%d bytes are not known", n)
+	}
+	got.ProtoReflect().SetUnknown(nil)
+	e.Raw = raw
+	if !proto.Equal(e, got) {
+		t.Errorf("%v", got)
+	}
+}
+
+// A record of a form to come is told from one that is damaged, and is no event
+// here.
+func TestRecordsOfFormsToCome(t *testing.T) {
+	next := protowire.AppendVarint(protowire.AppendTag(nil, 40, protowire.VarintType), event.Form+1)
+	for _, tail := range []string{"", "\x12\x01s", "\xff\xff"} {
+		data := append(bytes.Clone(next), tail...)
+		if _, err := event.Split(data); !errors.Is(err, event.ErrRecordNewer) || !errors.Is(err, event.ErrRecordInvalid) {
+			t.Errorf("%x: %v", data, err)
+		}
+		if _, err := event.Decode(3, event.Record{Seq: 1, Data: data}); !errors.Is(err, event.ErrRecordNewer) {
+			t.Errorf("%x: %v", data, err)
 		}
 	}
 }
@@ -77,6 +136,8 @@ func scalar(f protoreflect.FieldDescriptor, n int) protoreflect.Value {
 		return protoreflect.ValueOfString(strings.Repeat("ä", 50*n) + string(f.Name()))
 	case protoreflect.BytesKind:
 		return protoreflect.ValueOfBytes(bytes.Repeat([]byte{0xff}, 9000))
+	case protoreflect.BoolKind:
+		return protoreflect.ValueOfBool(true)
 	case protoreflect.EnumKind:
 		return protoreflect.ValueOfEnum(2)
 	case protoreflect.Int32Kind:

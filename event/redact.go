@@ -8,29 +8,59 @@ import (
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	optionsv1 "github.com/hookstream/hookstream/gen/hookstream/options/v1"
 )
 
-// Redact clears every field of m that the schema marks as sensitive, however
-// deep, and answers their paths in m, such as `signer.signature_link` or
-// `documents[0].token`. Only what was set is answered.
+// Kinds is a set of kinds of sensitive content, as hookstream.options.v1.Sensitivity
+// names them.
+type Kinds uint8
+
+// AllKinds are all that there are.
+const AllKinds Kinds = 1<<2 - 1
+
+const access, identity = Kinds(1) << 0, Kinds(1) << 1
+
+// KindsOf answers the set of the kinds. Those that are not known here are left out.
+func KindsOf(kinds ...optionsv1.Sensitivity) Kinds {
+	var set Kinds
+	for _, k := range kinds {
+		switch k {
+		case optionsv1.Sensitivity_SENSITIVITY_ACCESS:
+			set |= access
+		case optionsv1.Sensitivity_SENSITIVITY_IDENTITY:
+			set |= identity
+		}
+	}
+	return set
+}
+
+// Redact clears every field of m that the schema marks as sensitive in a kind
+// that is not shown, however deep, and answers their paths in m, such as
+// `signer.signature_link` or `documents[0].token`. Only what was set is answered.
 //
-// Content without a schema is held to the names: in a Struct, a key that is
-// spelt like a sensitive field of the same Protobuf package, letter case and
-// underscores aside, is removed; and so is text that is itself JSON with such a
-// key, which is what deeply nested content is kept as. A sender that moves a secret
-// to where nobody expected it does not thereby publish it.
-func Redact(m proto.Message) []string {
-	r := redactor{}
-	r.message(m.ProtoReflect(), nil)
+// Content without a schema is held to its names, and to what its texts are: in a
+// Struct, a key is removed that is spelt like a sensitive field of the same
+// Protobuf package, letter case and underscores aside; and, unless links and
+// tokens are shown, one whose name ends like theirs, or whose text is a web
+// address. In a list null takes the place of such a text. JSON that is kept as
+// text is held to the same. A sender that moves a secret to where nobody expected
+// it does not thereby publish it.
+func Redact(m proto.Message, shown Kinds) []string {
+	r := redactor{shown: shown}
+	if shown != AllKinds {
+		r.message(m.ProtoReflect(), nil)
+	}
 	return r.paths
 }
 
 // redactor walks a message. A path is a list of pieces that hold their own
 // separators: joined only when something is found.
-type redactor struct{ paths []string }
+type redactor struct {
+	shown Kinds
+	paths []string
+}
 
 func (r *redactor) found(path []string) { r.paths = append(r.paths, strings.Join(path, "")) }
 
@@ -47,7 +77,7 @@ func index(path []string, i int) []string {
 }
 
 func (r *redactor) message(m protoreflect.Message, path []string) {
-	plan := planOf(m.Descriptor())
+	plan := planOf(m.Descriptor(), r.shown)
 	for _, f := range plan.sensitive {
 		if m.Has(f) {
 			m.Clear(f)
@@ -61,7 +91,7 @@ func (r *redactor) message(m protoreflect.Message, path []string) {
 	}
 }
 
-func (r *redactor) field(f protoreflect.FieldDescriptor, v protoreflect.Value, path []string, names map[string]bool) {
+func (r *redactor) field(f protoreflect.FieldDescriptor, v protoreflect.Value, path []string, names names) {
 	switch {
 	case f.IsList():
 		for i := range v.List().Len() {
@@ -77,38 +107,37 @@ func (r *redactor) field(f protoreflect.FieldDescriptor, v protoreflect.Value, p
 	}
 }
 
-func (r *redactor) value(m protoreflect.Message, path []string, names map[string]bool) {
+func (r *redactor) value(m protoreflect.Message, path []string, names names) {
 	if !isUntyped(m.Descriptor()) {
 		r.message(m, path)
 		return
 	}
+	if names.hideText(textOf(m)) {
+		m.Set(m.Descriptor().Fields().ByName("null_value"), protoreflect.ValueOfEnum(structpb.NullValue_NULL_VALUE.Number()))
+		r.found(path)
+		return
+	}
 	// Struct, Value and ListValue have one field each that leads deeper, or none.
-	secret := false
 	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 		switch {
 		case f.IsMap():
 			r.object(m.Mutable(f).Map(), path, names)
 		case f.IsList() || f.Message() != nil:
 			r.field(f, v, path, names)
-		case f.Kind() == protoreflect.StringKind && textNames(v.String(), names):
-			secret = true
 		}
 		return true
 	})
-	if secret {
-		r.found(path)
-		withhold(m)
+}
+
+// textOf answers the text that a Value holds, empty for anything else.
+func textOf(m protoreflect.Message) string {
+	if f := m.Descriptor().Fields().ByName("string_value"); f != nil {
+		return m.Get(f).String()
 	}
+	return ""
 }
 
-// withhold makes a Value null: it may be an element of a list, whose others keep
-// their places.
-func withhold(m protoreflect.Message) {
-	null := m.Descriptor().Fields().ByName("null_value")
-	m.Set(null, protoreflect.ValueOfEnum(0))
-}
-
-func (r *redactor) object(object protoreflect.Map, path []string, names map[string]bool) {
+func (r *redactor) object(object protoreflect.Map, path []string, names names) {
 	keys := make([]protoreflect.MapKey, 0, object.Len())
 	object.Range(func(k protoreflect.MapKey, _ protoreflect.Value) bool {
 		keys = append(keys, k)
@@ -117,52 +146,41 @@ func (r *redactor) object(object protoreflect.Map, path []string, names map[stri
 	// The paths of one event come in one order.
 	slices.SortFunc(keys, func(a, b protoreflect.MapKey) int { return strings.Compare(a.String(), b.String()) })
 	for _, k := range keys {
-		if names[plainName(k.String())] {
+		value := object.Get(k).Message()
+		if names.hideKey(k.String()) || names.hideText(textOf(value)) {
 			object.Clear(k)
 			r.found(step(path, k.String()))
 			continue
 		}
-		r.value(object.Get(k).Message(), step(path, k.String()), names)
+		r.value(value, step(path, k.String()), names)
 	}
-}
-
-// plainName makes `signature_link`, `signatureLink` and `Signature-Link` one.
-func plainName(s string) string {
-	return strings.Map(func(c rune) rune {
-		switch {
-		case c == '_' || c == '-' || c == ' ':
-			return -1
-		case 'A' <= c && c <= 'Z':
-			return c + ('a' - 'A')
-		}
-		return c
-	}, s)
 }
 
 // redactPlan is what there is to do for messages of one type.
 type redactPlan struct {
 	sensitive []protoreflect.FieldDescriptor
 	walk      []protoreflect.FieldDescriptor // fields below which something may be sensitive
-	names     map[string]bool                // of sensitive fields of the package, in plain form
+	names     names                          // of the package
 }
 
-var redactPlans sync.Map // protoreflect.MessageDescriptor to *redactPlan
+// redactPlans are by what is shown: protoreflect.MessageDescriptor to *redactPlan.
+var redactPlans [AllKinds + 1]sync.Map
 
-func planOf(d protoreflect.MessageDescriptor) *redactPlan {
-	if p, ok := redactPlans.Load(d); ok {
+func planOf(d protoreflect.MessageDescriptor, shown Kinds) *redactPlan {
+	if p, ok := redactPlans[shown].Load(d); ok {
 		return p.(*redactPlan)
 	}
-	p := &redactPlan{names: sensitiveNames(d.ParentFile())}
+	p := &redactPlan{names: namesHeldTo(d.ParentFile(), shown)}
 	for i := range d.Fields().Len() {
 		f := d.Fields().Get(i)
 		switch {
-		case factsOf(f).GetSensitive():
+		case kindOf(f)&^shown != 0:
 			p.sensitive = append(p.sensitive, f)
-		case messageOf(f) != nil && mayHold(messageOf(f), len(p.names) > 0):
+		case messageOf(f) != nil && mayHold(messageOf(f), shown):
 			p.walk = append(p.walk, f)
 		}
 	}
-	redactPlans.Store(d, p)
+	redactPlans[shown].Store(d, p)
 	return p
 }
 
@@ -170,6 +188,9 @@ func factsOf(f protoreflect.FieldDescriptor) *optionsv1.FieldFacts {
 	facts, _ := proto.GetExtension(f.Options(), optionsv1.E_Field).(*optionsv1.FieldFacts)
 	return facts
 }
+
+// kindOf answers the kind that a field is sensitive in, none for most.
+func kindOf(f protoreflect.FieldDescriptor) Kinds { return KindsOf(factsOf(f).GetSensitivity()) }
 
 // messageOf answers the type of a field's values, nil when they are scalars.
 func messageOf(f protoreflect.FieldDescriptor) protoreflect.MessageDescriptor {
@@ -180,24 +201,21 @@ func messageOf(f protoreflect.FieldDescriptor) protoreflect.MessageDescriptor {
 }
 
 // mayHold reports whether anything sensitive can stand in a message of the type
-// or below; named says whether content without a schema is held to names there.
-func mayHold(d protoreflect.MessageDescriptor, named bool) bool {
-	if isUntyped(d) {
-		return named
-	}
+// or below.
+func mayHold(d protoreflect.MessageDescriptor, shown Kinds) bool {
 	seen := make(map[protoreflect.FullName]bool) // types may hold themselves
 	var visit func(protoreflect.MessageDescriptor) bool
 	visit = func(d protoreflect.MessageDescriptor) bool {
+		if isUntyped(d) {
+			return true
+		}
 		if seen[d.FullName()] {
 			return false
 		}
 		seen[d.FullName()] = true
-		named := len(sensitiveNames(d.ParentFile())) > 0
 		for i := range d.Fields().Len() {
 			f := d.Fields().Get(i)
-			m := messageOf(f)
-			switch {
-			case factsOf(f).GetSensitive(), m != nil && isUntyped(m) && named, m != nil && !isUntyped(m) && visit(m):
+			if m := messageOf(f); kindOf(f)&^shown != 0 || m != nil && visit(m) {
 				return true
 			}
 		}
@@ -212,44 +230,4 @@ func isUntyped(d protoreflect.MessageDescriptor) bool {
 		return true
 	}
 	return false
-}
-
-var namesOfPackages sync.Map // protoreflect.FullName to map[string]bool
-
-// sensitiveNames answers every name, in plain form, of every sensitive field in
-// the package of the file.
-func sensitiveNames(file protoreflect.FileDescriptor) map[string]bool {
-	if names, ok := namesOfPackages.Load(file.Package()); ok {
-		return names.(map[string]bool)
-	}
-	names := make(map[string]bool)
-	collectNames(file.Messages(), names)
-	protoregistry.GlobalFiles.RangeFilesByPackage(file.Package(), func(f protoreflect.FileDescriptor) bool {
-		collectNames(f.Messages(), names)
-		return true
-	})
-	namesOfPackages.Store(file.Package(), names)
-	return names
-}
-
-func collectNames(messages protoreflect.MessageDescriptors, names map[string]bool) {
-	for i := range messages.Len() {
-		m := messages.Get(i)
-		for j := range m.Fields().Len() {
-			addNames(m.Fields().Get(j), names)
-		}
-		collectNames(m.Messages(), names)
-	}
-}
-
-func addNames(f protoreflect.FieldDescriptor, names map[string]bool) {
-	facts := factsOf(f)
-	if !facts.GetSensitive() {
-		return
-	}
-	for _, name := range append([]string{string(f.Name()), facts.GetJson()}, facts.GetJsonAliases()...) {
-		if name != "" {
-			names[plainName(name)] = true
-		}
-	}
 }

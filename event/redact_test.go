@@ -57,10 +57,10 @@ message_type {
 
 // sensitiveInTest are the secrets of the schema and their names in JSON.
 var sensitiveInTest = map[protoreflect.FullName]*optionsv1.FieldFacts{
-	"redacttest.Event.token":           {Sensitive: true, Json: "verificationToken", JsonAliases: []string{"proofToken"}},
-	"redacttest.Document.token":        {Sensitive: true},
-	"redacttest.Signer.signature_link": {Sensitive: true},
-	"redacttest.Signer.keys":           {Sensitive: true, Json: "session_keys"},
+	"redacttest.Event.token":           {Sensitivity: optionsv1.Sensitivity_SENSITIVITY_ACCESS, Json: "verificationToken", JsonAliases: []string{"proofToken"}},
+	"redacttest.Document.token":        {Sensitivity: optionsv1.Sensitivity_SENSITIVITY_ACCESS},
+	"redacttest.Signer.signature_link": {Sensitivity: optionsv1.Sensitivity_SENSITIVITY_ACCESS},
+	"redacttest.Signer.keys":           {Sensitivity: optionsv1.Sensitivity_SENSITIVITY_ACCESS, Json: "session_keys"},
 }
 
 func redactTestType(t testing.TB) protoreflect.MessageDescriptor {
@@ -129,14 +129,14 @@ func TestRedact(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			m := fromJSON(t, d, c.in)
 			redactsTheSame(t, m)
-			paths := Redact(m)
+			paths := Redact(m, 0)
 			if diff := cmp.Diff(c.paths, paths); diff != "" {
 				t.Errorf("paths:\n%s", diff)
 			}
 			if diff := cmp.Diff(fromJSON(t, d, c.want), m, protocmp.Transform()); diff != "" {
 				t.Errorf("message:\n%s", diff)
 			}
-			if again := Redact(m); again != nil {
+			if again := Redact(m, 0); again != nil {
 				t.Errorf("a second time it found %v", again)
 			}
 		})
@@ -151,8 +151,8 @@ func redactsTheSame(t *testing.T, m proto.Message) {
 		t.Fatal(err)
 	}
 	want := proto.Clone(m)
-	wantPaths := Redact(want)
-	wire, paths, ok := RedactWire(m.ProtoReflect().Descriptor(), wire)
+	wantPaths := Redact(want, 0)
+	wire, paths, ok := RedactWire(m.ProtoReflect().Descriptor(), wire, 0)
 	if !ok {
 		return
 	}
@@ -221,7 +221,7 @@ func TestRedactWire(t *testing.T) {
 		{"cut short within", ``, []byte{0x1a, 3, 0x12, 9, 's'}, nil, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			wire, paths, ok := RedactWire(d, c.in)
+			wire, paths, ok := RedactWire(d, c.in, 0)
 			if ok != c.ok {
 				t.Fatalf("ok is %v", ok)
 			}
@@ -246,7 +246,7 @@ func BenchmarkRedact(b *testing.B) {
 	d := redactTestType(b)
 	m := fromJSON(b, d, `{"id": "1", "signer": {"name": "n"}, "documents": [{"title": "b"}, {"title": "c"}], "rest": {"a": {"b": 1}}}`)
 	for b.Loop() {
-		Redact(m)
+		Redact(m, 0)
 	}
 }
 
@@ -277,11 +277,11 @@ func TestRedactText(t *testing.T) {
 		}
 		m := fromJSON(t, d, string(in))
 		wire, _ := proto.Marshal(m)
-		if _, _, ok := RedactWire(d, wire); ok {
+		if _, _, ok := RedactWire(d, wire, 0); ok {
 			t.Errorf("%s: RedactWire does not notice", why)
 		}
-		paths := Redact(m)
-		want := fromJSON(t, d, `{"rest": {"a": null, "ok": "{}", "l": ["x", null, "y"]}, "anything": [null, 1]}`)
+		paths := Redact(m, 0)
+		want := fromJSON(t, d, `{"rest": {"ok": "{}", "l": ["x", null, "y"]}, "anything": [null, 1]}`)
 		if diff := cmp.Diff(want, m, protocmp.Transform()); diff != "" {
 			t.Errorf("%s: %.500s", why, diff)
 		}
@@ -295,7 +295,7 @@ func TestRedactText(t *testing.T) {
 		in, _ := json.Marshal(map[string]any{"rest": map[string]any{"a": text}})
 		m := fromJSON(t, d, string(in))
 		wire, _ := proto.Marshal(m)
-		if _, _, ok := RedactWire(d, wire); !ok || Redact(m) != nil {
+		if _, _, ok := RedactWire(d, wire, 0); !ok || Redact(m, 0) != nil {
 			t.Errorf("%q is withheld", text)
 		}
 	}

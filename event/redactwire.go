@@ -12,17 +12,20 @@ import (
 // is made: b is shortened in place. It answers false, and b may be spoilt, when
 // there is more to do than it can: something sensitive is in content without a
 // schema or in a map, or a message comes in several parts.
-func RedactWire(d protoreflect.MessageDescriptor, b []byte) (redacted []byte, paths []string, ok bool) {
-	r := wireRedactor{ok: true}
-	b, paths = r.message(wirePlanOf(d), b, nil)
+func RedactWire(d protoreflect.MessageDescriptor, b []byte, shown Kinds) (redacted []byte, paths []string, ok bool) {
+	if shown == AllKinds {
+		return b, nil, true
+	}
+	r := wireRedactor{shown: shown, ok: true}
+	b, paths = r.message(wirePlanOf(d, shown), b, nil)
 	return b, paths, r.ok
 }
 
 // wirePlan is a redactPlan by field number.
 type wirePlan struct {
 	fields map[protowire.Number]wireField
-	walks  int             // fields that are walked into
-	names  map[string]bool // as in redactPlan
+	walks  int   // fields that are walked into
+	names  names // as in redactPlan
 }
 
 type wireField struct {
@@ -31,13 +34,14 @@ type wireField struct {
 	sensitive bool
 }
 
-var wirePlans sync.Map // protoreflect.MessageDescriptor to *wirePlan
+// wirePlans are by what is shown: protoreflect.MessageDescriptor to *wirePlan.
+var wirePlans [AllKinds + 1]sync.Map
 
-func wirePlanOf(d protoreflect.MessageDescriptor) *wirePlan {
-	if p, ok := wirePlans.Load(d); ok {
+func wirePlanOf(d protoreflect.MessageDescriptor, shown Kinds) *wirePlan {
+	if p, ok := wirePlans[shown].Load(d); ok {
 		return p.(*wirePlan)
 	}
-	from := planOf(d)
+	from := planOf(d, shown)
 	p := &wirePlan{fields: make(map[protowire.Number]wireField), walks: len(from.walk), names: from.names}
 	for i, f := range from.sensitive {
 		p.fields[f.Number()] = wireField{f, i, true}
@@ -45,16 +49,19 @@ func wirePlanOf(d protoreflect.MessageDescriptor) *wirePlan {
 	for i, f := range from.walk {
 		p.fields[f.Number()] = wireField{f, i, false}
 	}
-	wirePlans.Store(d, p)
+	wirePlans[shown].Store(d, p)
 	return p
 }
 
 // wireRedactor walks a message in wire form.
-type wireRedactor struct{ ok bool }
+type wireRedactor struct {
+	shown Kinds
+	ok    bool
+}
 
-// namesSensitive reports whether a Struct, Value or ListValue, with its length before
-// it, has a key that is spelt like a sensitive field, or cannot be read.
-func namesSensitive(b []byte, d protoreflect.MessageDescriptor, names map[string]bool) bool {
+// holdsHidden reports whether a Struct, Value or ListValue, with its length before
+// it, has a key or a text that is withheld, or cannot be read.
+func holdsHidden(b []byte, d protoreflect.MessageDescriptor, names names) bool {
 	content, n := protowire.ConsumeBytes(b)
 	if n < 0 {
 		return true
@@ -72,19 +79,14 @@ func namesSensitive(b []byte, d protoreflect.MessageDescriptor, names map[string
 		content = content[tag+size:]
 		f := d.Fields().ByNumber(number)
 		switch {
-		case f == nil:
-		case f.Message() == nil && !d.IsMapEntry():
-			if f.Kind() == protoreflect.StringKind {
-				if text, n := protowire.ConsumeString(value); n < 0 || textNames(text, names) {
-					return true
-				}
-			}
+		case f == nil || f.Message() == nil && f.Kind() != protoreflect.StringKind:
 		case f.Message() != nil:
-			if namesSensitive(value, f.Message(), names) {
+			if holdsHidden(value, f.Message(), names) {
 				return true
 			}
-		default: // the key
-			if key, n := protowire.ConsumeString(value); n < 0 || names[plainName(key)] {
+		default: // a key, or the text of a Value
+			text, n := protowire.ConsumeString(value)
+			if n < 0 || d.IsMapEntry() && names.hideKey(text) || !d.IsMapEntry() && names.hideText(text) {
 				return true
 			}
 		}
@@ -146,7 +148,7 @@ func (r *wireRedactor) message(plan *wirePlan, b []byte, at *place) ([]byte, []s
 			}
 		default:
 			if isUntyped(f.Message()) {
-				r.ok = r.ok && !namesSensitive(field[tag:], f.Message(), plan.names)
+				r.ok = r.ok && !holdsHidden(field[tag:], f.Message(), plan.names)
 				out = append(out, field...)
 				break
 			}
@@ -171,7 +173,7 @@ func (r *wireRedactor) walk(out []byte, f wireField, field []byte, tag int, at p
 		r.ok = false
 		return out
 	}
-	content, paths := r.message(wirePlanOf(f.Message()), content, &at)
+	content, paths := r.message(wirePlanOf(f.Message(), r.shown), content, &at)
 	if len(paths) > 0 {
 		for len(found.below) <= f.order {
 			found.below = append(found.below, nil)

@@ -63,6 +63,34 @@ func (w *wire) headers(b []byte, num protowire.Number, lines []*hookstreamv1.Raw
 	return b
 }
 
+// proof is the content of the field.
+func (w *wire) proof(b []byte, p *hookstreamv1.Proof) []byte {
+	for _, l := range p.GetHeaders() {
+		var room [256]byte
+		in := w.text(room[:0], 1, l.Name)
+		in = w.text(in, 2, l.Value)
+		if len(l.ValueBytes) > 0 {
+			in = w.bytes(in, 3, l.ValueBytes)
+		}
+		b = w.bytes(b, 1, in)
+	}
+	b = w.text(b, 2, p.GetKeyFingerprint())
+	if a := p.GetAnswer(); a != nil {
+		in := w.number(nil, 1, int64(a.Status))
+		if len(a.Body) > 0 {
+			in = w.bytes(in, 2, a.Body)
+		}
+		if a.Cut {
+			in = w.varint(in, 3, 1)
+		}
+		b = w.bytes(b, 3, in)
+	}
+	if len(p.GetSalt()) > 0 {
+		b = w.bytes(b, 4, p.GetSalt())
+	}
+	return b
+}
+
 func (w *wire) time(b []byte, num protowire.Number, t *timestamppb.Timestamp) []byte {
 	if t == nil {
 		return b

@@ -115,11 +115,16 @@ func EventSubjects(sources, types []string) []string {
 // that what a pattern covers is no subtree.
 func exactTypes(types []string) (out []string) {
 	for _, typ := range types {
-		topic, action := event.SplitType(typ)
-		if strings.Contains(typ, "*") || action == "" {
+		if strings.Contains(typ, "*") {
 			return nil
 		}
-		out = append(out, tokens("", topic, action)[1:])
+		for _, name := range event.TypeNames(typ) {
+			topic, action := event.SplitType(name)
+			if action == "" {
+				return nil
+			}
+			out = append(out, tokens("", topic, action)[1:])
+		}
 	}
 	return out
 }

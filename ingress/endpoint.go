@@ -26,10 +26,12 @@ type endpoint struct {
 
 	provider Provider // nil: it could not be made
 	headers  []string // that its requests have
-	disabled bool
-	shadow   bool
-	unwanted event.Patterns
-	limiter  *rate.Limiter // its predecessor's, while the rate is the same
+	// proofHeaders are those that are kept whole.
+	proofHeaders []string
+	disabled     bool
+	shadow       bool
+	unwanted     event.Patterns
+	limiter      *rate.Limiter // its predecessor's, while the rate is the same
 
 	remote  bool     // the provider is asked elsewhere; else it has neither of these
 	breaker *breaker // its own: a change may be the cure
@@ -111,7 +113,7 @@ func (g *Gateway) build(id string, src *hookstreamv1.Source, old *endpoint) *end
 		g.o.Logger.Error("a source cannot receive: its provider cannot be made", "source", id, "err", err)
 		return ep
 	}
-	ep.provider, ep.headers = p, g.endpoints.shared(readBy(p))
+	ep.provider, ep.headers, ep.proofHeaders = p, g.endpoints.shared(readBy(p)), g.endpoints.shared(proofHeaders(p))
 	if ep.remote = p.Remote(); ep.remote {
 		ep.breaker = newBreaker(g.o.MinRetry, g.o.MaxRetry)
 		if ep.asking == nil {

@@ -1,9 +1,11 @@
 package ingress
 
 import (
+	"crypto/rand"
 	"net/http"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/valyala/fasthttp"
 
@@ -29,7 +31,7 @@ var read = []string{"Content-Type", "Content-Encoding"}
 
 // readBy lists the headers that requests of a provider are to have.
 func readBy(p Provider) []string {
-	names := slices.Concat(read, kept, p.Headers())
+	names := slices.Concat(read, kept, p.Headers(), proofHeaders(p))
 	slices.Sort(names)
 	return slices.Compact(names)
 }
@@ -106,8 +108,8 @@ func allAre(values []string, want string) bool {
 }
 
 // kept are the headers that are stored with a request: those that say something
-// about the sender's protocol. Signatures, credentials and cookies are never
-// among them: a header is listed here or forgotten.
+// about the sender's protocol. Credentials and cookies are never among them: a
+// header is listed here, or is the sender's proof, or is forgotten.
 var kept = []string{
 	"Content-Type",
 	"User-Agent",
@@ -131,6 +133,48 @@ func (d *draft) keepHeaders(h http.Header) {
 			d.raw.Headers = append(d.raw.Headers, line)
 		}
 	}
+}
+
+// keepProofHeaders takes every line of the headers that hold the sender's proof,
+// whole. How much that may be is bounded by the server.
+func (d *draft) keepProofHeaders(h http.Header, names []string) {
+	for _, name := range names {
+		for _, value := range h[name] {
+			line := new(hookstreamv1.Proof_Line)
+			if n := len(d.proof.Headers); n < len(d.lines) {
+				line = &d.lines[n]
+			}
+			line.Name, line.Value = name, value
+			if !utf8.ValidString(value) {
+				line.Value, line.ValueBytes = "", []byte(value)
+			}
+			d.proof.Headers = append(d.proof.Headers, line)
+		}
+	}
+}
+
+// proofHeader adds the lines of a proof to the headers that were kept cut.
+func proofHeader(h http.Header, lines []*hookstreamv1.Proof_Line) {
+	for _, l := range lines {
+		h.Del(l.GetName())
+	}
+	for _, l := range lines {
+		value := l.GetValue()
+		if len(l.GetValueBytes()) > 0 {
+			value = string(l.GetValueBytes())
+		}
+		h.Add(l.GetName(), value)
+	}
+}
+
+// keepProof writes what a verdict rests on.
+func (d *draft) keepProof(v *Verdict) {
+	d.proof.KeyFingerprint = v.KeyFingerprint
+	if v.Answer != nil {
+		d.proof.Answer = &hookstreamv1.Proof_Answer{Status: int32(v.Answer.Status), Body: v.Answer.Body, Cut: v.Answer.Cut}
+	}
+	_, _ = rand.Read(d.salt[:]) // never fails
+	d.proof.Salt = d.salt[:]
 }
 
 // keptHeader is keepHeaders the other way round.

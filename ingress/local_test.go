@@ -44,6 +44,7 @@ func TestPublishedEvent(t *testing.T) {
 			State: verified, Method: "hmac-sha256", SecretIndex: 1, VerifyTime: e.GetVerification().GetVerifyTime(),
 		},
 		TraceParent: parent,
+		Proof:       e.GetProof(),
 		Raw: &hookstreamv1.RawRequest{
 			Headers: []*hookstreamv1.RawRequest_Header{
 				{Name: "Content-Type", Value: "application/json"},

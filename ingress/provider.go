@@ -1,7 +1,11 @@
 package ingress
 
 import (
+	"bytes"
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"net/http"
 	"time"
@@ -33,6 +37,76 @@ type Provider interface {
 	// Headers names the headers that Inspect and Verify read, in canonical form. A
 	// request has no others but those that are stored with every event.
 	Headers() []string
+}
+
+// A Prover is a Provider whose verdicts can be checked again, long after, from what
+// is kept with an event.
+type Prover interface {
+	// ProofHeaders names the headers that hold the sender's signature and its
+	// time, in canonical form: what of a request is kept whole. They need not be
+	// among Headers.
+	ProofHeaders() []string
+
+	// Recheck says once more whether the sender vouched for a request. It asks
+	// nobody. Of the request it has the body, the receive time and the proof
+	// headers.
+	Recheck(req *Request, kept Kept) Verdict
+}
+
+// proofHeaders are none for a provider that proves nothing.
+func proofHeaders(p Provider) []string {
+	if prover, ok := p.(Prover); ok {
+		return prover.ProofHeaders()
+	}
+	return nil
+}
+
+// Kept is what is kept of a verdict on a request.
+type Kept struct {
+	// KeyFingerprint is that of the verdict.
+	KeyFingerprint string
+	// Answer is that of the verdict, nil when there was none.
+	Answer *Answer
+	// SpentByUs says that the event was let in although its proof had been spent,
+	// because that was most likely ours.
+	SpentByUs bool
+}
+
+// Reasons of Recheck for being Undecided.
+const (
+	// ReasonProofNotKept: the event was kept without what there is to check.
+	ReasonProofNotKept = "proof_not_kept"
+	// ReasonSecretGone: the source no longer has the secret that matched.
+	ReasonSecretGone = "secret_gone"
+	// ReasonAnswerCut: the answer was too long to be kept whole.
+	ReasonAnswerCut = "answer_cut"
+)
+
+// An Answer is what a sender's API answered.
+type Answer struct {
+	// Status is the HTTP status.
+	Status int
+	// Body is the body as it came, MaxAnswerBytes of it at most.
+	Body []byte
+	// Cut says that it was longer.
+	Cut bool
+}
+
+// MaxAnswerBytes is how much of an answer is kept.
+const MaxAnswerBytes = 16 << 10
+
+// NewAnswer makes an Answer, of a copy of the body.
+func NewAnswer(status int, body []byte) *Answer {
+	kept := bytes.Clone(body[:min(len(body), MaxAnswerBytes)])
+	return &Answer{Status: status, Body: kept, Cut: len(kept) < len(body)}
+}
+
+// KeyFingerprint tells a credential from others without showing it: see
+// hookstream.v1.Proof.key_fingerprint.
+func KeyFingerprint(credential string) string {
+	mac := hmac.New(sha256.New, []byte(credential))
+	mac.Write([]byte("hookstream key fingerprint"))
+	return hex.EncodeToString(mac.Sum(nil)[:8])
 }
 
 // ErrMalformed says that a body is not JSON, or lacks what the sender could be
@@ -125,6 +199,14 @@ type Verdict struct {
 	// EventID is the sender's id of the event, where only the verification
 	// tells it.
 	EventID string
+	// KeyFingerprint is the KeyFingerprint of the credential that matched, or that
+	// was asked with; empty for none.
+	KeyFingerprint string
+	// Answer is what the sender's API said, when it was asked and answered.
+	Answer *Answer
+	// Retired, of Recheck, is when the credential that matched ceased to be
+	// accepted; zero when it is.
+	Retired time.Time
 
 	// The rest is for remote providers.
 

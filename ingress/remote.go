@@ -15,7 +15,7 @@ func (x *exchange) remote(rq *request) Result {
 	if err := rq.inspect(x.ep); err != nil {
 		return x.fault(err)
 	}
-	if x.ep.unwanted.Match(rq.typ) {
+	if x.ep.unwanted.MatchType(rq.typ) {
 		return DisabledType
 	}
 	published, err := g.published(x.ep, rq)

@@ -116,6 +116,9 @@ type draft struct {
 	occurred, received timestamppb.Timestamp
 	verified           timestamppb.Timestamp
 	verification       hookstreamv1.Verification
+	proof              hookstreamv1.Proof
+	lines              [4]hookstreamv1.Proof_Line // the first of the proof
+	salt               [16]byte
 	attempt            int32
 }
 
@@ -127,6 +130,12 @@ func (d *draft) free() {
 	d.event.Reset()
 	d.raw.Reset()
 	d.verification.Reset()
+	lines := d.proof.Headers[:0]
+	d.proof.Reset()
+	d.proof.Headers = lines
+	for i := range d.lines {
+		d.lines[i].Reset()
+	}
 	for i := range d.headers {
 		d.headers[i].Reset()
 	}
@@ -151,6 +160,8 @@ func (rq *request) encode(ep *endpoint, v *proof, earlier string) ([]byte, error
 		d.attempt = int32(n)
 		e.ProviderAttempt = &d.attempt
 	}
+	e.Proof = &d.proof
+	d.keepProofHeaders(rq.Header, ep.proofHeaders)
 	if v != nil {
 		v.fill(d)
 	}
@@ -180,9 +191,21 @@ func decodeRow(data []byte) (*request, string, error) {
 	if err := proto.Unmarshal(data, e); err != nil {
 		return nil, "", fmt.Errorf("row of the inbox: %w", err)
 	}
-	return &request{Request: Request{
-		Header:      keptHeader(e.GetRaw().GetHeaders()),
-		Body:        e.GetRaw().GetBody(),
-		ReceiveTime: e.GetReceiveTime().AsTime(),
-	}}, e.GetProvider(), nil
+	rq, _ := KeptRequest(e)
+	return &request{Request: *rq}, e.GetProvider(), nil
+}
+
+// KeptRequest answers the request of an event as it is kept, with the headers that
+// are kept, and what is kept of the verdict on it.
+func KeptRequest(e *hookstreamv1.Event) (*Request, Kept) {
+	header := keptHeader(e.GetRaw().GetHeaders())
+	proofHeader(header, e.GetProof().GetHeaders())
+	kept := Kept{
+		KeyFingerprint: e.GetProof().GetKeyFingerprint(),
+		SpentByUs:      e.GetVerification().GetState() == hookstreamv1.Verification_STATE_VERIFIED_AFTER_AMBIGUOUS_ATTEMPT,
+	}
+	if a := e.GetProof().GetAnswer(); a != nil {
+		kept.Answer = &Answer{Status: int(a.GetStatus()), Body: a.GetBody(), Cut: a.GetCut()}
+	}
+	return &Request{Header: header, Body: e.GetRaw().GetBody(), ReceiveTime: e.GetReceiveTime().AsTime()}, kept
 }

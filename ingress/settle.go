@@ -168,6 +168,7 @@ func (p *proof) fill(d *draft) {
 		d.event.ProviderEventId = clip(p.verdict.EventID, maxName)
 	}
 	d.event.Verification = v
+	d.keepProof(&p.verdict)
 }
 
 // publish appends the event, unless the source does not want its type.
@@ -182,7 +183,7 @@ func (g *Gateway) publish(ctx context.Context, ep *endpoint, rq *request, p proo
 	}
 	// What a remote provider's sender was answered 200 for is published, though
 	// the source may have changed its mind since.
-	if !ep.remote && ep.unwanted.Match(rq.typ) {
+	if !ep.remote && ep.unwanted.MatchType(rq.typ) {
 		return DisabledType, nil
 	}
 	entry, err := g.entry(ep, rq, p)

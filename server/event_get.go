@@ -17,9 +17,14 @@ func (s *EventService) GetEvent(ctx context.Context, req *hookstreamv1.GetEventR
 		return nil, err
 	}
 	e, err := s.hub.Get(ctx, req.GetName(), viewOf(req.GetView()))
+	return e, noEvent(req.GetName(), err)
+}
+
+// noEvent says of an error that there is no such event, if that is what it is.
+func noEvent(name string, err error) error {
 	if errors.Is(err, eventlog.ErrNotFound) {
-		return nil, statusError(codes.NotFound, hookstreamv1.ErrorReason_ERROR_REASON_RESOURCE_NOT_FOUND,
-			fmt.Sprintf("there is no %s, or the log no longer holds it", req.GetName()))
+		return statusError(codes.NotFound, hookstreamv1.ErrorReason_ERROR_REASON_RESOURCE_NOT_FOUND,
+			fmt.Sprintf("there is no %s, or the log no longer holds it", name))
 	}
-	return e, err
+	return err
 }

@@ -16,6 +16,9 @@ type EventServiceOptions struct {
 	// Subscriptions hand out the deliveries of durable subscriptions. nil: there
 	// are none, and a stream of one is refused.
 	Subscriptions *subscription.Manager
+	// Recheck checks the proof of an event as it is kept. nil: nothing can be
+	// checked.
+	Recheck func(*hookstreamv1.Event) *hookstreamv1.VerifyEventResponse
 	// Version of the gateway, as Opened shows it.
 	Version string
 	// Logger receives a line when a stream opens. nil: nothing.
@@ -30,6 +33,7 @@ type EventService struct {
 
 	hub           *hub.Hub
 	subscriptions *subscription.Manager
+	recheck       func(*hookstreamv1.Event) *hookstreamv1.VerifyEventResponse
 	version       string
 	logger        *slog.Logger
 }
@@ -42,7 +46,12 @@ func NewEventService(o EventServiceOptions) (*EventService, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &EventService{hub: o.Hub, subscriptions: o.Subscriptions, version: o.Version, logger: o.Logger}, nil
+	if o.Recheck == nil {
+		o.Recheck = func(*hookstreamv1.Event) *hookstreamv1.VerifyEventResponse {
+			return &hookstreamv1.VerifyEventResponse{Outcome: hookstreamv1.VerifyEventResponse_OUTCOME_UNKNOWN, Reason: "source_gone"}
+		}
+	}
+	return &EventService{hub: o.Hub, subscriptions: o.Subscriptions, recheck: o.Recheck, version: o.Version, logger: o.Logger}, nil
 }
 
 // viewOf answers the view that is asked for.

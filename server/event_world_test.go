@@ -42,8 +42,13 @@ func hubOver(t testing.TB, log *memlog.Log) *eventWorld {
 	var err error
 	w.hub, err = hub.New(hub.Options{
 		Log: w.log, Decoders: map[string]hub.Decoder{"yousign": hub.NewDecoder(decodeBody, matchNothing)},
-		Sensitive: func(source string) bool { return source == "sources/open" },
-		Sources:   func() []string { return []string{"sources/open", "sources/closed"} },
+		Sensitive: func(source string) event.Kinds {
+			if source == "sources/open" {
+				return event.AllKinds
+			}
+			return 0
+		},
+		Sources: func() []string { return []string{"sources/open", "sources/closed"} },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -60,8 +60,13 @@ func (w *subscriptionWorld) runHub() *hub.Hub {
 	w.t.Helper()
 	h, err := hub.New(hub.Options{
 		Log: w.engine.Events(), Decoders: map[string]hub.Decoder{"yousign": hub.NewDecoder(decodeBody, matchNothing)},
-		Sensitive: func(source string) bool { return source == "sources/open" },
-		Sources:   func() []string { return []string{"sources/open", "sources/closed"} },
+		Sensitive: func(source string) event.Kinds {
+			if source == "sources/open" {
+				return event.AllKinds
+			}
+			return 0
+		},
+		Sources: func() []string { return []string{"sources/open", "sources/closed"} },
 	})
 	if err != nil {
 		w.t.Fatal(err)

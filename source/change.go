@@ -52,6 +52,7 @@ func Draft(id string, src *hookstreamv1.Source) *hookstreamv1.Source {
 		out.IngressPath = ingressPath(id, "")
 	}
 	clearStates(out)
+	retire(nil, out, now)
 	normalize(out, now)
 	return out
 }
@@ -111,7 +112,9 @@ func changed(src *hookstreamv1.Source, change func(*hookstreamv1.Source) error) 
 	out.Name, out.Etag = src.GetName(), src.GetEtag()
 	out.IngressPath, out.Keyless = src.GetIngressPath(), src.GetKeyless()
 	out.CreateTime, out.UpdateTime = src.GetCreateTime(), src.GetUpdateTime()
-	normalize(out, time.Now())
+	now := time.Now()
+	normalize(out, now)
+	retire(src, out, now)
 	return out, nil
 }
 

@@ -116,7 +116,7 @@ func TestFactsHoldNoCredential(t *testing.T) {
 	for _, typ := range append(yousign.Catalog(), ignisign.Catalog()...) {
 		e := example(t, typ.GetProvider(), typ.GetType())
 		open := lines(t, false, e)
-		withheld += len(event.Redact(e))
+		withheld += len(event.Redact(e, 0))
 		if redacted := lines(t, false, e); open != redacted {
 			t.Errorf("%s shows a credential: %s", typ.GetType(), open)
 		}

@@ -26,6 +26,7 @@ type sourceCreateFlags struct {
 	DisabledType           []string          `help:"Pattern of types to answer with 200 and not publish; may be repeated." placeholder:"PATTERN"`
 	Mode                   string            `help:"What happens to a request that is not genuine: enforce refuses it, shadow publishes it, marked." enum:"enforce,shadow" default:"enforce" placeholder:"enforce|shadow"`
 	IncludeSensitiveFields bool              `help:"Show signer links and proof tokens to everybody who may subscribe."`
+	IncludeSensitive       []string          `help:"Show some kinds of sensitive fields only: access (links and tokens), identity (what was read from papers); may be repeated." placeholder:"KIND"`
 	Keyless                bool              `help:"Leave the unguessable part out of the URL."`
 	MaxRate                float64           `help:"Requests per second above which 429 is answered; 0 is the gateway's default." default:"0" placeholder:"N"`
 	ValidateOnly           bool              `help:"Check and print what would be created, but create nothing."`
@@ -51,6 +52,11 @@ var modes = map[string]hookstreamv1.VerificationMode{
 
 // create makes the source and says what to give to the sender.
 func (c sourceCreateFlags) create(ctx context.Context, p *program, src *hookstreamv1.Source) error {
+	kinds, err := sensitiveKinds(c.IncludeSensitive)
+	if err != nil {
+		return err
+	}
+	src.IncludeSensitive = kinds
 	return c.withSources(ctx, func(ctx context.Context, client hookstreamv1.SourceServiceClient) error {
 		created, err := client.CreateSource(ctx, &hookstreamv1.CreateSourceRequest{
 			SourceId: c.ID, Source: src, ValidateOnly: c.ValidateOnly,

@@ -24,6 +24,7 @@ type sourceUpdateCommand struct {
 	NoDisabledTypes        bool                `help:"Publish all types."`
 	Mode                   *string             `help:"What happens to a request that is not genuine: enforce or shadow." enum:"enforce,shadow" placeholder:"enforce|shadow"`
 	IncludeSensitiveFields *bool               `help:"Show signer links and proof tokens to everybody who may subscribe." negatable:""`
+	IncludeSensitive       []string            `help:"Show some kinds of sensitive fields only: access (links and tokens), identity (what was read from papers), none; given once or more, they replace all." placeholder:"KIND"`
 	MaxRate                *float64            `help:"Requests per second above which 429 is answered; 0 is the gateway's default." placeholder:"N"`
 	Yousign                yousignUpdateFlags  `embed:"" group:"Sources of Yousign"`
 	Ignisign               ignisignUpdateFlags `embed:"" group:"Sources of Ignisign"`
@@ -67,7 +68,11 @@ func (c *sourceUpdateCommand) Run(ctx context.Context, p *program) error {
 }
 
 func (c *sourceUpdateCommand) request() (*hookstreamv1.UpdateSourceRequest, error) {
-	src := &hookstreamv1.Source{Name: c.name(), Etag: c.Etag}
+	kinds, err := sensitiveKinds(c.IncludeSensitive)
+	if err != nil {
+		return nil, err
+	}
+	src := &hookstreamv1.Source{Name: c.name(), Etag: c.Etag, IncludeSensitive: kinds}
 	paths := slices.Concat(c.own(src), c.Yousign.apply(src), c.Ignisign.apply(src))
 	switch {
 	case len(paths) == 0:
@@ -98,6 +103,9 @@ func (c *sourceUpdateCommand) own(src *hookstreamv1.Source) (paths []string) {
 	if c.Mode != nil {
 		src.VerificationMode = modes[*c.Mode]
 		paths = append(paths, "verification_mode")
+	}
+	if len(c.IncludeSensitive) > 0 {
+		paths = append(paths, "include_sensitive")
 	}
 	if src.Labels = c.Label; c.NoLabels || len(c.Label) > 0 {
 		paths = append(paths, "labels")

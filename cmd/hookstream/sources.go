@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	optionsv1 "github.com/hookstream/hookstream/gen/hookstream/options/v1"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
 )
@@ -100,7 +101,27 @@ func sensitiveOf(src *hookstreamv1.Source) string {
 	if src.GetIncludeSensitiveFields() {
 		return "included in events"
 	}
-	return ""
+	var kinds []string
+	for _, k := range src.GetIncludeSensitive() {
+		kinds = append(kinds, strings.ToLower(strings.TrimPrefix(k.String(), "SENSITIVITY_")))
+	}
+	return strings.Join(kinds, ", ")
+}
+
+// sensitiveKinds reads kinds of sensitive fields; `none` is none.
+func sensitiveKinds(words []string) ([]optionsv1.Sensitivity, error) {
+	var kinds []optionsv1.Sensitivity
+	for _, word := range words {
+		n, ok := optionsv1.Sensitivity_value["SENSITIVITY_"+strings.ToUpper(word)]
+		switch {
+		case word == "none" && len(words) == 1:
+		case !ok || n == 0:
+			return nil, misused("--include-sensitive %s: access, identity or none", word)
+		default:
+			kinds = append(kinds, optionsv1.Sensitivity(n))
+		}
+	}
+	return kinds, nil
 }
 
 func labelsOf(src *hookstreamv1.Source) string { return joinLabels(src.GetLabels()) }

@@ -9,9 +9,10 @@ import (
 	"text/tabwriter"
 )
 
-// verifyCommand checks captured requests without a gateway.
+// verifyCommand checks captured requests without a gateway, and kept ones by it.
 type verifyCommand struct {
 	Yousign  verifyYousignCommand  `cmd:"" help:"Check the signature of a captured request of Yousign."`
+	Kept     verifyEventCommand    `cmd:"" default:"withargs" name:"kept" help:"Check again, from what is kept with an event, that its sender vouched for it: verify --event events/…"`
 	Ignisign verifyIgnisignCommand `cmd:"" help:"Check what can be told of a captured request of Ignisign; --ask asks Ignisign for the rest."`
 }
 

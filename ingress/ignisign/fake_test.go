@@ -137,7 +137,9 @@ func verify(t *testing.T, p *Provider) ingress.Verdict {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p.Verify(t.Context(), req, info)
+	v := p.Verify(t.Context(), req, info)
+	v.KeyFingerprint, v.Answer = "", nil // the tests of Recheck look at these
+	return v
 }
 
 func apiExample(t testing.TB, name string) string {

@@ -40,9 +40,13 @@ type Provider struct {
 	appID, appEnv string
 	api           *api
 	credentials   *credentials
+	fingerprint   string // of the API key
 }
 
-var _ ingress.Provider = (*Provider)(nil)
+var (
+	_ ingress.Provider = (*Provider)(nil)
+	_ ingress.Prover   = (*Provider)(nil)
+)
 
 // New makes a Provider. It refuses a configuration without application,
 // environment or API key, and a base URL that is not plain http or https.
@@ -69,6 +73,7 @@ func New(cfg *ignisignv1.SourceConfig, client *http.Client) (*Provider, error) {
 		appID: cfg.GetAppId(), appEnv: cfg.GetAppEnv(),
 		api:         a,
 		credentials: newCredentials(cfg, a, time.Now),
+		fingerprint: ingress.KeyFingerprint(cfg.GetApiKey()),
 	}, nil
 }
 
@@ -86,6 +91,30 @@ func (p *Provider) Remote() bool { return true }
 // Headers answers none: all that counts is in the body.
 func (p *Provider) Headers() []string { return nil }
 
+// ProofHeaders answers none, for the same reason.
+func (p *Provider) ProofHeaders() []string { return nil }
+
+// Recheck reads Ignisign's answer again, and holds it against the body. That the
+// answer came from Ignisign is the gateway's word.
+func (p *Provider) Recheck(req *ingress.Request, kept ingress.Kept) ingress.Verdict {
+	switch {
+	case kept.Answer == nil:
+		return undecided(ingress.ReasonProofNotKept)
+	case kept.Answer.Cut:
+		return undecided(ingress.ReasonAnswerCut)
+	}
+	e, err := readEnvelope(req.Body)
+	if err != nil {
+		return rejected(ReasonTokenMissing)
+	}
+	v := judge(answer{taken: true, status: kept.Answer.Status, body: kept.Answer.Body}, e)
+	if v.Outcome == ingress.Rejected && v.AlreadySpent && kept.SpentByUs {
+		v = ingress.Verdict{Outcome: ingress.Genuine, Method: Method}
+	}
+	v.KeyFingerprint = kept.KeyFingerprint
+	return v
+}
+
 // Verify asks Ignisign whether it made the request's token for this application,
 // and thereby spends the token.
 func (p *Provider) Verify(ctx context.Context, req *ingress.Request, _ ingress.Info) ingress.Verdict {
@@ -98,7 +127,7 @@ func (p *Provider) Verify(ctx context.Context, req *ingress.Request, _ ingress.I
 		return *failed
 	}
 	got := p.ask(ctx, e.token, bearer)
-	verdict := judge(got, e)
+	verdict := p.judge(got, e)
 	if got.status != http.StatusUnauthorized || !verdict.OurFault || !p.credentials.renewable() {
 		return verdict
 	}
@@ -107,7 +136,16 @@ func (p *Provider) Verify(ctx context.Context, req *ingress.Request, _ ingress.I
 	if bearer, failed = p.credentials.renew(ctx, bearer); failed != nil {
 		return *failed
 	}
-	return judge(p.ask(ctx, e.token, bearer), e)
+	return p.judge(p.ask(ctx, e.token, bearer), e)
+}
+
+// judge says what an answer is worth, and keeps it with that.
+func (p *Provider) judge(got answer, asked envelope) ingress.Verdict {
+	v := judge(got, asked)
+	if got.status != 0 {
+		v.Answer, v.KeyFingerprint = ingress.NewAnswer(got.status, got.body), p.fingerprint
+	}
+	return v
 }
 
 func (p *Provider) ask(ctx context.Context, token, bearer string) answer {

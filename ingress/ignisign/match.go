@@ -11,14 +11,19 @@ import (
 func Match(s *ignisignv1.Selector, event *ignisignv1.Event) bool {
 	return among(s.GetTopics(), event.GetTopic()) &&
 		among(s.GetMsgNatures(), event.GetMsgNature()) &&
-		among(s.GetAppIds(), event.GetAppId()) &&
-		among(s.GetAppEnvs(), event.GetAppEnvRaw()) &&
+		text(s.GetAppIds(), event.GetAppId()) &&
+		text(s.GetAppEnvs(), event.GetAppEnvRaw()) &&
 		(!selectsActions(s) || matchAction(s, event))
 }
 
 // among reports whether a list asks for a value. An empty one asks for all.
 func among[T comparable](list []T, value T) bool {
 	return len(list) == 0 || slices.Contains(list, value)
+}
+
+// text is among for texts, of which `*` stands for all.
+func text(list []string, value string) bool {
+	return among(list, value) || slices.Contains(list, "*")
 }
 
 func selectsActions(s *ignisignv1.Selector) bool {

@@ -33,7 +33,7 @@ type filler struct {
 
 // resume notes what a message in wire form has already.
 func (f *filler) resume(wire []byte) {
-	eachField(wire, func(number protowire.Number, value []byte) {
+	EachField(wire, func(number protowire.Number, value []byte) {
 		if number == f.plan.rest {
 			f.keptIn(value)
 			return

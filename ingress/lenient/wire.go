@@ -10,7 +10,7 @@ import (
 // Text answers the text that a message in wire form holds in a field, empty when
 // it has none.
 func Text(wire []byte, field protowire.Number) (text string) {
-	eachField(wire, func(number protowire.Number, value []byte) {
+	EachField(wire, func(number protowire.Number, value []byte) {
 		if number == field {
 			content, _ := protowire.ConsumeBytes(value)
 			text = string(content)
@@ -19,9 +19,9 @@ func Text(wire []byte, field protowire.Number) (text string) {
 	return text
 }
 
-// eachField calls f with the fields of a message and their values, of which those
+// EachField calls f with the fields of a message and their values, of which those
 // with a length begin with it.
-func eachField(wire []byte, f func(number protowire.Number, value []byte)) {
+func EachField(wire []byte, f func(number protowire.Number, value []byte)) {
 	for len(wire) > 0 {
 		number, typ, tag := protowire.ConsumeTag(wire)
 		if tag < 0 {

@@ -12,13 +12,26 @@ import (
 )
 
 // CheckRedaction holds what event.RedactWire makes of a message in wire form
-// against what event.Redact makes of the message, and answers how many paths it
-// found: -1 when it could not tell.
+// against what event.Redact makes of the message, whatever kinds are shown, and
+// answers how many paths it found with none shown: -1 when it could not tell.
 func CheckRedaction(t testing.TB, m proto.Message, wire []byte) int {
 	t.Helper()
+	found := -1
+	for shown := event.AllKinds; ; shown-- {
+		n := checkRedaction(t, m, wire, shown)
+		if shown == 0 {
+			found = n
+			break
+		}
+	}
+	return found
+}
+
+func checkRedaction(t testing.TB, m proto.Message, wire []byte, shown event.Kinds) int {
+	t.Helper()
 	want := proto.Clone(m)
-	wantPaths := event.Redact(want)
-	wire, paths, ok := event.RedactWire(m.ProtoReflect().Descriptor(), slices.Clone(wire))
+	wantPaths := event.Redact(want, shown)
+	wire, paths, ok := event.RedactWire(m.ProtoReflect().Descriptor(), slices.Clone(wire), shown)
 	if !ok {
 		return -1
 	}

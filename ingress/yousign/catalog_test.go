@@ -2,6 +2,7 @@ package yousign
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -75,8 +76,8 @@ func TestSensitiveFields(t *testing.T) {
 		for i := range desc.Fields().Len() {
 			fd := desc.Fields().Get(i)
 			facts, _ := proto.GetExtension(fd.Options(), optionsv1.E_Field).(*optionsv1.FieldFacts)
-			if facts.GetSensitive() {
-				got = append(got, string(fd.Parent().Name())+"."+string(fd.Name()))
+			if kind := facts.GetSensitivity(); kind != 0 {
+				got = append(got, string(fd.Parent().Name())+"."+string(fd.Name())+" "+strings.TrimPrefix(kind.String(), "SENSITIVITY_"))
 			}
 			if fd.Message() != nil {
 				visit(fd.Message())
@@ -86,11 +87,50 @@ func TestSensitiveFields(t *testing.T) {
 	visit((&yousignv1.Event{}).ProtoReflect().Descriptor())
 	slices.Sort(got)
 	want := []string{
-		"Applicant.rest", "Approver.approval_link", "BankAccountConnection.data", "BankAccountLookup.data",
-		"BankAccountVerification.data", "CompanyVerification.data", "DocumentAnalysis.data",
-		"IdentityDocumentVerification.data", "IdentityVideoVerification.data", "LegacyVerification.data",
-		"ProofOfAddressVerification.data", "Signer.signature_image_preview", "Signer.signature_link",
-		"WatchlistVerification.data",
+		"AnalysisType.rest IDENTITY",
+		"Applicant.rest IDENTITY",
+		"Approver.approval_link ACCESS",
+		"BankAccountConnection.data IDENTITY",
+		"BankAccountConnection.extracted_from_document IDENTITY",
+		"BankAccountConnection.rest IDENTITY",
+		"BankAccountLookup.data IDENTITY",
+		"BankAccountLookup.extracted_from_document IDENTITY",
+		"BankAccountLookup.rest IDENTITY",
+		"BankAccountVerification.data IDENTITY",
+		"BankAccountVerification.extracted_from_document IDENTITY",
+		"BankAccountVerification.rest IDENTITY",
+		"CompanyVerification.data IDENTITY",
+		"CompanyVerification.extracted_from_document IDENTITY",
+		"CompanyVerification.rest IDENTITY",
+		"DocumentAnalysis.checks IDENTITY",
+		"DocumentAnalysis.extracted_from_document IDENTITY",
+		"DocumentAnalysis.rest IDENTITY",
+		"Event.data_rest IDENTITY",
+		"FraudIndicator.rest IDENTITY",
+		"FraudRiskAnalysis.rest IDENTITY",
+		"IdentityDocumentVerification.data IDENTITY",
+		"IdentityDocumentVerification.extracted_from_document IDENTITY",
+		"IdentityDocumentVerification.rest IDENTITY",
+		"IdentityVideoVerification.data IDENTITY",
+		"IdentityVideoVerification.extracted_from_document IDENTITY",
+		"IdentityVideoVerification.rest IDENTITY",
+		"IdentityVideoVerification.verification_url ACCESS",
+		"LegacyVerification.data IDENTITY",
+		"LegacyVerification.extracted_from_document IDENTITY",
+		"LegacyVerification.rest IDENTITY",
+		"LegalPerson.bank_account IDENTITY",
+		"LegalPerson.rest IDENTITY",
+		"Monitoring.rest IDENTITY",
+		"NaturalPerson.bank_account IDENTITY",
+		"NaturalPerson.rest IDENTITY",
+		"ProofOfAddressVerification.data IDENTITY",
+		"ProofOfAddressVerification.extracted_from_document IDENTITY",
+		"ProofOfAddressVerification.rest IDENTITY",
+		"Signer.signature_image_preview ACCESS",
+		"Signer.signature_link ACCESS",
+		"WatchlistVerification.data IDENTITY",
+		"WatchlistVerification.extracted_from_document IDENTITY",
+		"WatchlistVerification.rest IDENTITY",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v\nwant %v", got, want)

@@ -2,9 +2,11 @@ package yousign
 
 import (
 	"bytes"
+	"slices"
 	"time"
 
 	"github.com/tidwall/gjson"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -90,6 +92,8 @@ func decode(dst, body []byte) (*draft, hookstreamv1.DecodeState) {
 	t := topics[topicName]
 	setAction(d.event, t, topicName, action)
 	d.content(t)
+	d.workspaces()
+	d.notification(action)
 	d.reason(action)
 	return d, d.state(name)
 }
@@ -212,4 +216,87 @@ func (d *draft) reason(action string) {
 	if reason != "" {
 		d.event.Reason = proto.String(reason)
 	}
+}
+
+// workspaces lists those that the objects name. What was read is in wire form, so
+// that a look at it costs little.
+func (d *draft) workspaces() {
+	add := func(id string) {
+		if id != "" && !slices.Contains(d.event.WorkspaceIds, id) {
+			d.event.WorkspaceIds = append(d.event.WorkspaceIds, id)
+		}
+	}
+	lenient.EachField(d.wire, func(node protowire.Number, value []byte) {
+		field, ok := workspaceFields[node]
+		if !ok {
+			return
+		}
+		object, _ := protowire.ConsumeBytes(value)
+		lenient.EachField(object, func(number protowire.Number, value []byte) {
+			switch text, _ := protowire.ConsumeBytes(value); {
+			case number != field:
+			case node == userField:
+				add(lenient.Text(text, workspaceID))
+			default:
+				add(string(text))
+			}
+		})
+	})
+	if len(d.wire) == 0 || d.event.WorkflowSession != nil { // what is not in wire form
+		for _, id := range workspaces(d.event) {
+			add(id)
+		}
+	}
+}
+
+// workspaceFields say by the field of an object in which of its own it names its
+// workspace: the user's is a list of them.
+var (
+	workspaceFields = func() map[protowire.Number]protowire.Number {
+		fields := map[protowire.Number]protowire.Number{
+			userField: eventFields.ByName("user").Message().Fields().ByName("workspaces").Number(),
+		}
+		for i := range eventFields.Len() {
+			if m := eventFields.Get(i).Message(); m != nil {
+				if f := m.Fields().ByName("workspace_id"); f != nil {
+					fields[eventFields.Get(i).Number()] = f.Number()
+				}
+			}
+		}
+		return fields
+	}()
+	userField   = eventFields.ByName("user").Number()
+	workspaceID = (*yousignv1.WorkspaceReference)(nil).ProtoReflect().Descriptor().Fields().ByName("id").Number()
+)
+
+// notification finds why an email was not delivered. Yousign documents the words,
+// and not where they stand.
+func (d *draft) notification(action string) {
+	if action != "notification_delivery_failed" || !d.data.IsObject() {
+		return
+	}
+	d.data.ForEach(func(key, value gjson.Result) bool {
+		if nodes[key.Str] == "" {
+			d.event.NotificationDeliveryStatus = deliveryStatus(value, 0)
+		}
+		return d.event.NotificationDeliveryStatus == 0
+	})
+}
+
+// maxStatusDepth is how deep the words are looked for.
+const maxStatusDepth = 4
+
+func deliveryStatus(value gjson.Result, depth int) (found yousignv1.NotificationDeliveryStatus) {
+	switch {
+	case value.Type == gjson.String:
+		return yousignv1.NotificationDeliveryStatus(lenient.EnumNumber(found.Descriptor(), value.Str))
+	case value.IsObject() || value.IsArray():
+		value.ForEach(func(_, value gjson.Result) bool {
+			if depth < maxStatusDepth {
+				found = deliveryStatus(value, depth+1)
+			}
+			return found == 0
+		})
+	}
+	return found
 }

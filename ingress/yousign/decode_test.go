@@ -222,7 +222,7 @@ func TestPlacesOfContent(t *testing.T) {
 			`{"event_name":"verification.identity_video.done","data":{"identityVideo":{"id":"a"},"verification":{"id":"b","workspace_id":"c"}}}`,
 			`{"event_name":"EVENT_NAME_VERIFICATION_IDENTITY_VIDEO_DONE","event_name_raw":"verification.identity_video.done",
 				"topic":"TOPIC_VERIFICATION_IDENTITY_VIDEO","verification_action":"VERIFICATION_ACTION_DONE",
-				"identity_video":{"id":"a","workspace_id":"c","rest":{"id":"b"}}}`,
+				"workspace_ids":["c"],"identity_video":{"id":"a","workspace_id":"c","rest":{"id":"b"}}}`,
 		},
 		{
 			"the signer's words before the reason beside",

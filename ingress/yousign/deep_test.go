@@ -24,10 +24,10 @@ func TestSecretsAreWithheldAtAnyDepth(t *testing.T) {
 			} {
 				wire, _ := Encode(nil, []byte(body))
 				e, _ := Decode([]byte(body))
-				if left, _, ok := event.RedactWire(e.ProtoReflect().Descriptor(), wire); ok && strings.Contains(string(left), "SECRET") {
+				if left, _, ok := event.RedactWire(e.ProtoReflect().Descriptor(), wire, 0); ok && strings.Contains(string(left), "SECRET") {
 					t.Errorf("%d: shown in wire form", depth)
 				}
-				paths := event.Redact(e)
+				paths := event.Redact(e, 0)
 				shown, err := protojson.Marshal(e)
 				if err != nil {
 					t.Fatal(err)

@@ -2,8 +2,10 @@ package yousign
 
 import (
 	"slices"
+	"strings"
 
 	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
+	"github.com/hookstream/hookstream/ingress/lenient"
 )
 
 // Match reports whether an event meets all parts of a selector that are given.
@@ -29,23 +31,35 @@ func matchSandbox(s *yousignv1.Selector, ev *yousignv1.Event) bool {
 	return ev != nil && ev.Sandbox != nil && *ev.Sandbox == *s.Sandbox
 }
 
+// every stands in a list of texts for all events, as in Yousign's own
+// subscriptions.
+const every = "*"
+
 func matchScope(scopes []string, ev *yousignv1.Event) bool {
-	if len(scopes) == 0 {
+	if len(scopes) == 0 || slices.Contains(scopes, every) {
 		return true
 	}
 	source := ev.GetSignatureRequest().GetSourceRaw()
 	if source == "" {
 		source = ev.GetUser().GetSourceRaw()
 	}
-	return source != "" && slices.Contains(scopes, source)
+	return source != "" && slices.ContainsFunc(scopes, func(scope string) bool { return sameScope(scope, source) })
 }
 
+// sameScope reports whether two names mean one scope.
+func sameScope(a, b string) bool {
+	n := lenient.EnumNumber(scopeNames, a)
+	return a == b || n != 0 && n == lenient.EnumNumber(scopeNames, b)
+}
+
+var scopeNames = yousignv1.ResourceSource(0).Descriptor()
+
 func matchWorkspace(wanted []string, ev *yousignv1.Event) bool {
-	if len(wanted) == 0 {
+	if len(wanted) == 0 || slices.Contains(wanted, every) {
 		return true
 	}
 	return slices.ContainsFunc(workspaces(ev), func(id string) bool {
-		return id != "" && slices.Contains(wanted, id)
+		return id != "" && slices.ContainsFunc(wanted, func(want string) bool { return strings.EqualFold(want, id) })
 	})
 }
 

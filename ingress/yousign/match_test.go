@@ -1,6 +1,7 @@
 package yousign
 
 import (
+	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -15,6 +16,7 @@ func TestMatch(t *testing.T) {
 	all := bodies(t)
 	done, user := example(string(all["signature_request.done"])), example(string(all["user.completed"]))
 	applicant, unknown := example(string(all["applicant.notified"])), example(string(all["envelope.unknown_event"]))
+	fromHubSpot := example(`{"event_name":"signature_request.done","data":{"signature_request":{"id":"1","source":"hubspot_integration"}}}`)
 	for _, c := range []struct {
 		why  string
 		s    *selector
@@ -39,11 +41,15 @@ func TestMatch(t *testing.T) {
 
 		{"its scope", &selector{Scopes: []string{"app", "public_api"}}, done, true},
 		{"another scope", &selector{Scopes: []string{"app"}}, done, false},
-		{"a scope is not a pattern", &selector{Scopes: []string{"*"}}, done, false},
+		{"every scope", &selector{Scopes: []string{"*"}}, done, true},
 		{"a user's scope", &selector{Scopes: []string{"app"}}, user, true},
 		{"a scope this gateway does not know", &selector{Scopes: []string{"connector_of_tomorrow"}}, example(string(all["signature_request.unknown_enum_values"])), true},
 		{"no scope", &selector{Scopes: []string{"", "app"}}, applicant, false},
 
+		{"every workspace", &selector{WorkspaceIds: []string{"*"}}, applicant, true},
+		{"a workspace in capitals", &selector{WorkspaceIds: []string{strings.ToUpper(done.GetSignatureRequest().GetWorkspaceId())}}, done, true},
+		{"a scope under its older name", &selector{Scopes: []string{"connector_hubspot_api"}}, fromHubSpot, true},
+		{"another scope", &selector{Scopes: []string{"connector_zapier_api"}}, fromHubSpot, false},
 		{"the sandbox", &selector{Sandbox: proto.Bool(true)}, done, true},
 		{"production", &selector{Sandbox: proto.Bool(false)}, done, false},
 		{"production", &selector{Sandbox: proto.Bool(false)}, example(string(all["envelope.production"])), true},

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/hookstream/hookstream/ingress"
 )
 
 // Reasons of a refusal.
@@ -53,8 +55,10 @@ func Sign(secret string, body []byte) string {
 // many as were ever in use at once; a sync.Pool of each key would lose them with
 // every garbage collection, when there are thousands of keys.
 type key struct {
-	secret []byte
-	expire time.Time // zero: never
+	secret      []byte
+	fingerprint string
+	expire      time.Time // zero: never
+	retired     time.Time // zero: it is not
 
 	mu   sync.Mutex
 	idle []*state
@@ -63,6 +67,10 @@ type key struct {
 type state struct {
 	mac hash.Hash
 	sum digest
+}
+
+func (k *key) set(secret string) {
+	k.secret, k.fingerprint = []byte(secret), ingress.KeyFingerprint(secret)
 }
 
 func (k *key) take() *state {

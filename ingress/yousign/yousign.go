@@ -10,6 +10,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
+	"time"
 
 	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
 	"github.com/hookstream/hookstream/ingress"
@@ -27,9 +29,13 @@ const method = "hmac-sha256"
 type Provider struct {
 	header string
 	keys   []key
+	all    []*key // and those that are no longer accepted
 }
 
-var _ ingress.Provider = (*Provider)(nil)
+var (
+	_ ingress.Provider = (*Provider)(nil)
+	_ ingress.Prover   = (*Provider)(nil)
+)
 
 // New makes a Provider. It refuses a configuration without a secret or with an
 // empty one: a signature under an empty key can be made by anybody.
@@ -46,10 +52,20 @@ func New(cfg *yousignv1.SourceConfig) (*Provider, error) {
 			return nil, errors.New("yousign: empty secret")
 		}
 		k := &p.keys[i]
-		k.secret = []byte(secret)
+		k.set(secret)
 		if i < len(cfg.GetSecretStates()) && cfg.GetSecretStates()[i].GetExpireTime() != nil {
 			k.expire = cfg.GetSecretStates()[i].GetExpireTime().AsTime()
+			if !k.expire.After(time.Now()) {
+				k.retired = k.expire
+			}
 		}
+		p.all = append(p.all, k)
+	}
+	for _, retired := range cfg.GetRetiredSecrets() {
+		k := new(key)
+		k.set(retired.GetSecret())
+		k.retired = retired.GetRetireTime().AsTime()
+		p.all = append(p.all, k)
 	}
 	return p, nil
 }
@@ -60,6 +76,12 @@ func (p *Provider) Remote() bool { return false }
 // Headers names those with the signature and with the count of attempts.
 func (p *Provider) Headers() []string { return append([]string{p.header}, attemptHeaders...) }
 
+// issuedAtHeader says when a request was sent. It is not signed.
+const issuedAtHeader = "X-Yousign-Issued-At"
+
+// ProofHeaders names the header with the signature, and that with the time.
+func (p *Provider) ProofHeaders() []string { return []string{p.header, issuedAtHeader} }
+
 // Verify checks the signature of the body with each secret that had not expired
 // when the request arrived.
 func (p *Provider) Verify(_ context.Context, req *ingress.Request, _ ingress.Info) ingress.Verdict {
@@ -69,10 +91,37 @@ func (p *Provider) Verify(_ context.Context, req *ingress.Request, _ ingress.Inf
 	}
 	for i := range p.keys {
 		if k := &p.keys[i]; k.validAt(req.ReceiveTime) && k.signed(req.Body, want) {
-			return ingress.Verdict{Outcome: ingress.Genuine, Method: method, SecretIndex: i + 1}
+			return ingress.Verdict{Outcome: ingress.Genuine, Method: method, SecretIndex: i + 1, KeyFingerprint: k.fingerprint}
 		}
 	}
 	return rejected(signatureMismatch)
+}
+
+// Recheck checks the signature with every secret that the source has, those no
+// longer accepted included: which were accepted when the request arrived is no
+// question any more.
+func (p *Provider) Recheck(req *ingress.Request, kept ingress.Kept) ingress.Verdict {
+	want, reason := readSignature(req.Header[p.header])
+	switch {
+	case reason == signatureMissing:
+		return unknown(ingress.ReasonProofNotKept)
+	case reason != "":
+		return rejected(reason)
+	}
+	for _, k := range p.all {
+		if k.signed(req.Body, want) {
+			return ingress.Verdict{Outcome: ingress.Genuine, Method: method, KeyFingerprint: k.fingerprint, Retired: k.retired}
+		}
+	}
+	known := func(k *key) bool { return k.fingerprint == kept.KeyFingerprint }
+	if kept.KeyFingerprint != "" && !slices.ContainsFunc(p.all, known) {
+		return unknown(ingress.ReasonSecretGone)
+	}
+	return rejected(signatureMismatch)
+}
+
+func unknown(reason string) ingress.Verdict {
+	return ingress.Verdict{Outcome: ingress.Undecided, Method: method, Reason: reason}
 }
 
 func rejected(reason string) ingress.Verdict {

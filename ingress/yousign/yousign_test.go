@@ -117,7 +117,7 @@ func checkVector(t *testing.T, name, secret, body, signature string) {
 	p := newProvider(t, secret)
 	for range 2 { // the second time with a used state
 		verdict := p.Verify(context.Background(), signedRequest(body, signature), ingress.Info{})
-		if want := (ingress.Verdict{Outcome: ingress.Genuine, Method: "hmac-sha256", SecretIndex: 1}); verdict != want {
+		if want := (ingress.Verdict{Outcome: ingress.Genuine, Method: "hmac-sha256", SecretIndex: 1, KeyFingerprint: ingress.KeyFingerprint(secret)}); verdict != want {
 			t.Errorf("%s: %+v", name, verdict)
 		}
 	}

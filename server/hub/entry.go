@@ -19,11 +19,13 @@ type entry struct {
 	seq   uint64
 	time  time.Time
 	route *route // nil when the record is not an event
-	meta  []byte // both alias the record
+	data  []byte // the record; the others are parts of it
+	meta  []byte
 	raw   []byte
+	proof []byte
 
 	forms [formCount]atomic.Pointer[mem.Buffer]
-	typed [2]atomic.Pointer[typed] // redacted, and as sent
+	typed [event.AllKinds + 1]atomic.Pointer[typed] // by the kinds that are shown
 	plain atomic.Pointer[hookstreamv1.Event]
 
 	mu      sync.Mutex    // held while something is made
@@ -55,7 +57,7 @@ func (h *Hub) newEntry(rec event.Record, account *atomic.Int64) *entry {
 			h.logger.Error("a record of the log is not an event and is left out", "seq", rec.Seq, "err", err)
 		}
 	} else {
-		e.route, e.meta, e.raw = h.routes.of(parts), parts.Meta, parts.Raw
+		e.route, e.data, e.meta, e.raw, e.proof = h.routes.of(parts), rec.Data, parts.Meta, parts.Raw, parts.Proof
 	}
 	e.grow(int64(len(rec.Data)) + entryOverhead)
 	return e
@@ -81,29 +83,29 @@ func (e *entry) release() {
 	}
 }
 
-// typedOf answers the typed content of the event: as sent when open, else
-// without its sensitive fields.
-func (h *Hub) typedOf(e *entry, open bool) *typed {
-	if t := e.typed[index(open)].Load(); t != nil {
+// typedOf answers the typed content of the event, with sensitive fields of no kinds
+// but those that are shown.
+func (h *Hub) typedOf(e *entry, shown event.Kinds) *typed {
+	if t := e.typed[shown].Load(); t != nil {
 		return t
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if t := e.typed[index(open)].Load(); t != nil {
+	if t := e.typed[shown].Load(); t != nil {
 		return t
 	}
-	t := h.decode(e, open)
-	e.typed[index(open)].Store(t)
+	t := h.decode(e, shown)
+	e.typed[shown].Store(t)
 	e.grow(int64(2*len(e.raw)) + entryOverhead) // a guess: a message has no size in memory
 	return t
 }
 
-func (h *Hub) decode(e *entry, open bool) *typed {
+func (h *Hub) decode(e *entry, shown event.Kinds) *typed {
 	t := new(typed)
 	ok := h.guarded(e, func(d payloadDecoder, body []byte) {
 		t.payload, t.state = d.decode(body)
-		if t.payload != nil && !open {
-			t.redacted = within(e.route.provider, event.Redact(t.payload))
+		if t.payload != nil {
+			t.redacted = within(e.route.provider, event.Redact(t.payload, shown))
 		}
 	})
 	if !ok {
@@ -149,8 +151,8 @@ func (h *Hub) plainOf(e *entry) *hookstreamv1.Event {
 }
 
 // messageOf answers the event as the view TYPED shows it.
-func (h *Hub) messageOf(e *entry, open bool) *hookstreamv1.Event {
-	t := h.typedOf(e, open)
+func (h *Hub) messageOf(e *entry, shown event.Kinds) *hookstreamv1.Event {
+	t := h.typedOf(e, shown)
 	if m := t.event.Load(); m != nil {
 		return m
 	}
@@ -176,11 +178,4 @@ func (h *Hub) message(e *entry) *hookstreamv1.Event {
 	_ = proto.Unmarshal(e.meta, m)
 	m.Name = event.Name(h.inc, e.seq)
 	return m
-}
-
-func index(open bool) int {
-	if open {
-		return 1
-	}
-	return 0
 }

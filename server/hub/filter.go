@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 
 	"cel.dev/cel-go/cel"
@@ -38,23 +39,25 @@ type filter struct {
 
 // filters compiles each distinct text once, for all streams.
 type filters struct {
-	env *cel.Env
+	env   *cel.Env
+	enums *enums
 
 	mu    sync.Mutex
 	known map[string]*filter
 }
 
 func newFilters() (*filters, error) {
+	enums := knownEnums()
 	opts := []cel.EnvOption{
 		cel.Types(new(hookstreamv1.Event)),
 		cel.Container("hookstream.v1"),
 		cel.Variable("event", cel.ObjectType("hookstream.v1.Event")),
 	}
-	env, err := cel.NewEnv(append(opts, enumConstants()...)...)
+	env, err := cel.NewEnv(append(opts, enums.constants...)...)
 	if err != nil {
 		return nil, fmt.Errorf("hub: filters: %w", err)
 	}
-	return &filters{env: env, known: make(map[string]*filter)}, nil
+	return &filters{env: env, enums: enums, known: make(map[string]*filter)}, nil
 }
 
 // get answers the compiled filter, or what is wrong with its text.
@@ -84,10 +87,13 @@ func (fs *filters) compile(text string) (*filter, []Violation) {
 	}
 	checked, issues := fs.env.Compile(text)
 	if issues.Err() != nil {
-		return nil, issueViolations(issues)
+		return nil, issueViolations(issues, fs.enums.hint(text))
 	}
 	if !checked.OutputType().IsExactType(cel.BoolType) {
 		return nil, filterViolation("yields %s, want bool", checked.OutputType())
+	}
+	if bad := fs.enums.mixed(checked.NativeRep()); bad != nil {
+		return nil, bad
 	}
 	seen := inspect(checked.NativeRep().Expr())
 	if seen.raw {
@@ -123,11 +129,16 @@ func filterViolation(format string, args ...any) []Violation {
 	return []Violation{{fieldFilter, fmt.Sprintf(format, args...)}}
 }
 
-// issueViolations shows what the compiler says, with line and column.
-func issueViolations(issues *cel.Issues) []Violation {
+// issueViolations shows what the compiler says, with line and column, and a hint for
+// names that it does not know.
+func issueViolations(issues *cel.Issues, hint string) []Violation {
 	var out []Violation
 	for _, e := range issues.Errors() {
-		out = append(out, filterViolation("line %d, column %d: %s", e.Location.Line(), e.Location.Column()+1, e.Message)...)
+		text := e.Message
+		if strings.Contains(text, "undeclared reference") {
+			text += hint
+		}
+		out = append(out, filterViolation("line %d, column %d: %s", e.Location.Line(), e.Location.Column()+1, text)...)
 	}
 	return out
 }

@@ -11,42 +11,48 @@ import (
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
 
-// form is what is shown of an event: a view, and whether the event's source
-// includes sensitive fields now. A source that changes its mind is thereby
+// form is what is shown of an event: a view, and the kinds of sensitive fields that
+// the event's source includes now. A source that changes its mind is thereby
 // noticed: its events are shown in another form.
 type form uint8
 
 const (
-	formMetadata form = iota
-	formTyped
-	formTypedRedacted
-	formRaw
-	formRawWithheld
-	formFull
-	formFullRedacted
-	formCount
+	kindSets = form(event.AllKinds) + 1
+
+	formMetadata    form = 0
+	formTyped       form = 1                    // and the kinds
+	formFull        form = formTyped + kindSets // and the kinds
+	formRawWithheld form = formFull + kindSets
+	formRaw         form = formRawWithheld + 1
+	formCount       form = formRaw + 1
 )
 
-func formOf(view hookstreamv1.EventView, open bool) form {
-	forms := [2]form{formTypedRedacted, formTyped}
+func formOf(view hookstreamv1.EventView, shown event.Kinds) form {
 	switch view {
 	case hookstreamv1.EventView_EVENT_VIEW_METADATA:
 		return formMetadata
 	case hookstreamv1.EventView_EVENT_VIEW_RAW:
-		forms = [2]form{formRawWithheld, formRaw}
+		if shown == event.AllKinds {
+			return formRaw
+		}
+		return formRawWithheld
 	case hookstreamv1.EventView_EVENT_VIEW_FULL:
-		forms = [2]form{formFullRedacted, formFull}
+		return formFull + form(shown)
 	}
-	return forms[index(open)]
+	return formTyped + form(shown)
 }
 
-func (f form) typed() bool {
-	return f == formTyped || f == formTypedRedacted || f == formFull || f == formFullRedacted
-}
+func (f form) typed() bool { return formTyped <= f && f < formRawWithheld }
+func (f form) full() bool  { return formFull <= f && f < formRawWithheld }
 
-func (f form) raw() bool         { return f == formRaw || f == formFull }
-func (f form) rawWithheld() bool { return f == formRawWithheld || f == formFullRedacted }
-func (f form) open() bool        { return f == formTyped || f == formRaw || f == formFull }
+// shown are the kinds of sensitive fields in a typed form.
+func (f form) shown() event.Kinds { return event.Kinds((f - formTyped) % kindSets) }
+
+// raw reports whether the raw request is shown: all or nothing, as it holds fields
+// of every kind.
+func (f form) raw() bool { return f == formRaw || f.full() && f.shown() == event.AllKinds }
+
+func (f form) rawWithheld() bool { return f == formRawWithheld || f.full() && !f.raw() }
 
 // Field numbers of what is joined here. A test holds the bytes against what the
 // generated code makes of the same message.
@@ -122,6 +128,7 @@ type pieces struct {
 	payloadField protowire.Number // 0: none
 	payload      []byte
 	raw          []byte
+	proof        []byte
 	rawWithheld  bool
 }
 
@@ -130,11 +137,14 @@ type pieces struct {
 func (h *Hub) pieces(e *entry, f form, room []byte) pieces {
 	p := pieces{name: event.Name(h.inc, e.seq), meta: e.meta}
 	if f.typed() {
-		h.addTyped(&p, e, f.open(), room)
+		h.addTyped(&p, e, f.shown(), room)
 	}
 	switch {
 	case f.raw():
 		p.raw = e.raw
+		if f.full() {
+			p.proof = e.proof
+		}
 	case f.rawWithheld() && len(e.raw) > 0:
 		p.rawWithheld = true
 	}
@@ -145,14 +155,14 @@ func (h *Hub) pieces(e *entry, f form, room []byte) pieces {
 // addTyped adds the typed content. What it makes for that is not kept: most events
 // are framed once and never decoded again, and a message takes ten times the
 // memory of its bytes.
-func (h *Hub) addTyped(p *pieces, e *entry, open bool, room []byte) {
+func (h *Hub) addTyped(p *pieces, e *entry, shown event.Kinds, room []byte) {
 	d := h.decoders[e.route.provider]
-	t := e.typed[index(open)].Load()
-	if t == nil && d.encode != nil && h.addEncoded(p, e, open, room) {
+	t := e.typed[shown].Load()
+	if t == nil && d.encode != nil && h.addEncoded(p, e, shown, room) {
 		return
 	}
 	if t == nil {
-		t = h.decode(e, open)
+		t = h.decode(e, shown)
 	}
 	p.state, p.redacted = t.state, t.redacted
 	if t.payload != nil {
@@ -165,14 +175,12 @@ func (h *Hub) addTyped(p *pieces, e *entry, open bool, room []byte) {
 
 // addEncoded adds the typed content without a message being made of it; false when
 // that cannot be.
-func (h *Hub) addEncoded(p *pieces, e *entry, open bool, room []byte) bool {
+func (h *Hub) addEncoded(p *pieces, e *entry, shown event.Kinds, room []byte) bool {
 	told := true
 	ok := h.guarded(e, func(d payloadDecoder, body []byte) {
 		var paths []string
 		p.payload, p.state = d.encode(room, body)
-		if !open {
-			p.payload, paths, told = event.RedactWire(d.field.Message(), p.payload)
-		}
+		p.payload, paths, told = event.RedactWire(d.field.Message(), p.payload, shown)
 		p.payloadField, p.redacted = d.field.Number(), within(e.route.provider, paths)
 	})
 	if !ok || !told { // nothing of it may be sent
@@ -197,7 +205,7 @@ func (p *pieces) bound(provider string) {
 		p.redacted = []string{provider}
 	}
 	if p.size() > maxEventBytes && p.raw != nil {
-		p.raw, p.rawWithheld = nil, true
+		p.raw, p.proof, p.rawWithheld = nil, nil, true
 	}
 	if p.rawWithheld {
 		p.redacted = append(p.redacted[:len(p.redacted):len(p.redacted)], "raw")
@@ -205,7 +213,7 @@ func (p *pieces) bound(provider string) {
 }
 
 func (p *pieces) size() int {
-	n := protowire.SizeTag(fieldEventName) + protowire.SizeBytes(len(p.name)) + len(p.meta) + len(p.raw)
+	n := protowire.SizeTag(fieldEventName) + protowire.SizeBytes(len(p.name)) + len(p.meta) + len(p.raw) + len(p.proof)
 	if p.state != 0 {
 		n += protowire.SizeTag(fieldEventState) + protowire.SizeVarint(uint64(p.state))
 	}
@@ -230,5 +238,6 @@ func (p *pieces) appendTo(b []byte) []byte {
 	if p.payloadField != 0 {
 		b = append(appendHead(b, p.payloadField, len(p.payload)), p.payload...)
 	}
-	return append(b, p.raw...)
+	b = append(b, p.raw...)
+	return append(b, p.proof...)
 }

@@ -26,6 +26,14 @@ var views = []hookstreamv1.EventView{
 	hookstreamv1.EventView_EVENT_VIEW_RAW, hookstreamv1.EventView_EVENT_VIEW_FULL,
 }
 
+// allOrNone answers all kinds that there are, or none.
+func allOrNone(open bool) event.Kinds {
+	if open {
+		return event.AllKinds
+	}
+	return 0
+}
+
 // straightforward builds what a view shows of an event, field by field.
 func straightforward(t *testing.T, rec event.Record, view hookstreamv1.EventView, open bool) *hookstreamv1.Event {
 	t.Helper()
@@ -33,15 +41,15 @@ func straightforward(t *testing.T, rec event.Record, view hookstreamv1.EventView
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw := e.Raw
-	e.Raw = nil
+	raw, proof := e.Raw, e.Proof
+	e.Raw, e.Proof = nil, nil
 	if view == hookstreamv1.EventView_EVENT_VIEW_TYPED || view == hookstreamv1.EventView_EVENT_VIEW_FULL {
 		e.DecodeState = hookstreamv1.DecodeState_DECODE_STATE_FAILED
 		m := new(yousignv1.Event)
 		if e.Provider == "yousign" && protojson.Unmarshal(raw.GetBody(), m) == nil {
 			e.DecodeState = hookstreamv1.DecodeState_DECODE_STATE_COMPLETE
 			if !open {
-				for _, path := range event.Redact(m) {
+				for _, path := range event.Redact(m, 0) {
 					e.RedactedFields = append(e.RedactedFields, "yousign."+path)
 				}
 			}
@@ -51,6 +59,9 @@ func straightforward(t *testing.T, rec event.Record, view hookstreamv1.EventView
 	if view == hookstreamv1.EventView_EVENT_VIEW_RAW || view == hookstreamv1.EventView_EVENT_VIEW_FULL {
 		if open {
 			e.Raw = raw
+			if view == hookstreamv1.EventView_EVENT_VIEW_FULL {
+				e.Proof = proof
+			}
 		} else if raw != nil {
 			e.RedactedFields = append(e.RedactedFields, "raw")
 		}
@@ -83,7 +94,7 @@ func TestFramesAreTheMessages(t *testing.T) {
 				delivery := &hookstreamv1.Delivery{
 					Cursor: event.Cursor{Incarnation: testIncarnation, Seq: rec.Seq, Time: rec.Time}.String(), Event: want,
 				}
-				f := h.framed(h.newEntry(rec, nil), formOf(view, open)).ReadOnlyData()
+				f := h.framed(h.newEntry(rec, nil), formOf(view, allOrNone(open))).ReadOnlyData()
 				got := new(hookstreamv1.DeliveryBatch)
 				if err := proto.Unmarshal(f, got); err != nil {
 					t.Fatal(err)
@@ -125,12 +136,12 @@ func TestFramesOfAnEncodingDecoder(t *testing.T) {
 		for _, view := range views {
 			for _, open := range []bool{true, false} {
 				e := h.newEntry(rec, nil)
-				kept[e] = bytes.Clone(h.framed(e, formOf(view, open)).ReadOnlyData())
+				kept[e] = bytes.Clone(h.framed(e, formOf(view, allOrNone(open))).ReadOnlyData())
 				got, want := new(hookstreamv1.DeliveryBatch), new(hookstreamv1.DeliveryBatch)
 				if err := proto.Unmarshal(kept[e], got); err != nil {
 					t.Fatal(err)
 				}
-				if err := proto.Unmarshal(byMessage.framed(byMessage.newEntry(rec, nil), formOf(view, open)).ReadOnlyData(), want); err != nil {
+				if err := proto.Unmarshal(byMessage.framed(byMessage.newEntry(rec, nil), formOf(view, allOrNone(open))).ReadOnlyData(), want); err != nil {
 					t.Fatal(err)
 				}
 				if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
@@ -164,7 +175,7 @@ func TestFramesAreMadeOnce(t *testing.T) {
 		}
 	}
 	for name, message := range map[string]func() *hookstreamv1.Event{
-		"whole": func() *hookstreamv1.Event { return h.messageOf(e, true) },
+		"whole": func() *hookstreamv1.Event { return h.messageOf(e, event.AllKinds) },
 		"plain": func() *hookstreamv1.Event { return h.plainOf(e) },
 	} {
 		if a, b := message(), message(); a != b {
@@ -177,7 +188,7 @@ func TestFramesAreMadeOnce(t *testing.T) {
 func TestSwitchIsNoticed(t *testing.T) {
 	l := newLog()
 	open := true
-	h := running(t, newHub(t, l, func(o *Options) { o.Sensitive = func(string) bool { return open } }))
+	h := running(t, newHub(t, l, func(o *Options) { o.Sensitive = func(string) event.Kinds { return allOrNone(open) } }))
 	put(t, l, sample{body: secretBody})
 	for _, want := range []bool{true, false, true} {
 		open = want
@@ -202,7 +213,7 @@ func TestSwitchIsNoticed(t *testing.T) {
 func TestSwitchIsNoticedInAnOpenStream(t *testing.T) {
 	l := newLog()
 	var open atomic.Bool
-	h := running(t, newHub(t, l, func(o *Options) { o.Sensitive = func(string) bool { return open.Load() } }))
+	h := running(t, newHub(t, l, func(o *Options) { o.Sensitive = func(string) event.Kinds { return allOrNone(open.Load()) } }))
 	r := read(t, h, request(t, h, func(r *Request) { r.View = hookstreamv1.EventView_EVENT_VIEW_TYPED }))
 	r.until("live", func(fs []got) bool { return len(fs) == 2 })
 	for n, want := range []bool{false, true, false} {

@@ -34,6 +34,23 @@ func (h *Hub) Get(ctx context.Context, name string, view hookstreamv1.EventView)
 	return h.unframed(e, f)
 }
 
+// Kept answers the event as it is kept, raw request and proof included, whatever its
+// source shows: for who looks at it and shows nothing of it.
+func (h *Hub) Kept(ctx context.Context, name string) (*hookstreamv1.Event, error) {
+	inc, seq, err := event.ParseName(name)
+	if err != nil || inc != h.inc {
+		return nil, fmt.Errorf("%s: %w", name, eventlog.ErrNotFound)
+	}
+	e, err := h.at(ctx, seq)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if e.route == nil {
+		return nil, fmt.Errorf("%s: %w", name, event.ErrRecordInvalid)
+	}
+	return event.Decode(h.inc, h.event(e).Record())
+}
+
 func (h *Hub) unframed(e *entry, f form) (*hookstreamv1.Event, error) {
 	e.mu.Lock()
 	p := h.pieces(e, f, nil)

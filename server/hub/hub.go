@@ -18,10 +18,10 @@ type Options struct {
 	Log eventlog.Log
 	// Decoders by provider, as it is named in Event.provider and in the schema.
 	Decoders map[string]Decoder
-	// Sensitive reports whether a source, `sources/{source}`, includes sensitive
-	// fields now; false for one that does not exist. It is called often and must
-	// be quick. nil: none does.
-	Sensitive func(source string) bool
+	// Sensitive answers the kinds of sensitive fields that a source,
+	// `sources/{source}`, includes now; none for one that does not exist. It is
+	// called often and must be quick. nil: none includes any.
+	Sensitive func(source string) event.Kinds
 	// Sources answers the resource names of all sources there are now, which a
 	// selector without sources covers. nil: none.
 	Sources func() []string
@@ -54,7 +54,7 @@ func (o *Options) setDefaults() {
 		o.MaxStreams = 10_000
 	}
 	if o.Sensitive == nil {
-		o.Sensitive = func(string) bool { return false }
+		o.Sensitive = func(string) event.Kinds { return 0 }
 	}
 	if o.Sources == nil {
 		o.Sources = func() []string { return nil }

@@ -116,8 +116,10 @@ func newHub(t testing.TB, l eventlog.Log, change ...func(*Options)) *Hub {
 	t.Helper()
 	o := Options{
 		Log: l, Decoders: testDecoders(),
-		Sensitive: func(source string) bool { return bytes.HasPrefix([]byte(source), []byte("sources/open")) },
-		Sources:   func() []string { return []string{"sources/open"} },
+		Sensitive: func(source string) event.Kinds {
+			return allOrNone(bytes.HasPrefix([]byte(source), []byte("sources/open")))
+		},
+		Sources: func() []string { return []string{"sources/open"} },
 	}
 	for _, c := range change {
 		c(&o)

@@ -137,14 +137,14 @@ func (h *Hub) cursorAt(ctx context.Context, seq uint64) (event.Cursor, error) {
 	return c, nil
 }
 
-// checkView refuses a view with sensitive fields unless every source that the
-// selector covers includes them.
+// checkView refuses a view with sensitive fields of all kinds unless every source
+// that the selector covers includes them all.
 func (h *Hub) checkView(view hookstreamv1.EventView, s *Selector) error {
 	if view != hookstreamv1.EventView_EVENT_VIEW_RAW && view != hookstreamv1.EventView_EVENT_VIEW_FULL {
 		return nil
 	}
 	for _, source := range s.covers(h.opts.Sources) {
-		if !h.opts.Sensitive(source) {
+		if h.opts.Sensitive(source) != event.AllKinds {
 			return &WithheldError{source}
 		}
 	}

@@ -258,7 +258,7 @@ func (s *scan) wanted() bool {
 // prepare makes what will be sent of a part ahead of the stream, on another
 // processor: decoding costs more than all the rest.
 func (c *chunks) prepare(p *part, req *Request) {
-	if req == nil || !formOf(req.View, true).typed() {
+	if req == nil || !formOf(req.View, event.AllKinds).typed() {
 		return
 	}
 	select {

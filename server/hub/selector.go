@@ -67,6 +67,9 @@ func (s *Selector) compileSources(in []string) (bad []Violation) {
 }
 
 func (s *Selector) compileEnvironments(in []string) {
+	if slices.Contains(in, "*") {
+		return
+	}
 	for _, environment := range in {
 		if s.environments == nil {
 			s.environments = make(map[string]struct{})
@@ -108,7 +111,7 @@ const (
 
 // onRoute decides what can be decided without looking into an event.
 func (s *Selector) onRoute(r *route) verdict {
-	if !among(s.sources, r.source) || !among(s.environments, r.lowered) || !s.types.Empty() && !s.types.Match(r.typ) {
+	if !among(s.sources, r.source) || !among(s.environments, r.lowered) || !s.types.Empty() && !s.types.MatchType(r.typ) {
 		return miss
 	}
 	conditions, known := s.providers[r.provider]
@@ -131,8 +134,8 @@ func among(set map[string]struct{}, s string) bool {
 
 // onEvent decides the rest, for an event whose route says look. Conditions see
 // what the subscriber would: a filter is no way to feel for what is withheld.
-func (h *Hub) onEvent(ctx context.Context, s *Selector, e *entry, open bool) bool {
-	if conditions := s.providers[e.route.provider]; conditions != nil && !h.matchTyped(conditions, e, open) {
+func (h *Hub) onEvent(ctx context.Context, s *Selector, e *entry, shown event.Kinds) bool {
+	if conditions := s.providers[e.route.provider]; conditions != nil && !h.matchTyped(conditions, e, shown) {
 		return false
 	}
 	if s.filter == nil {
@@ -140,7 +143,7 @@ func (h *Hub) onEvent(ctx context.Context, s *Selector, e *entry, open bool) boo
 	}
 	m := h.plainOf(e)
 	if s.filter.payload {
-		m = h.messageOf(e, open)
+		m = h.messageOf(e, shown)
 	}
 	ok, err := s.filter.matches(ctx, m)
 	if err != nil {
@@ -150,7 +153,7 @@ func (h *Hub) onEvent(ctx context.Context, s *Selector, e *entry, open bool) boo
 }
 
 // matchTyped asks the provider. Nothing typed matches what has no payload.
-func (h *Hub) matchTyped(conditions proto.Message, e *entry, open bool) bool {
-	payload := h.typedOf(e, open).payload
+func (h *Hub) matchTyped(conditions proto.Message, e *entry, shown event.Kinds) bool {
+	payload := h.typedOf(e, shown).payload
 	return payload != nil && h.decoders[e.route.provider].match(conditions, payload)
 }

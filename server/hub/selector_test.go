@@ -221,7 +221,7 @@ func FuzzFilter(f *testing.F) {
 			t.Fatalf("%T %v", err, err)
 		}
 		if err == nil {
-			h.onEvent(t.Context(), s, e, false)
+			h.onEvent(t.Context(), s, e, 0)
 		}
 	})
 }

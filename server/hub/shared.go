@@ -153,15 +153,11 @@ func (e *Event) Entity() string {
 const fieldEventEntity = 8
 
 // Size is that of the record.
-func (e *Event) Size() int { return len(e.e.meta) + len(e.e.raw) }
+func (e *Event) Size() int { return len(e.e.data) }
 
 // Record as the log keeps it. It has no data when the event is not readable.
 func (e *Event) Record() event.Record {
-	data := e.e.meta
-	if e.Readable() { // both alias one slice, raw behind meta
-		data = data[:e.Size():e.Size()]
-	}
-	return event.Record{Seq: e.e.seq, Time: e.e.time, Data: data}
+	return event.Record{Seq: e.e.seq, Time: e.e.time, Data: e.e.data}
 }
 
 // Matches reports whether the selector selects the event, as the sources stand

@@ -158,8 +158,8 @@ func (s *stream) past(seq uint64) bool { return s.req.Stop.AtHead && seq > s.hea
 
 func (s *stream) lookAt(ctx context.Context, e *entry) error {
 	if e.route != nil {
-		if open, ok := s.wants(ctx, e); ok {
-			b := s.hub.framed(e, formOf(s.req.View, open))
+		if shown, ok := s.wants(ctx, e); ok {
+			b := s.hub.framed(e, formOf(s.req.View, shown))
 			if s.batch.wouldExceed(b.Len(), s.req.BatchBytes) {
 				if err := s.flush(); err != nil {
 					return err
@@ -178,17 +178,17 @@ func (s *stream) lookAt(ctx context.Context, e *entry) error {
 // routeMemo is what was found out about a route.
 type routeMemo struct {
 	verdict verdict
-	open    bool   // its source includes sensitive fields
-	page    uint64 // as of this page
+	shown   event.Kinds // sensitive fields that its source includes
+	page    uint64      // as of this page
 }
 
 // maxMemo bounds what a stream remembers.
 const maxMemo = 1024
 
-// wants reports whether the event is to be sent, and whether with its sensitive
-// fields. What its route decides is decided once; whether its source includes
-// sensitive fields is asked again for every page.
-func (s *stream) wants(ctx context.Context, e *entry) (open, ok bool) {
+// wants reports whether the event is to be sent, and with which sensitive fields.
+// What its route decides is decided once; which its source includes is asked again
+// for every page.
+func (s *stream) wants(ctx context.Context, e *entry) (shown event.Kinds, ok bool) {
 	m := s.memo[e.route]
 	if m == nil {
 		if len(s.memo) >= maxMemo {
@@ -198,12 +198,12 @@ func (s *stream) wants(ctx context.Context, e *entry) (open, ok bool) {
 		s.memo[e.route] = m
 	}
 	if m.verdict == miss {
-		return false, false
+		return 0, false
 	}
 	if m.page != s.pages {
-		m.open, m.page = s.hub.opts.Sensitive(e.route.source), s.pages
+		m.shown, m.page = s.hub.opts.Sensitive(e.route.source), s.pages
 	}
-	return m.open, m.verdict == hit || s.hub.onEvent(ctx, s.req.Selector, e, m.open)
+	return m.shown, m.verdict == hit || s.hub.onEvent(ctx, s.req.Selector, e, m.shown)
 }
 
 // readLog looks at the chunk of the log that holds pos.

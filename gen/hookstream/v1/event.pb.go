@@ -103,7 +103,8 @@ const (
 	// METADATA and the raw request. Only for sources that include sensitive
 	// fields.
 	EventView_EVENT_VIEW_RAW EventView = 3
-	// Everything. Only for sources that include sensitive fields.
+	// Everything, the proof of origin too. Only for sources that include sensitive
+	// fields.
 	EventView_EVENT_VIEW_FULL EventView = 4
 )
 
@@ -257,8 +258,8 @@ type Event struct {
 	TraceParent string `protobuf:"bytes,15,opt,name=trace_parent,json=traceParent,proto3" json:"trace_parent,omitempty"`
 	// What was withheld from this event: paths into it such as
 	// `yousign.signer.signature_link`, or `raw`. Withheld are sensitive fields,
-	// when the source does not include them, and the payload and then the raw
-	// request of an event that would make a response larger than 3 MiB.
+	// when the source does not include their kind, and the payload and then the
+	// raw request of an event that would make a response larger than 3 MiB.
 	RedactedFields []string `protobuf:"bytes,16,rep,name=redacted_fields,json=redactedFields,proto3" json:"redacted_fields,omitempty"`
 	// The sender's count of earlier attempts to deliver this request. Unset when
 	// the sender does not say.
@@ -272,7 +273,10 @@ type Event struct {
 	//	*Event_Yousign
 	Payload isEvent_Payload `protobuf_oneof:"payload"`
 	// The request as it arrived, in the views RAW and FULL.
-	Raw           *RawRequest `protobuf:"bytes,30,opt,name=raw,proto3" json:"raw,omitempty"`
+	Raw *RawRequest `protobuf:"bytes,30,opt,name=raw,proto3" json:"raw,omitempty"`
+	// What the origin of the request was proved by, in the view FULL. Unset for
+	// events that were kept before the gateway kept it.
+	Proof         *Proof `protobuf:"bytes,31,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -458,6 +462,13 @@ func (x *Event) GetRaw() *RawRequest {
 	return nil
 }
 
+func (x *Event) GetProof() *Proof {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
+}
+
 type isEvent_Payload interface {
 	isEvent_Payload()
 }
@@ -560,6 +571,86 @@ func (x *Verification) GetSecretIndex() int32 {
 	return 0
 }
 
+// Proof is what is needed to check again, from what is kept, that the sender
+// vouched for a request: together with `RawRequest.body`, and for a signature
+// with the secret that the source keeps.
+type Proof struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The header lines that hold the sender's signature and its time: all of
+	// them, whole, in the order received. None for a sender that signs nothing.
+	Headers []*Proof_Line `protobuf:"bytes,1,rep,name=headers,proto3" json:"headers,omitempty"`
+	// Tells the credential that matched, or that was asked with, from others: the
+	// first 16 hexadecimal digits of HMAC-SHA256 under that credential over the
+	// text `hookstream key fingerprint`. The same for all events of one
+	// credential; no help in guessing a random one. Empty when none matched.
+	KeyFingerprint string `protobuf:"bytes,2,opt,name=key_fingerprint,json=keyFingerprint,proto3" json:"key_fingerprint,omitempty"`
+	// What the sender's API answered, for senders that are asked.
+	Answer *Proof_Answer `protobuf:"bytes,3,opt,name=answer,proto3" json:"answer,omitempty"`
+	// 16 random bytes of this event's own: with them a hash of the event tells
+	// nobody what is in it.
+	Salt          []byte `protobuf:"bytes,4,opt,name=salt,proto3" json:"salt,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Proof) Reset() {
+	*x = Proof{}
+	mi := &file_hookstream_v1_event_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Proof) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Proof) ProtoMessage() {}
+
+func (x *Proof) ProtoReflect() protoreflect.Message {
+	mi := &file_hookstream_v1_event_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Proof.ProtoReflect.Descriptor instead.
+func (*Proof) Descriptor() ([]byte, []int) {
+	return file_hookstream_v1_event_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Proof) GetHeaders() []*Proof_Line {
+	if x != nil {
+		return x.Headers
+	}
+	return nil
+}
+
+func (x *Proof) GetKeyFingerprint() string {
+	if x != nil {
+		return x.KeyFingerprint
+	}
+	return ""
+}
+
+func (x *Proof) GetAnswer() *Proof_Answer {
+	if x != nil {
+		return x.Answer
+	}
+	return nil
+}
+
+func (x *Proof) GetSalt() []byte {
+	if x != nil {
+		return x.Salt
+	}
+	return nil
+}
+
 // RawRequest is the HTTP request that became an event, as it arrived.
 type RawRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -576,7 +667,7 @@ type RawRequest struct {
 
 func (x *RawRequest) Reset() {
 	*x = RawRequest{}
-	mi := &file_hookstream_v1_event_proto_msgTypes[2]
+	mi := &file_hookstream_v1_event_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -588,7 +679,7 @@ func (x *RawRequest) String() string {
 func (*RawRequest) ProtoMessage() {}
 
 func (x *RawRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_v1_event_proto_msgTypes[2]
+	mi := &file_hookstream_v1_event_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -601,7 +692,7 @@ func (x *RawRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RawRequest.ProtoReflect.Descriptor instead.
 func (*RawRequest) Descriptor() ([]byte, []int) {
-	return file_hookstream_v1_event_proto_rawDescGZIP(), []int{2}
+	return file_hookstream_v1_event_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *RawRequest) GetHeaders() []*RawRequest_Header {
@@ -625,6 +716,134 @@ func (x *RawRequest) GetContentType() string {
 	return ""
 }
 
+// Line is one HTTP header line as it came.
+type Proof_Line struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name in canonical form.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The value.
+	Value string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	// The value when it is no UTF-8; `value` is empty then.
+	ValueBytes    []byte `protobuf:"bytes,3,opt,name=value_bytes,json=valueBytes,proto3" json:"value_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Proof_Line) Reset() {
+	*x = Proof_Line{}
+	mi := &file_hookstream_v1_event_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Proof_Line) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Proof_Line) ProtoMessage() {}
+
+func (x *Proof_Line) ProtoReflect() protoreflect.Message {
+	mi := &file_hookstream_v1_event_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Proof_Line.ProtoReflect.Descriptor instead.
+func (*Proof_Line) Descriptor() ([]byte, []int) {
+	return file_hookstream_v1_event_proto_rawDescGZIP(), []int{2, 0}
+}
+
+func (x *Proof_Line) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Proof_Line) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *Proof_Line) GetValueBytes() []byte {
+	if x != nil {
+		return x.ValueBytes
+	}
+	return nil
+}
+
+// Answer is what the sender's API answered when it was asked.
+type Proof_Answer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The HTTP status.
+	Status int32 `protobuf:"varint,1,opt,name=status,proto3" json:"status,omitempty"`
+	// The body, byte for byte, or its first 16 KiB.
+	Body []byte `protobuf:"bytes,2,opt,name=body,proto3" json:"body,omitempty"`
+	// The body was longer.
+	Cut           bool `protobuf:"varint,3,opt,name=cut,proto3" json:"cut,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Proof_Answer) Reset() {
+	*x = Proof_Answer{}
+	mi := &file_hookstream_v1_event_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Proof_Answer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Proof_Answer) ProtoMessage() {}
+
+func (x *Proof_Answer) ProtoReflect() protoreflect.Message {
+	mi := &file_hookstream_v1_event_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Proof_Answer.ProtoReflect.Descriptor instead.
+func (*Proof_Answer) Descriptor() ([]byte, []int) {
+	return file_hookstream_v1_event_proto_rawDescGZIP(), []int{2, 1}
+}
+
+func (x *Proof_Answer) GetStatus() int32 {
+	if x != nil {
+		return x.Status
+	}
+	return 0
+}
+
+func (x *Proof_Answer) GetBody() []byte {
+	if x != nil {
+		return x.Body
+	}
+	return nil
+}
+
+func (x *Proof_Answer) GetCut() bool {
+	if x != nil {
+		return x.Cut
+	}
+	return false
+}
+
 // Header is one HTTP header line.
 type RawRequest_Header struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -638,7 +857,7 @@ type RawRequest_Header struct {
 
 func (x *RawRequest_Header) Reset() {
 	*x = RawRequest_Header{}
-	mi := &file_hookstream_v1_event_proto_msgTypes[3]
+	mi := &file_hookstream_v1_event_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -650,7 +869,7 @@ func (x *RawRequest_Header) String() string {
 func (*RawRequest_Header) ProtoMessage() {}
 
 func (x *RawRequest_Header) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_v1_event_proto_msgTypes[3]
+	mi := &file_hookstream_v1_event_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -663,7 +882,7 @@ func (x *RawRequest_Header) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RawRequest_Header.ProtoReflect.Descriptor instead.
 func (*RawRequest_Header) Descriptor() ([]byte, []int) {
-	return file_hookstream_v1_event_proto_rawDescGZIP(), []int{2, 0}
+	return file_hookstream_v1_event_proto_rawDescGZIP(), []int{3, 0}
 }
 
 func (x *RawRequest_Header) GetName() string {
@@ -684,7 +903,7 @@ var File_hookstream_v1_event_proto protoreflect.FileDescriptor
 
 const file_hookstream_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x19hookstream/v1/event.proto\x12\rhookstream.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"hookstream/ignisign/v1/event.proto\x1a!hookstream/yousign/v1/event.proto\"\xc0\a\n" +
+	"\x19hookstream/v1/event.proto\x12\rhookstream.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"hookstream/ignisign/v1/event.proto\x1a!hookstream/yousign/v1/event.proto\"\xf2\a\n" +
 	"\x05Event\x12\x17\n" +
 	"\x04name\x18\x01 \x01(\tB\x03\xe0A\bR\x04name\x122\n" +
 	"\x06source\x18\x02 \x01(\tB\x1a\xfaA\x17\n" +
@@ -708,10 +927,11 @@ const file_hookstream_v1_event_proto_rawDesc = "" +
 	"\x10provider_attempt\x18\x11 \x01(\x05H\x01R\x0fproviderAttempt\x88\x01\x01\x12;\n" +
 	"\bignisign\x18\x14 \x01(\v2\x1d.hookstream.ignisign.v1.EventH\x00R\bignisign\x128\n" +
 	"\ayousign\x18\x15 \x01(\v2\x1c.hookstream.yousign.v1.EventH\x00R\ayousign\x12+\n" +
-	"\x03raw\x18\x1e \x01(\v2\x19.hookstream.v1.RawRequestR\x03raw:8\xeaA5\n" +
+	"\x03raw\x18\x1e \x01(\v2\x19.hookstream.v1.RawRequestR\x03raw\x12*\n" +
+	"\x05proof\x18\x1f \x01(\v2\x14.hookstream.v1.ProofR\x05proof:8\xeaA5\n" +
 	"\x14hookstream.dev/Event\x12\x0eevents/{event}*\x06events2\x05eventB\t\n" +
 	"\apayloadB\x13\n" +
-	"\x11_provider_attempt\"\xc9\x02\n" +
+	"\x11_provider_attemptJ\x04\b(\x10)\"\xc9\x02\n" +
 	"\fVerification\x127\n" +
 	"\x05state\x18\x01 \x01(\x0e2!.hookstream.v1.Verification.StateR\x05state\x12\x16\n" +
 	"\x06method\x18\x02 \x01(\tR\x06method\x12;\n" +
@@ -723,7 +943,21 @@ const file_hookstream_v1_event_proto_rawDesc = "" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eSTATE_VERIFIED\x10\x01\x12*\n" +
 	"&STATE_VERIFIED_AFTER_AMBIGUOUS_ATTEMPT\x10\x02\x12\x10\n" +
-	"\fSTATE_FAILED\x10\x03\"\xb3\x01\n" +
+	"\fSTATE_FAILED\x10\x03\"\xc9\x02\n" +
+	"\x05Proof\x123\n" +
+	"\aheaders\x18\x01 \x03(\v2\x19.hookstream.v1.Proof.LineR\aheaders\x12'\n" +
+	"\x0fkey_fingerprint\x18\x02 \x01(\tR\x0ekeyFingerprint\x123\n" +
+	"\x06answer\x18\x03 \x01(\v2\x1b.hookstream.v1.Proof.AnswerR\x06answer\x12\x12\n" +
+	"\x04salt\x18\x04 \x01(\fR\x04salt\x1aQ\n" +
+	"\x04Line\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\x12\x1f\n" +
+	"\vvalue_bytes\x18\x03 \x01(\fR\n" +
+	"valueBytes\x1aF\n" +
+	"\x06Answer\x12\x16\n" +
+	"\x06status\x18\x01 \x01(\x05R\x06status\x12\x12\n" +
+	"\x04body\x18\x02 \x01(\fR\x04body\x12\x10\n" +
+	"\x03cut\x18\x03 \x01(\bR\x03cut\"\xb3\x01\n" +
 	"\n" +
 	"RawRequest\x12:\n" +
 	"\aheaders\x18\x01 \x03(\v2 .hookstream.v1.RawRequest.HeaderR\aheaders\x12\x12\n" +
@@ -758,35 +992,41 @@ func file_hookstream_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_hookstream_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_hookstream_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_hookstream_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_hookstream_v1_event_proto_goTypes = []any{
 	(DecodeState)(0),              // 0: hookstream.v1.DecodeState
 	(EventView)(0),                // 1: hookstream.v1.EventView
 	(Verification_State)(0),       // 2: hookstream.v1.Verification.State
 	(*Event)(nil),                 // 3: hookstream.v1.Event
 	(*Verification)(nil),          // 4: hookstream.v1.Verification
-	(*RawRequest)(nil),            // 5: hookstream.v1.RawRequest
-	(*RawRequest_Header)(nil),     // 6: hookstream.v1.RawRequest.Header
-	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
-	(*v1.Event)(nil),              // 8: hookstream.ignisign.v1.Event
-	(*v11.Event)(nil),             // 9: hookstream.yousign.v1.Event
+	(*Proof)(nil),                 // 5: hookstream.v1.Proof
+	(*RawRequest)(nil),            // 6: hookstream.v1.RawRequest
+	(*Proof_Line)(nil),            // 7: hookstream.v1.Proof.Line
+	(*Proof_Answer)(nil),          // 8: hookstream.v1.Proof.Answer
+	(*RawRequest_Header)(nil),     // 9: hookstream.v1.RawRequest.Header
+	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
+	(*v1.Event)(nil),              // 11: hookstream.ignisign.v1.Event
+	(*v11.Event)(nil),             // 12: hookstream.yousign.v1.Event
 }
 var file_hookstream_v1_event_proto_depIdxs = []int32{
-	7,  // 0: hookstream.v1.Event.occur_time:type_name -> google.protobuf.Timestamp
-	7,  // 1: hookstream.v1.Event.receive_time:type_name -> google.protobuf.Timestamp
+	10, // 0: hookstream.v1.Event.occur_time:type_name -> google.protobuf.Timestamp
+	10, // 1: hookstream.v1.Event.receive_time:type_name -> google.protobuf.Timestamp
 	4,  // 2: hookstream.v1.Event.verification:type_name -> hookstream.v1.Verification
 	0,  // 3: hookstream.v1.Event.decode_state:type_name -> hookstream.v1.DecodeState
-	8,  // 4: hookstream.v1.Event.ignisign:type_name -> hookstream.ignisign.v1.Event
-	9,  // 5: hookstream.v1.Event.yousign:type_name -> hookstream.yousign.v1.Event
-	5,  // 6: hookstream.v1.Event.raw:type_name -> hookstream.v1.RawRequest
-	2,  // 7: hookstream.v1.Verification.state:type_name -> hookstream.v1.Verification.State
-	7,  // 8: hookstream.v1.Verification.verify_time:type_name -> google.protobuf.Timestamp
-	6,  // 9: hookstream.v1.RawRequest.headers:type_name -> hookstream.v1.RawRequest.Header
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	11, // 4: hookstream.v1.Event.ignisign:type_name -> hookstream.ignisign.v1.Event
+	12, // 5: hookstream.v1.Event.yousign:type_name -> hookstream.yousign.v1.Event
+	6,  // 6: hookstream.v1.Event.raw:type_name -> hookstream.v1.RawRequest
+	5,  // 7: hookstream.v1.Event.proof:type_name -> hookstream.v1.Proof
+	2,  // 8: hookstream.v1.Verification.state:type_name -> hookstream.v1.Verification.State
+	10, // 9: hookstream.v1.Verification.verify_time:type_name -> google.protobuf.Timestamp
+	7,  // 10: hookstream.v1.Proof.headers:type_name -> hookstream.v1.Proof.Line
+	8,  // 11: hookstream.v1.Proof.answer:type_name -> hookstream.v1.Proof.Answer
+	9,  // 12: hookstream.v1.RawRequest.headers:type_name -> hookstream.v1.RawRequest.Header
+	13, // [13:13] is the sub-list for method output_type
+	13, // [13:13] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_hookstream_v1_event_proto_init() }
@@ -804,7 +1044,7 @@ func file_hookstream_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookstream_v1_event_proto_rawDesc), len(file_hookstream_v1_event_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   4,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -49,8 +49,10 @@ type EventSelector struct {
 	// values are in scope by their full names and as `Topic.SIGNATURE_PROOF`.
 	// At most 4,096 bytes. An expression that does not compile, is not a bool or
 	// could cost too much is answered with INVALID_ARGUMENT and the reason
-	// FILTER_INVALID. An event for which it fails while being evaluated does not
-	// match.
+	// FILTER_INVALID; the pattern of `matches` must be a constant. An event for
+	// which it fails while being evaluated, or would take long because of the
+	// event's size, does not match, and is counted in
+	// `hookstream_filter_failures_total`.
 	Filter        string `protobuf:"bytes,6,opt,name=filter,proto3" json:"filter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -78,6 +78,63 @@ func (CursorExpiredPolicy) EnumDescriptor() ([]byte, []int) {
 	return file_hookstream_v1_event_service_proto_rawDescGZIP(), []int{0}
 }
 
+// Outcome is what became of checking again.
+type VerifyEventResponse_Outcome int32
+
+const (
+	// Never sent.
+	VerifyEventResponse_OUTCOME_UNSPECIFIED VerifyEventResponse_Outcome = 0
+	// The proof holds.
+	VerifyEventResponse_OUTCOME_GENUINE VerifyEventResponse_Outcome = 1
+	// The proof does not hold: what is kept is not what the sender vouched for.
+	VerifyEventResponse_OUTCOME_NOT_GENUINE VerifyEventResponse_Outcome = 2
+	// It cannot be told: `reason` says why.
+	VerifyEventResponse_OUTCOME_UNKNOWN VerifyEventResponse_Outcome = 3
+)
+
+// Enum value maps for VerifyEventResponse_Outcome.
+var (
+	VerifyEventResponse_Outcome_name = map[int32]string{
+		0: "OUTCOME_UNSPECIFIED",
+		1: "OUTCOME_GENUINE",
+		2: "OUTCOME_NOT_GENUINE",
+		3: "OUTCOME_UNKNOWN",
+	}
+	VerifyEventResponse_Outcome_value = map[string]int32{
+		"OUTCOME_UNSPECIFIED": 0,
+		"OUTCOME_GENUINE":     1,
+		"OUTCOME_NOT_GENUINE": 2,
+		"OUTCOME_UNKNOWN":     3,
+	}
+)
+
+func (x VerifyEventResponse_Outcome) Enum() *VerifyEventResponse_Outcome {
+	p := new(VerifyEventResponse_Outcome)
+	*p = x
+	return p
+}
+
+func (x VerifyEventResponse_Outcome) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (VerifyEventResponse_Outcome) Descriptor() protoreflect.EnumDescriptor {
+	return file_hookstream_v1_event_service_proto_enumTypes[1].Descriptor()
+}
+
+func (VerifyEventResponse_Outcome) Type() protoreflect.EnumType {
+	return &file_hookstream_v1_event_service_proto_enumTypes[1]
+}
+
+func (x VerifyEventResponse_Outcome) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use VerifyEventResponse_Outcome.Descriptor instead.
+func (VerifyEventResponse_Outcome) EnumDescriptor() ([]byte, []int) {
+	return file_hookstream_v1_event_service_proto_rawDescGZIP(), []int{13, 0}
+}
+
 // SubscribeRequest says which events to stream, from where to where, and how.
 type SubscribeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1174,6 +1231,138 @@ func (x *GetEventRequest) GetView() EventView {
 	return EventView_EVENT_VIEW_UNSPECIFIED
 }
 
+// VerifyEventRequest names an event.
+type VerifyEventRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `events/{event}`.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifyEventRequest) Reset() {
+	*x = VerifyEventRequest{}
+	mi := &file_hookstream_v1_event_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyEventRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyEventRequest) ProtoMessage() {}
+
+func (x *VerifyEventRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hookstream_v1_event_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyEventRequest.ProtoReflect.Descriptor instead.
+func (*VerifyEventRequest) Descriptor() ([]byte, []int) {
+	return file_hookstream_v1_event_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *VerifyEventRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// VerifyEventResponse says whether what is kept still proves the origin.
+type VerifyEventResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What became of it.
+	Outcome VerifyEventResponse_Outcome `protobuf:"varint,1,opt,name=outcome,proto3,enum=hookstream.v1.VerifyEventResponse_Outcome" json:"outcome,omitempty"`
+	// What was checked: `hmac-sha256`, `token`.
+	Method string `protobuf:"bytes,2,opt,name=method,proto3" json:"method,omitempty"`
+	// Why the outcome is not OUTCOME_GENUINE, as a word: `signature_mismatch`,
+	// `proof_not_kept` (the event was kept before proofs were), `secret_gone` (the
+	// source no longer has the secret that matched), `source_gone`,
+	// `source_changed`.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The fingerprint that is kept with the event: `Proof.key_fingerprint`.
+	KeyFingerprint string `protobuf:"bytes,4,opt,name=key_fingerprint,json=keyFingerprint,proto3" json:"key_fingerprint,omitempty"`
+	// When the secret that matched ceased to be accepted. Unset: it is accepted,
+	// or there is none.
+	SecretRetireTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=secret_retire_time,json=secretRetireTime,proto3" json:"secret_retire_time,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *VerifyEventResponse) Reset() {
+	*x = VerifyEventResponse{}
+	mi := &file_hookstream_v1_event_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyEventResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyEventResponse) ProtoMessage() {}
+
+func (x *VerifyEventResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hookstream_v1_event_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyEventResponse.ProtoReflect.Descriptor instead.
+func (*VerifyEventResponse) Descriptor() ([]byte, []int) {
+	return file_hookstream_v1_event_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *VerifyEventResponse) GetOutcome() VerifyEventResponse_Outcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return VerifyEventResponse_OUTCOME_UNSPECIFIED
+}
+
+func (x *VerifyEventResponse) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *VerifyEventResponse) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *VerifyEventResponse) GetKeyFingerprint() string {
+	if x != nil {
+		return x.KeyFingerprint
+	}
+	return ""
+}
+
+func (x *VerifyEventResponse) GetSecretRetireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SecretRetireTime
+	}
+	return nil
+}
+
 var File_hookstream_v1_event_service_proto protoreflect.FileDescriptor
 
 const file_hookstream_v1_event_service_proto_rawDesc = "" +
@@ -1258,14 +1447,29 @@ const file_hookstream_v1_event_service_proto_rawDesc = "" +
 	"\x0fGetEventRequest\x12O\n" +
 	"\x04name\x18\x01 \x01(\tB;\xe0A\x02\xfaA\x16\n" +
 	"\x14hookstream.dev/Event\xbaH\x1cr\x1a2\x18^events/[a-z0-9-]{1,64}$R\x04name\x126\n" +
-	"\x04view\x18\x02 \x01(\x0e2\x18.hookstream.v1.EventViewB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04view*\x88\x01\n" +
+	"\x04view\x18\x02 \x01(\x0e2\x18.hookstream.v1.EventViewB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04view\"e\n" +
+	"\x12VerifyEventRequest\x12O\n" +
+	"\x04name\x18\x01 \x01(\tB;\xe0A\x02\xfaA\x16\n" +
+	"\x14hookstream.dev/Event\xbaH\x1cr\x1a2\x18^events/[a-z0-9-]{1,64}$R\x04name\"\xe5\x02\n" +
+	"\x13VerifyEventResponse\x12D\n" +
+	"\aoutcome\x18\x01 \x01(\x0e2*.hookstream.v1.VerifyEventResponse.OutcomeR\aoutcome\x12\x16\n" +
+	"\x06method\x18\x02 \x01(\tR\x06method\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12'\n" +
+	"\x0fkey_fingerprint\x18\x04 \x01(\tR\x0ekeyFingerprint\x12H\n" +
+	"\x12secret_retire_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x10secretRetireTime\"e\n" +
+	"\aOutcome\x12\x17\n" +
+	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fOUTCOME_GENUINE\x10\x01\x12\x17\n" +
+	"\x13OUTCOME_NOT_GENUINE\x10\x02\x12\x13\n" +
+	"\x0fOUTCOME_UNKNOWN\x10\x03*\x88\x01\n" +
 	"\x13CursorExpiredPolicy\x12%\n" +
 	"!CURSOR_EXPIRED_POLICY_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aCURSOR_EXPIRED_POLICY_FAIL\x10\x01\x12*\n" +
-	"&CURSOR_EXPIRED_POLICY_SKIP_TO_EARLIEST\x10\x022\x80\x02\n" +
+	"&CURSOR_EXPIRED_POLICY_SKIP_TO_EARLIEST\x10\x022\x81\x03\n" +
 	"\fEventService\x12\x89\x01\n" +
 	"\tSubscribe\x12\x1f.hookstream.v1.SubscribeRequest\x1a .hookstream.v1.SubscribeResponse\"7\x82\xd3\xe4\x93\x021:\x01*Z\x16\x12\x14/v1/events:subscribe\"\x14/v1/events:subscribe0\x01\x12d\n" +
-	"\bGetEvent\x12\x1e.hookstream.v1.GetEventRequest\x1a\x14.hookstream.v1.Event\"\"\xdaA\x04name\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/{name=events/*}BAZ?github.com/hookstream/hookstream/gen/hookstream/v1;hookstreamv1b\x06proto3"
+	"\bGetEvent\x12\x1e.hookstream.v1.GetEventRequest\x1a\x14.hookstream.v1.Event\"\"\xdaA\x04name\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/{name=events/*}\x12\x7f\n" +
+	"\vVerifyEvent\x12!.hookstream.v1.VerifyEventRequest\x1a\".hookstream.v1.VerifyEventResponse\")\xdaA\x04name\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v1/{name=events/*}:verifyBAZ?github.com/hookstream/hookstream/gen/hookstream/v1;hookstreamv1b\x06proto3"
 
 var (
 	file_hookstream_v1_event_service_proto_rawDescOnce sync.Once
@@ -1279,69 +1483,76 @@ func file_hookstream_v1_event_service_proto_rawDescGZIP() []byte {
 	return file_hookstream_v1_event_service_proto_rawDescData
 }
 
-var file_hookstream_v1_event_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_hookstream_v1_event_service_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_hookstream_v1_event_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_hookstream_v1_event_service_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_hookstream_v1_event_service_proto_goTypes = []any{
-	(CursorExpiredPolicy)(0),      // 0: hookstream.v1.CursorExpiredPolicy
-	(*SubscribeRequest)(nil),      // 1: hookstream.v1.SubscribeRequest
-	(*FlowControl)(nil),           // 2: hookstream.v1.FlowControl
-	(*SubscribeResponse)(nil),     // 3: hookstream.v1.SubscribeResponse
-	(*Opened)(nil),                // 4: hookstream.v1.Opened
-	(*DeliveryBatch)(nil),         // 5: hookstream.v1.DeliveryBatch
-	(*Delivery)(nil),              // 6: hookstream.v1.Delivery
-	(*Heartbeat)(nil),             // 7: hookstream.v1.Heartbeat
-	(*CaughtUp)(nil),              // 8: hookstream.v1.CaughtUp
-	(*FellBehind)(nil),            // 9: hookstream.v1.FellBehind
-	(*Gap)(nil),                   // 10: hookstream.v1.Gap
-	(*Draining)(nil),              // 11: hookstream.v1.Draining
-	(*GetEventRequest)(nil),       // 12: hookstream.v1.GetEventRequest
-	(*EventSelector)(nil),         // 13: hookstream.v1.EventSelector
-	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 15: google.protobuf.Duration
-	(EventView)(0),                // 16: hookstream.v1.EventView
-	(*Subscription)(nil),          // 17: hookstream.v1.Subscription
-	(SubscriptionPhase)(0),        // 18: hookstream.v1.SubscriptionPhase
-	(*Event)(nil),                 // 19: hookstream.v1.Event
+	(CursorExpiredPolicy)(0),         // 0: hookstream.v1.CursorExpiredPolicy
+	(VerifyEventResponse_Outcome)(0), // 1: hookstream.v1.VerifyEventResponse.Outcome
+	(*SubscribeRequest)(nil),         // 2: hookstream.v1.SubscribeRequest
+	(*FlowControl)(nil),              // 3: hookstream.v1.FlowControl
+	(*SubscribeResponse)(nil),        // 4: hookstream.v1.SubscribeResponse
+	(*Opened)(nil),                   // 5: hookstream.v1.Opened
+	(*DeliveryBatch)(nil),            // 6: hookstream.v1.DeliveryBatch
+	(*Delivery)(nil),                 // 7: hookstream.v1.Delivery
+	(*Heartbeat)(nil),                // 8: hookstream.v1.Heartbeat
+	(*CaughtUp)(nil),                 // 9: hookstream.v1.CaughtUp
+	(*FellBehind)(nil),               // 10: hookstream.v1.FellBehind
+	(*Gap)(nil),                      // 11: hookstream.v1.Gap
+	(*Draining)(nil),                 // 12: hookstream.v1.Draining
+	(*GetEventRequest)(nil),          // 13: hookstream.v1.GetEventRequest
+	(*VerifyEventRequest)(nil),       // 14: hookstream.v1.VerifyEventRequest
+	(*VerifyEventResponse)(nil),      // 15: hookstream.v1.VerifyEventResponse
+	(*EventSelector)(nil),            // 16: hookstream.v1.EventSelector
+	(*timestamppb.Timestamp)(nil),    // 17: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),      // 18: google.protobuf.Duration
+	(EventView)(0),                   // 19: hookstream.v1.EventView
+	(*Subscription)(nil),             // 20: hookstream.v1.Subscription
+	(SubscriptionPhase)(0),           // 21: hookstream.v1.SubscriptionPhase
+	(*Event)(nil),                    // 22: hookstream.v1.Event
 }
 var file_hookstream_v1_event_service_proto_depIdxs = []int32{
-	13, // 0: hookstream.v1.SubscribeRequest.selector:type_name -> hookstream.v1.EventSelector
-	14, // 1: hookstream.v1.SubscribeRequest.at_time:type_name -> google.protobuf.Timestamp
-	14, // 2: hookstream.v1.SubscribeRequest.until_time:type_name -> google.protobuf.Timestamp
-	2,  // 3: hookstream.v1.SubscribeRequest.flow_control:type_name -> hookstream.v1.FlowControl
-	15, // 4: hookstream.v1.SubscribeRequest.heartbeat_interval:type_name -> google.protobuf.Duration
-	16, // 5: hookstream.v1.SubscribeRequest.view:type_name -> hookstream.v1.EventView
+	16, // 0: hookstream.v1.SubscribeRequest.selector:type_name -> hookstream.v1.EventSelector
+	17, // 1: hookstream.v1.SubscribeRequest.at_time:type_name -> google.protobuf.Timestamp
+	17, // 2: hookstream.v1.SubscribeRequest.until_time:type_name -> google.protobuf.Timestamp
+	3,  // 3: hookstream.v1.SubscribeRequest.flow_control:type_name -> hookstream.v1.FlowControl
+	18, // 4: hookstream.v1.SubscribeRequest.heartbeat_interval:type_name -> google.protobuf.Duration
+	19, // 5: hookstream.v1.SubscribeRequest.view:type_name -> hookstream.v1.EventView
 	0,  // 6: hookstream.v1.SubscribeRequest.on_cursor_expired:type_name -> hookstream.v1.CursorExpiredPolicy
-	15, // 7: hookstream.v1.FlowControl.max_batch_wait:type_name -> google.protobuf.Duration
-	4,  // 8: hookstream.v1.SubscribeResponse.opened:type_name -> hookstream.v1.Opened
-	5,  // 9: hookstream.v1.SubscribeResponse.batch:type_name -> hookstream.v1.DeliveryBatch
-	7,  // 10: hookstream.v1.SubscribeResponse.heartbeat:type_name -> hookstream.v1.Heartbeat
-	8,  // 11: hookstream.v1.SubscribeResponse.caught_up:type_name -> hookstream.v1.CaughtUp
-	9,  // 12: hookstream.v1.SubscribeResponse.fell_behind:type_name -> hookstream.v1.FellBehind
-	10, // 13: hookstream.v1.SubscribeResponse.gap:type_name -> hookstream.v1.Gap
-	11, // 14: hookstream.v1.SubscribeResponse.draining:type_name -> hookstream.v1.Draining
-	2,  // 15: hookstream.v1.Opened.flow_control:type_name -> hookstream.v1.FlowControl
-	15, // 16: hookstream.v1.Opened.heartbeat_interval:type_name -> google.protobuf.Duration
-	16, // 17: hookstream.v1.Opened.view:type_name -> hookstream.v1.EventView
-	17, // 18: hookstream.v1.Opened.subscription:type_name -> hookstream.v1.Subscription
-	18, // 19: hookstream.v1.Opened.phase:type_name -> hookstream.v1.SubscriptionPhase
-	6,  // 20: hookstream.v1.DeliveryBatch.deliveries:type_name -> hookstream.v1.Delivery
-	19, // 21: hookstream.v1.Delivery.event:type_name -> hookstream.v1.Event
-	14, // 22: hookstream.v1.Delivery.ack_deadline:type_name -> google.protobuf.Timestamp
-	14, // 23: hookstream.v1.Heartbeat.send_time:type_name -> google.protobuf.Timestamp
-	18, // 24: hookstream.v1.Heartbeat.phase:type_name -> hookstream.v1.SubscriptionPhase
-	14, // 25: hookstream.v1.CaughtUp.send_time:type_name -> google.protobuf.Timestamp
-	14, // 26: hookstream.v1.Gap.resume_time:type_name -> google.protobuf.Timestamp
-	15, // 27: hookstream.v1.Draining.grace_period:type_name -> google.protobuf.Duration
-	16, // 28: hookstream.v1.GetEventRequest.view:type_name -> hookstream.v1.EventView
-	1,  // 29: hookstream.v1.EventService.Subscribe:input_type -> hookstream.v1.SubscribeRequest
-	12, // 30: hookstream.v1.EventService.GetEvent:input_type -> hookstream.v1.GetEventRequest
-	3,  // 31: hookstream.v1.EventService.Subscribe:output_type -> hookstream.v1.SubscribeResponse
-	19, // 32: hookstream.v1.EventService.GetEvent:output_type -> hookstream.v1.Event
-	31, // [31:33] is the sub-list for method output_type
-	29, // [29:31] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	18, // 7: hookstream.v1.FlowControl.max_batch_wait:type_name -> google.protobuf.Duration
+	5,  // 8: hookstream.v1.SubscribeResponse.opened:type_name -> hookstream.v1.Opened
+	6,  // 9: hookstream.v1.SubscribeResponse.batch:type_name -> hookstream.v1.DeliveryBatch
+	8,  // 10: hookstream.v1.SubscribeResponse.heartbeat:type_name -> hookstream.v1.Heartbeat
+	9,  // 11: hookstream.v1.SubscribeResponse.caught_up:type_name -> hookstream.v1.CaughtUp
+	10, // 12: hookstream.v1.SubscribeResponse.fell_behind:type_name -> hookstream.v1.FellBehind
+	11, // 13: hookstream.v1.SubscribeResponse.gap:type_name -> hookstream.v1.Gap
+	12, // 14: hookstream.v1.SubscribeResponse.draining:type_name -> hookstream.v1.Draining
+	3,  // 15: hookstream.v1.Opened.flow_control:type_name -> hookstream.v1.FlowControl
+	18, // 16: hookstream.v1.Opened.heartbeat_interval:type_name -> google.protobuf.Duration
+	19, // 17: hookstream.v1.Opened.view:type_name -> hookstream.v1.EventView
+	20, // 18: hookstream.v1.Opened.subscription:type_name -> hookstream.v1.Subscription
+	21, // 19: hookstream.v1.Opened.phase:type_name -> hookstream.v1.SubscriptionPhase
+	7,  // 20: hookstream.v1.DeliveryBatch.deliveries:type_name -> hookstream.v1.Delivery
+	22, // 21: hookstream.v1.Delivery.event:type_name -> hookstream.v1.Event
+	17, // 22: hookstream.v1.Delivery.ack_deadline:type_name -> google.protobuf.Timestamp
+	17, // 23: hookstream.v1.Heartbeat.send_time:type_name -> google.protobuf.Timestamp
+	21, // 24: hookstream.v1.Heartbeat.phase:type_name -> hookstream.v1.SubscriptionPhase
+	17, // 25: hookstream.v1.CaughtUp.send_time:type_name -> google.protobuf.Timestamp
+	17, // 26: hookstream.v1.Gap.resume_time:type_name -> google.protobuf.Timestamp
+	18, // 27: hookstream.v1.Draining.grace_period:type_name -> google.protobuf.Duration
+	19, // 28: hookstream.v1.GetEventRequest.view:type_name -> hookstream.v1.EventView
+	1,  // 29: hookstream.v1.VerifyEventResponse.outcome:type_name -> hookstream.v1.VerifyEventResponse.Outcome
+	17, // 30: hookstream.v1.VerifyEventResponse.secret_retire_time:type_name -> google.protobuf.Timestamp
+	2,  // 31: hookstream.v1.EventService.Subscribe:input_type -> hookstream.v1.SubscribeRequest
+	13, // 32: hookstream.v1.EventService.GetEvent:input_type -> hookstream.v1.GetEventRequest
+	14, // 33: hookstream.v1.EventService.VerifyEvent:input_type -> hookstream.v1.VerifyEventRequest
+	4,  // 34: hookstream.v1.EventService.Subscribe:output_type -> hookstream.v1.SubscribeResponse
+	22, // 35: hookstream.v1.EventService.GetEvent:output_type -> hookstream.v1.Event
+	15, // 36: hookstream.v1.EventService.VerifyEvent:output_type -> hookstream.v1.VerifyEventResponse
+	34, // [34:37] is the sub-list for method output_type
+	31, // [31:34] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_hookstream_v1_event_service_proto_init() }
@@ -1375,8 +1586,8 @@ func file_hookstream_v1_event_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookstream_v1_event_service_proto_rawDesc), len(file_hookstream_v1_event_service_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   12,
+			NumEnums:      2,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,8 +19,9 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	EventService_Subscribe_FullMethodName = "/hookstream.v1.EventService/Subscribe"
-	EventService_GetEvent_FullMethodName  = "/hookstream.v1.EventService/GetEvent"
+	EventService_Subscribe_FullMethodName   = "/hookstream.v1.EventService/Subscribe"
+	EventService_GetEvent_FullMethodName    = "/hookstream.v1.EventService/GetEvent"
+	EventService_VerifyEvent_FullMethodName = "/hookstream.v1.EventService/VerifyEvent"
 )
 
 // EventServiceClient is the client API for EventService service.
@@ -61,6 +62,13 @@ type EventServiceClient interface {
 	//
 	// NOT_FOUND when there is no such event or the log no longer holds it.
 	GetEvent(ctx context.Context, in *GetEventRequest, opts ...grpc.CallOption) (*Event, error)
+	// Checks again, from what is kept with an event, that its sender vouched for
+	// it: a signature with the secrets of its source, those no longer accepted
+	// included; a token by the answer that the sender's API gave. Asks nobody and
+	// shows no secret.
+	//
+	// NOT_FOUND when there is no such event or the log no longer holds it.
+	VerifyEvent(ctx context.Context, in *VerifyEventRequest, opts ...grpc.CallOption) (*VerifyEventResponse, error)
 }
 
 type eventServiceClient struct {
@@ -94,6 +102,16 @@ func (c *eventServiceClient) GetEvent(ctx context.Context, in *GetEventRequest, 
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(Event)
 	err := c.cc.Invoke(ctx, EventService_GetEvent_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *eventServiceClient) VerifyEvent(ctx context.Context, in *VerifyEventRequest, opts ...grpc.CallOption) (*VerifyEventResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(VerifyEventResponse)
+	err := c.cc.Invoke(ctx, EventService_VerifyEvent_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -138,6 +156,13 @@ type EventServiceServer interface {
 	//
 	// NOT_FOUND when there is no such event or the log no longer holds it.
 	GetEvent(context.Context, *GetEventRequest) (*Event, error)
+	// Checks again, from what is kept with an event, that its sender vouched for
+	// it: a signature with the secrets of its source, those no longer accepted
+	// included; a token by the answer that the sender's API gave. Asks nobody and
+	// shows no secret.
+	//
+	// NOT_FOUND when there is no such event or the log no longer holds it.
+	VerifyEvent(context.Context, *VerifyEventRequest) (*VerifyEventResponse, error)
 	mustEmbedUnimplementedEventServiceServer()
 }
 
@@ -153,6 +178,9 @@ func (UnimplementedEventServiceServer) Subscribe(*SubscribeRequest, grpc.ServerS
 }
 func (UnimplementedEventServiceServer) GetEvent(context.Context, *GetEventRequest) (*Event, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetEvent not implemented")
+}
+func (UnimplementedEventServiceServer) VerifyEvent(context.Context, *VerifyEventRequest) (*VerifyEventResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method VerifyEvent not implemented")
 }
 func (UnimplementedEventServiceServer) mustEmbedUnimplementedEventServiceServer() {}
 func (UnimplementedEventServiceServer) testEmbeddedByValue()                      {}
@@ -204,6 +232,24 @@ func _EventService_GetEvent_Handler(srv interface{}, ctx context.Context, dec fu
 	return interceptor(ctx, in, info, handler)
 }
 
+func _EventService_VerifyEvent_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(VerifyEventRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EventServiceServer).VerifyEvent(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: EventService_VerifyEvent_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EventServiceServer).VerifyEvent(ctx, req.(*VerifyEventRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // EventService_ServiceDesc is the grpc.ServiceDesc for EventService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -214,6 +260,10 @@ var EventService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetEvent",
 			Handler:    _EventService_GetEvent_Handler,
+		},
+		{
+			MethodName: "VerifyEvent",
+			Handler:    _EventService_VerifyEvent_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

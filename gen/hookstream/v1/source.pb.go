@@ -8,8 +8,9 @@ package hookstreamv1
 
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
-	v1 "github.com/hookstream/hookstream/gen/hookstream/ignisign/v1"
-	v11 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
+	v11 "github.com/hookstream/hookstream/gen/hookstream/ignisign/v1"
+	v1 "github.com/hookstream/hookstream/gen/hookstream/options/v1"
+	v12 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
@@ -104,8 +105,9 @@ type Source struct {
 	DisabledTypes []string `protobuf:"bytes,6,rep,name=disabled_types,json=disabledTypes,proto3" json:"disabled_types,omitempty"`
 	// What happens to a request whose origin is not proved. ENFORCE by default.
 	VerificationMode VerificationMode `protobuf:"varint,7,opt,name=verification_mode,json=verificationMode,proto3,enum=hookstream.v1.VerificationMode" json:"verification_mode,omitempty"`
-	// Typed events carry sensitive fields (signer links, proof tokens), and the
-	// views RAW and FULL are allowed. Anyone who may subscribe then sees them.
+	// Typed events carry sensitive fields of every kind, those of kinds to come
+	// included, and the views RAW and FULL are allowed. Anyone who may subscribe
+	// then sees them. `include_sensitive` includes some kinds only.
 	IncludeSensitiveFields bool `protobuf:"varint,8,opt,name=include_sensitive_fields,json=includeSensitiveFields,proto3" json:"include_sensitive_fields,omitempty"`
 	// The operator's own labels. At most 64.
 	Labels map[string]string `protobuf:"bytes,9,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
@@ -125,9 +127,14 @@ type Source struct {
 	// When the source was created.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// When the source was last changed.
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// The kinds of sensitive fields that typed events carry: SENSITIVITY_ACCESS
+	// for links and tokens, SENSITIVITY_IDENTITY for what was read from papers.
+	// Anyone who may subscribe then sees them. The views RAW and FULL hold all
+	// kinds: with every kind listed they are allowed.
+	IncludeSensitive []v1.Sensitivity `protobuf:"varint,16,rep,packed,name=include_sensitive,json=includeSensitive,proto3,enum=hookstream.options.v1.Sensitivity" json:"include_sensitive,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Source) Reset() {
@@ -181,7 +188,7 @@ func (x *Source) GetConfig() isSource_Config {
 	return nil
 }
 
-func (x *Source) GetIgnisign() *v1.SourceConfig {
+func (x *Source) GetIgnisign() *v11.SourceConfig {
 	if x != nil {
 		if x, ok := x.Config.(*Source_Ignisign); ok {
 			return x.Ignisign
@@ -190,7 +197,7 @@ func (x *Source) GetIgnisign() *v1.SourceConfig {
 	return nil
 }
 
-func (x *Source) GetYousign() *v11.SourceConfig {
+func (x *Source) GetYousign() *v12.SourceConfig {
 	if x != nil {
 		if x, ok := x.Config.(*Source_Yousign); ok {
 			return x.Yousign
@@ -276,18 +283,25 @@ func (x *Source) GetUpdateTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Source) GetIncludeSensitive() []v1.Sensitivity {
+	if x != nil {
+		return x.IncludeSensitive
+	}
+	return nil
+}
+
 type isSource_Config interface {
 	isSource_Config()
 }
 
 type Source_Ignisign struct {
 	// An application and environment of Ignisign.
-	Ignisign *v1.SourceConfig `protobuf:"bytes,3,opt,name=ignisign,proto3,oneof"`
+	Ignisign *v11.SourceConfig `protobuf:"bytes,3,opt,name=ignisign,proto3,oneof"`
 }
 
 type Source_Yousign struct {
 	// A webhook subscription of Yousign.
-	Yousign *v11.SourceConfig `protobuf:"bytes,4,opt,name=yousign,proto3,oneof"`
+	Yousign *v12.SourceConfig `protobuf:"bytes,4,opt,name=yousign,proto3,oneof"`
 }
 
 func (*Source_Ignisign) isSource_Config() {}
@@ -298,7 +312,7 @@ var File_hookstream_v1_source_proto protoreflect.FileDescriptor
 
 const file_hookstream_v1_source_proto_rawDesc = "" +
 	"\n" +
-	"\x1ahookstream/v1/source.proto\x12\rhookstream.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a*hookstream/ignisign/v1/source_config.proto\x1a)hookstream/yousign/v1/source_config.proto\"\xcb\a\n" +
+	"\x1ahookstream/v1/source.proto\x12\rhookstream.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a*hookstream/ignisign/v1/source_config.proto\x1a#hookstream/options/v1/options.proto\x1a)hookstream/yousign/v1/source_config.proto\"\xb1\b\n" +
 	"\x06Source\x12\x17\n" +
 	"\x04name\x18\x01 \x01(\tB\x03\xe0A\bR\x04name\x12+\n" +
 	"\fdisplay_name\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\vdisplayName\x12B\n" +
@@ -317,7 +331,8 @@ const file_hookstream_v1_source_proto_rawDesc = "" +
 	"\vcreate_time\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
 	"createTime\x12@\n" +
 	"\vupdate_time\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
-	"updateTime\x1a9\n" +
+	"updateTime\x12d\n" +
+	"\x11include_sensitive\x18\x10 \x03(\x0e2\".hookstream.options.v1.SensitivityB\x13\xbaH\x10\x92\x01\r\x10\b\x18\x01\"\a\x82\x01\x04\x10\x01 \x00R\x10includeSensitive\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01:=\xeaA:\n" +
@@ -346,9 +361,10 @@ var file_hookstream_v1_source_proto_goTypes = []any{
 	(VerificationMode)(0),         // 0: hookstream.v1.VerificationMode
 	(*Source)(nil),                // 1: hookstream.v1.Source
 	nil,                           // 2: hookstream.v1.Source.LabelsEntry
-	(*v1.SourceConfig)(nil),       // 3: hookstream.ignisign.v1.SourceConfig
-	(*v11.SourceConfig)(nil),      // 4: hookstream.yousign.v1.SourceConfig
+	(*v11.SourceConfig)(nil),      // 3: hookstream.ignisign.v1.SourceConfig
+	(*v12.SourceConfig)(nil),      // 4: hookstream.yousign.v1.SourceConfig
 	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
+	(v1.Sensitivity)(0),           // 6: hookstream.options.v1.Sensitivity
 }
 var file_hookstream_v1_source_proto_depIdxs = []int32{
 	3, // 0: hookstream.v1.Source.ignisign:type_name -> hookstream.ignisign.v1.SourceConfig
@@ -357,11 +373,12 @@ var file_hookstream_v1_source_proto_depIdxs = []int32{
 	2, // 3: hookstream.v1.Source.labels:type_name -> hookstream.v1.Source.LabelsEntry
 	5, // 4: hookstream.v1.Source.create_time:type_name -> google.protobuf.Timestamp
 	5, // 5: hookstream.v1.Source.update_time:type_name -> google.protobuf.Timestamp
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	6, // 6: hookstream.v1.Source.include_sensitive:type_name -> hookstream.options.v1.Sensitivity
+	7, // [7:7] is the sub-list for method output_type
+	7, // [7:7] is the sub-list for method input_type
+	7, // [7:7] is the sub-list for extension type_name
+	7, // [7:7] is the sub-list for extension extendee
+	0, // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_hookstream_v1_source_proto_init() }

@@ -21,8 +21,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// AppEnv is an environment of an application. Ignisign's quick start also names
-// TEST; an event that says so keeps it as text.
+// AppEnv is an environment of an application.
 type AppEnv int32
 
 const (
@@ -34,6 +33,8 @@ const (
 	AppEnv_APP_ENV_STAGING AppEnv = 2
 	// Production.
 	AppEnv_APP_ENV_PRODUCTION AppEnv = 3
+	// Test. Named only by Ignisign's quick start, where others say STAGING.
+	AppEnv_APP_ENV_TEST AppEnv = 4
 )
 
 // Enum value maps for AppEnv.
@@ -43,12 +44,14 @@ var (
 		1: "APP_ENV_DEVELOPMENT",
 		2: "APP_ENV_STAGING",
 		3: "APP_ENV_PRODUCTION",
+		4: "APP_ENV_TEST",
 	}
 	AppEnv_value = map[string]int32{
 		"APP_ENV_UNSPECIFIED": 0,
 		"APP_ENV_DEVELOPMENT": 1,
 		"APP_ENV_STAGING":     2,
 		"APP_ENV_PRODUCTION":  3,
+		"APP_ENV_TEST":        4,
 	}
 )
 
@@ -83,12 +86,13 @@ var File_hookstream_ignisign_v1_app_env_proto protoreflect.FileDescriptor
 
 const file_hookstream_ignisign_v1_app_env_proto_rawDesc = "" +
 	"\n" +
-	"$hookstream/ignisign/v1/app_env.proto\x12\x16hookstream.ignisign.v1*g\n" +
+	"$hookstream/ignisign/v1/app_env.proto\x12\x16hookstream.ignisign.v1*y\n" +
 	"\x06AppEnv\x12\x17\n" +
 	"\x13APP_ENV_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13APP_ENV_DEVELOPMENT\x10\x01\x12\x13\n" +
 	"\x0fAPP_ENV_STAGING\x10\x02\x12\x16\n" +
-	"\x12APP_ENV_PRODUCTION\x10\x03BHZFgithub.com/hookstream/hookstream/gen/hookstream/ignisign/v1;ignisignv1b\x06proto3"
+	"\x12APP_ENV_PRODUCTION\x10\x03\x12\x10\n" +
+	"\fAPP_ENV_TEST\x10\x04BHZFgithub.com/hookstream/hookstream/gen/hookstream/ignisign/v1;ignisignv1b\x06proto3"
 
 var (
 	file_hookstream_ignisign_v1_app_env_proto_rawDescOnce sync.Once

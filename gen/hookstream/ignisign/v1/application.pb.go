@@ -139,9 +139,10 @@ var File_hookstream_ignisign_v1_application_proto protoreflect.FileDescriptor
 
 const file_hookstream_ignisign_v1_application_proto_rawDesc = "" +
 	"\n" +
-	"(hookstream/ignisign/v1/application.proto\x12\x16hookstream.ignisign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a#hookstream/options/v1/options.proto\"z\n" +
-	"\vApplication\x12*\n" +
-	"\auser_id\x18\x01 \x01(\tB\f\xa2\x9f\x19\b\x12\x06userIdH\x00R\x06userId\x88\x01\x01\x123\n" +
+	"(hookstream/ignisign/v1/application.proto\x12\x16hookstream.ignisign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a#hookstream/options/v1/options.proto\"|\n" +
+	"\vApplication\x12,\n" +
+	"\auser_id\x18\x01 \x01(\tB\x0e\xa2\x9f\x19\n" +
+	"\x12\x06userId8\x03H\x00R\x06userId\x88\x01\x01\x123\n" +
 	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\n" +
 	"\n" +
 	"\b_user_id*\xac\x01\n" +

@@ -185,18 +185,17 @@ var File_hookstream_ignisign_v1_document_request_proto protoreflect.FileDescript
 
 const file_hookstream_ignisign_v1_document_request_proto_rawDesc = "" +
 	"\n" +
-	"-hookstream/ignisign/v1/document_request.proto\x12\x16hookstream.ignisign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a,hookstream/ignisign/v1/document_nature.proto\x1a#hookstream/options/v1/options.proto\"\xe2\x05\n" +
-	"\x0fDocumentRequest\x12O\n" +
-	"\x14signature_request_id\x18\x01 \x01(\tB\x18\xa2\x9f\x19\x14\x12\x12signatureRequestIdH\x00R\x12signatureRequestId\x88\x01\x01\x12h\n" +
-	"\x1dsignature_request_external_id\x18\x02 \x01(\tB \xa2\x9f\x19\x1c\x12\x1asignatureRequestExternalIdH\x01R\x1asignatureRequestExternalId\x88\x01\x01\x126\n" +
-	"\vdocument_id\x18\x03 \x01(\tB\x10\xa2\x9f\x19\f\x12\n" +
-	"documentIdH\x02R\n" +
-	"documentId\x88\x01\x01\x12O\n" +
-	"\x14document_external_id\x18\x04 \x01(\tB\x18\xa2\x9f\x19\x14\x12\x12documentExternalIdH\x03R\x12documentExternalId\x88\x01\x01\x12e\n" +
-	"\x0fdocument_nature\x18\x05 \x01(\x0e2&.hookstream.ignisign.v1.DocumentNatureB\x14\xa2\x9f\x19\x10\x12\x0edocumentNatureR\x0edocumentNature\x123\n" +
-	"\x13document_nature_raw\x18\x06 \x01(\tH\x04R\x11documentNatureRaw\x88\x01\x01\x120\n" +
-	"\tmime_type\x18\a \x01(\tB\x0e\xa2\x9f\x19\n" +
-	"\x12\bmimeTypeH\x05R\bmimeType\x88\x01\x01\x123\n" +
+	"-hookstream/ignisign/v1/document_request.proto\x12\x16hookstream.ignisign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a,hookstream/ignisign/v1/document_nature.proto\x1a#hookstream/options/v1/options.proto\"\xee\x05\n" +
+	"\x0fDocumentRequest\x12Q\n" +
+	"\x14signature_request_id\x18\x01 \x01(\tB\x1a\xa2\x9f\x19\x16\x12\x12signatureRequestId8\x01H\x00R\x12signatureRequestId\x88\x01\x01\x12j\n" +
+	"\x1dsignature_request_external_id\x18\x02 \x01(\tB\"\xa2\x9f\x19\x1e\x12\x1asignatureRequestExternalId8\x03H\x01R\x1asignatureRequestExternalId\x88\x01\x01\x128\n" +
+	"\vdocument_id\x18\x03 \x01(\tB\x12\xa2\x9f\x19\x0e\x12\n" +
+	"documentId8\x01H\x02R\n" +
+	"documentId\x88\x01\x01\x12Q\n" +
+	"\x14document_external_id\x18\x04 \x01(\tB\x1a\xa2\x9f\x19\x16\x12\x12documentExternalId8\x03H\x03R\x12documentExternalId\x88\x01\x01\x12g\n" +
+	"\x0fdocument_nature\x18\x05 \x01(\x0e2&.hookstream.ignisign.v1.DocumentNatureB\x16\xa2\x9f\x19\x12\x12\x0edocumentNature8\x01R\x0edocumentNature\x123\n" +
+	"\x13document_nature_raw\x18\x06 \x01(\tH\x04R\x11documentNatureRaw\x88\x01\x01\x122\n" +
+	"\tmime_type\x18\a \x01(\tB\x10\xa2\x9f\x19\f\x12\bmimeType8\x01H\x05R\bmimeType\x88\x01\x01\x123\n" +
 	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\x17\n" +
 	"\x15_signature_request_idB \n" +
 	"\x1e_signature_request_external_idB\x0e\n" +

@@ -109,13 +109,13 @@ var File_hookstream_ignisign_v1_error_proto protoreflect.FileDescriptor
 
 const file_hookstream_ignisign_v1_error_proto_rawDesc = "" +
 	"\n" +
-	"\"hookstream/ignisign/v1/error.proto\x12\x16hookstream.ignisign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a'hookstream/ignisign/v1/error_code.proto\x1a#hookstream/options/v1/options.proto\"\xab\x02\n" +
-	"\x05Error\x12Q\n" +
+	"\"hookstream/ignisign/v1/error.proto\x12\x16hookstream.ignisign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a'hookstream/ignisign/v1/error_code.proto\x1a#hookstream/options/v1/options.proto\"\xbd\x02\n" +
+	"\x05Error\x12S\n" +
 	"\n" +
-	"error_code\x18\x01 \x01(\x0e2!.hookstream.ignisign.v1.ErrorCodeB\x0f\xa2\x9f\x19\v\x12\terrorCodeR\terrorCode\x12)\n" +
-	"\x0eerror_code_raw\x18\x02 \x01(\tH\x00R\ferrorCodeRaw\x88\x01\x01\x12\x1d\n" +
-	"\amessage\x18\x03 \x01(\tH\x01R\amessage\x88\x01\x01\x121\n" +
-	"\acontext\x18\x04 \x01(\v2\x17.google.protobuf.StructR\acontext\x123\n" +
+	"error_code\x18\x01 \x01(\x0e2!.hookstream.ignisign.v1.ErrorCodeB\x11\xa2\x9f\x19\r\x12\terrorCode8\x01R\terrorCode\x12)\n" +
+	"\x0eerror_code_raw\x18\x02 \x01(\tH\x00R\ferrorCodeRaw\x88\x01\x01\x12%\n" +
+	"\amessage\x18\x03 \x01(\tB\x06\xa2\x9f\x19\x028\x03H\x01R\amessage\x88\x01\x01\x129\n" +
+	"\acontext\x18\x04 \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x028\x03R\acontext\x123\n" +
 	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\x11\n" +
 	"\x0f_error_code_rawB\n" +
 	"\n" +

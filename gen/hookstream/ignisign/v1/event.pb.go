@@ -559,21 +559,23 @@ var File_hookstream_ignisign_v1_event_proto protoreflect.FileDescriptor
 
 const file_hookstream_ignisign_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\"hookstream/ignisign/v1/event.proto\x12\x16hookstream.ignisign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a$hookstream/ignisign/v1/app_env.proto\x1a(hookstream/ignisign/v1/application.proto\x1a-hookstream/ignisign/v1/document_request.proto\x1a\"hookstream/ignisign/v1/error.proto\x1a(hookstream/ignisign/v1/id_proofing.proto\x1a'hookstream/ignisign/v1/msg_nature.proto\x1a&hookstream/ignisign/v1/signature.proto\x1a.hookstream/ignisign/v1/signature_profile.proto\x1a,hookstream/ignisign/v1/signature_proof.proto\x1a.hookstream/ignisign/v1/signature_request.proto\x1a.hookstream/ignisign/v1/signature_session.proto\x1a3hookstream/ignisign/v1/signature_signer_image.proto\x1a#hookstream/ignisign/v1/signer.proto\x1a\"hookstream/ignisign/v1/topic.proto\x1a#hookstream/options/v1/options.proto\"\xcb\x15\n" +
-	"\x05Event\x12'\n" +
-	"\x06app_id\x18\x01 \x01(\tB\v\xa2\x9f\x19\a\x12\x05appIdH\x02R\x05appId\x88\x01\x01\x12E\n" +
-	"\aapp_env\x18\x02 \x01(\x0e2\x1e.hookstream.ignisign.v1.AppEnvB\f\xa2\x9f\x19\b\x12\x06appEnvR\x06appEnv\x12#\n" +
-	"\vapp_env_raw\x18\x03 \x01(\tH\x03R\tappEnvRaw\x88\x01\x01\x123\n" +
-	"\x05topic\x18\x04 \x01(\x0e2\x1d.hookstream.ignisign.v1.TopicR\x05topic\x12 \n" +
-	"\ttopic_raw\x18\x05 \x01(\tH\x04R\btopicRaw\x88\x01\x01\x120\n" +
+	"\"hookstream/ignisign/v1/event.proto\x12\x16hookstream.ignisign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a$hookstream/ignisign/v1/app_env.proto\x1a(hookstream/ignisign/v1/application.proto\x1a-hookstream/ignisign/v1/document_request.proto\x1a\"hookstream/ignisign/v1/error.proto\x1a(hookstream/ignisign/v1/id_proofing.proto\x1a'hookstream/ignisign/v1/msg_nature.proto\x1a&hookstream/ignisign/v1/signature.proto\x1a.hookstream/ignisign/v1/signature_profile.proto\x1a,hookstream/ignisign/v1/signature_proof.proto\x1a.hookstream/ignisign/v1/signature_request.proto\x1a.hookstream/ignisign/v1/signature_session.proto\x1a3hookstream/ignisign/v1/signature_signer_image.proto\x1a#hookstream/ignisign/v1/signer.proto\x1a\"hookstream/ignisign/v1/topic.proto\x1a#hookstream/options/v1/options.proto\"\xe5\x15\n" +
+	"\x05Event\x12)\n" +
+	"\x06app_id\x18\x01 \x01(\tB\r\xa2\x9f\x19\t\x12\x05appId8\x01H\x02R\x05appId\x88\x01\x01\x12G\n" +
+	"\aapp_env\x18\x02 \x01(\x0e2\x1e.hookstream.ignisign.v1.AppEnvB\x0e\xa2\x9f\x19\n" +
+	"\x12\x06appEnv8\x01R\x06appEnv\x12#\n" +
+	"\vapp_env_raw\x18\x03 \x01(\tH\x03R\tappEnvRaw\x88\x01\x01\x12;\n" +
+	"\x05topic\x18\x04 \x01(\x0e2\x1d.hookstream.ignisign.v1.TopicB\x06\xa2\x9f\x19\x028\x01R\x05topic\x12 \n" +
+	"\ttopic_raw\x18\x05 \x01(\tH\x04R\btopicRaw\x88\x01\x01\x122\n" +
 	"\n" +
-	"action_raw\x18\x06 \x01(\tB\f\xa2\x9f\x19\b\x12\x06actionH\x05R\tactionRaw\x88\x01\x01\x12Q\n" +
+	"action_raw\x18\x06 \x01(\tB\x0e\xa2\x9f\x19\n" +
+	"\x12\x06action8\x01H\x05R\tactionRaw\x88\x01\x01\x12S\n" +
 	"\n" +
-	"msg_nature\x18\a \x01(\x0e2!.hookstream.ignisign.v1.MsgNatureB\x0f\xa2\x9f\x19\v\x12\tmsgNatureR\tmsgNature\x12)\n" +
-	"\x0emsg_nature_raw\x18\b \x01(\tH\x06R\fmsgNatureRaw\x88\x01\x01\x123\n" +
-	"\x05error\x18\t \x01(\v2\x1d.hookstream.ignisign.v1.ErrorR\x05error\x12M\n" +
+	"msg_nature\x18\a \x01(\x0e2!.hookstream.ignisign.v1.MsgNatureB\x11\xa2\x9f\x19\r\x12\tmsgNature8\x01R\tmsgNature\x12)\n" +
+	"\x0emsg_nature_raw\x18\b \x01(\tH\x06R\fmsgNatureRaw\x88\x01\x01\x12;\n" +
+	"\x05error\x18\t \x01(\v2\x1d.hookstream.ignisign.v1.ErrorB\x06\xa2\x9f\x19\x028\x03R\x05error\x12O\n" +
 	"\x12verification_token\x18\n" +
-	" \x01(\tB\x19\xa2\x9f\x19\x15\b\x01\x12\x11verificationTokenH\aR\x11verificationToken\x88\x01\x01\x12b\n" +
+	" \x01(\tB\x1b\xa2\x9f\x19\x17\x12\x11verificationToken0\x018\x01H\aR\x11verificationToken\x88\x01\x01\x12b\n" +
 	"\x12application_action\x18\x14 \x01(\x0e2).hookstream.ignisign.v1.ApplicationActionB\x06\xa2\x9f\x19\x02(\x01H\x00R\x11applicationAction\x12\\\n" +
 	"\x10signature_action\x18\x15 \x01(\x0e2'.hookstream.ignisign.v1.SignatureActionB\x06\xa2\x9f\x19\x02(\x01H\x00R\x0fsignatureAction\x12r\n" +
 	"\x18signature_request_action\x18\x16 \x01(\x0e2..hookstream.ignisign.v1.SignatureRequestActionB\x06\xa2\x9f\x19\x02(\x01H\x00R\x16signatureRequestAction\x12S\n" +

@@ -98,8 +98,8 @@ type IdProofing struct {
 	SignerExternalId *string `protobuf:"bytes,4,opt,name=signer_external_id,json=signerExternalId,proto3,oneof" json:"signer_external_id,omitempty"`
 	// A token of the proofing.
 	Token *string `protobuf:"bytes,5,opt,name=token,proto3,oneof" json:"token,omitempty"`
-	// What of the content has no field here, as sent. Withheld like
-	// a secret, because Ignisign has renamed fields that hold secrets before.
+	// What of the content has no field here, as sent. Withheld like what was read
+	// from papers.
 	Rest          *structpb.Struct `protobuf:"bytes,100,opt,name=rest,proto3" json:"rest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -181,16 +181,15 @@ var File_hookstream_ignisign_v1_id_proofing_proto protoreflect.FileDescriptor
 
 const file_hookstream_ignisign_v1_id_proofing_proto_rawDesc = "" +
 	"\n" +
-	"(hookstream/ignisign/v1/id_proofing.proto\x12\x16hookstream.ignisign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a#hookstream/options/v1/options.proto\"\x88\x04\n" +
+	"(hookstream/ignisign/v1/id_proofing.proto\x12\x16hookstream.ignisign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a#hookstream/options/v1/options.proto\"\x92\x04\n" +
 	"\n" +
-	"IdProofing\x12O\n" +
-	"\x14signature_request_id\x18\x01 \x01(\tB\x18\xa2\x9f\x19\x14\x12\x12signatureRequestIdH\x00R\x12signatureRequestId\x88\x01\x01\x12h\n" +
-	"\x1dsignature_request_external_id\x18\x02 \x01(\tB \xa2\x9f\x19\x1c\x12\x1asignatureRequestExternalIdH\x01R\x1asignatureRequestExternalId\x88\x01\x01\x120\n" +
-	"\tsigner_id\x18\x03 \x01(\tB\x0e\xa2\x9f\x19\n" +
-	"\x12\bsignerIdH\x02R\bsignerId\x88\x01\x01\x12I\n" +
-	"\x12signer_external_id\x18\x04 \x01(\tB\x16\xa2\x9f\x19\x12\x12\x10signerExternalIdH\x03R\x10signerExternalId\x88\x01\x01\x12!\n" +
-	"\x05token\x18\x05 \x01(\tB\x06\xa2\x9f\x19\x02\b\x01H\x04R\x05token\x88\x01\x01\x125\n" +
-	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x04\b\x01 \x01R\x04restB\x17\n" +
+	"IdProofing\x12Q\n" +
+	"\x14signature_request_id\x18\x01 \x01(\tB\x1a\xa2\x9f\x19\x16\x12\x12signatureRequestId8\x01H\x00R\x12signatureRequestId\x88\x01\x01\x12j\n" +
+	"\x1dsignature_request_external_id\x18\x02 \x01(\tB\"\xa2\x9f\x19\x1e\x12\x1asignatureRequestExternalId8\x03H\x01R\x1asignatureRequestExternalId\x88\x01\x01\x122\n" +
+	"\tsigner_id\x18\x03 \x01(\tB\x10\xa2\x9f\x19\f\x12\bsignerId8\x01H\x02R\bsignerId\x88\x01\x01\x12K\n" +
+	"\x12signer_external_id\x18\x04 \x01(\tB\x18\xa2\x9f\x19\x14\x12\x10signerExternalId8\x03H\x03R\x10signerExternalId\x88\x01\x01\x12#\n" +
+	"\x05token\x18\x05 \x01(\tB\b\xa2\x9f\x19\x040\x018\x01H\x04R\x05token\x88\x01\x01\x125\n" +
+	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x04 \x010\x02R\x04restB\x17\n" +
 	"\x15_signature_request_idB \n" +
 	"\x1e_signature_request_external_idB\f\n" +
 	"\n" +

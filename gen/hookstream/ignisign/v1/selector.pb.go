@@ -36,9 +36,10 @@ type Selector struct {
 	// The natures, compared with `Event.msg_nature`.
 	MsgNatures []MsgNature `protobuf:"varint,2,rep,packed,name=msg_natures,json=msgNatures,proto3,enum=hookstream.ignisign.v1.MsgNature" json:"msg_natures,omitempty"`
 	// The applications, compared with `Event.app_id`, in exactly that spelling.
+	// `*` matches every event.
 	AppIds []string `protobuf:"bytes,3,rep,name=app_ids,json=appIds,proto3" json:"app_ids,omitempty"`
 	// The environments, compared with `Event.app_env_raw`, in exactly that spelling:
-	// `PRODUCTION`.
+	// `PRODUCTION`. `*` matches every event.
 	AppEnvs []string `protobuf:"bytes,4,rep,name=app_envs,json=appEnvs,proto3" json:"app_envs,omitempty"`
 	// Actions of TOPIC_APP, compared with `Event.application_action`.
 	ApplicationActions []ApplicationAction `protobuf:"varint,20,rep,packed,name=application_actions,json=applicationActions,proto3,enum=hookstream.ignisign.v1.ApplicationAction" json:"application_actions,omitempty"`

@@ -139,9 +139,9 @@ var File_hookstream_ignisign_v1_signature_profile_proto protoreflect.FileDescrip
 
 const file_hookstream_ignisign_v1_signature_profile_proto_rawDesc = "" +
 	"\n" +
-	".hookstream/ignisign/v1/signature_profile.proto\x12\x16hookstream.ignisign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a#hookstream/options/v1/options.proto\"\xb1\x01\n" +
-	"\x10SignatureProfile\x12O\n" +
-	"\x14signature_profile_id\x18\x01 \x01(\tB\x18\xa2\x9f\x19\x14\x12\x12signatureProfileIdH\x00R\x12signatureProfileId\x88\x01\x01\x123\n" +
+	".hookstream/ignisign/v1/signature_profile.proto\x12\x16hookstream.ignisign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a#hookstream/options/v1/options.proto\"\xb3\x01\n" +
+	"\x10SignatureProfile\x12Q\n" +
+	"\x14signature_profile_id\x18\x01 \x01(\tB\x1a\xa2\x9f\x19\x16\x12\x12signatureProfileId8\x01H\x00R\x12signatureProfileId\x88\x01\x01\x123\n" +
 	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\x17\n" +
 	"\x15_signature_profile_id*\xb5\x01\n" +
 	"\x16SignatureProfileAction\x12(\n" +

@@ -107,8 +107,7 @@ type SignatureProof struct {
 	SignatureProofToken *string `protobuf:"bytes,9,opt,name=signature_proof_token,json=signatureProofToken,proto3,oneof" json:"signature_proof_token,omitempty"`
 	// The page of all proofs of the request. It contains the token.
 	SignatureProofUrl *string `protobuf:"bytes,10,opt,name=signature_proof_url,json=signatureProofUrl,proto3,oneof" json:"signature_proof_url,omitempty"`
-	// What of the content has no field here, as sent. Withheld like
-	// a secret, because Ignisign has renamed fields that hold secrets before.
+	// What of the content has no field here, as sent.
 	Rest          *structpb.Struct `protobuf:"bytes,100,opt,name=rest,proto3" json:"rest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -236,8 +235,7 @@ type SignatureProofDocument struct {
 	Name *string `protobuf:"bytes,5,opt,name=name,proto3,oneof" json:"name,omitempty"`
 	// The media type of the document. Named only by Ignisign's quick start.
 	ContentType *string `protobuf:"bytes,6,opt,name=content_type,json=contentType,proto3,oneof" json:"content_type,omitempty"`
-	// What of the document has no field here, as sent. Withheld like
-	// a secret, because Ignisign has renamed fields that hold secrets before.
+	// What of the document has no field here, as sent.
 	Rest          *structpb.Struct `protobuf:"bytes,100,opt,name=rest,proto3" json:"rest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -326,22 +324,23 @@ var File_hookstream_ignisign_v1_signature_proof_proto protoreflect.FileDescripto
 
 const file_hookstream_ignisign_v1_signature_proof_proto_rawDesc = "" +
 	"\n" +
-	",hookstream/ignisign/v1/signature_proof.proto\x12\x16hookstream.ignisign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a$hookstream/ignisign/v1/app_env.proto\x1a#hookstream/options/v1/options.proto\"\xc5\a\n" +
-	"\x0eSignatureProof\x12'\n" +
-	"\x06app_id\x18\x01 \x01(\tB\v\xa2\x9f\x19\a\x12\x05appIdH\x00R\x05appId\x88\x01\x01\x12E\n" +
-	"\aapp_env\x18\x02 \x01(\x0e2\x1e.hookstream.ignisign.v1.AppEnvB\f\xa2\x9f\x19\b\x12\x06appEnvR\x06appEnv\x12#\n" +
-	"\vapp_env_raw\x18\x03 \x01(\tH\x01R\tappEnvRaw\x88\x01\x01\x12O\n" +
-	"\x14signature_request_id\x18\x04 \x01(\tB\x18\xa2\x9f\x19\x14\x12\x12signatureRequestIdH\x02R\x12signatureRequestId\x88\x01\x01\x12h\n" +
-	"\x1dsignature_request_external_id\x18\x05 \x01(\tB \xa2\x9f\x19\x1c\x12\x1asignatureRequestExternalIdH\x03R\x1asignatureRequestExternalId\x88\x01\x01\x12L\n" +
-	"\tdocuments\x18\x06 \x03(\v2..hookstream.ignisign.v1.SignatureProofDocumentR\tdocuments\x126\n" +
-	"\vdocument_id\x18\a \x01(\tB\x10\xa2\x9f\x19\f\x12\n" +
-	"documentIdH\x04R\n" +
-	"documentId\x88\x01\x01\x12O\n" +
-	"\x14document_external_id\x18\b \x01(\tB\x18\xa2\x9f\x19\x14\x12\x12documentExternalIdH\x05R\x12documentExternalId\x88\x01\x01\x12T\n" +
-	"\x15signature_proof_token\x18\t \x01(\tB\x1b\xa2\x9f\x19\x17\b\x01\x12\x13signatureProofTokenH\x06R\x13signatureProofToken\x88\x01\x01\x12N\n" +
+	",hookstream/ignisign/v1/signature_proof.proto\x12\x16hookstream.ignisign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a$hookstream/ignisign/v1/app_env.proto\x1a#hookstream/options/v1/options.proto\"\xdb\a\n" +
+	"\x0eSignatureProof\x12)\n" +
+	"\x06app_id\x18\x01 \x01(\tB\r\xa2\x9f\x19\t\x12\x05appId8\x01H\x00R\x05appId\x88\x01\x01\x12G\n" +
+	"\aapp_env\x18\x02 \x01(\x0e2\x1e.hookstream.ignisign.v1.AppEnvB\x0e\xa2\x9f\x19\n" +
+	"\x12\x06appEnv8\x01R\x06appEnv\x12#\n" +
+	"\vapp_env_raw\x18\x03 \x01(\tH\x01R\tappEnvRaw\x88\x01\x01\x12Q\n" +
+	"\x14signature_request_id\x18\x04 \x01(\tB\x1a\xa2\x9f\x19\x16\x12\x12signatureRequestId8\x01H\x02R\x12signatureRequestId\x88\x01\x01\x12j\n" +
+	"\x1dsignature_request_external_id\x18\x05 \x01(\tB\"\xa2\x9f\x19\x1e\x12\x1asignatureRequestExternalId8\x03H\x03R\x1asignatureRequestExternalId\x88\x01\x01\x12T\n" +
+	"\tdocuments\x18\x06 \x03(\v2..hookstream.ignisign.v1.SignatureProofDocumentB\x06\xa2\x9f\x19\x028\x03R\tdocuments\x128\n" +
+	"\vdocument_id\x18\a \x01(\tB\x12\xa2\x9f\x19\x0e\x12\n" +
+	"documentId8\x03H\x04R\n" +
+	"documentId\x88\x01\x01\x12Q\n" +
+	"\x14document_external_id\x18\b \x01(\tB\x1a\xa2\x9f\x19\x16\x12\x12documentExternalId8\x03H\x05R\x12documentExternalId\x88\x01\x01\x12V\n" +
+	"\x15signature_proof_token\x18\t \x01(\tB\x1d\xa2\x9f\x19\x19\x12\x13signatureProofToken0\x018\x03H\x06R\x13signatureProofToken\x88\x01\x01\x12P\n" +
 	"\x13signature_proof_url\x18\n" +
-	" \x01(\tB\x19\xa2\x9f\x19\x15\b\x01\x12\x11signatureProofUrlH\aR\x11signatureProofUrl\x88\x01\x01\x125\n" +
-	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x04\b\x01 \x01R\x04restB\t\n" +
+	" \x01(\tB\x1b\xa2\x9f\x19\x17\x12\x11signatureProofUrl0\x018\x03H\aR\x11signatureProofUrl\x88\x01\x01\x123\n" +
+	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\t\n" +
 	"\a_app_idB\x0e\n" +
 	"\f_app_env_rawB\x17\n" +
 	"\x15_signature_request_idB \n" +
@@ -349,17 +348,17 @@ const file_hookstream_ignisign_v1_signature_proof_proto_rawDesc = "" +
 	"\f_document_idB\x17\n" +
 	"\x15_document_external_idB\x18\n" +
 	"\x16_signature_proof_tokenB\x16\n" +
-	"\x14_signature_proof_url\"\xe9\x03\n" +
-	"\x16SignatureProofDocument\x126\n" +
-	"\vdocument_id\x18\x01 \x01(\tB\x10\xa2\x9f\x19\f\x12\n" +
-	"documentIdH\x00R\n" +
-	"documentId\x88\x01\x01\x12O\n" +
-	"\x14document_external_id\x18\x02 \x01(\tB\x18\xa2\x9f\x19\x14\x12\x12documentExternalIdH\x01R\x12documentExternalId\x88\x01\x01\x125\n" +
-	"\x05token\x18\x03 \x01(\tB\x1a\xa2\x9f\x19\x16\b\x01\x1a\x12documentProofTokenH\x02R\x05token\x88\x01\x01\x12/\n" +
-	"\x03url\x18\x04 \x01(\tB\x18\xa2\x9f\x19\x14\b\x01\x1a\x10documentProofUrlH\x03R\x03url\x88\x01\x01\x12\x17\n" +
-	"\x04name\x18\x05 \x01(\tH\x04R\x04name\x88\x01\x01\x129\n" +
-	"\fcontent_type\x18\x06 \x01(\tB\x11\xa2\x9f\x19\r\x12\vcontentTypeH\x05R\vcontentType\x88\x01\x01\x125\n" +
-	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x04\b\x01 \x01R\x04restB\x0e\n" +
+	"\x14_signature_proof_url\"\xf9\x03\n" +
+	"\x16SignatureProofDocument\x128\n" +
+	"\vdocument_id\x18\x01 \x01(\tB\x12\xa2\x9f\x19\x0e\x12\n" +
+	"documentId8\x01H\x00R\n" +
+	"documentId\x88\x01\x01\x12Q\n" +
+	"\x14document_external_id\x18\x02 \x01(\tB\x1a\xa2\x9f\x19\x16\x12\x12documentExternalId8\x03H\x01R\x12documentExternalId\x88\x01\x01\x127\n" +
+	"\x05token\x18\x03 \x01(\tB\x1c\xa2\x9f\x19\x18\x1a\x12documentProofToken0\x018\x01H\x02R\x05token\x88\x01\x01\x121\n" +
+	"\x03url\x18\x04 \x01(\tB\x1a\xa2\x9f\x19\x16\x1a\x10documentProofUrl0\x018\x01H\x03R\x03url\x88\x01\x01\x12\x1f\n" +
+	"\x04name\x18\x05 \x01(\tB\x06\xa2\x9f\x19\x028\x03H\x04R\x04name\x88\x01\x01\x12;\n" +
+	"\fcontent_type\x18\x06 \x01(\tB\x13\xa2\x9f\x19\x0f\x12\vcontentType8\x03H\x05R\vcontentType\x88\x01\x01\x123\n" +
+	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\x0e\n" +
 	"\f_document_idB\x17\n" +
 	"\x15_document_external_idB\b\n" +
 	"\x06_tokenB\x06\n" +

@@ -241,11 +241,9 @@ type SignatureRequest struct {
 	SignersEmbedded []*SignatureRequestSigner `protobuf:"bytes,7,rep,name=signers_embedded,json=signersEmbedded,proto3" json:"signers_embedded,omitempty"`
 	// The signers as version 3 sends them, which does not say who shows the session.
 	SignersUngrouped []*SignatureRequestSigner `protobuf:"bytes,8,rep,name=signers_ungrouped,json=signersUngrouped,proto3" json:"signers_ungrouped,omitempty"`
-	// What else was in the object of the two groups, as sent. Withheld like a
-	// secret.
+	// What else was in the object of the two groups, as sent.
 	SignersRest *structpb.Struct `protobuf:"bytes,9,opt,name=signers_rest,json=signersRest,proto3" json:"signers_rest,omitempty"`
-	// What of the content has no field here, as sent. Withheld like
-	// a secret, because Ignisign has renamed fields that hold secrets before.
+	// What of the content has no field here, as sent.
 	Rest          *structpb.Struct `protobuf:"bytes,100,opt,name=rest,proto3" json:"rest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -360,8 +358,7 @@ type SignatureRequestSigner struct {
 	SignerExternalId *string `protobuf:"bytes,2,opt,name=signer_external_id,json=signerExternalId,proto3,oneof" json:"signer_external_id,omitempty"`
 	// The token of the signing session. Whoever holds it can open the session.
 	Token *string `protobuf:"bytes,3,opt,name=token,proto3,oneof" json:"token,omitempty"`
-	// What of the signer has no field here, as sent. Withheld like
-	// a secret, because Ignisign has renamed fields that hold secrets before.
+	// What of the signer has no field here, as sent.
 	Rest          *structpb.Struct `protobuf:"bytes,100,opt,name=rest,proto3" json:"rest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -429,30 +426,29 @@ var File_hookstream_ignisign_v1_signature_request_proto protoreflect.FileDescrip
 
 const file_hookstream_ignisign_v1_signature_request_proto_rawDesc = "" +
 	"\n" +
-	".hookstream/ignisign/v1/signature_request.proto\x12\x16hookstream.ignisign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a#hookstream/options/v1/options.proto\"\xdf\a\n" +
-	"\x10SignatureRequest\x12O\n" +
-	"\x14signature_request_id\x18\x01 \x01(\tB\x18\xa2\x9f\x19\x14\x12\x12signatureRequestIdH\x00R\x12signatureRequestId\x88\x01\x01\x12t\n" +
-	"\x1dsignature_request_external_id\x18\x02 \x01(\tB,\xa2\x9f\x19(\x12\x1asignatureRequestExternalId\x1a\n" +
-	"externalIdH\x01R\x1asignatureRequestExternalId\x88\x01\x01\x12F\n" +
-	"\x06status\x18\x03 \x01(\x0e2..hookstream.ignisign.v1.SignatureRequestStatusR\x06status\x12\"\n" +
+	".hookstream/ignisign/v1/signature_request.proto\x12\x16hookstream.ignisign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a#hookstream/options/v1/options.proto\"\xef\a\n" +
+	"\x10SignatureRequest\x12Q\n" +
+	"\x14signature_request_id\x18\x01 \x01(\tB\x1a\xa2\x9f\x19\x16\x12\x12signatureRequestId8\x01H\x00R\x12signatureRequestId\x88\x01\x01\x12v\n" +
+	"\x1dsignature_request_external_id\x18\x02 \x01(\tB.\xa2\x9f\x19*\x12\x1asignatureRequestExternalId\x1a\n" +
+	"externalId8\x03H\x01R\x1asignatureRequestExternalId\x88\x01\x01\x12N\n" +
+	"\x06status\x18\x03 \x01(\x0e2..hookstream.ignisign.v1.SignatureRequestStatusB\x06\xa2\x9f\x19\x028\x01R\x06status\x12\"\n" +
 	"\n" +
-	"status_raw\x18\x04 \x01(\tH\x02R\tstatusRaw\x88\x01\x01\x12e\n" +
-	"\x1cinitial_signature_request_id\x18\x05 \x01(\tB\x1f\xa2\x9f\x19\x1b\x12\x19initialSignatureRequestIdH\x03R\x19initialSignatureRequestId\x88\x01\x01\x12k\n" +
-	"\x0fsigners_by_side\x18\x06 \x03(\v2..hookstream.ignisign.v1.SignatureRequestSignerB\x13\xa2\x9f\x19\x0f\x12\rsignersBySideR\rsignersBySide\x12p\n" +
-	"\x10signers_embedded\x18\a \x03(\v2..hookstream.ignisign.v1.SignatureRequestSignerB\x15\xa2\x9f\x19\x11\x12\x0fsignersEmbeddedR\x0fsignersEmbedded\x12j\n" +
-	"\x11signers_ungrouped\x18\b \x03(\v2..hookstream.ignisign.v1.SignatureRequestSignerB\r\xa2\x9f\x19\t\x12\asignersR\x10signersUngrouped\x12D\n" +
-	"\fsigners_rest\x18\t \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x04\b\x01(\x01R\vsignersRest\x125\n" +
-	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x04\b\x01 \x01R\x04restB\x17\n" +
+	"status_raw\x18\x04 \x01(\tH\x02R\tstatusRaw\x88\x01\x01\x12g\n" +
+	"\x1cinitial_signature_request_id\x18\x05 \x01(\tB!\xa2\x9f\x19\x1d\x12\x19initialSignatureRequestId8\x03H\x03R\x19initialSignatureRequestId\x88\x01\x01\x12m\n" +
+	"\x0fsigners_by_side\x18\x06 \x03(\v2..hookstream.ignisign.v1.SignatureRequestSignerB\x15\xa2\x9f\x19\x11\x12\rsignersBySide8\x03R\rsignersBySide\x12r\n" +
+	"\x10signers_embedded\x18\a \x03(\v2..hookstream.ignisign.v1.SignatureRequestSignerB\x17\xa2\x9f\x19\x13\x12\x0fsignersEmbedded8\x03R\x0fsignersEmbedded\x12l\n" +
+	"\x11signers_ungrouped\x18\b \x03(\v2..hookstream.ignisign.v1.SignatureRequestSignerB\x0f\xa2\x9f\x19\v\x12\asigners8\x03R\x10signersUngrouped\x12B\n" +
+	"\fsigners_rest\x18\t \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02(\x01R\vsignersRest\x123\n" +
+	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\x17\n" +
 	"\x15_signature_request_idB \n" +
 	"\x1e_signature_request_external_idB\r\n" +
 	"\v_status_rawB\x1f\n" +
-	"\x1d_initial_signature_request_id\"\x9e\x02\n" +
-	"\x16SignatureRequestSigner\x120\n" +
-	"\tsigner_id\x18\x01 \x01(\tB\x0e\xa2\x9f\x19\n" +
-	"\x12\bsignerIdH\x00R\bsignerId\x88\x01\x01\x12I\n" +
-	"\x12signer_external_id\x18\x02 \x01(\tB\x16\xa2\x9f\x19\x12\x12\x10signerExternalIdH\x01R\x10signerExternalId\x88\x01\x01\x12!\n" +
-	"\x05token\x18\x03 \x01(\tB\x06\xa2\x9f\x19\x02\b\x01H\x02R\x05token\x88\x01\x01\x125\n" +
-	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x04\b\x01 \x01R\x04restB\f\n" +
+	"\x1d_initial_signature_request_id\"\xa2\x02\n" +
+	"\x16SignatureRequestSigner\x122\n" +
+	"\tsigner_id\x18\x01 \x01(\tB\x10\xa2\x9f\x19\f\x12\bsignerId8\x01H\x00R\bsignerId\x88\x01\x01\x12K\n" +
+	"\x12signer_external_id\x18\x02 \x01(\tB\x18\xa2\x9f\x19\x14\x12\x10signerExternalId8\x03H\x01R\x10signerExternalId\x88\x01\x01\x12#\n" +
+	"\x05token\x18\x03 \x01(\tB\b\xa2\x9f\x19\x040\x018\x03H\x02R\x05token\x88\x01\x01\x123\n" +
+	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\f\n" +
 	"\n" +
 	"_signer_idB\x15\n" +
 	"\x13_signer_external_idB\b\n" +

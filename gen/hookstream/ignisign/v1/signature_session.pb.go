@@ -162,13 +162,12 @@ var File_hookstream_ignisign_v1_signature_session_proto protoreflect.FileDescrip
 
 const file_hookstream_ignisign_v1_signature_session_proto_rawDesc = "" +
 	"\n" +
-	".hookstream/ignisign/v1/signature_session.proto\x12\x16hookstream.ignisign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a#hookstream/options/v1/options.proto\"\xdf\x03\n" +
-	"\x10SignatureSession\x12O\n" +
-	"\x14signature_request_id\x18\x01 \x01(\tB\x18\xa2\x9f\x19\x14\x12\x12signatureRequestIdH\x00R\x12signatureRequestId\x88\x01\x01\x12h\n" +
-	"\x1dsignature_request_external_id\x18\x02 \x01(\tB \xa2\x9f\x19\x1c\x12\x1asignatureRequestExternalIdH\x01R\x1asignatureRequestExternalId\x88\x01\x01\x120\n" +
-	"\tsigner_id\x18\x03 \x01(\tB\x0e\xa2\x9f\x19\n" +
-	"\x12\bsignerIdH\x02R\bsignerId\x88\x01\x01\x12I\n" +
-	"\x12signer_external_id\x18\x04 \x01(\tB\x16\xa2\x9f\x19\x12\x12\x10signerExternalIdH\x03R\x10signerExternalId\x88\x01\x01\x123\n" +
+	".hookstream/ignisign/v1/signature_session.proto\x12\x16hookstream.ignisign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a#hookstream/options/v1/options.proto\"\xe7\x03\n" +
+	"\x10SignatureSession\x12Q\n" +
+	"\x14signature_request_id\x18\x01 \x01(\tB\x1a\xa2\x9f\x19\x16\x12\x12signatureRequestId8\x01H\x00R\x12signatureRequestId\x88\x01\x01\x12j\n" +
+	"\x1dsignature_request_external_id\x18\x02 \x01(\tB\"\xa2\x9f\x19\x1e\x12\x1asignatureRequestExternalId8\x03H\x01R\x1asignatureRequestExternalId\x88\x01\x01\x122\n" +
+	"\tsigner_id\x18\x03 \x01(\tB\x10\xa2\x9f\x19\f\x12\bsignerId8\x01H\x02R\bsignerId\x88\x01\x01\x12K\n" +
+	"\x12signer_external_id\x18\x04 \x01(\tB\x18\xa2\x9f\x19\x14\x12\x10signerExternalId8\x03H\x03R\x10signerExternalId\x88\x01\x01\x123\n" +
 	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\x17\n" +
 	"\x15_signature_request_idB \n" +
 	"\x1e_signature_request_external_idB\f\n" +

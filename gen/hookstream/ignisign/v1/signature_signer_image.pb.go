@@ -210,20 +210,20 @@ var File_hookstream_ignisign_v1_signature_signer_image_proto protoreflect.FileDe
 
 const file_hookstream_ignisign_v1_signature_signer_image_proto_rawDesc = "" +
 	"\n" +
-	"3hookstream/ignisign/v1/signature_signer_image.proto\x12\x16hookstream.ignisign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a$hookstream/ignisign/v1/app_env.proto\x1a#hookstream/options/v1/options.proto\"\xc5\x06\n" +
-	"\x14SignatureSignerImage\x12'\n" +
-	"\x06app_id\x18\x01 \x01(\tB\v\xa2\x9f\x19\a\x12\x05appIdH\x00R\x05appId\x88\x01\x01\x12E\n" +
-	"\aapp_env\x18\x02 \x01(\x0e2\x1e.hookstream.ignisign.v1.AppEnvB\f\xa2\x9f\x19\b\x12\x06appEnvR\x06appEnv\x12#\n" +
-	"\vapp_env_raw\x18\x03 \x01(\tH\x01R\tappEnvRaw\x88\x01\x01\x126\n" +
-	"\vdocument_id\x18\x04 \x01(\tB\x10\xa2\x9f\x19\f\x12\n" +
-	"documentIdH\x02R\n" +
-	"documentId\x88\x01\x01\x12O\n" +
-	"\x14document_external_id\x18\x05 \x01(\tB\x18\xa2\x9f\x19\x14\x12\x12documentExternalIdH\x03R\x12documentExternalId\x88\x01\x01\x12O\n" +
-	"\x14signature_request_id\x18\x06 \x01(\tB\x18\xa2\x9f\x19\x14\x12\x12signatureRequestIdH\x04R\x12signatureRequestId\x88\x01\x01\x12h\n" +
-	"\x1dsignature_request_external_id\x18\a \x01(\tB \xa2\x9f\x19\x1c\x12\x1asignatureRequestExternalIdH\x05R\x1asignatureRequestExternalId\x88\x01\x01\x120\n" +
-	"\tsigner_id\x18\b \x01(\tB\x0e\xa2\x9f\x19\n" +
-	"\x12\bsignerIdH\x06R\bsignerId\x88\x01\x01\x12I\n" +
-	"\x12signer_external_id\x18\t \x01(\tB\x16\xa2\x9f\x19\x12\x12\x10signerExternalIdH\aR\x10signerExternalId\x88\x01\x01\x123\n" +
+	"3hookstream/ignisign/v1/signature_signer_image.proto\x12\x16hookstream.ignisign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a$hookstream/ignisign/v1/app_env.proto\x1a#hookstream/options/v1/options.proto\"\xd5\x06\n" +
+	"\x14SignatureSignerImage\x12)\n" +
+	"\x06app_id\x18\x01 \x01(\tB\r\xa2\x9f\x19\t\x12\x05appId8\x01H\x00R\x05appId\x88\x01\x01\x12G\n" +
+	"\aapp_env\x18\x02 \x01(\x0e2\x1e.hookstream.ignisign.v1.AppEnvB\x0e\xa2\x9f\x19\n" +
+	"\x12\x06appEnv8\x01R\x06appEnv\x12#\n" +
+	"\vapp_env_raw\x18\x03 \x01(\tH\x01R\tappEnvRaw\x88\x01\x01\x128\n" +
+	"\vdocument_id\x18\x04 \x01(\tB\x12\xa2\x9f\x19\x0e\x12\n" +
+	"documentId8\x01H\x02R\n" +
+	"documentId\x88\x01\x01\x12Q\n" +
+	"\x14document_external_id\x18\x05 \x01(\tB\x1a\xa2\x9f\x19\x16\x12\x12documentExternalId8\x03H\x03R\x12documentExternalId\x88\x01\x01\x12Q\n" +
+	"\x14signature_request_id\x18\x06 \x01(\tB\x1a\xa2\x9f\x19\x16\x12\x12signatureRequestId8\x01H\x04R\x12signatureRequestId\x88\x01\x01\x12j\n" +
+	"\x1dsignature_request_external_id\x18\a \x01(\tB\"\xa2\x9f\x19\x1e\x12\x1asignatureRequestExternalId8\x03H\x05R\x1asignatureRequestExternalId\x88\x01\x01\x122\n" +
+	"\tsigner_id\x18\b \x01(\tB\x10\xa2\x9f\x19\f\x12\bsignerId8\x01H\x06R\bsignerId\x88\x01\x01\x12K\n" +
+	"\x12signer_external_id\x18\t \x01(\tB\x18\xa2\x9f\x19\x14\x12\x10signerExternalId8\x03H\aR\x10signerExternalId\x88\x01\x01\x123\n" +
 	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\t\n" +
 	"\a_app_idB\x0e\n" +
 	"\f_app_env_rawB\x0e\n" +

@@ -174,8 +174,7 @@ type Signer struct {
 	InputsAddedRaw []string `protobuf:"bytes,7,rep,name=inputs_added_raw,json=inputsAddedRaw,proto3" json:"inputs_added_raw,omitempty"`
 	// The signer's secret, sent by some versions before 2024.
 	AuthSecret *string `protobuf:"bytes,8,opt,name=auth_secret,json=authSecret,proto3,oneof" json:"auth_secret,omitempty"`
-	// What of the content has no field here, as sent. Withheld like
-	// a secret, because Ignisign has renamed fields that hold secrets before.
+	// What of the content has no field here, as sent.
 	Rest          *structpb.Struct `protobuf:"bytes,100,opt,name=rest,proto3" json:"rest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -278,20 +277,20 @@ var File_hookstream_ignisign_v1_signer_proto protoreflect.FileDescriptor
 
 const file_hookstream_ignisign_v1_signer_proto_rawDesc = "" +
 	"\n" +
-	"#hookstream/ignisign/v1/signer.proto\x12\x16hookstream.ignisign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a$hookstream/ignisign/v1/app_env.proto\x1a#hookstream/options/v1/options.proto\"\xe8\x04\n" +
-	"\x06Signer\x12'\n" +
-	"\x06app_id\x18\x01 \x01(\tB\v\xa2\x9f\x19\a\x12\x05appIdH\x00R\x05appId\x88\x01\x01\x12E\n" +
-	"\aapp_env\x18\x02 \x01(\x0e2\x1e.hookstream.ignisign.v1.AppEnvB\f\xa2\x9f\x19\b\x12\x06appEnvR\x06appEnv\x12#\n" +
-	"\vapp_env_raw\x18\x03 \x01(\tH\x01R\tappEnvRaw\x88\x01\x01\x120\n" +
-	"\tsigner_id\x18\x04 \x01(\tB\x0e\xa2\x9f\x19\n" +
-	"\x12\bsignerIdH\x02R\bsignerId\x88\x01\x01\x12I\n" +
-	"\x12signer_external_id\x18\x05 \x01(\tB\x16\xa2\x9f\x19\x12\x12\x10signerExternalIdH\x03R\x10signerExternalId\x88\x01\x01\x12a\n" +
-	"\finputs_added\x18\x06 \x03(\x0e2#.hookstream.ignisign.v1.SignerInputB\x19\xa2\x9f\x19\x15\x12\vinputsAdded\x1a\x06inputsR\vinputsAdded\x12(\n" +
-	"\x10inputs_added_raw\x18\a \x03(\tR\x0einputsAddedRaw\x128\n" +
-	"\vauth_secret\x18\b \x01(\tB\x12\xa2\x9f\x19\x0e\b\x01\x12\n" +
-	"authSecretH\x04R\n" +
-	"authSecret\x88\x01\x01\x125\n" +
-	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x04\b\x01 \x01R\x04restB\t\n" +
+	"#hookstream/ignisign/v1/signer.proto\x12\x16hookstream.ignisign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a$hookstream/ignisign/v1/app_env.proto\x1a#hookstream/options/v1/options.proto\"\xf2\x04\n" +
+	"\x06Signer\x12)\n" +
+	"\x06app_id\x18\x01 \x01(\tB\r\xa2\x9f\x19\t\x12\x05appId8\x01H\x00R\x05appId\x88\x01\x01\x12G\n" +
+	"\aapp_env\x18\x02 \x01(\x0e2\x1e.hookstream.ignisign.v1.AppEnvB\x0e\xa2\x9f\x19\n" +
+	"\x12\x06appEnv8\x01R\x06appEnv\x12#\n" +
+	"\vapp_env_raw\x18\x03 \x01(\tH\x01R\tappEnvRaw\x88\x01\x01\x122\n" +
+	"\tsigner_id\x18\x04 \x01(\tB\x10\xa2\x9f\x19\f\x12\bsignerId8\x01H\x02R\bsignerId\x88\x01\x01\x12K\n" +
+	"\x12signer_external_id\x18\x05 \x01(\tB\x18\xa2\x9f\x19\x14\x12\x10signerExternalId8\x03H\x03R\x10signerExternalId\x88\x01\x01\x12c\n" +
+	"\finputs_added\x18\x06 \x03(\x0e2#.hookstream.ignisign.v1.SignerInputB\x1b\xa2\x9f\x19\x17\x12\vinputsAdded\x1a\x06inputs8\x03R\vinputsAdded\x12(\n" +
+	"\x10inputs_added_raw\x18\a \x03(\tR\x0einputsAddedRaw\x12:\n" +
+	"\vauth_secret\x18\b \x01(\tB\x14\xa2\x9f\x19\x10\x12\n" +
+	"authSecret0\x018\x03H\x04R\n" +
+	"authSecret\x88\x01\x01\x123\n" +
+	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\t\n" +
 	"\a_app_idB\x0e\n" +
 	"\f_app_env_rawB\f\n" +
 	"\n" +

@@ -118,10 +118,10 @@ var File_hookstream_ignisign_v1_topic_proto protoreflect.FileDescriptor
 
 const file_hookstream_ignisign_v1_topic_proto_rawDesc = "" +
 	"\n" +
-	"\"hookstream/ignisign/v1/topic.proto\x12\x16hookstream.ignisign.v1\x1a#hookstream/options/v1/options.proto*\xf6\x02\n" +
+	"\"hookstream/ignisign/v1/topic.proto\x12\x16hookstream.ignisign.v1\x1a#hookstream/options/v1/options.proto*\x89\x03\n" +
 	"\x05Topic\x12\x15\n" +
-	"\x11TOPIC_UNSPECIFIED\x10\x00\x12 \n" +
-	"\tTOPIC_APP\x10\x01\x1a\x11\xaa\x9f\x19\r\x12\vAPPLICATION\x12\x13\n" +
+	"\x11TOPIC_UNSPECIFIED\x10\x00\x123\n" +
+	"\tTOPIC_APP\x10\x01\x1a$\xaa\x9f\x19 \x12\vAPPLICATION\x1a\x11ApplicationAction\x12\x13\n" +
 	"\x0fTOPIC_SIGNATURE\x10\x02\x12\x1b\n" +
 	"\x17TOPIC_SIGNATURE_REQUEST\x10\x03\x12\x10\n" +
 	"\fTOPIC_SIGNER\x10\x04\x12\x1b\n" +

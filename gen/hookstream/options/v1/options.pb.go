@@ -26,12 +26,130 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Sensitivity is a kind of sensitive content. A source includes each kind, or
+// withholds it, by a switch of its own.
+type Sensitivity int32
+
+const (
+	// Not sensitive.
+	Sensitivity_SENSITIVITY_UNSPECIFIED Sensitivity = 0
+	// It lets somebody act: links and tokens with which one can sign, approve, be
+	// verified or open a proof. In content without a schema also what is spelt
+	// like one, by the end of its name, and every web address.
+	Sensitivity_SENSITIVITY_ACCESS Sensitivity = 1
+	// It says who somebody is: what was read from identity, tax or bank papers,
+	// the account numbers of a person, and whatever a verification or an analysis
+	// sends beyond its outcome.
+	Sensitivity_SENSITIVITY_IDENTITY Sensitivity = 2
+)
+
+// Enum value maps for Sensitivity.
+var (
+	Sensitivity_name = map[int32]string{
+		0: "SENSITIVITY_UNSPECIFIED",
+		1: "SENSITIVITY_ACCESS",
+		2: "SENSITIVITY_IDENTITY",
+	}
+	Sensitivity_value = map[string]int32{
+		"SENSITIVITY_UNSPECIFIED": 0,
+		"SENSITIVITY_ACCESS":      1,
+		"SENSITIVITY_IDENTITY":    2,
+	}
+)
+
+func (x Sensitivity) Enum() *Sensitivity {
+	p := new(Sensitivity)
+	*p = x
+	return p
+}
+
+func (x Sensitivity) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Sensitivity) Descriptor() protoreflect.EnumDescriptor {
+	return file_hookstream_options_v1_options_proto_enumTypes[0].Descriptor()
+}
+
+func (Sensitivity) Type() protoreflect.EnumType {
+	return &file_hookstream_options_v1_options_proto_enumTypes[0]
+}
+
+func (x Sensitivity) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Sensitivity.Descriptor instead.
+func (Sensitivity) EnumDescriptor() ([]byte, []int) {
+	return file_hookstream_options_v1_options_proto_rawDescGZIP(), []int{0}
+}
+
+// Presence is what a provider says of a field being there.
+type Presence int32
+
+const (
+	// The provider does not say.
+	Presence_PRESENCE_UNSPECIFIED Presence = 0
+	// Always sent, with a value.
+	Presence_PRESENCE_REQUIRED Presence = 1
+	// Always sent, perhaps as null.
+	Presence_PRESENCE_NULLABLE Presence = 2
+	// Not always sent.
+	Presence_PRESENCE_OPTIONAL Presence = 3
+)
+
+// Enum value maps for Presence.
+var (
+	Presence_name = map[int32]string{
+		0: "PRESENCE_UNSPECIFIED",
+		1: "PRESENCE_REQUIRED",
+		2: "PRESENCE_NULLABLE",
+		3: "PRESENCE_OPTIONAL",
+	}
+	Presence_value = map[string]int32{
+		"PRESENCE_UNSPECIFIED": 0,
+		"PRESENCE_REQUIRED":    1,
+		"PRESENCE_NULLABLE":    2,
+		"PRESENCE_OPTIONAL":    3,
+	}
+)
+
+func (x Presence) Enum() *Presence {
+	p := new(Presence)
+	*p = x
+	return p
+}
+
+func (x Presence) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Presence) Descriptor() protoreflect.EnumDescriptor {
+	return file_hookstream_options_v1_options_proto_enumTypes[1].Descriptor()
+}
+
+func (Presence) Type() protoreflect.EnumType {
+	return &file_hookstream_options_v1_options_proto_enumTypes[1]
+}
+
+func (x Presence) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Presence.Descriptor instead.
+func (Presence) EnumDescriptor() ([]byte, []int) {
+	return file_hookstream_options_v1_options_proto_rawDescGZIP(), []int{1}
+}
+
 // FieldFacts describes one field of a provider's message.
 type FieldFacts struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The value grants access or is a secret: it is never logged, and withheld
-	// from typed events unless the source includes sensitive fields.
-	Sensitive bool `protobuf:"varint,1,opt,name=sensitive,proto3" json:"sensitive,omitempty"`
+	// What kind of sensitive content the field holds: it is never logged, and
+	// withheld from typed events unless the source includes that kind.
+	Sensitivity Sensitivity `protobuf:"varint,6,opt,name=sensitivity,proto3,enum=hookstream.options.v1.Sensitivity" json:"sensitivity,omitempty"`
+	// Whether the provider says that the field is always sent. Nothing relies on
+	// it: every field of a provider's message may be absent.
+	Presence Presence `protobuf:"varint,7,opt,name=presence,proto3,enum=hookstream.options.v1.Presence" json:"presence,omitempty"`
 	// The name in the provider's JSON, where it is not the field's JSON name.
 	Json string `protobuf:"bytes,2,opt,name=json,proto3" json:"json,omitempty"`
 	// Further names under which the provider has sent the same field, tried in
@@ -77,11 +195,18 @@ func (*FieldFacts) Descriptor() ([]byte, []int) {
 	return file_hookstream_options_v1_options_proto_rawDescGZIP(), []int{0}
 }
 
-func (x *FieldFacts) GetSensitive() bool {
+func (x *FieldFacts) GetSensitivity() Sensitivity {
 	if x != nil {
-		return x.Sensitive
+		return x.Sensitivity
 	}
-	return false
+	return Sensitivity_SENSITIVITY_UNSPECIFIED
+}
+
+func (x *FieldFacts) GetPresence() Presence {
+	if x != nil {
+		return x.Presence
+	}
+	return Presence_PRESENCE_UNSPECIFIED
 }
 
 func (x *FieldFacts) GetJson() string {
@@ -119,7 +244,10 @@ type EnumValueFacts struct {
 	Wire string `protobuf:"bytes,1,opt,name=wire,proto3" json:"wire,omitempty"`
 	// Other spellings that mean the same: renamed, misspelt or documented
 	// differently in the course of time.
-	Aliases       []string `protobuf:"bytes,2,rep,name=aliases,proto3" json:"aliases,omitempty"`
+	Aliases []string `protobuf:"bytes,2,rep,name=aliases,proto3" json:"aliases,omitempty"`
+	// Of a topic: the enum of its actions, in the same package. Empty: the one that
+	// is named as the topic, `SignatureRequestAction` for TOPIC_SIGNATURE_REQUEST.
+	Actions       string `protobuf:"bytes,3,opt,name=actions,proto3" json:"actions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -168,6 +296,13 @@ func (x *EnumValueFacts) GetAliases() []string {
 	return nil
 }
 
+func (x *EnumValueFacts) GetActions() string {
+	if x != nil {
+		return x.Actions
+	}
+	return ""
+}
+
 var file_hookstream_options_v1_options_proto_extTypes = []protoimpl.ExtensionInfo{
 	{
 		ExtendedType:  (*descriptorpb.FieldOptions)(nil),
@@ -207,17 +342,28 @@ var File_hookstream_options_v1_options_proto protoreflect.FileDescriptor
 
 const file_hookstream_options_v1_options_proto_rawDesc = "" +
 	"\n" +
-	"#hookstream/options/v1/options.proto\x12\x15hookstream.options.v1\x1a google/protobuf/descriptor.proto\"\x91\x01\n" +
+	"#hookstream/options/v1/options.proto\x12\x15hookstream.options.v1\x1a google/protobuf/descriptor.proto\"\x87\x02\n" +
 	"\n" +
-	"FieldFacts\x12\x1c\n" +
-	"\tsensitive\x18\x01 \x01(\bR\tsensitive\x12\x12\n" +
+	"FieldFacts\x12D\n" +
+	"\vsensitivity\x18\x06 \x01(\x0e2\".hookstream.options.v1.SensitivityR\vsensitivity\x12;\n" +
+	"\bpresence\x18\a \x01(\x0e2\x1f.hookstream.options.v1.PresenceR\bpresence\x12\x12\n" +
 	"\x04json\x18\x02 \x01(\tR\x04json\x12!\n" +
 	"\fjson_aliases\x18\x03 \x03(\tR\vjsonAliases\x12\x12\n" +
 	"\x04rest\x18\x04 \x01(\bR\x04rest\x12\x1a\n" +
-	"\bcomputed\x18\x05 \x01(\bR\bcomputed\">\n" +
+	"\bcomputed\x18\x05 \x01(\bR\bcomputedJ\x04\b\x01\x10\x02R\tsensitive\"X\n" +
 	"\x0eEnumValueFacts\x12\x12\n" +
 	"\x04wire\x18\x01 \x01(\tR\x04wire\x12\x18\n" +
-	"\aaliases\x18\x02 \x03(\tR\aaliases:X\n" +
+	"\aaliases\x18\x02 \x03(\tR\aaliases\x12\x18\n" +
+	"\aactions\x18\x03 \x01(\tR\aactions*\\\n" +
+	"\vSensitivity\x12\x1b\n" +
+	"\x17SENSITIVITY_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12SENSITIVITY_ACCESS\x10\x01\x12\x18\n" +
+	"\x14SENSITIVITY_IDENTITY\x10\x02*i\n" +
+	"\bPresence\x12\x18\n" +
+	"\x14PRESENCE_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11PRESENCE_REQUIRED\x10\x01\x12\x15\n" +
+	"\x11PRESENCE_NULLABLE\x10\x02\x12\x15\n" +
+	"\x11PRESENCE_OPTIONAL\x10\x03:X\n" +
 	"\x05field\x12\x1d.google.protobuf.FieldOptions\x18\xf4\x93\x03 \x01(\v2!.hookstream.options.v1.FieldFactsR\x05field:i\n" +
 	"\n" +
 	"enum_value\x12!.google.protobuf.EnumValueOptions\x18\xf5\x93\x03 \x01(\v2%.hookstream.options.v1.EnumValueFactsR\tenumValueBFZDgithub.com/hookstream/hookstream/gen/hookstream/options/v1;optionsv1b\x06proto3"
@@ -234,23 +380,28 @@ func file_hookstream_options_v1_options_proto_rawDescGZIP() []byte {
 	return file_hookstream_options_v1_options_proto_rawDescData
 }
 
+var file_hookstream_options_v1_options_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
 var file_hookstream_options_v1_options_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
 var file_hookstream_options_v1_options_proto_goTypes = []any{
-	(*FieldFacts)(nil),                    // 0: hookstream.options.v1.FieldFacts
-	(*EnumValueFacts)(nil),                // 1: hookstream.options.v1.EnumValueFacts
-	(*descriptorpb.FieldOptions)(nil),     // 2: google.protobuf.FieldOptions
-	(*descriptorpb.EnumValueOptions)(nil), // 3: google.protobuf.EnumValueOptions
+	(Sensitivity)(0),                      // 0: hookstream.options.v1.Sensitivity
+	(Presence)(0),                         // 1: hookstream.options.v1.Presence
+	(*FieldFacts)(nil),                    // 2: hookstream.options.v1.FieldFacts
+	(*EnumValueFacts)(nil),                // 3: hookstream.options.v1.EnumValueFacts
+	(*descriptorpb.FieldOptions)(nil),     // 4: google.protobuf.FieldOptions
+	(*descriptorpb.EnumValueOptions)(nil), // 5: google.protobuf.EnumValueOptions
 }
 var file_hookstream_options_v1_options_proto_depIdxs = []int32{
-	2, // 0: hookstream.options.v1.field:extendee -> google.protobuf.FieldOptions
-	3, // 1: hookstream.options.v1.enum_value:extendee -> google.protobuf.EnumValueOptions
-	0, // 2: hookstream.options.v1.field:type_name -> hookstream.options.v1.FieldFacts
-	1, // 3: hookstream.options.v1.enum_value:type_name -> hookstream.options.v1.EnumValueFacts
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	2, // [2:4] is the sub-list for extension type_name
-	0, // [0:2] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	0, // 0: hookstream.options.v1.FieldFacts.sensitivity:type_name -> hookstream.options.v1.Sensitivity
+	1, // 1: hookstream.options.v1.FieldFacts.presence:type_name -> hookstream.options.v1.Presence
+	4, // 2: hookstream.options.v1.field:extendee -> google.protobuf.FieldOptions
+	5, // 3: hookstream.options.v1.enum_value:extendee -> google.protobuf.EnumValueOptions
+	2, // 4: hookstream.options.v1.field:type_name -> hookstream.options.v1.FieldFacts
+	3, // 5: hookstream.options.v1.enum_value:type_name -> hookstream.options.v1.EnumValueFacts
+	6, // [6:6] is the sub-list for method output_type
+	6, // [6:6] is the sub-list for method input_type
+	4, // [4:6] is the sub-list for extension type_name
+	2, // [2:4] is the sub-list for extension extendee
+	0, // [0:2] is the sub-list for field type_name
 }
 
 func init() { file_hookstream_options_v1_options_proto_init() }
@@ -263,13 +414,14 @@ func file_hookstream_options_v1_options_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookstream_options_v1_options_proto_rawDesc), len(file_hookstream_options_v1_options_proto_rawDesc)),
-			NumEnums:      0,
+			NumEnums:      2,
 			NumMessages:   2,
 			NumExtensions: 2,
 			NumServices:   0,
 		},
 		GoTypes:           file_hookstream_options_v1_options_proto_goTypes,
 		DependencyIndexes: file_hookstream_options_v1_options_proto_depIdxs,
+		EnumInfos:         file_hookstream_options_v1_options_proto_enumTypes,
 		MessageInfos:      file_hookstream_options_v1_options_proto_msgTypes,
 		ExtensionInfos:    file_hookstream_options_v1_options_proto_extTypes,
 	}.Build()

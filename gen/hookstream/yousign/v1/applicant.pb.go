@@ -161,9 +161,12 @@ type Applicant struct {
 	Type ApplicantType `protobuf:"varint,9,opt,name=type,proto3,enum=hookstream.yousign.v1.ApplicantType" json:"type,omitempty"`
 	// `type` as sent.
 	TypeRaw *string `protobuf:"bytes,10,opt,name=type_raw,json=typeRaw,proto3,oneof" json:"type_raw,omitempty"`
-	// What was sent of this object and has no typed field, as sent: the person,
-	// under names that are not known. Sensitive, for it may hold the link to the
-	// session.
+	// The person, when it is one.
+	NaturalPerson *NaturalPerson `protobuf:"bytes,11,opt,name=natural_person,json=naturalPerson,proto3" json:"natural_person,omitempty"`
+	// The company, when it is one.
+	LegalPerson *LegalPerson `protobuf:"bytes,12,opt,name=legal_person,json=legalPerson,proto3" json:"legal_person,omitempty"`
+	// What was sent of this object and has no typed field, as sent. Withheld like
+	// what was read from papers, which is sent under names that nobody documents.
 	Rest          *structpb.Struct `protobuf:"bytes,100,opt,name=rest,proto3" json:"rest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -269,7 +272,177 @@ func (x *Applicant) GetTypeRaw() string {
 	return ""
 }
 
+func (x *Applicant) GetNaturalPerson() *NaturalPerson {
+	if x != nil {
+		return x.NaturalPerson
+	}
+	return nil
+}
+
+func (x *Applicant) GetLegalPerson() *LegalPerson {
+	if x != nil {
+		return x.LegalPerson
+	}
+	return nil
+}
+
 func (x *Applicant) GetRest() *structpb.Struct {
+	if x != nil {
+		return x.Rest
+	}
+	return nil
+}
+
+// NaturalPerson is a person, as the applicant's creator or the applicant gave
+// it. Personal data.
+type NaturalPerson struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Who it is, as sent: Yousign does not document the names.
+	Identity *structpb.Struct `protobuf:"bytes,1,opt,name=identity,proto3" json:"identity,omitempty"`
+	// Where the person lives, as sent.
+	Address *structpb.Struct `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
+	// The bank account, as sent.
+	BankAccount *structpb.Value `protobuf:"bytes,3,opt,name=bank_account,json=bankAccount,proto3" json:"bank_account,omitempty"`
+	// What was sent of this object and has no typed field, as sent.
+	Rest          *structpb.Struct `protobuf:"bytes,100,opt,name=rest,proto3" json:"rest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NaturalPerson) Reset() {
+	*x = NaturalPerson{}
+	mi := &file_hookstream_yousign_v1_applicant_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NaturalPerson) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NaturalPerson) ProtoMessage() {}
+
+func (x *NaturalPerson) ProtoReflect() protoreflect.Message {
+	mi := &file_hookstream_yousign_v1_applicant_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NaturalPerson.ProtoReflect.Descriptor instead.
+func (*NaturalPerson) Descriptor() ([]byte, []int) {
+	return file_hookstream_yousign_v1_applicant_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *NaturalPerson) GetIdentity() *structpb.Struct {
+	if x != nil {
+		return x.Identity
+	}
+	return nil
+}
+
+func (x *NaturalPerson) GetAddress() *structpb.Struct {
+	if x != nil {
+		return x.Address
+	}
+	return nil
+}
+
+func (x *NaturalPerson) GetBankAccount() *structpb.Value {
+	if x != nil {
+		return x.BankAccount
+	}
+	return nil
+}
+
+func (x *NaturalPerson) GetRest() *structpb.Struct {
+	if x != nil {
+		return x.Rest
+	}
+	return nil
+}
+
+// LegalPerson is a company.
+type LegalPerson struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name.
+	CompanyName *string `protobuf:"bytes,1,opt,name=company_name,json=companyName,proto3,oneof" json:"company_name,omitempty"`
+	// The country it is from, as `FR`.
+	CountryCode *string `protobuf:"bytes,2,opt,name=country_code,json=countryCode,proto3,oneof" json:"country_code,omitempty"`
+	// The bank account, as sent.
+	BankAccount *structpb.Value `protobuf:"bytes,3,opt,name=bank_account,json=bankAccount,proto3" json:"bank_account,omitempty"`
+	// Who may act for it, as sent.
+	LegalRepresentatives *structpb.ListValue `protobuf:"bytes,4,opt,name=legal_representatives,json=legalRepresentatives,proto3" json:"legal_representatives,omitempty"`
+	// What was sent of this object and has no typed field, as sent.
+	Rest          *structpb.Struct `protobuf:"bytes,100,opt,name=rest,proto3" json:"rest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LegalPerson) Reset() {
+	*x = LegalPerson{}
+	mi := &file_hookstream_yousign_v1_applicant_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LegalPerson) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LegalPerson) ProtoMessage() {}
+
+func (x *LegalPerson) ProtoReflect() protoreflect.Message {
+	mi := &file_hookstream_yousign_v1_applicant_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LegalPerson.ProtoReflect.Descriptor instead.
+func (*LegalPerson) Descriptor() ([]byte, []int) {
+	return file_hookstream_yousign_v1_applicant_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *LegalPerson) GetCompanyName() string {
+	if x != nil && x.CompanyName != nil {
+		return *x.CompanyName
+	}
+	return ""
+}
+
+func (x *LegalPerson) GetCountryCode() string {
+	if x != nil && x.CountryCode != nil {
+		return *x.CountryCode
+	}
+	return ""
+}
+
+func (x *LegalPerson) GetBankAccount() *structpb.Value {
+	if x != nil {
+		return x.BankAccount
+	}
+	return nil
+}
+
+func (x *LegalPerson) GetLegalRepresentatives() *structpb.ListValue {
+	if x != nil {
+		return x.LegalRepresentatives
+	}
+	return nil
+}
+
+func (x *LegalPerson) GetRest() *structpb.Struct {
 	if x != nil {
 		return x.Rest
 	}
@@ -280,29 +453,44 @@ var File_hookstream_yousign_v1_applicant_proto protoreflect.FileDescriptor
 
 const file_hookstream_yousign_v1_applicant_proto_rawDesc = "" +
 	"\n" +
-	"%hookstream/yousign/v1/applicant.proto\x12\x15hookstream.yousign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#hookstream/options/v1/options.proto\"\xd9\x04\n" +
-	"\tApplicant\x12\x13\n" +
-	"\x02id\x18\x01 \x01(\tH\x00R\x02id\x88\x01\x01\x123\n" +
-	"\x13workflow_session_id\x18\x02 \x01(\tH\x01R\x11workflowSessionId\x88\x01\x01\x12>\n" +
-	"\x06status\x18\x03 \x01(\x0e2&.hookstream.yousign.v1.ApplicantStatusR\x06status\x12\"\n" +
+	"%hookstream/yousign/v1/applicant.proto\x12\x15hookstream.yousign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#hookstream/options/v1/options.proto\"\xbd\x06\n" +
+	"\tApplicant\x12\x1b\n" +
+	"\x02id\x18\x01 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x00R\x02id\x88\x01\x01\x12;\n" +
+	"\x13workflow_session_id\x18\x02 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x01R\x11workflowSessionId\x88\x01\x01\x12F\n" +
+	"\x06status\x18\x03 \x01(\x0e2&.hookstream.yousign.v1.ApplicantStatusB\x06\xa2\x9f\x19\x028\x01R\x06status\x12\"\n" +
 	"\n" +
-	"status_raw\x18\x04 \x01(\tH\x02R\tstatusRaw\x88\x01\x01\x12\x19\n" +
-	"\x05label\x18\x05 \x01(\tH\x03R\x05label\x88\x01\x01\x12&\n" +
-	"\freference_id\x18\x06 \x01(\tH\x04R\vreferenceId\x88\x01\x01\x129\n" +
+	"status_raw\x18\x04 \x01(\tH\x02R\tstatusRaw\x88\x01\x01\x12!\n" +
+	"\x05label\x18\x05 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x03R\x05label\x88\x01\x01\x12.\n" +
+	"\freference_id\x18\x06 \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x04R\vreferenceId\x88\x01\x01\x12A\n" +
 	"\n" +
-	"created_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
+	"created_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampB\x06\xa2\x9f\x19\x028\x01R\tcreatedAt\x12A\n" +
 	"\n" +
-	"updated_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x128\n" +
-	"\x04type\x18\t \x01(\x0e2$.hookstream.yousign.v1.ApplicantTypeR\x04type\x12\x1e\n" +
+	"updated_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampB\x06\xa2\x9f\x19\x028\x01R\tupdatedAt\x12@\n" +
+	"\x04type\x18\t \x01(\x0e2$.hookstream.yousign.v1.ApplicantTypeB\x06\xa2\x9f\x19\x028\x01R\x04type\x12\x1e\n" +
 	"\btype_raw\x18\n" +
-	" \x01(\tH\x05R\atypeRaw\x88\x01\x01\x125\n" +
-	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x04\b\x01 \x01R\x04restB\x05\n" +
+	" \x01(\tH\x05R\atypeRaw\x88\x01\x01\x12S\n" +
+	"\x0enatural_person\x18\v \x01(\v2$.hookstream.yousign.v1.NaturalPersonB\x06\xa2\x9f\x19\x028\x03R\rnaturalPerson\x12M\n" +
+	"\flegal_person\x18\f \x01(\v2\".hookstream.yousign.v1.LegalPersonB\x06\xa2\x9f\x19\x028\x03R\vlegalPerson\x125\n" +
+	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x04 \x010\x02R\x04restB\x05\n" +
 	"\x03_idB\x16\n" +
 	"\x14_workflow_session_idB\r\n" +
 	"\v_status_rawB\b\n" +
 	"\x06_labelB\x0f\n" +
 	"\r_reference_idB\v\n" +
-	"\t_type_raw*\x81\x02\n" +
+	"\t_type_raw\"\xf1\x01\n" +
+	"\rNaturalPerson\x123\n" +
+	"\bidentity\x18\x01 \x01(\v2\x17.google.protobuf.StructR\bidentity\x121\n" +
+	"\aaddress\x18\x02 \x01(\v2\x17.google.protobuf.StructR\aaddress\x12A\n" +
+	"\fbank_account\x18\x03 \x01(\v2\x16.google.protobuf.ValueB\x06\xa2\x9f\x19\x020\x02R\vbankAccount\x125\n" +
+	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x04 \x010\x02R\x04rest\"\xca\x02\n" +
+	"\vLegalPerson\x12&\n" +
+	"\fcompany_name\x18\x01 \x01(\tH\x00R\vcompanyName\x88\x01\x01\x12&\n" +
+	"\fcountry_code\x18\x02 \x01(\tH\x01R\vcountryCode\x88\x01\x01\x12A\n" +
+	"\fbank_account\x18\x03 \x01(\v2\x16.google.protobuf.ValueB\x06\xa2\x9f\x19\x020\x02R\vbankAccount\x12O\n" +
+	"\x15legal_representatives\x18\x04 \x01(\v2\x1a.google.protobuf.ListValueR\x14legalRepresentatives\x125\n" +
+	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x04 \x010\x02R\x04restB\x0f\n" +
+	"\r_company_nameB\x0f\n" +
+	"\r_country_code*\x81\x02\n" +
 	"\x0fApplicantStatus\x12 \n" +
 	"\x1cAPPLICANT_STATUS_UNSPECIFIED\x10\x00\x12/\n" +
 	"\x1aAPPLICANT_STATUS_INITIATED\x10\x01\x1a\x0f\xaa\x9f\x19\v\n" +
@@ -334,25 +522,38 @@ func file_hookstream_yousign_v1_applicant_proto_rawDescGZIP() []byte {
 }
 
 var file_hookstream_yousign_v1_applicant_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_hookstream_yousign_v1_applicant_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
+var file_hookstream_yousign_v1_applicant_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_hookstream_yousign_v1_applicant_proto_goTypes = []any{
 	(ApplicantStatus)(0),          // 0: hookstream.yousign.v1.ApplicantStatus
 	(ApplicantType)(0),            // 1: hookstream.yousign.v1.ApplicantType
 	(*Applicant)(nil),             // 2: hookstream.yousign.v1.Applicant
-	(*timestamppb.Timestamp)(nil), // 3: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),       // 4: google.protobuf.Struct
+	(*NaturalPerson)(nil),         // 3: hookstream.yousign.v1.NaturalPerson
+	(*LegalPerson)(nil),           // 4: hookstream.yousign.v1.LegalPerson
+	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),       // 6: google.protobuf.Struct
+	(*structpb.Value)(nil),        // 7: google.protobuf.Value
+	(*structpb.ListValue)(nil),    // 8: google.protobuf.ListValue
 }
 var file_hookstream_yousign_v1_applicant_proto_depIdxs = []int32{
-	0, // 0: hookstream.yousign.v1.Applicant.status:type_name -> hookstream.yousign.v1.ApplicantStatus
-	3, // 1: hookstream.yousign.v1.Applicant.created_at:type_name -> google.protobuf.Timestamp
-	3, // 2: hookstream.yousign.v1.Applicant.updated_at:type_name -> google.protobuf.Timestamp
-	1, // 3: hookstream.yousign.v1.Applicant.type:type_name -> hookstream.yousign.v1.ApplicantType
-	4, // 4: hookstream.yousign.v1.Applicant.rest:type_name -> google.protobuf.Struct
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	0,  // 0: hookstream.yousign.v1.Applicant.status:type_name -> hookstream.yousign.v1.ApplicantStatus
+	5,  // 1: hookstream.yousign.v1.Applicant.created_at:type_name -> google.protobuf.Timestamp
+	5,  // 2: hookstream.yousign.v1.Applicant.updated_at:type_name -> google.protobuf.Timestamp
+	1,  // 3: hookstream.yousign.v1.Applicant.type:type_name -> hookstream.yousign.v1.ApplicantType
+	3,  // 4: hookstream.yousign.v1.Applicant.natural_person:type_name -> hookstream.yousign.v1.NaturalPerson
+	4,  // 5: hookstream.yousign.v1.Applicant.legal_person:type_name -> hookstream.yousign.v1.LegalPerson
+	6,  // 6: hookstream.yousign.v1.Applicant.rest:type_name -> google.protobuf.Struct
+	6,  // 7: hookstream.yousign.v1.NaturalPerson.identity:type_name -> google.protobuf.Struct
+	6,  // 8: hookstream.yousign.v1.NaturalPerson.address:type_name -> google.protobuf.Struct
+	7,  // 9: hookstream.yousign.v1.NaturalPerson.bank_account:type_name -> google.protobuf.Value
+	6,  // 10: hookstream.yousign.v1.NaturalPerson.rest:type_name -> google.protobuf.Struct
+	7,  // 11: hookstream.yousign.v1.LegalPerson.bank_account:type_name -> google.protobuf.Value
+	8,  // 12: hookstream.yousign.v1.LegalPerson.legal_representatives:type_name -> google.protobuf.ListValue
+	6,  // 13: hookstream.yousign.v1.LegalPerson.rest:type_name -> google.protobuf.Struct
+	14, // [14:14] is the sub-list for method output_type
+	14, // [14:14] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_hookstream_yousign_v1_applicant_proto_init() }
@@ -361,13 +562,14 @@ func file_hookstream_yousign_v1_applicant_proto_init() {
 		return
 	}
 	file_hookstream_yousign_v1_applicant_proto_msgTypes[0].OneofWrappers = []any{}
+	file_hookstream_yousign_v1_applicant_proto_msgTypes[2].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookstream_yousign_v1_applicant_proto_rawDesc), len(file_hookstream_yousign_v1_applicant_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   1,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -225,22 +225,22 @@ var File_hookstream_yousign_v1_approver_proto protoreflect.FileDescriptor
 
 const file_hookstream_yousign_v1_approver_proto_rawDesc = "" +
 	"\n" +
-	"$hookstream/yousign/v1/approver.proto\x12\x15hookstream.yousign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#hookstream/options/v1/options.proto\x1a%hookstream/yousign/v1/recipient.proto\"\xad\x05\n" +
-	"\bApprover\x12\x13\n" +
-	"\x02id\x18\x01 \x01(\tH\x00R\x02id\x88\x01\x01\x12=\n" +
-	"\x06status\x18\x02 \x01(\x0e2%.hookstream.yousign.v1.ApproverStatusR\x06status\x12\"\n" +
+	"$hookstream/yousign/v1/approver.proto\x12\x15hookstream.yousign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#hookstream/options/v1/options.proto\x1a%hookstream/yousign/v1/recipient.proto\"\xef\x05\n" +
+	"\bApprover\x12\x1b\n" +
+	"\x02id\x18\x01 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x00R\x02id\x88\x01\x01\x12E\n" +
+	"\x06status\x18\x02 \x01(\x0e2%.hookstream.yousign.v1.ApproverStatusB\x06\xa2\x9f\x19\x028\x01R\x06status\x12\"\n" +
 	"\n" +
-	"status_raw\x18\x03 \x01(\tH\x01R\tstatusRaw\x88\x01\x01\x128\n" +
-	"\x04info\x18\x04 \x01(\v2$.hookstream.yousign.v1.RecipientInfoR\x04info\x120\n" +
-	"\rapproval_link\x18\x05 \x01(\tB\x06\xa2\x9f\x19\x02\b\x01H\x02R\fapprovalLink\x88\x01\x01\x12]\n" +
-	"\x1dapproval_link_expiration_date\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x1aapprovalLinkExpirationDate\x12B\n" +
-	"\vcustom_text\x18\a \x01(\v2!.hookstream.yousign.v1.CustomTextR\n" +
-	"customText\x12;\n" +
-	"\vapproved_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"approvedAt\x127\n" +
-	"\x15recipient_stage_index\x18\t \x01(\x05H\x03R\x13recipientStageIndex\x88\x01\x01\x12-\n" +
+	"status_raw\x18\x03 \x01(\tH\x01R\tstatusRaw\x88\x01\x01\x12@\n" +
+	"\x04info\x18\x04 \x01(\v2$.hookstream.yousign.v1.RecipientInfoB\x06\xa2\x9f\x19\x028\x01R\x04info\x122\n" +
+	"\rapproval_link\x18\x05 \x01(\tB\b\xa2\x9f\x19\x040\x018\x03H\x02R\fapprovalLink\x88\x01\x01\x12e\n" +
+	"\x1dapproval_link_expiration_date\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xa2\x9f\x19\x028\x03R\x1aapprovalLinkExpirationDate\x12J\n" +
+	"\vcustom_text\x18\a \x01(\v2!.hookstream.yousign.v1.CustomTextB\x06\xa2\x9f\x19\x028\x01R\n" +
+	"customText\x12C\n" +
+	"\vapproved_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampB\x06\xa2\x9f\x19\x028\x02R\n" +
+	"approvedAt\x12?\n" +
+	"\x15recipient_stage_index\x18\t \x01(\x05B\x06\xa2\x9f\x19\x028\x01H\x03R\x13recipientStageIndex\x88\x01\x01\x125\n" +
 	"\x12excluded_documents\x18\n" +
-	" \x03(\tR\x11excludedDocuments\x123\n" +
+	" \x03(\tB\x06\xa2\x9f\x19\x028\x01R\x11excludedDocuments\x123\n" +
 	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\x05\n" +
 	"\x03_idB\r\n" +
 	"\v_status_rawB\x10\n" +

@@ -328,11 +328,13 @@ type DocumentAnalysis struct {
 	AnalysisType *AnalysisType `protobuf:"bytes,15,opt,name=analysis_type,json=analysisType,proto3" json:"analysis_type,omitempty"`
 	// The risk of fraud, where that was asked for.
 	FraudRiskAnalysis *FraudRiskAnalysis `protobuf:"bytes,16,opt,name=fraud_risk_analysis,json=fraudRiskAnalysis,proto3" json:"fraud_risk_analysis,omitempty"`
-	// What was read from the documents or the bank, as sent: personal data such
-	// as names, birth, account numbers and short-lived image links. Whether
-	// Yousign sends it in webhooks is unknown.
-	Data *structpb.Value `protobuf:"bytes,17,opt,name=data,proto3" json:"data,omitempty"`
-	// What was sent of this object and has no typed field, as sent.
+	// What was read from the document, as sent: personal data such as names,
+	// social security and tax numbers, pay, addresses.
+	ExtractedFromDocument *structpb.Struct `protobuf:"bytes,18,opt,name=extracted_from_document,json=extractedFromDocument,proto3" json:"extracted_from_document,omitempty"`
+	// What was checked of the document, as sent. May repeat what was read.
+	Checks *structpb.Value `protobuf:"bytes,19,opt,name=checks,proto3" json:"checks,omitempty"`
+	// What was sent of this object and has no typed field, as sent. Withheld like
+	// what was read from papers, which is sent under names that nobody documents.
 	Rest          *structpb.Struct `protobuf:"bytes,100,opt,name=rest,proto3" json:"rest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -480,9 +482,16 @@ func (x *DocumentAnalysis) GetFraudRiskAnalysis() *FraudRiskAnalysis {
 	return nil
 }
 
-func (x *DocumentAnalysis) GetData() *structpb.Value {
+func (x *DocumentAnalysis) GetExtractedFromDocument() *structpb.Struct {
 	if x != nil {
-		return x.Data
+		return x.ExtractedFromDocument
+	}
+	return nil
+}
+
+func (x *DocumentAnalysis) GetChecks() *structpb.Value {
+	if x != nil {
+		return x.Checks
 	}
 	return nil
 }
@@ -503,7 +512,8 @@ type AnalysisType struct {
 	FraudLevel FraudLevel `protobuf:"varint,2,opt,name=fraud_level,json=fraudLevel,proto3,enum=hookstream.yousign.v1.FraudLevel" json:"fraud_level,omitempty"`
 	// `fraud_level` as sent.
 	FraudLevelRaw *string `protobuf:"bytes,3,opt,name=fraud_level_raw,json=fraudLevelRaw,proto3,oneof" json:"fraud_level_raw,omitempty"`
-	// What was sent of this object and has no typed field, as sent.
+	// What was sent of this object and has no typed field, as sent. Withheld like
+	// what was read from papers, which is sent under names that nobody documents.
 	Rest          *structpb.Struct `protobuf:"bytes,100,opt,name=rest,proto3" json:"rest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -576,7 +586,8 @@ type FraudRiskAnalysis struct {
 	RiskLevelRaw *string `protobuf:"bytes,2,opt,name=risk_level_raw,json=riskLevelRaw,proto3,oneof" json:"risk_level_raw,omitempty"`
 	// What speaks for it.
 	Indicators []*FraudIndicator `protobuf:"bytes,3,rep,name=indicators,proto3" json:"indicators,omitempty"`
-	// What was sent of this object and has no typed field, as sent.
+	// What was sent of this object and has no typed field, as sent. Withheld like
+	// what was read from papers, which is sent under names that nobody documents.
 	Rest          *structpb.Struct `protobuf:"bytes,100,opt,name=rest,proto3" json:"rest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -653,7 +664,8 @@ type FraudIndicator struct {
 	Title *string `protobuf:"bytes,4,opt,name=title,proto3,oneof" json:"title,omitempty"`
 	// What it means.
 	Description *string `protobuf:"bytes,5,opt,name=description,proto3,oneof" json:"description,omitempty"`
-	// What was sent of this object and has no typed field, as sent.
+	// What was sent of this object and has no typed field, as sent. Withheld like
+	// what was read from papers, which is sent under names that nobody documents.
 	Rest          *structpb.Struct `protobuf:"bytes,100,opt,name=rest,proto3" json:"rest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -735,30 +747,32 @@ var File_hookstream_yousign_v1_document_analysis_proto protoreflect.FileDescript
 
 const file_hookstream_yousign_v1_document_analysis_proto_rawDesc = "" +
 	"\n" +
-	"-hookstream/yousign/v1/document_analysis.proto\x12\x15hookstream.yousign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#hookstream/options/v1/options.proto\"\xbb\b\n" +
-	"\x10DocumentAnalysis\x12\x13\n" +
-	"\x02id\x18\x01 \x01(\tH\x00R\x02id\x88\x01\x01\x12&\n" +
-	"\fworkspace_id\x18\x02 \x01(\tH\x01R\vworkspaceId\x88\x01\x01\x129\n" +
+	"-hookstream/yousign/v1/document_analysis.proto\x12\x15hookstream.yousign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#hookstream/options/v1/options.proto\"\x9a\n" +
 	"\n" +
-	"created_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
+	"\x10DocumentAnalysis\x12\x1b\n" +
+	"\x02id\x18\x01 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x00R\x02id\x88\x01\x01\x12.\n" +
+	"\fworkspace_id\x18\x02 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x01R\vworkspaceId\x88\x01\x01\x12A\n" +
 	"\n" +
-	"updated_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12E\n" +
-	"\x06status\x18\x05 \x01(\x0e2-.hookstream.yousign.v1.DocumentAnalysisStatusR\x06status\x12\"\n" +
+	"created_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xa2\x9f\x19\x028\x01R\tcreatedAt\x12A\n" +
 	"\n" +
-	"status_raw\x18\x06 \x01(\tH\x02R\tstatusRaw\x88\x01\x01\x12!\n" +
-	"\fstatus_codes\x18\a \x03(\tR\vstatusCodes\x12,\n" +
-	"\x0fdata_anonymized\x18\b \x01(\bH\x03R\x0edataAnonymized\x88\x01\x01\x123\n" +
-	"\x13workflow_session_id\x18\t \x01(\tH\x04R\x11workflowSessionId\x88\x01\x01\x123\n" +
+	"updated_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xa2\x9f\x19\x028\x01R\tupdatedAt\x12M\n" +
+	"\x06status\x18\x05 \x01(\x0e2-.hookstream.yousign.v1.DocumentAnalysisStatusB\x06\xa2\x9f\x19\x028\x01R\x06status\x12\"\n" +
+	"\n" +
+	"status_raw\x18\x06 \x01(\tH\x02R\tstatusRaw\x88\x01\x01\x12)\n" +
+	"\fstatus_codes\x18\a \x03(\tB\x06\xa2\x9f\x19\x028\x01R\vstatusCodes\x124\n" +
+	"\x0fdata_anonymized\x18\b \x01(\bB\x06\xa2\x9f\x19\x028\x01H\x03R\x0edataAnonymized\x88\x01\x01\x12;\n" +
+	"\x13workflow_session_id\x18\t \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x04R\x11workflowSessionId\x88\x01\x01\x12;\n" +
 	"\x13previous_attempt_id\x18\n" +
-	" \x01(\tH\x05R\x11previousAttemptId\x88\x01\x01\x12&\n" +
-	"\fapplicant_id\x18\v \x01(\tH\x06R\vapplicantId\x88\x01\x01\x127\n" +
-	"\x04type\x18\f \x01(\x0e2#.hookstream.yousign.v1.DocumentTypeR\x04type\x12\x1e\n" +
-	"\btype_raw\x18\r \x01(\tH\aR\atypeRaw\x88\x01\x01\x12&\n" +
-	"\fcountry_code\x18\x0e \x01(\tH\bR\vcountryCode\x88\x01\x01\x12H\n" +
-	"\ranalysis_type\x18\x0f \x01(\v2#.hookstream.yousign.v1.AnalysisTypeR\fanalysisType\x12X\n" +
-	"\x13fraud_risk_analysis\x18\x10 \x01(\v2(.hookstream.yousign.v1.FraudRiskAnalysisR\x11fraudRiskAnalysis\x122\n" +
-	"\x04data\x18\x11 \x01(\v2\x16.google.protobuf.ValueB\x06\xa2\x9f\x19\x02\b\x01R\x04data\x123\n" +
-	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\x05\n" +
+	" \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x05R\x11previousAttemptId\x88\x01\x01\x12.\n" +
+	"\fapplicant_id\x18\v \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x06R\vapplicantId\x88\x01\x01\x12?\n" +
+	"\x04type\x18\f \x01(\x0e2#.hookstream.yousign.v1.DocumentTypeB\x06\xa2\x9f\x19\x028\x02R\x04type\x12\x1e\n" +
+	"\btype_raw\x18\r \x01(\tH\aR\atypeRaw\x88\x01\x01\x12.\n" +
+	"\fcountry_code\x18\x0e \x01(\tB\x06\xa2\x9f\x19\x028\x02H\bR\vcountryCode\x88\x01\x01\x12P\n" +
+	"\ranalysis_type\x18\x0f \x01(\v2#.hookstream.yousign.v1.AnalysisTypeB\x06\xa2\x9f\x19\x028\x01R\fanalysisType\x12`\n" +
+	"\x13fraud_risk_analysis\x18\x10 \x01(\v2(.hookstream.yousign.v1.FraudRiskAnalysisB\x06\xa2\x9f\x19\x028\x02R\x11fraudRiskAnalysis\x12Y\n" +
+	"\x17extracted_from_document\x18\x12 \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x040\x028\x03R\x15extractedFromDocument\x128\n" +
+	"\x06checks\x18\x13 \x01(\v2\x16.google.protobuf.ValueB\b\xa2\x9f\x19\x040\x028\x03R\x06checks\x125\n" +
+	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x04 \x010\x02R\x04restB\x05\n" +
 	"\x03_idB\x0f\n" +
 	"\r_workspace_idB\r\n" +
 	"\v_status_rawB\x12\n" +
@@ -767,33 +781,33 @@ const file_hookstream_yousign_v1_document_analysis_proto_rawDesc = "" +
 	"\x14_previous_attempt_idB\x0f\n" +
 	"\r_applicant_idB\v\n" +
 	"\t_type_rawB\x0f\n" +
-	"\r_country_code\"\xfc\x01\n" +
+	"\r_country_codeJ\x04\b\x11\x10\x12R\x04data\"\xfe\x01\n" +
 	"\fAnalysisType\x12#\n" +
 	"\n" +
 	"extraction\x18\x01 \x01(\bH\x00R\n" +
 	"extraction\x88\x01\x01\x12B\n" +
 	"\vfraud_level\x18\x02 \x01(\x0e2!.hookstream.yousign.v1.FraudLevelR\n" +
 	"fraudLevel\x12+\n" +
-	"\x0ffraud_level_raw\x18\x03 \x01(\tH\x01R\rfraudLevelRaw\x88\x01\x01\x123\n" +
-	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\r\n" +
+	"\x0ffraud_level_raw\x18\x03 \x01(\tH\x01R\rfraudLevelRaw\x88\x01\x01\x125\n" +
+	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x04 \x010\x02R\x04restB\r\n" +
 	"\v_extractionB\x12\n" +
-	"\x10_fraud_level_raw\"\x93\x02\n" +
+	"\x10_fraud_level_raw\"\x95\x02\n" +
 	"\x11FraudRiskAnalysis\x12D\n" +
 	"\n" +
 	"risk_level\x18\x01 \x01(\x0e2%.hookstream.yousign.v1.FraudRiskLevelR\triskLevel\x12)\n" +
 	"\x0erisk_level_raw\x18\x02 \x01(\tH\x00R\friskLevelRaw\x88\x01\x01\x12E\n" +
 	"\n" +
 	"indicators\x18\x03 \x03(\v2%.hookstream.yousign.v1.FraudIndicatorR\n" +
-	"indicators\x123\n" +
-	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\x11\n" +
-	"\x0f_risk_level_raw\"\xa2\x02\n" +
+	"indicators\x125\n" +
+	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x04 \x010\x02R\x04restB\x11\n" +
+	"\x0f_risk_level_raw\"\xa4\x02\n" +
 	"\x0eFraudIndicator\x12!\n" +
 	"\tindicator\x18\x01 \x01(\tH\x00R\tindicator\x88\x01\x01\x12\x17\n" +
 	"\x04type\x18\x02 \x01(\tH\x01R\x04type\x88\x01\x01\x12\x1f\n" +
 	"\bcategory\x18\x03 \x01(\tH\x02R\bcategory\x88\x01\x01\x12\x19\n" +
 	"\x05title\x18\x04 \x01(\tH\x03R\x05title\x88\x01\x01\x12%\n" +
-	"\vdescription\x18\x05 \x01(\tH\x04R\vdescription\x88\x01\x01\x123\n" +
-	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\f\n" +
+	"\vdescription\x18\x05 \x01(\tH\x04R\vdescription\x88\x01\x01\x125\n" +
+	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x04 \x010\x02R\x04restB\f\n" +
 	"\n" +
 	"_indicatorB\a\n" +
 	"\x05_typeB\v\n" +
@@ -884,8 +898,8 @@ var file_hookstream_yousign_v1_document_analysis_proto_goTypes = []any{
 	(*FraudRiskAnalysis)(nil),     // 6: hookstream.yousign.v1.FraudRiskAnalysis
 	(*FraudIndicator)(nil),        // 7: hookstream.yousign.v1.FraudIndicator
 	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
-	(*structpb.Value)(nil),        // 9: google.protobuf.Value
-	(*structpb.Struct)(nil),       // 10: google.protobuf.Struct
+	(*structpb.Struct)(nil),       // 9: google.protobuf.Struct
+	(*structpb.Value)(nil),        // 10: google.protobuf.Value
 }
 var file_hookstream_yousign_v1_document_analysis_proto_depIdxs = []int32{
 	8,  // 0: hookstream.yousign.v1.DocumentAnalysis.created_at:type_name -> google.protobuf.Timestamp
@@ -894,19 +908,20 @@ var file_hookstream_yousign_v1_document_analysis_proto_depIdxs = []int32{
 	1,  // 3: hookstream.yousign.v1.DocumentAnalysis.type:type_name -> hookstream.yousign.v1.DocumentType
 	5,  // 4: hookstream.yousign.v1.DocumentAnalysis.analysis_type:type_name -> hookstream.yousign.v1.AnalysisType
 	6,  // 5: hookstream.yousign.v1.DocumentAnalysis.fraud_risk_analysis:type_name -> hookstream.yousign.v1.FraudRiskAnalysis
-	9,  // 6: hookstream.yousign.v1.DocumentAnalysis.data:type_name -> google.protobuf.Value
-	10, // 7: hookstream.yousign.v1.DocumentAnalysis.rest:type_name -> google.protobuf.Struct
-	2,  // 8: hookstream.yousign.v1.AnalysisType.fraud_level:type_name -> hookstream.yousign.v1.FraudLevel
-	10, // 9: hookstream.yousign.v1.AnalysisType.rest:type_name -> google.protobuf.Struct
-	3,  // 10: hookstream.yousign.v1.FraudRiskAnalysis.risk_level:type_name -> hookstream.yousign.v1.FraudRiskLevel
-	7,  // 11: hookstream.yousign.v1.FraudRiskAnalysis.indicators:type_name -> hookstream.yousign.v1.FraudIndicator
-	10, // 12: hookstream.yousign.v1.FraudRiskAnalysis.rest:type_name -> google.protobuf.Struct
-	10, // 13: hookstream.yousign.v1.FraudIndicator.rest:type_name -> google.protobuf.Struct
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	9,  // 6: hookstream.yousign.v1.DocumentAnalysis.extracted_from_document:type_name -> google.protobuf.Struct
+	10, // 7: hookstream.yousign.v1.DocumentAnalysis.checks:type_name -> google.protobuf.Value
+	9,  // 8: hookstream.yousign.v1.DocumentAnalysis.rest:type_name -> google.protobuf.Struct
+	2,  // 9: hookstream.yousign.v1.AnalysisType.fraud_level:type_name -> hookstream.yousign.v1.FraudLevel
+	9,  // 10: hookstream.yousign.v1.AnalysisType.rest:type_name -> google.protobuf.Struct
+	3,  // 11: hookstream.yousign.v1.FraudRiskAnalysis.risk_level:type_name -> hookstream.yousign.v1.FraudRiskLevel
+	7,  // 12: hookstream.yousign.v1.FraudRiskAnalysis.indicators:type_name -> hookstream.yousign.v1.FraudIndicator
+	9,  // 13: hookstream.yousign.v1.FraudRiskAnalysis.rest:type_name -> google.protobuf.Struct
+	9,  // 14: hookstream.yousign.v1.FraudIndicator.rest:type_name -> google.protobuf.Struct
+	15, // [15:15] is the sub-list for method output_type
+	15, // [15:15] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_hookstream_yousign_v1_document_analysis_proto_init() }

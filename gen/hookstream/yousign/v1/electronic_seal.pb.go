@@ -234,24 +234,24 @@ var File_hookstream_yousign_v1_electronic_seal_proto protoreflect.FileDescriptor
 
 const file_hookstream_yousign_v1_electronic_seal_proto_rawDesc = "" +
 	"\n" +
-	"+hookstream/yousign/v1/electronic_seal.proto\x12\x15hookstream.yousign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#hookstream/options/v1/options.proto\x1a\"hookstream/yousign/v1/signer.proto\"\xb4\x05\n" +
-	"\x0eElectronicSeal\x12\x13\n" +
-	"\x02id\x18\x01 \x01(\tH\x00R\x02id\x88\x01\x01\x12C\n" +
-	"\x06status\x18\x02 \x01(\x0e2+.hookstream.yousign.v1.ElectronicSealStatusR\x06status\x12\"\n" +
+	"+hookstream/yousign/v1/electronic_seal.proto\x12\x15hookstream.yousign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#hookstream/options/v1/options.proto\x1a\"hookstream/yousign/v1/signer.proto\"\xfc\x05\n" +
+	"\x0eElectronicSeal\x12\x1b\n" +
+	"\x02id\x18\x01 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x00R\x02id\x88\x01\x01\x12K\n" +
+	"\x06status\x18\x02 \x01(\x0e2+.hookstream.yousign.v1.ElectronicSealStatusB\x06\xa2\x9f\x19\x028\x01R\x06status\x12\"\n" +
 	"\n" +
-	"status_raw\x18\x03 \x01(\tH\x01R\tstatusRaw\x88\x01\x01\x129\n" +
+	"status_raw\x18\x03 \x01(\tH\x01R\tstatusRaw\x88\x01\x01\x12A\n" +
 	"\n" +
-	"created_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12$\n" +
-	"\vdocument_id\x18\x05 \x01(\tH\x02R\n" +
-	"documentId\x88\x01\x01\x12!\n" +
-	"\ttimestamp\x18\x06 \x01(\bH\x03R\ttimestamp\x88\x01\x01\x12\x1e\n" +
-	"\bimage_id\x18\a \x01(\tH\x04R\aimageId\x88\x01\x01\x12$\n" +
-	"\vexternal_id\x18\b \x01(\tH\x05R\n" +
-	"externalId\x88\x01\x01\x12N\n" +
-	"\x0fsignature_level\x18\t \x01(\x0e2%.hookstream.yousign.v1.SignatureLevelR\x0esignatureLevel\x123\n" +
+	"created_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xa2\x9f\x19\x028\x01R\tcreatedAt\x12,\n" +
+	"\vdocument_id\x18\x05 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x02R\n" +
+	"documentId\x88\x01\x01\x12)\n" +
+	"\ttimestamp\x18\x06 \x01(\bB\x06\xa2\x9f\x19\x028\x01H\x03R\ttimestamp\x88\x01\x01\x12&\n" +
+	"\bimage_id\x18\a \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x04R\aimageId\x88\x01\x01\x12,\n" +
+	"\vexternal_id\x18\b \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x05R\n" +
+	"externalId\x88\x01\x01\x12V\n" +
+	"\x0fsignature_level\x18\t \x01(\x0e2%.hookstream.yousign.v1.SignatureLevelB\x06\xa2\x9f\x19\x028\x01R\x0esignatureLevel\x123\n" +
 	"\x13signature_level_raw\x18\n" +
-	" \x01(\tH\x06R\x11signatureLevelRaw\x88\x01\x01\x12&\n" +
-	"\fworkspace_id\x18\v \x01(\tH\aR\vworkspaceId\x88\x01\x01\x123\n" +
+	" \x01(\tH\x06R\x11signatureLevelRaw\x88\x01\x01\x12.\n" +
+	"\fworkspace_id\x18\v \x01(\tB\x06\xa2\x9f\x19\x028\x03H\aR\vworkspaceId\x88\x01\x01\x123\n" +
 	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\x05\n" +
 	"\x03_idB\r\n" +
 	"\v_status_rawB\x0e\n" +

@@ -24,6 +24,67 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// NotificationDeliveryStatus is why an email was not delivered.
+type NotificationDeliveryStatus int32
+
+const (
+	// Not said, or not known to this gateway.
+	NotificationDeliveryStatus_NOTIFICATION_DELIVERY_STATUS_UNSPECIFIED NotificationDeliveryStatus = 0
+	// The mailbox could not take it for now.
+	NotificationDeliveryStatus_NOTIFICATION_DELIVERY_STATUS_SOFT_BOUNCED NotificationDeliveryStatus = 1
+	// There is no such mailbox.
+	NotificationDeliveryStatus_NOTIFICATION_DELIVERY_STATUS_HARD_BOUNCED NotificationDeliveryStatus = 2
+	// It was taken for spam.
+	NotificationDeliveryStatus_NOTIFICATION_DELIVERY_STATUS_SPAM NotificationDeliveryStatus = 3
+	// It could not be handed to the mail service.
+	NotificationDeliveryStatus_NOTIFICATION_DELIVERY_STATUS_FAILED_SENDING_TO_PROVIDER NotificationDeliveryStatus = 4
+)
+
+// Enum value maps for NotificationDeliveryStatus.
+var (
+	NotificationDeliveryStatus_name = map[int32]string{
+		0: "NOTIFICATION_DELIVERY_STATUS_UNSPECIFIED",
+		1: "NOTIFICATION_DELIVERY_STATUS_SOFT_BOUNCED",
+		2: "NOTIFICATION_DELIVERY_STATUS_HARD_BOUNCED",
+		3: "NOTIFICATION_DELIVERY_STATUS_SPAM",
+		4: "NOTIFICATION_DELIVERY_STATUS_FAILED_SENDING_TO_PROVIDER",
+	}
+	NotificationDeliveryStatus_value = map[string]int32{
+		"NOTIFICATION_DELIVERY_STATUS_UNSPECIFIED":                0,
+		"NOTIFICATION_DELIVERY_STATUS_SOFT_BOUNCED":               1,
+		"NOTIFICATION_DELIVERY_STATUS_HARD_BOUNCED":               2,
+		"NOTIFICATION_DELIVERY_STATUS_SPAM":                       3,
+		"NOTIFICATION_DELIVERY_STATUS_FAILED_SENDING_TO_PROVIDER": 4,
+	}
+)
+
+func (x NotificationDeliveryStatus) Enum() *NotificationDeliveryStatus {
+	p := new(NotificationDeliveryStatus)
+	*p = x
+	return p
+}
+
+func (x NotificationDeliveryStatus) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (NotificationDeliveryStatus) Descriptor() protoreflect.EnumDescriptor {
+	return file_hookstream_yousign_v1_event_proto_enumTypes[0].Descriptor()
+}
+
+func (NotificationDeliveryStatus) Type() protoreflect.EnumType {
+	return &file_hookstream_yousign_v1_event_proto_enumTypes[0]
+}
+
+func (x NotificationDeliveryStatus) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use NotificationDeliveryStatus.Descriptor instead.
+func (NotificationDeliveryStatus) EnumDescriptor() ([]byte, []int) {
+	return file_hookstream_yousign_v1_event_proto_rawDescGZIP(), []int{0}
+}
+
 // Event is what Yousign sends: an envelope that says what happened, and the
 // objects it happened to, as they were at that time. Nothing in it is promised
 // by Yousign to be there.
@@ -82,6 +143,13 @@ type Event struct {
 	// The workflow session that an event about a session, a group of actions or
 	// an applicant belongs to, a UUID, when it is sent beside the objects.
 	WorkflowSessionId *string `protobuf:"bytes,12,opt,name=workflow_session_id,json=workflowSessionId,proto3,oneof" json:"workflow_session_id,omitempty"`
+	// Why an email was not delivered, for `notification_delivery_failed`: the
+	// first text beside the objects that is one of these. Yousign documents the
+	// words and not where they stand.
+	NotificationDeliveryStatus NotificationDeliveryStatus `protobuf:"varint,13,opt,name=notification_delivery_status,json=notificationDeliveryStatus,proto3,enum=hookstream.yousign.v1.NotificationDeliveryStatus" json:"notification_delivery_status,omitempty"`
+	// The workspaces that the objects of the event belong to, as sent: of a user
+	// all of the user's. For filters: `"…" in event.yousign.workspace_ids`.
+	WorkspaceIds []string `protobuf:"bytes,14,rep,name=workspace_ids,json=workspaceIds,proto3" json:"workspace_ids,omitempty"`
 	// The signature request: of events about one, its signers or its approvers.
 	SignatureRequest *SignatureRequest `protobuf:"bytes,20,opt,name=signature_request,json=signatureRequest,proto3" json:"signature_request,omitempty"`
 	// The signer the event is about.
@@ -128,7 +196,8 @@ type Event struct {
 	// The verification the event is about, under its name until 2025.
 	IdDocumentVerification *LegacyVerification `protobuf:"bytes,41,opt,name=id_document_verification,json=idDocumentVerification,proto3" json:"id_document_verification,omitempty"`
 	// What was sent beside the objects and has no typed field, and objects under
-	// names that are not known.
+	// names that are not known. Withheld like what was read from papers: nobody
+	// knows what is in it.
 	DataRest *structpb.Struct `protobuf:"bytes,80,opt,name=data_rest,json=dataRest,proto3" json:"data_rest,omitempty"`
 	// What was sent in the `metadata` of the envelope and has no typed field.
 	// Yousign may nest the envelope there.
@@ -366,6 +435,20 @@ func (x *Event) GetWorkflowSessionId() string {
 		return *x.WorkflowSessionId
 	}
 	return ""
+}
+
+func (x *Event) GetNotificationDeliveryStatus() NotificationDeliveryStatus {
+	if x != nil {
+		return x.NotificationDeliveryStatus
+	}
+	return NotificationDeliveryStatus_NOTIFICATION_DELIVERY_STATUS_UNSPECIFIED
+}
+
+func (x *Event) GetWorkspaceIds() []string {
+	if x != nil {
+		return x.WorkspaceIds
+	}
+	return nil
 }
 
 func (x *Event) GetSignatureRequest() *SignatureRequest {
@@ -635,11 +718,11 @@ var File_hookstream_yousign_v1_event_proto protoreflect.FileDescriptor
 
 const file_hookstream_yousign_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"!hookstream/yousign/v1/event.proto\x12\x15hookstream.yousign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#hookstream/options/v1/options.proto\x1a%hookstream/yousign/v1/applicant.proto\x1a$hookstream/yousign/v1/approver.proto\x1a#hookstream/yousign/v1/contact.proto\x1a-hookstream/yousign/v1/document_analysis.proto\x1a+hookstream/yousign/v1/electronic_seal.proto\x1a&hookstream/yousign/v1/event_name.proto\x1a&hookstream/yousign/v1/monitoring.proto\x1a-hookstream/yousign/v1/signature_request.proto\x1a\"hookstream/yousign/v1/signer.proto\x1a hookstream/yousign/v1/user.proto\x1a(hookstream/yousign/v1/verification.proto\x1a$hookstream/yousign/v1/workflow.proto\"\x99\x1f\n" +
-	"\x05Event\x12\x1e\n" +
-	"\bevent_id\x18\x01 \x01(\tH\x01R\aeventId\x88\x01\x01\x12?\n" +
+	"!hookstream/yousign/v1/event.proto\x12\x15hookstream.yousign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#hookstream/options/v1/options.proto\x1a%hookstream/yousign/v1/applicant.proto\x1a$hookstream/yousign/v1/approver.proto\x1a#hookstream/yousign/v1/contact.proto\x1a-hookstream/yousign/v1/document_analysis.proto\x1a+hookstream/yousign/v1/electronic_seal.proto\x1a&hookstream/yousign/v1/event_name.proto\x1a&hookstream/yousign/v1/monitoring.proto\x1a-hookstream/yousign/v1/signature_request.proto\x1a\"hookstream/yousign/v1/signer.proto\x1a hookstream/yousign/v1/user.proto\x1a(hookstream/yousign/v1/verification.proto\x1a$hookstream/yousign/v1/workflow.proto\"\xf1 \n" +
+	"\x05Event\x12&\n" +
+	"\bevent_id\x18\x01 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x01R\aeventId\x88\x01\x01\x12G\n" +
 	"\n" +
-	"event_name\x18\x02 \x01(\x0e2 .hookstream.yousign.v1.EventNameR\teventName\x12)\n" +
+	"event_name\x18\x02 \x01(\x0e2 .hookstream.yousign.v1.EventNameB\x06\xa2\x9f\x19\x028\x01R\teventName\x12)\n" +
 	"\x0eevent_name_raw\x18\x03 \x01(\tH\x02R\feventNameRaw\x88\x01\x01\x12:\n" +
 	"\x05topic\x18\x04 \x01(\x0e2\x1c.hookstream.yousign.v1.TopicB\x06\xa2\x9f\x19\x02(\x01R\x05topic\x12q\n" +
 	"\x18signature_request_action\x18< \x01(\x0e2-.hookstream.yousign.v1.SignatureRequestActionB\x06\xa2\x9f\x19\x02(\x01H\x00R\x16signatureRequestAction\x12R\n" +
@@ -654,20 +737,22 @@ const file_hookstream_yousign_v1_event_proto_rawDesc = "" +
 	"\x17workflow_session_action\x18D \x01(\x0e2,.hookstream.yousign.v1.WorkflowSessionActionB\x06\xa2\x9f\x19\x02(\x01H\x00R\x15workflowSessionAction\x12{\n" +
 	"\x1cworkflow_action_group_action\x18E \x01(\x0e20.hookstream.yousign.v1.WorkflowActionGroupActionB\x06\xa2\x9f\x19\x02(\x01H\x00R\x19workflowActionGroupAction\x12[\n" +
 	"\x10applicant_action\x18F \x01(\x0e2&.hookstream.yousign.v1.ApplicantActionB\x06\xa2\x9f\x19\x02(\x01H\x00R\x0fapplicantAction\x12^\n" +
-	"\x11monitoring_action\x18G \x01(\x0e2'.hookstream.yousign.v1.MonitoringActionB\x06\xa2\x9f\x19\x02(\x01H\x00R\x10monitoringAction\x12M\n" +
+	"\x11monitoring_action\x18G \x01(\x0e2'.hookstream.yousign.v1.MonitoringActionB\x06\xa2\x9f\x19\x02(\x01H\x00R\x10monitoringAction\x12O\n" +
 	"\n" +
-	"event_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampB\x12\xa2\x9f\x19\x0e\x12\n" +
-	"event_time(\x01R\teventTime\x12=\n" +
-	"\x0eevent_time_raw\x18\x06 \x01(\tB\x12\xa2\x9f\x19\x0e\x12\n" +
-	"event_time(\x01H\x03R\feventTimeRaw\x88\x01\x01\x12,\n" +
-	"\x0fsubscription_id\x18\a \x01(\tH\x04R\x0esubscriptionId\x88\x01\x01\x12>\n" +
-	"\x18subscription_description\x18\b \x01(\tH\x05R\x17subscriptionDescription\x88\x01\x01\x12\x1d\n" +
-	"\asandbox\x18\t \x01(\bH\x06R\asandbox\x88\x01\x01\x12#\n" +
+	"event_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampB\x14\xa2\x9f\x19\x10\x12\n" +
+	"event_time(\x018\x01R\teventTime\x12?\n" +
+	"\x0eevent_time_raw\x18\x06 \x01(\tB\x14\xa2\x9f\x19\x10\x12\n" +
+	"event_time(\x018\x01H\x03R\feventTimeRaw\x88\x01\x01\x124\n" +
+	"\x0fsubscription_id\x18\a \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x04R\x0esubscriptionId\x88\x01\x01\x12F\n" +
+	"\x18subscription_description\x18\b \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x05R\x17subscriptionDescription\x88\x01\x01\x12%\n" +
+	"\asandbox\x18\t \x01(\bB\x06\xa2\x9f\x19\x028\x01H\x06R\asandbox\x88\x01\x01\x12#\n" +
 	"\x06reason\x18\n" +
 	" \x01(\tB\x06\xa2\x9f\x19\x02(\x01H\aR\x06reason\x88\x01\x01\x122\n" +
 	"\vdata_reason\x18\v \x01(\tB\f\xa2\x9f\x19\b\x12\x06reasonH\bR\n" +
 	"dataReason\x88\x01\x01\x123\n" +
-	"\x13workflow_session_id\x18\f \x01(\tH\tR\x11workflowSessionId\x88\x01\x01\x12T\n" +
+	"\x13workflow_session_id\x18\f \x01(\tH\tR\x11workflowSessionId\x88\x01\x01\x12{\n" +
+	"\x1cnotification_delivery_status\x18\r \x01(\x0e21.hookstream.yousign.v1.NotificationDeliveryStatusB\x06\xa2\x9f\x19\x02(\x01R\x1anotificationDeliveryStatus\x12+\n" +
+	"\rworkspace_ids\x18\x0e \x03(\tB\x06\xa2\x9f\x19\x02(\x01R\fworkspaceIds\x12T\n" +
 	"\x11signature_request\x18\x14 \x01(\v2'.hookstream.yousign.v1.SignatureRequestR\x10signatureRequest\x125\n" +
 	"\x06signer\x18\x15 \x01(\v2\x1d.hookstream.yousign.v1.SignerR\x06signer\x12;\n" +
 	"\bapprover\x18\x16 \x01(\v2\x1f.hookstream.yousign.v1.ApproverR\bapprover\x128\n" +
@@ -691,8 +776,8 @@ const file_hookstream_yousign_v1_event_proto_rawDesc = "" +
 	"monitoring\x12i\n" +
 	"\x1bvideo_identity_verification\x18' \x01(\v2).hookstream.yousign.v1.LegacyVerificationR\x19videoIdentityVerification\x12e\n" +
 	"\x19bank_account_verification\x18( \x01(\v2).hookstream.yousign.v1.LegacyVerificationR\x17bankAccountVerification\x12c\n" +
-	"\x18id_document_verification\x18) \x01(\v2).hookstream.yousign.v1.LegacyVerificationR\x16idDocumentVerification\x12<\n" +
-	"\tdata_rest\x18P \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02(\x01R\bdataRest\x12D\n" +
+	"\x18id_document_verification\x18) \x01(\v2).hookstream.yousign.v1.LegacyVerificationR\x16idDocumentVerification\x12>\n" +
+	"\tdata_rest\x18P \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x04(\x010\x02R\bdataRest\x12D\n" +
 	"\rmetadata_rest\x18Q \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02(\x01R\fmetadataRest\x123\n" +
 	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\b\n" +
 	"\x06actionB\v\n" +
@@ -705,7 +790,18 @@ const file_hookstream_yousign_v1_event_proto_rawDesc = "" +
 	"\b_sandboxB\t\n" +
 	"\a_reasonB\x0e\n" +
 	"\f_data_reasonB\x16\n" +
-	"\x14_workflow_session_idBFZDgithub.com/hookstream/hookstream/gen/hookstream/yousign/v1;yousignv1b\x06proto3"
+	"\x14_workflow_session_id*\xe2\x02\n" +
+	"\x1aNotificationDeliveryStatus\x12,\n" +
+	"(NOTIFICATION_DELIVERY_STATUS_UNSPECIFIED\x10\x00\x12A\n" +
+	")NOTIFICATION_DELIVERY_STATUS_SOFT_BOUNCED\x10\x01\x1a\x12\xaa\x9f\x19\x0e\n" +
+	"\fsoft_bounced\x12A\n" +
+	")NOTIFICATION_DELIVERY_STATUS_HARD_BOUNCED\x10\x02\x1a\x12\xaa\x9f\x19\x0e\n" +
+	"\fhard_bounced\x121\n" +
+	"!NOTIFICATION_DELIVERY_STATUS_SPAM\x10\x03\x1a\n" +
+	"\xaa\x9f\x19\x06\n" +
+	"\x04spam\x12]\n" +
+	"7NOTIFICATION_DELIVERY_STATUS_FAILED_SENDING_TO_PROVIDER\x10\x04\x1a \xaa\x9f\x19\x1c\n" +
+	"\x1afailed_sending_to_providerBFZDgithub.com/hookstream/hookstream/gen/hookstream/yousign/v1;yousignv1b\x06proto3"
 
 var (
 	file_hookstream_yousign_v1_event_proto_rawDescOnce sync.Once
@@ -719,92 +815,95 @@ func file_hookstream_yousign_v1_event_proto_rawDescGZIP() []byte {
 	return file_hookstream_yousign_v1_event_proto_rawDescData
 }
 
+var file_hookstream_yousign_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
 var file_hookstream_yousign_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
 var file_hookstream_yousign_v1_event_proto_goTypes = []any{
-	(*Event)(nil),                        // 0: hookstream.yousign.v1.Event
-	(EventName)(0),                       // 1: hookstream.yousign.v1.EventName
-	(Topic)(0),                           // 2: hookstream.yousign.v1.Topic
-	(SignatureRequestAction)(0),          // 3: hookstream.yousign.v1.SignatureRequestAction
-	(SignerAction)(0),                    // 4: hookstream.yousign.v1.SignerAction
-	(ApproverAction)(0),                  // 5: hookstream.yousign.v1.ApproverAction
-	(ContactAction)(0),                   // 6: hookstream.yousign.v1.ContactAction
-	(UserAction)(0),                      // 7: hookstream.yousign.v1.UserAction
-	(ElectronicSealAction)(0),            // 8: hookstream.yousign.v1.ElectronicSealAction
-	(VerificationAction)(0),              // 9: hookstream.yousign.v1.VerificationAction
-	(DocumentAnalysisAction)(0),          // 10: hookstream.yousign.v1.DocumentAnalysisAction
-	(WorkflowSessionAction)(0),           // 11: hookstream.yousign.v1.WorkflowSessionAction
-	(WorkflowActionGroupAction)(0),       // 12: hookstream.yousign.v1.WorkflowActionGroupAction
-	(ApplicantAction)(0),                 // 13: hookstream.yousign.v1.ApplicantAction
-	(MonitoringAction)(0),                // 14: hookstream.yousign.v1.MonitoringAction
-	(*timestamppb.Timestamp)(nil),        // 15: google.protobuf.Timestamp
-	(*SignatureRequest)(nil),             // 16: hookstream.yousign.v1.SignatureRequest
-	(*Signer)(nil),                       // 17: hookstream.yousign.v1.Signer
-	(*Approver)(nil),                     // 18: hookstream.yousign.v1.Approver
-	(*Contact)(nil),                      // 19: hookstream.yousign.v1.Contact
-	(*User)(nil),                         // 20: hookstream.yousign.v1.User
-	(*ElectronicSeal)(nil),               // 21: hookstream.yousign.v1.ElectronicSeal
-	(*IdentityVideoVerification)(nil),    // 22: hookstream.yousign.v1.IdentityVideoVerification
-	(*IdentityDocumentVerification)(nil), // 23: hookstream.yousign.v1.IdentityDocumentVerification
-	(*BankAccountVerification)(nil),      // 24: hookstream.yousign.v1.BankAccountVerification
-	(*BankAccountConnection)(nil),        // 25: hookstream.yousign.v1.BankAccountConnection
-	(*BankAccountLookup)(nil),            // 26: hookstream.yousign.v1.BankAccountLookup
-	(*CompanyVerification)(nil),          // 27: hookstream.yousign.v1.CompanyVerification
-	(*WatchlistVerification)(nil),        // 28: hookstream.yousign.v1.WatchlistVerification
-	(*ProofOfAddressVerification)(nil),   // 29: hookstream.yousign.v1.ProofOfAddressVerification
-	(*DocumentAnalysis)(nil),             // 30: hookstream.yousign.v1.DocumentAnalysis
-	(*WorkflowSession)(nil),              // 31: hookstream.yousign.v1.WorkflowSession
-	(*WorkflowActionGroup)(nil),          // 32: hookstream.yousign.v1.WorkflowActionGroup
-	(*Applicant)(nil),                    // 33: hookstream.yousign.v1.Applicant
-	(*Monitoring)(nil),                   // 34: hookstream.yousign.v1.Monitoring
-	(*LegacyVerification)(nil),           // 35: hookstream.yousign.v1.LegacyVerification
-	(*structpb.Struct)(nil),              // 36: google.protobuf.Struct
+	(NotificationDeliveryStatus)(0),      // 0: hookstream.yousign.v1.NotificationDeliveryStatus
+	(*Event)(nil),                        // 1: hookstream.yousign.v1.Event
+	(EventName)(0),                       // 2: hookstream.yousign.v1.EventName
+	(Topic)(0),                           // 3: hookstream.yousign.v1.Topic
+	(SignatureRequestAction)(0),          // 4: hookstream.yousign.v1.SignatureRequestAction
+	(SignerAction)(0),                    // 5: hookstream.yousign.v1.SignerAction
+	(ApproverAction)(0),                  // 6: hookstream.yousign.v1.ApproverAction
+	(ContactAction)(0),                   // 7: hookstream.yousign.v1.ContactAction
+	(UserAction)(0),                      // 8: hookstream.yousign.v1.UserAction
+	(ElectronicSealAction)(0),            // 9: hookstream.yousign.v1.ElectronicSealAction
+	(VerificationAction)(0),              // 10: hookstream.yousign.v1.VerificationAction
+	(DocumentAnalysisAction)(0),          // 11: hookstream.yousign.v1.DocumentAnalysisAction
+	(WorkflowSessionAction)(0),           // 12: hookstream.yousign.v1.WorkflowSessionAction
+	(WorkflowActionGroupAction)(0),       // 13: hookstream.yousign.v1.WorkflowActionGroupAction
+	(ApplicantAction)(0),                 // 14: hookstream.yousign.v1.ApplicantAction
+	(MonitoringAction)(0),                // 15: hookstream.yousign.v1.MonitoringAction
+	(*timestamppb.Timestamp)(nil),        // 16: google.protobuf.Timestamp
+	(*SignatureRequest)(nil),             // 17: hookstream.yousign.v1.SignatureRequest
+	(*Signer)(nil),                       // 18: hookstream.yousign.v1.Signer
+	(*Approver)(nil),                     // 19: hookstream.yousign.v1.Approver
+	(*Contact)(nil),                      // 20: hookstream.yousign.v1.Contact
+	(*User)(nil),                         // 21: hookstream.yousign.v1.User
+	(*ElectronicSeal)(nil),               // 22: hookstream.yousign.v1.ElectronicSeal
+	(*IdentityVideoVerification)(nil),    // 23: hookstream.yousign.v1.IdentityVideoVerification
+	(*IdentityDocumentVerification)(nil), // 24: hookstream.yousign.v1.IdentityDocumentVerification
+	(*BankAccountVerification)(nil),      // 25: hookstream.yousign.v1.BankAccountVerification
+	(*BankAccountConnection)(nil),        // 26: hookstream.yousign.v1.BankAccountConnection
+	(*BankAccountLookup)(nil),            // 27: hookstream.yousign.v1.BankAccountLookup
+	(*CompanyVerification)(nil),          // 28: hookstream.yousign.v1.CompanyVerification
+	(*WatchlistVerification)(nil),        // 29: hookstream.yousign.v1.WatchlistVerification
+	(*ProofOfAddressVerification)(nil),   // 30: hookstream.yousign.v1.ProofOfAddressVerification
+	(*DocumentAnalysis)(nil),             // 31: hookstream.yousign.v1.DocumentAnalysis
+	(*WorkflowSession)(nil),              // 32: hookstream.yousign.v1.WorkflowSession
+	(*WorkflowActionGroup)(nil),          // 33: hookstream.yousign.v1.WorkflowActionGroup
+	(*Applicant)(nil),                    // 34: hookstream.yousign.v1.Applicant
+	(*Monitoring)(nil),                   // 35: hookstream.yousign.v1.Monitoring
+	(*LegacyVerification)(nil),           // 36: hookstream.yousign.v1.LegacyVerification
+	(*structpb.Struct)(nil),              // 37: google.protobuf.Struct
 }
 var file_hookstream_yousign_v1_event_proto_depIdxs = []int32{
-	1,  // 0: hookstream.yousign.v1.Event.event_name:type_name -> hookstream.yousign.v1.EventName
-	2,  // 1: hookstream.yousign.v1.Event.topic:type_name -> hookstream.yousign.v1.Topic
-	3,  // 2: hookstream.yousign.v1.Event.signature_request_action:type_name -> hookstream.yousign.v1.SignatureRequestAction
-	4,  // 3: hookstream.yousign.v1.Event.signer_action:type_name -> hookstream.yousign.v1.SignerAction
-	5,  // 4: hookstream.yousign.v1.Event.approver_action:type_name -> hookstream.yousign.v1.ApproverAction
-	6,  // 5: hookstream.yousign.v1.Event.contact_action:type_name -> hookstream.yousign.v1.ContactAction
-	7,  // 6: hookstream.yousign.v1.Event.user_action:type_name -> hookstream.yousign.v1.UserAction
-	8,  // 7: hookstream.yousign.v1.Event.electronic_seal_action:type_name -> hookstream.yousign.v1.ElectronicSealAction
-	9,  // 8: hookstream.yousign.v1.Event.verification_action:type_name -> hookstream.yousign.v1.VerificationAction
-	10, // 9: hookstream.yousign.v1.Event.document_analysis_action:type_name -> hookstream.yousign.v1.DocumentAnalysisAction
-	11, // 10: hookstream.yousign.v1.Event.workflow_session_action:type_name -> hookstream.yousign.v1.WorkflowSessionAction
-	12, // 11: hookstream.yousign.v1.Event.workflow_action_group_action:type_name -> hookstream.yousign.v1.WorkflowActionGroupAction
-	13, // 12: hookstream.yousign.v1.Event.applicant_action:type_name -> hookstream.yousign.v1.ApplicantAction
-	14, // 13: hookstream.yousign.v1.Event.monitoring_action:type_name -> hookstream.yousign.v1.MonitoringAction
-	15, // 14: hookstream.yousign.v1.Event.event_time:type_name -> google.protobuf.Timestamp
-	16, // 15: hookstream.yousign.v1.Event.signature_request:type_name -> hookstream.yousign.v1.SignatureRequest
-	17, // 16: hookstream.yousign.v1.Event.signer:type_name -> hookstream.yousign.v1.Signer
-	18, // 17: hookstream.yousign.v1.Event.approver:type_name -> hookstream.yousign.v1.Approver
-	19, // 18: hookstream.yousign.v1.Event.contact:type_name -> hookstream.yousign.v1.Contact
-	20, // 19: hookstream.yousign.v1.Event.user:type_name -> hookstream.yousign.v1.User
-	21, // 20: hookstream.yousign.v1.Event.electronic_seal:type_name -> hookstream.yousign.v1.ElectronicSeal
-	22, // 21: hookstream.yousign.v1.Event.identity_video:type_name -> hookstream.yousign.v1.IdentityVideoVerification
-	23, // 22: hookstream.yousign.v1.Event.identity_document:type_name -> hookstream.yousign.v1.IdentityDocumentVerification
-	24, // 23: hookstream.yousign.v1.Event.bank_account:type_name -> hookstream.yousign.v1.BankAccountVerification
-	25, // 24: hookstream.yousign.v1.Event.bank_account_connection:type_name -> hookstream.yousign.v1.BankAccountConnection
-	26, // 25: hookstream.yousign.v1.Event.bank_account_lookup:type_name -> hookstream.yousign.v1.BankAccountLookup
-	27, // 26: hookstream.yousign.v1.Event.company:type_name -> hookstream.yousign.v1.CompanyVerification
-	28, // 27: hookstream.yousign.v1.Event.watchlist:type_name -> hookstream.yousign.v1.WatchlistVerification
-	29, // 28: hookstream.yousign.v1.Event.proof_of_address:type_name -> hookstream.yousign.v1.ProofOfAddressVerification
-	30, // 29: hookstream.yousign.v1.Event.document_analysis:type_name -> hookstream.yousign.v1.DocumentAnalysis
-	31, // 30: hookstream.yousign.v1.Event.workflow_session:type_name -> hookstream.yousign.v1.WorkflowSession
-	32, // 31: hookstream.yousign.v1.Event.workflow_action_group:type_name -> hookstream.yousign.v1.WorkflowActionGroup
-	33, // 32: hookstream.yousign.v1.Event.applicant:type_name -> hookstream.yousign.v1.Applicant
-	34, // 33: hookstream.yousign.v1.Event.monitoring:type_name -> hookstream.yousign.v1.Monitoring
-	35, // 34: hookstream.yousign.v1.Event.video_identity_verification:type_name -> hookstream.yousign.v1.LegacyVerification
-	35, // 35: hookstream.yousign.v1.Event.bank_account_verification:type_name -> hookstream.yousign.v1.LegacyVerification
-	35, // 36: hookstream.yousign.v1.Event.id_document_verification:type_name -> hookstream.yousign.v1.LegacyVerification
-	36, // 37: hookstream.yousign.v1.Event.data_rest:type_name -> google.protobuf.Struct
-	36, // 38: hookstream.yousign.v1.Event.metadata_rest:type_name -> google.protobuf.Struct
-	36, // 39: hookstream.yousign.v1.Event.rest:type_name -> google.protobuf.Struct
-	40, // [40:40] is the sub-list for method output_type
-	40, // [40:40] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	2,  // 0: hookstream.yousign.v1.Event.event_name:type_name -> hookstream.yousign.v1.EventName
+	3,  // 1: hookstream.yousign.v1.Event.topic:type_name -> hookstream.yousign.v1.Topic
+	4,  // 2: hookstream.yousign.v1.Event.signature_request_action:type_name -> hookstream.yousign.v1.SignatureRequestAction
+	5,  // 3: hookstream.yousign.v1.Event.signer_action:type_name -> hookstream.yousign.v1.SignerAction
+	6,  // 4: hookstream.yousign.v1.Event.approver_action:type_name -> hookstream.yousign.v1.ApproverAction
+	7,  // 5: hookstream.yousign.v1.Event.contact_action:type_name -> hookstream.yousign.v1.ContactAction
+	8,  // 6: hookstream.yousign.v1.Event.user_action:type_name -> hookstream.yousign.v1.UserAction
+	9,  // 7: hookstream.yousign.v1.Event.electronic_seal_action:type_name -> hookstream.yousign.v1.ElectronicSealAction
+	10, // 8: hookstream.yousign.v1.Event.verification_action:type_name -> hookstream.yousign.v1.VerificationAction
+	11, // 9: hookstream.yousign.v1.Event.document_analysis_action:type_name -> hookstream.yousign.v1.DocumentAnalysisAction
+	12, // 10: hookstream.yousign.v1.Event.workflow_session_action:type_name -> hookstream.yousign.v1.WorkflowSessionAction
+	13, // 11: hookstream.yousign.v1.Event.workflow_action_group_action:type_name -> hookstream.yousign.v1.WorkflowActionGroupAction
+	14, // 12: hookstream.yousign.v1.Event.applicant_action:type_name -> hookstream.yousign.v1.ApplicantAction
+	15, // 13: hookstream.yousign.v1.Event.monitoring_action:type_name -> hookstream.yousign.v1.MonitoringAction
+	16, // 14: hookstream.yousign.v1.Event.event_time:type_name -> google.protobuf.Timestamp
+	0,  // 15: hookstream.yousign.v1.Event.notification_delivery_status:type_name -> hookstream.yousign.v1.NotificationDeliveryStatus
+	17, // 16: hookstream.yousign.v1.Event.signature_request:type_name -> hookstream.yousign.v1.SignatureRequest
+	18, // 17: hookstream.yousign.v1.Event.signer:type_name -> hookstream.yousign.v1.Signer
+	19, // 18: hookstream.yousign.v1.Event.approver:type_name -> hookstream.yousign.v1.Approver
+	20, // 19: hookstream.yousign.v1.Event.contact:type_name -> hookstream.yousign.v1.Contact
+	21, // 20: hookstream.yousign.v1.Event.user:type_name -> hookstream.yousign.v1.User
+	22, // 21: hookstream.yousign.v1.Event.electronic_seal:type_name -> hookstream.yousign.v1.ElectronicSeal
+	23, // 22: hookstream.yousign.v1.Event.identity_video:type_name -> hookstream.yousign.v1.IdentityVideoVerification
+	24, // 23: hookstream.yousign.v1.Event.identity_document:type_name -> hookstream.yousign.v1.IdentityDocumentVerification
+	25, // 24: hookstream.yousign.v1.Event.bank_account:type_name -> hookstream.yousign.v1.BankAccountVerification
+	26, // 25: hookstream.yousign.v1.Event.bank_account_connection:type_name -> hookstream.yousign.v1.BankAccountConnection
+	27, // 26: hookstream.yousign.v1.Event.bank_account_lookup:type_name -> hookstream.yousign.v1.BankAccountLookup
+	28, // 27: hookstream.yousign.v1.Event.company:type_name -> hookstream.yousign.v1.CompanyVerification
+	29, // 28: hookstream.yousign.v1.Event.watchlist:type_name -> hookstream.yousign.v1.WatchlistVerification
+	30, // 29: hookstream.yousign.v1.Event.proof_of_address:type_name -> hookstream.yousign.v1.ProofOfAddressVerification
+	31, // 30: hookstream.yousign.v1.Event.document_analysis:type_name -> hookstream.yousign.v1.DocumentAnalysis
+	32, // 31: hookstream.yousign.v1.Event.workflow_session:type_name -> hookstream.yousign.v1.WorkflowSession
+	33, // 32: hookstream.yousign.v1.Event.workflow_action_group:type_name -> hookstream.yousign.v1.WorkflowActionGroup
+	34, // 33: hookstream.yousign.v1.Event.applicant:type_name -> hookstream.yousign.v1.Applicant
+	35, // 34: hookstream.yousign.v1.Event.monitoring:type_name -> hookstream.yousign.v1.Monitoring
+	36, // 35: hookstream.yousign.v1.Event.video_identity_verification:type_name -> hookstream.yousign.v1.LegacyVerification
+	36, // 36: hookstream.yousign.v1.Event.bank_account_verification:type_name -> hookstream.yousign.v1.LegacyVerification
+	36, // 37: hookstream.yousign.v1.Event.id_document_verification:type_name -> hookstream.yousign.v1.LegacyVerification
+	37, // 38: hookstream.yousign.v1.Event.data_rest:type_name -> google.protobuf.Struct
+	37, // 39: hookstream.yousign.v1.Event.metadata_rest:type_name -> google.protobuf.Struct
+	37, // 40: hookstream.yousign.v1.Event.rest:type_name -> google.protobuf.Struct
+	41, // [41:41] is the sub-list for method output_type
+	41, // [41:41] is the sub-list for method input_type
+	41, // [41:41] is the sub-list for extension type_name
+	41, // [41:41] is the sub-list for extension extendee
+	0,  // [0:41] is the sub-list for field type_name
 }
 
 func init() { file_hookstream_yousign_v1_event_proto_init() }
@@ -843,13 +942,14 @@ func file_hookstream_yousign_v1_event_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookstream_yousign_v1_event_proto_rawDesc), len(file_hookstream_yousign_v1_event_proto_rawDesc)),
-			NumEnums:      0,
+			NumEnums:      1,
 			NumMessages:   1,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_hookstream_yousign_v1_event_proto_goTypes,
 		DependencyIndexes: file_hookstream_yousign_v1_event_proto_depIdxs,
+		EnumInfos:         file_hookstream_yousign_v1_event_proto_enumTypes,
 		MessageInfos:      file_hookstream_yousign_v1_event_proto_msgTypes,
 	}.Build()
 	File_hookstream_yousign_v1_event_proto = out.File

@@ -109,7 +109,8 @@ type Monitoring struct {
 	LastName *string `protobuf:"bytes,9,opt,name=last_name,json=lastName,proto3,oneof" json:"last_name,omitempty"`
 	// Date of birth of the person, as sent.
 	BornOn *string `protobuf:"bytes,10,opt,name=born_on,json=bornOn,proto3,oneof" json:"born_on,omitempty"`
-	// What was sent of this object and has no typed field, as sent.
+	// What was sent of this object and has no typed field, as sent. Withheld like
+	// what was read from papers, which is sent under names that nobody documents.
 	Rest          *structpb.Struct `protobuf:"bytes,100,opt,name=rest,proto3" json:"rest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -226,7 +227,7 @@ var File_hookstream_yousign_v1_monitoring_proto protoreflect.FileDescriptor
 
 const file_hookstream_yousign_v1_monitoring_proto_rawDesc = "" +
 	"\n" +
-	"&hookstream/yousign/v1/monitoring.proto\x12\x15hookstream.yousign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#hookstream/options/v1/options.proto\"\xb0\x04\n" +
+	"&hookstream/yousign/v1/monitoring.proto\x12\x15hookstream.yousign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#hookstream/options/v1/options.proto\"\xb2\x04\n" +
 	"\n" +
 	"Monitoring\x12\x13\n" +
 	"\x02id\x18\x01 \x01(\tH\x00R\x02id\x88\x01\x01\x12&\n" +
@@ -243,8 +244,8 @@ const file_hookstream_yousign_v1_monitoring_proto_rawDesc = "" +
 	"first_name\x18\b \x01(\tH\x03R\tfirstName\x88\x01\x01\x12 \n" +
 	"\tlast_name\x18\t \x01(\tH\x04R\blastName\x88\x01\x01\x12\x1c\n" +
 	"\aborn_on\x18\n" +
-	" \x01(\tH\x05R\x06bornOn\x88\x01\x01\x123\n" +
-	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\x05\n" +
+	" \x01(\tH\x05R\x06bornOn\x88\x01\x01\x125\n" +
+	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x04 \x010\x02R\x04restB\x05\n" +
 	"\x03_idB\x0f\n" +
 	"\r_workspace_idB\r\n" +
 	"\v_status_rawB\r\n" +

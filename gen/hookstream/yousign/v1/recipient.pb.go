@@ -76,6 +76,79 @@ func (DeliveryMode) EnumDescriptor() ([]byte, []int) {
 	return file_hookstream_yousign_v1_recipient_proto_rawDescGZIP(), []int{0}
 }
 
+// RecipientLocale is the language of a signer or approver.
+type RecipientLocale int32
+
+const (
+	// Never sent, or not known to this gateway: see the text beside it.
+	RecipientLocale_RECIPIENT_LOCALE_UNSPECIFIED RecipientLocale = 0
+	// English.
+	RecipientLocale_RECIPIENT_LOCALE_EN RecipientLocale = 1
+	// French.
+	RecipientLocale_RECIPIENT_LOCALE_FR RecipientLocale = 2
+	// German.
+	RecipientLocale_RECIPIENT_LOCALE_DE RecipientLocale = 3
+	// Italian.
+	RecipientLocale_RECIPIENT_LOCALE_IT RecipientLocale = 4
+	// Dutch.
+	RecipientLocale_RECIPIENT_LOCALE_NL RecipientLocale = 5
+	// Spanish.
+	RecipientLocale_RECIPIENT_LOCALE_ES RecipientLocale = 6
+	// Polish.
+	RecipientLocale_RECIPIENT_LOCALE_PL RecipientLocale = 7
+)
+
+// Enum value maps for RecipientLocale.
+var (
+	RecipientLocale_name = map[int32]string{
+		0: "RECIPIENT_LOCALE_UNSPECIFIED",
+		1: "RECIPIENT_LOCALE_EN",
+		2: "RECIPIENT_LOCALE_FR",
+		3: "RECIPIENT_LOCALE_DE",
+		4: "RECIPIENT_LOCALE_IT",
+		5: "RECIPIENT_LOCALE_NL",
+		6: "RECIPIENT_LOCALE_ES",
+		7: "RECIPIENT_LOCALE_PL",
+	}
+	RecipientLocale_value = map[string]int32{
+		"RECIPIENT_LOCALE_UNSPECIFIED": 0,
+		"RECIPIENT_LOCALE_EN":          1,
+		"RECIPIENT_LOCALE_FR":          2,
+		"RECIPIENT_LOCALE_DE":          3,
+		"RECIPIENT_LOCALE_IT":          4,
+		"RECIPIENT_LOCALE_NL":          5,
+		"RECIPIENT_LOCALE_ES":          6,
+		"RECIPIENT_LOCALE_PL":          7,
+	}
+)
+
+func (x RecipientLocale) Enum() *RecipientLocale {
+	p := new(RecipientLocale)
+	*p = x
+	return p
+}
+
+func (x RecipientLocale) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RecipientLocale) Descriptor() protoreflect.EnumDescriptor {
+	return file_hookstream_yousign_v1_recipient_proto_enumTypes[1].Descriptor()
+}
+
+func (RecipientLocale) Type() protoreflect.EnumType {
+	return &file_hookstream_yousign_v1_recipient_proto_enumTypes[1]
+}
+
+func (x RecipientLocale) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RecipientLocale.Descriptor instead.
+func (RecipientLocale) EnumDescriptor() ([]byte, []int) {
+	return file_hookstream_yousign_v1_recipient_proto_rawDescGZIP(), []int{1}
+}
+
 // RecipientInfo is who a signer or approver is. Personal data.
 type RecipientInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -87,8 +160,10 @@ type RecipientInfo struct {
 	Email *string `protobuf:"bytes,3,opt,name=email,proto3,oneof" json:"email,omitempty"`
 	// Telephone number in E.164.
 	PhoneNumber *string `protobuf:"bytes,4,opt,name=phone_number,json=phoneNumber,proto3,oneof" json:"phone_number,omitempty"`
-	// Language: `en`, `fr`, `de`, `it`, `nl`, `es`, `pl`.
-	Locale *string `protobuf:"bytes,5,opt,name=locale,proto3,oneof" json:"locale,omitempty"`
+	// Language, as sent.
+	LocaleRaw *string `protobuf:"bytes,5,opt,name=locale_raw,json=localeRaw,proto3,oneof" json:"locale_raw,omitempty"`
+	// Language.
+	Locale RecipientLocale `protobuf:"varint,6,opt,name=locale,proto3,enum=hookstream.yousign.v1.RecipientLocale" json:"locale,omitempty"`
 	// What was sent of this object and has no typed field, as sent.
 	Rest          *structpb.Struct `protobuf:"bytes,100,opt,name=rest,proto3" json:"rest,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -153,11 +228,18 @@ func (x *RecipientInfo) GetPhoneNumber() string {
 	return ""
 }
 
-func (x *RecipientInfo) GetLocale() string {
-	if x != nil && x.Locale != nil {
-		return *x.Locale
+func (x *RecipientInfo) GetLocaleRaw() string {
+	if x != nil && x.LocaleRaw != nil {
+		return *x.LocaleRaw
 	}
 	return ""
+}
+
+func (x *RecipientInfo) GetLocale() RecipientLocale {
+	if x != nil {
+		return x.Locale
+	}
+	return RecipientLocale_RECIPIENT_LOCALE_UNSPECIFIED
 }
 
 func (x *RecipientInfo) GetRest() *structpb.Struct {
@@ -254,27 +336,29 @@ var File_hookstream_yousign_v1_recipient_proto protoreflect.FileDescriptor
 
 const file_hookstream_yousign_v1_recipient_proto_rawDesc = "" +
 	"\n" +
-	"%hookstream/yousign/v1/recipient.proto\x12\x15hookstream.yousign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a#hookstream/options/v1/options.proto\"\xad\x02\n" +
-	"\rRecipientInfo\x12\"\n" +
+	"%hookstream/yousign/v1/recipient.proto\x12\x15hookstream.yousign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a#hookstream/options/v1/options.proto\"\xa0\x03\n" +
+	"\rRecipientInfo\x12*\n" +
 	"\n" +
-	"first_name\x18\x01 \x01(\tH\x00R\tfirstName\x88\x01\x01\x12 \n" +
-	"\tlast_name\x18\x02 \x01(\tH\x01R\blastName\x88\x01\x01\x12\x19\n" +
-	"\x05email\x18\x03 \x01(\tH\x02R\x05email\x88\x01\x01\x12&\n" +
-	"\fphone_number\x18\x04 \x01(\tH\x03R\vphoneNumber\x88\x01\x01\x12\x1b\n" +
-	"\x06locale\x18\x05 \x01(\tH\x04R\x06locale\x88\x01\x01\x123\n" +
+	"first_name\x18\x01 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x00R\tfirstName\x88\x01\x01\x12(\n" +
+	"\tlast_name\x18\x02 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x01R\blastName\x88\x01\x01\x12!\n" +
+	"\x05email\x18\x03 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x02R\x05email\x88\x01\x01\x12.\n" +
+	"\fphone_number\x18\x04 \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x03R\vphoneNumber\x88\x01\x01\x12\"\n" +
+	"\n" +
+	"locale_raw\x18\x05 \x01(\tH\x04R\tlocaleRaw\x88\x01\x01\x12F\n" +
+	"\x06locale\x18\x06 \x01(\x0e2&.hookstream.yousign.v1.RecipientLocaleB\x06\xa2\x9f\x19\x028\x01R\x06locale\x123\n" +
 	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\r\n" +
 	"\v_first_nameB\f\n" +
 	"\n" +
 	"_last_nameB\b\n" +
 	"\x06_emailB\x0f\n" +
-	"\r_phone_numberB\t\n" +
-	"\a_locale\"\xbd\x02\n" +
+	"\r_phone_numberB\r\n" +
+	"\v_locale_raw\"\xdd\x02\n" +
 	"\n" +
-	"CustomText\x12,\n" +
-	"\x0frequest_subject\x18\x01 \x01(\tH\x00R\x0erequestSubject\x88\x01\x01\x12&\n" +
-	"\frequest_body\x18\x02 \x01(\tH\x01R\vrequestBody\x88\x01\x01\x12.\n" +
-	"\x10reminder_subject\x18\x03 \x01(\tH\x02R\x0freminderSubject\x88\x01\x01\x12(\n" +
-	"\rreminder_body\x18\x04 \x01(\tH\x03R\freminderBody\x88\x01\x01\x123\n" +
+	"CustomText\x124\n" +
+	"\x0frequest_subject\x18\x01 \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x00R\x0erequestSubject\x88\x01\x01\x12.\n" +
+	"\frequest_body\x18\x02 \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x01R\vrequestBody\x88\x01\x01\x126\n" +
+	"\x10reminder_subject\x18\x03 \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x02R\x0freminderSubject\x88\x01\x01\x120\n" +
+	"\rreminder_body\x18\x04 \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x03R\freminderBody\x88\x01\x01\x123\n" +
 	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\x12\n" +
 	"\x10_request_subjectB\x0f\n" +
 	"\r_request_bodyB\x13\n" +
@@ -286,7 +370,23 @@ const file_hookstream_yousign_v1_recipient_proto_rawDesc = "" +
 	"\x05email\x12\"\n" +
 	"\x12DELIVERY_MODE_NONE\x10\x02\x1a\n" +
 	"\xaa\x9f\x19\x06\n" +
-	"\x04noneBFZDgithub.com/hookstream/hookstream/gen/hookstream/yousign/v1;yousignv1b\x06proto3"
+	"\x04none*\xa8\x02\n" +
+	"\x0fRecipientLocale\x12 \n" +
+	"\x1cRECIPIENT_LOCALE_UNSPECIFIED\x10\x00\x12!\n" +
+	"\x13RECIPIENT_LOCALE_EN\x10\x01\x1a\b\xaa\x9f\x19\x04\n" +
+	"\x02en\x12!\n" +
+	"\x13RECIPIENT_LOCALE_FR\x10\x02\x1a\b\xaa\x9f\x19\x04\n" +
+	"\x02fr\x12!\n" +
+	"\x13RECIPIENT_LOCALE_DE\x10\x03\x1a\b\xaa\x9f\x19\x04\n" +
+	"\x02de\x12!\n" +
+	"\x13RECIPIENT_LOCALE_IT\x10\x04\x1a\b\xaa\x9f\x19\x04\n" +
+	"\x02it\x12!\n" +
+	"\x13RECIPIENT_LOCALE_NL\x10\x05\x1a\b\xaa\x9f\x19\x04\n" +
+	"\x02nl\x12!\n" +
+	"\x13RECIPIENT_LOCALE_ES\x10\x06\x1a\b\xaa\x9f\x19\x04\n" +
+	"\x02es\x12!\n" +
+	"\x13RECIPIENT_LOCALE_PL\x10\a\x1a\b\xaa\x9f\x19\x04\n" +
+	"\x02plBFZDgithub.com/hookstream/hookstream/gen/hookstream/yousign/v1;yousignv1b\x06proto3"
 
 var (
 	file_hookstream_yousign_v1_recipient_proto_rawDescOnce sync.Once
@@ -300,22 +400,24 @@ func file_hookstream_yousign_v1_recipient_proto_rawDescGZIP() []byte {
 	return file_hookstream_yousign_v1_recipient_proto_rawDescData
 }
 
-var file_hookstream_yousign_v1_recipient_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_hookstream_yousign_v1_recipient_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
 var file_hookstream_yousign_v1_recipient_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
 var file_hookstream_yousign_v1_recipient_proto_goTypes = []any{
 	(DeliveryMode)(0),       // 0: hookstream.yousign.v1.DeliveryMode
-	(*RecipientInfo)(nil),   // 1: hookstream.yousign.v1.RecipientInfo
-	(*CustomText)(nil),      // 2: hookstream.yousign.v1.CustomText
-	(*structpb.Struct)(nil), // 3: google.protobuf.Struct
+	(RecipientLocale)(0),    // 1: hookstream.yousign.v1.RecipientLocale
+	(*RecipientInfo)(nil),   // 2: hookstream.yousign.v1.RecipientInfo
+	(*CustomText)(nil),      // 3: hookstream.yousign.v1.CustomText
+	(*structpb.Struct)(nil), // 4: google.protobuf.Struct
 }
 var file_hookstream_yousign_v1_recipient_proto_depIdxs = []int32{
-	3, // 0: hookstream.yousign.v1.RecipientInfo.rest:type_name -> google.protobuf.Struct
-	3, // 1: hookstream.yousign.v1.CustomText.rest:type_name -> google.protobuf.Struct
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	1, // 0: hookstream.yousign.v1.RecipientInfo.locale:type_name -> hookstream.yousign.v1.RecipientLocale
+	4, // 1: hookstream.yousign.v1.RecipientInfo.rest:type_name -> google.protobuf.Struct
+	4, // 2: hookstream.yousign.v1.CustomText.rest:type_name -> google.protobuf.Struct
+	3, // [3:3] is the sub-list for method output_type
+	3, // [3:3] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_hookstream_yousign_v1_recipient_proto_init() }
@@ -330,7 +432,7 @@ func file_hookstream_yousign_v1_recipient_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookstream_yousign_v1_recipient_proto_rawDesc), len(file_hookstream_yousign_v1_recipient_proto_rawDesc)),
-			NumEnums:      1,
+			NumEnums:      2,
 			NumMessages:   2,
 			NumExtensions: 0,
 			NumServices:   0,

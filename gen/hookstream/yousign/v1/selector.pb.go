@@ -32,17 +32,18 @@ type Selector struct {
 	// Compared with `Event.topic`, which new events of a known topic have too.
 	// At most 100.
 	Topics []Topic `protobuf:"varint,2,rep,packed,name=topics,proto3,enum=hookstream.yousign.v1.Topic" json:"topics,omitempty"`
-	// Compared, letter by letter, with the `workspace_id` of the signature
+	// Compared, whatever the case of letters, with the `workspace_id` of the signature
 	// request, contact, electronic seal, verification, document analysis,
 	// workflow session or monitoring in the event, and with the ids of a user's
 	// `workspaces`. An event that names no workspace, such as that of an
-	// applicant, does not match. At most 100.
+	// applicant, does not match. `*` matches every event. At most 100.
 	WorkspaceIds []string `protobuf:"bytes,3,rep,name=workspace_ids,json=workspaceIds,proto3" json:"workspace_ids,omitempty"`
-	// Where the resource began its life: compared, letter by letter, with the
-	// text sent as `source` of the signature request or the user in the event:
-	// `app`, `public_api`, `connector_zapier_api`. An event that names no source
-	// does not match, as those of contacts, seals and verifications do not.
-	// There is no `*`: leave the list empty. At most 100.
+	// Where the resource began its life: compared with what was sent as `source`
+	// of the signature request or the user in the event: `app`, `public_api`,
+	// `connector_zapier_api`. Two names of one scope, such as
+	// `connector_hubspot_api` and `hubspot_integration`, are one. An event that
+	// names no source does not match, as those of contacts, seals and
+	// verifications do not. `*` matches every event. At most 100.
 	Scopes []string `protobuf:"bytes,4,rep,name=scopes,proto3" json:"scopes,omitempty"`
 	// Compared with `Event.sandbox`. An event that does not say is in neither.
 	// Unset: both, and those that do not say.

@@ -109,6 +109,79 @@ func (SignatureRequestStatus) EnumDescriptor() ([]byte, []int) {
 	return file_hookstream_yousign_v1_signature_request_proto_rawDescGZIP(), []int{0}
 }
 
+// AuditTrailLocale is the language of an audit trail.
+type AuditTrailLocale int32
+
+const (
+	// Never sent, or not known to this gateway: see the text beside it.
+	AuditTrailLocale_AUDIT_TRAIL_LOCALE_UNSPECIFIED AuditTrailLocale = 0
+	// German.
+	AuditTrailLocale_AUDIT_TRAIL_LOCALE_DE AuditTrailLocale = 1
+	// English.
+	AuditTrailLocale_AUDIT_TRAIL_LOCALE_EN AuditTrailLocale = 2
+	// Spanish.
+	AuditTrailLocale_AUDIT_TRAIL_LOCALE_ES AuditTrailLocale = 3
+	// French.
+	AuditTrailLocale_AUDIT_TRAIL_LOCALE_FR AuditTrailLocale = 4
+	// Italian.
+	AuditTrailLocale_AUDIT_TRAIL_LOCALE_IT AuditTrailLocale = 5
+	// Portuguese.
+	AuditTrailLocale_AUDIT_TRAIL_LOCALE_PT AuditTrailLocale = 6
+	// Romanian.
+	AuditTrailLocale_AUDIT_TRAIL_LOCALE_RO AuditTrailLocale = 7
+)
+
+// Enum value maps for AuditTrailLocale.
+var (
+	AuditTrailLocale_name = map[int32]string{
+		0: "AUDIT_TRAIL_LOCALE_UNSPECIFIED",
+		1: "AUDIT_TRAIL_LOCALE_DE",
+		2: "AUDIT_TRAIL_LOCALE_EN",
+		3: "AUDIT_TRAIL_LOCALE_ES",
+		4: "AUDIT_TRAIL_LOCALE_FR",
+		5: "AUDIT_TRAIL_LOCALE_IT",
+		6: "AUDIT_TRAIL_LOCALE_PT",
+		7: "AUDIT_TRAIL_LOCALE_RO",
+	}
+	AuditTrailLocale_value = map[string]int32{
+		"AUDIT_TRAIL_LOCALE_UNSPECIFIED": 0,
+		"AUDIT_TRAIL_LOCALE_DE":          1,
+		"AUDIT_TRAIL_LOCALE_EN":          2,
+		"AUDIT_TRAIL_LOCALE_ES":          3,
+		"AUDIT_TRAIL_LOCALE_FR":          4,
+		"AUDIT_TRAIL_LOCALE_IT":          5,
+		"AUDIT_TRAIL_LOCALE_PT":          6,
+		"AUDIT_TRAIL_LOCALE_RO":          7,
+	}
+)
+
+func (x AuditTrailLocale) Enum() *AuditTrailLocale {
+	p := new(AuditTrailLocale)
+	*p = x
+	return p
+}
+
+func (x AuditTrailLocale) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (AuditTrailLocale) Descriptor() protoreflect.EnumDescriptor {
+	return file_hookstream_yousign_v1_signature_request_proto_enumTypes[1].Descriptor()
+}
+
+func (AuditTrailLocale) Type() protoreflect.EnumType {
+	return &file_hookstream_yousign_v1_signature_request_proto_enumTypes[1]
+}
+
+func (x AuditTrailLocale) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use AuditTrailLocale.Descriptor instead.
+func (AuditTrailLocale) EnumDescriptor() ([]byte, []int) {
+	return file_hookstream_yousign_v1_signature_request_proto_rawDescGZIP(), []int{1}
+}
+
 // DocumentNature is what is done with a document.
 type DocumentNature int32
 
@@ -146,11 +219,11 @@ func (x DocumentNature) String() string {
 }
 
 func (DocumentNature) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookstream_yousign_v1_signature_request_proto_enumTypes[1].Descriptor()
+	return file_hookstream_yousign_v1_signature_request_proto_enumTypes[2].Descriptor()
 }
 
 func (DocumentNature) Type() protoreflect.EnumType {
-	return &file_hookstream_yousign_v1_signature_request_proto_enumTypes[1]
+	return &file_hookstream_yousign_v1_signature_request_proto_enumTypes[2]
 }
 
 func (x DocumentNature) Number() protoreflect.EnumNumber {
@@ -159,7 +232,7 @@ func (x DocumentNature) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use DocumentNature.Descriptor instead.
 func (DocumentNature) EnumDescriptor() ([]byte, []int) {
-	return file_hookstream_yousign_v1_signature_request_proto_rawDescGZIP(), []int{1}
+	return file_hookstream_yousign_v1_signature_request_proto_rawDescGZIP(), []int{2}
 }
 
 // EmailSenderType is whose name stands on emails.
@@ -207,11 +280,11 @@ func (x EmailSenderType) String() string {
 }
 
 func (EmailSenderType) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookstream_yousign_v1_signature_request_proto_enumTypes[2].Descriptor()
+	return file_hookstream_yousign_v1_signature_request_proto_enumTypes[3].Descriptor()
 }
 
 func (EmailSenderType) Type() protoreflect.EnumType {
-	return &file_hookstream_yousign_v1_signature_request_proto_enumTypes[2]
+	return &file_hookstream_yousign_v1_signature_request_proto_enumTypes[3]
 }
 
 func (x EmailSenderType) Number() protoreflect.EnumNumber {
@@ -220,7 +293,7 @@ func (x EmailSenderType) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use EmailSenderType.Descriptor instead.
 func (EmailSenderType) EnumDescriptor() ([]byte, []int) {
-	return file_hookstream_yousign_v1_signature_request_proto_rawDescGZIP(), []int{2}
+	return file_hookstream_yousign_v1_signature_request_proto_rawDescGZIP(), []int{3}
 }
 
 // CustomPropertyType is what a custom property holds.
@@ -260,11 +333,11 @@ func (x CustomPropertyType) String() string {
 }
 
 func (CustomPropertyType) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookstream_yousign_v1_signature_request_proto_enumTypes[3].Descriptor()
+	return file_hookstream_yousign_v1_signature_request_proto_enumTypes[4].Descriptor()
 }
 
 func (CustomPropertyType) Type() protoreflect.EnumType {
-	return &file_hookstream_yousign_v1_signature_request_proto_enumTypes[3]
+	return &file_hookstream_yousign_v1_signature_request_proto_enumTypes[4]
 }
 
 func (x CustomPropertyType) Number() protoreflect.EnumNumber {
@@ -273,7 +346,7 @@ func (x CustomPropertyType) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CustomPropertyType.Descriptor instead.
 func (CustomPropertyType) EnumDescriptor() ([]byte, []int) {
-	return file_hookstream_yousign_v1_signature_request_proto_rawDescGZIP(), []int{3}
+	return file_hookstream_yousign_v1_signature_request_proto_rawDescGZIP(), []int{4}
 }
 
 // SignatureRequest is a set of documents on its way through approvers and
@@ -318,10 +391,6 @@ type SignatureRequest struct {
 	Source ResourceSource `protobuf:"varint,17,opt,name=source,proto3,enum=hookstream.yousign.v1.ResourceSource" json:"source,omitempty"`
 	// `source` as sent.
 	SourceRaw *string `protobuf:"bytes,18,opt,name=source_raw,json=sourceRaw,proto3,oneof" json:"source_raw,omitempty"`
-	// Its signers, without their names.
-	Signers []*RecipientState `protobuf:"bytes,19,rep,name=signers,proto3" json:"signers,omitempty"`
-	// Its approvers, without their names.
-	Approvers []*ApproverState `protobuf:"bytes,20,rep,name=approvers,proto3" json:"approvers,omitempty"`
 	// Its labels.
 	Labels []*Label `protobuf:"bytes,21,rep,name=labels,proto3" json:"labels,omitempty"`
 	// Its documents, without their file names.
@@ -339,8 +408,8 @@ type SignatureRequest struct {
 	SignersAllowedToDecline *bool `protobuf:"varint,27,opt,name=signers_allowed_to_decline,json=signersAllowedToDecline,proto3,oneof" json:"signers_allowed_to_decline,omitempty"`
 	// The workspace it belongs to, a UUID.
 	WorkspaceId *string `protobuf:"bytes,28,opt,name=workspace_id,json=workspaceId,proto3,oneof" json:"workspace_id,omitempty"`
-	// The language of the audit trail: `de`, `en`, `es`, `fr`, `it`, `pt`, `ro`.
-	AuditTrailLocale *string `protobuf:"bytes,29,opt,name=audit_trail_locale,json=auditTrailLocale,proto3,oneof" json:"audit_trail_locale,omitempty"`
+	// The language of the audit trail, as sent.
+	AuditTrailLocaleRaw *string `protobuf:"bytes,29,opt,name=audit_trail_locale_raw,json=auditTrailLocaleRaw,proto3,oneof" json:"audit_trail_locale_raw,omitempty"`
 	// How emails to recipients look.
 	EmailNotification *SignatureRequestEmailNotification `protobuf:"bytes,30,opt,name=email_notification,json=emailNotification,proto3" json:"email_notification,omitempty"`
 	// The bulk send it belongs to, a UUID.
@@ -359,6 +428,15 @@ type SignatureRequest struct {
 	CustomProperties []*CustomProperty `protobuf:"bytes,37,rep,name=custom_properties,json=customProperties,proto3" json:"custom_properties,omitempty"`
 	// When it was deleted. Seen in one catalogue only.
 	DeletedAt *timestamppb.Timestamp `protobuf:"bytes,38,opt,name=deleted_at,json=deletedAt,proto3" json:"deleted_at,omitempty"`
+	// Its signers: mostly no more than who they are by id and where they stand.
+	// When the request was just activated also their links.
+	Signers []*Signer `protobuf:"bytes,39,rep,name=signers,proto3" json:"signers,omitempty"`
+	// Its approvers, as its signers.
+	Approvers []*Approver `protobuf:"bytes,40,rep,name=approvers,proto3" json:"approvers,omitempty"`
+	// The language of the audit trail.
+	AuditTrailLocale AuditTrailLocale `protobuf:"varint,41,opt,name=audit_trail_locale,json=auditTrailLocale,proto3,enum=hookstream.yousign.v1.AuditTrailLocale" json:"audit_trail_locale,omitempty"`
+	// How it is prepared within another application.
+	EmbeddedPreparation *EmbeddedPreparation `protobuf:"bytes,42,opt,name=embedded_preparation,json=embeddedPreparation,proto3" json:"embedded_preparation,omitempty"`
 	// What was sent of this object and has no typed field, as sent.
 	Rest          *structpb.Struct `protobuf:"bytes,100,opt,name=rest,proto3" json:"rest,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -521,20 +599,6 @@ func (x *SignatureRequest) GetSourceRaw() string {
 	return ""
 }
 
-func (x *SignatureRequest) GetSigners() []*RecipientState {
-	if x != nil {
-		return x.Signers
-	}
-	return nil
-}
-
-func (x *SignatureRequest) GetApprovers() []*ApproverState {
-	if x != nil {
-		return x.Approvers
-	}
-	return nil
-}
-
 func (x *SignatureRequest) GetLabels() []*Label {
 	if x != nil {
 		return x.Labels
@@ -591,9 +655,9 @@ func (x *SignatureRequest) GetWorkspaceId() string {
 	return ""
 }
 
-func (x *SignatureRequest) GetAuditTrailLocale() string {
-	if x != nil && x.AuditTrailLocale != nil {
-		return *x.AuditTrailLocale
+func (x *SignatureRequest) GetAuditTrailLocaleRaw() string {
+	if x != nil && x.AuditTrailLocaleRaw != nil {
+		return *x.AuditTrailLocaleRaw
 	}
 	return ""
 }
@@ -657,6 +721,34 @@ func (x *SignatureRequest) GetCustomProperties() []*CustomProperty {
 func (x *SignatureRequest) GetDeletedAt() *timestamppb.Timestamp {
 	if x != nil {
 		return x.DeletedAt
+	}
+	return nil
+}
+
+func (x *SignatureRequest) GetSigners() []*Signer {
+	if x != nil {
+		return x.Signers
+	}
+	return nil
+}
+
+func (x *SignatureRequest) GetApprovers() []*Approver {
+	if x != nil {
+		return x.Approvers
+	}
+	return nil
+}
+
+func (x *SignatureRequest) GetAuditTrailLocale() AuditTrailLocale {
+	if x != nil {
+		return x.AuditTrailLocale
+	}
+	return AuditTrailLocale_AUDIT_TRAIL_LOCALE_UNSPECIFIED
+}
+
+func (x *SignatureRequest) GetEmbeddedPreparation() *EmbeddedPreparation {
+	if x != nil {
+		return x.EmbeddedPreparation
 	}
 	return nil
 }
@@ -732,35 +824,32 @@ func (x *ReminderSettings) GetRest() *structpb.Struct {
 	return nil
 }
 
-// RecipientState is a signer as listed in a signature request.
-type RecipientState struct {
+// EmbeddedPreparation says how a signature request is prepared within another
+// application.
+type EmbeddedPreparation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The id of the signer, a UUID.
-	Id *string `protobuf:"bytes,1,opt,name=id,proto3,oneof" json:"id,omitempty"`
-	// Where the signer stands.
-	Status SignerStatus `protobuf:"varint,2,opt,name=status,proto3,enum=hookstream.yousign.v1.SignerStatus" json:"status,omitempty"`
-	// `status` as sent.
-	StatusRaw *string `protobuf:"bytes,3,opt,name=status_raw,json=statusRaw,proto3,oneof" json:"status_raw,omitempty"`
+	// Where its preparer is sent afterwards.
+	RedirectUrls *RedirectUrls `protobuf:"bytes,1,opt,name=redirect_urls,json=redirectUrls,proto3" json:"redirect_urls,omitempty"`
 	// What was sent of this object and has no typed field, as sent.
 	Rest          *structpb.Struct `protobuf:"bytes,100,opt,name=rest,proto3" json:"rest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *RecipientState) Reset() {
-	*x = RecipientState{}
+func (x *EmbeddedPreparation) Reset() {
+	*x = EmbeddedPreparation{}
 	mi := &file_hookstream_yousign_v1_signature_request_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *RecipientState) String() string {
+func (x *EmbeddedPreparation) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*RecipientState) ProtoMessage() {}
+func (*EmbeddedPreparation) ProtoMessage() {}
 
-func (x *RecipientState) ProtoReflect() protoreflect.Message {
+func (x *EmbeddedPreparation) ProtoReflect() protoreflect.Message {
 	mi := &file_hookstream_yousign_v1_signature_request_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -772,106 +861,19 @@ func (x *RecipientState) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use RecipientState.ProtoReflect.Descriptor instead.
-func (*RecipientState) Descriptor() ([]byte, []int) {
+// Deprecated: Use EmbeddedPreparation.ProtoReflect.Descriptor instead.
+func (*EmbeddedPreparation) Descriptor() ([]byte, []int) {
 	return file_hookstream_yousign_v1_signature_request_proto_rawDescGZIP(), []int{2}
 }
 
-func (x *RecipientState) GetId() string {
-	if x != nil && x.Id != nil {
-		return *x.Id
-	}
-	return ""
-}
-
-func (x *RecipientState) GetStatus() SignerStatus {
+func (x *EmbeddedPreparation) GetRedirectUrls() *RedirectUrls {
 	if x != nil {
-		return x.Status
-	}
-	return SignerStatus_SIGNER_STATUS_UNSPECIFIED
-}
-
-func (x *RecipientState) GetStatusRaw() string {
-	if x != nil && x.StatusRaw != nil {
-		return *x.StatusRaw
-	}
-	return ""
-}
-
-func (x *RecipientState) GetRest() *structpb.Struct {
-	if x != nil {
-		return x.Rest
+		return x.RedirectUrls
 	}
 	return nil
 }
 
-// ApproverState is an approver as listed in a signature request.
-type ApproverState struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The id of the approver, a UUID.
-	Id *string `protobuf:"bytes,1,opt,name=id,proto3,oneof" json:"id,omitempty"`
-	// Where the approver stands.
-	Status ApproverStatus `protobuf:"varint,2,opt,name=status,proto3,enum=hookstream.yousign.v1.ApproverStatus" json:"status,omitempty"`
-	// `status` as sent.
-	StatusRaw *string `protobuf:"bytes,3,opt,name=status_raw,json=statusRaw,proto3,oneof" json:"status_raw,omitempty"`
-	// What was sent of this object and has no typed field, as sent.
-	Rest          *structpb.Struct `protobuf:"bytes,100,opt,name=rest,proto3" json:"rest,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ApproverState) Reset() {
-	*x = ApproverState{}
-	mi := &file_hookstream_yousign_v1_signature_request_proto_msgTypes[3]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ApproverState) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ApproverState) ProtoMessage() {}
-
-func (x *ApproverState) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_yousign_v1_signature_request_proto_msgTypes[3]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ApproverState.ProtoReflect.Descriptor instead.
-func (*ApproverState) Descriptor() ([]byte, []int) {
-	return file_hookstream_yousign_v1_signature_request_proto_rawDescGZIP(), []int{3}
-}
-
-func (x *ApproverState) GetId() string {
-	if x != nil && x.Id != nil {
-		return *x.Id
-	}
-	return ""
-}
-
-func (x *ApproverState) GetStatus() ApproverStatus {
-	if x != nil {
-		return x.Status
-	}
-	return ApproverStatus_APPROVER_STATUS_UNSPECIFIED
-}
-
-func (x *ApproverState) GetStatusRaw() string {
-	if x != nil && x.StatusRaw != nil {
-		return *x.StatusRaw
-	}
-	return ""
-}
-
-func (x *ApproverState) GetRest() *structpb.Struct {
+func (x *EmbeddedPreparation) GetRest() *structpb.Struct {
 	if x != nil {
 		return x.Rest
 	}
@@ -893,7 +895,7 @@ type Label struct {
 
 func (x *Label) Reset() {
 	*x = Label{}
-	mi := &file_hookstream_yousign_v1_signature_request_proto_msgTypes[4]
+	mi := &file_hookstream_yousign_v1_signature_request_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -905,7 +907,7 @@ func (x *Label) String() string {
 func (*Label) ProtoMessage() {}
 
 func (x *Label) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_yousign_v1_signature_request_proto_msgTypes[4]
+	mi := &file_hookstream_yousign_v1_signature_request_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -918,7 +920,7 @@ func (x *Label) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Label.ProtoReflect.Descriptor instead.
 func (*Label) Descriptor() ([]byte, []int) {
-	return file_hookstream_yousign_v1_signature_request_proto_rawDescGZIP(), []int{4}
+	return file_hookstream_yousign_v1_signature_request_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Label) GetId() string {
@@ -959,7 +961,7 @@ type DocumentReference struct {
 
 func (x *DocumentReference) Reset() {
 	*x = DocumentReference{}
-	mi := &file_hookstream_yousign_v1_signature_request_proto_msgTypes[5]
+	mi := &file_hookstream_yousign_v1_signature_request_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -971,7 +973,7 @@ func (x *DocumentReference) String() string {
 func (*DocumentReference) ProtoMessage() {}
 
 func (x *DocumentReference) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_yousign_v1_signature_request_proto_msgTypes[5]
+	mi := &file_hookstream_yousign_v1_signature_request_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -984,7 +986,7 @@ func (x *DocumentReference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DocumentReference.ProtoReflect.Descriptor instead.
 func (*DocumentReference) Descriptor() ([]byte, []int) {
-	return file_hookstream_yousign_v1_signature_request_proto_rawDescGZIP(), []int{5}
+	return file_hookstream_yousign_v1_signature_request_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *DocumentReference) GetId() string {
@@ -1030,7 +1032,7 @@ type Sender struct {
 
 func (x *Sender) Reset() {
 	*x = Sender{}
-	mi := &file_hookstream_yousign_v1_signature_request_proto_msgTypes[6]
+	mi := &file_hookstream_yousign_v1_signature_request_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1042,7 +1044,7 @@ func (x *Sender) String() string {
 func (*Sender) ProtoMessage() {}
 
 func (x *Sender) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_yousign_v1_signature_request_proto_msgTypes[6]
+	mi := &file_hookstream_yousign_v1_signature_request_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1055,7 +1057,7 @@ func (x *Sender) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sender.ProtoReflect.Descriptor instead.
 func (*Sender) Descriptor() ([]byte, []int) {
-	return file_hookstream_yousign_v1_signature_request_proto_rawDescGZIP(), []int{6}
+	return file_hookstream_yousign_v1_signature_request_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Sender) GetId() string {
@@ -1094,7 +1096,7 @@ type SignatureRequestEmailNotification struct {
 
 func (x *SignatureRequestEmailNotification) Reset() {
 	*x = SignatureRequestEmailNotification{}
-	mi := &file_hookstream_yousign_v1_signature_request_proto_msgTypes[7]
+	mi := &file_hookstream_yousign_v1_signature_request_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1106,7 +1108,7 @@ func (x *SignatureRequestEmailNotification) String() string {
 func (*SignatureRequestEmailNotification) ProtoMessage() {}
 
 func (x *SignatureRequestEmailNotification) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_yousign_v1_signature_request_proto_msgTypes[7]
+	mi := &file_hookstream_yousign_v1_signature_request_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1119,7 +1121,7 @@ func (x *SignatureRequestEmailNotification) ProtoReflect() protoreflect.Message 
 
 // Deprecated: Use SignatureRequestEmailNotification.ProtoReflect.Descriptor instead.
 func (*SignatureRequestEmailNotification) Descriptor() ([]byte, []int) {
-	return file_hookstream_yousign_v1_signature_request_proto_rawDescGZIP(), []int{7}
+	return file_hookstream_yousign_v1_signature_request_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *SignatureRequestEmailNotification) GetSender() *EmailSender {
@@ -1160,7 +1162,7 @@ type EmailSender struct {
 
 func (x *EmailSender) Reset() {
 	*x = EmailSender{}
-	mi := &file_hookstream_yousign_v1_signature_request_proto_msgTypes[8]
+	mi := &file_hookstream_yousign_v1_signature_request_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1172,7 +1174,7 @@ func (x *EmailSender) String() string {
 func (*EmailSender) ProtoMessage() {}
 
 func (x *EmailSender) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_yousign_v1_signature_request_proto_msgTypes[8]
+	mi := &file_hookstream_yousign_v1_signature_request_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1185,7 +1187,7 @@ func (x *EmailSender) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmailSender.ProtoReflect.Descriptor instead.
 func (*EmailSender) Descriptor() ([]byte, []int) {
-	return file_hookstream_yousign_v1_signature_request_proto_rawDescGZIP(), []int{8}
+	return file_hookstream_yousign_v1_signature_request_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *EmailSender) GetType() EmailSenderType {
@@ -1233,7 +1235,7 @@ type DeclineInformation struct {
 
 func (x *DeclineInformation) Reset() {
 	*x = DeclineInformation{}
-	mi := &file_hookstream_yousign_v1_signature_request_proto_msgTypes[9]
+	mi := &file_hookstream_yousign_v1_signature_request_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1245,7 +1247,7 @@ func (x *DeclineInformation) String() string {
 func (*DeclineInformation) ProtoMessage() {}
 
 func (x *DeclineInformation) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_yousign_v1_signature_request_proto_msgTypes[9]
+	mi := &file_hookstream_yousign_v1_signature_request_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1258,7 +1260,7 @@ func (x *DeclineInformation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeclineInformation.ProtoReflect.Descriptor instead.
 func (*DeclineInformation) Descriptor() ([]byte, []int) {
-	return file_hookstream_yousign_v1_signature_request_proto_rawDescGZIP(), []int{9}
+	return file_hookstream_yousign_v1_signature_request_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *DeclineInformation) GetSignerId() string {
@@ -1306,7 +1308,7 @@ type RejectionInformation struct {
 
 func (x *RejectionInformation) Reset() {
 	*x = RejectionInformation{}
-	mi := &file_hookstream_yousign_v1_signature_request_proto_msgTypes[10]
+	mi := &file_hookstream_yousign_v1_signature_request_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1318,7 +1320,7 @@ func (x *RejectionInformation) String() string {
 func (*RejectionInformation) ProtoMessage() {}
 
 func (x *RejectionInformation) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_yousign_v1_signature_request_proto_msgTypes[10]
+	mi := &file_hookstream_yousign_v1_signature_request_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1331,7 +1333,7 @@ func (x *RejectionInformation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RejectionInformation.ProtoReflect.Descriptor instead.
 func (*RejectionInformation) Descriptor() ([]byte, []int) {
-	return file_hookstream_yousign_v1_signature_request_proto_rawDescGZIP(), []int{10}
+	return file_hookstream_yousign_v1_signature_request_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *RejectionInformation) GetApproverId() string {
@@ -1387,7 +1389,7 @@ type CustomProperty struct {
 
 func (x *CustomProperty) Reset() {
 	*x = CustomProperty{}
-	mi := &file_hookstream_yousign_v1_signature_request_proto_msgTypes[11]
+	mi := &file_hookstream_yousign_v1_signature_request_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1399,7 +1401,7 @@ func (x *CustomProperty) String() string {
 func (*CustomProperty) ProtoMessage() {}
 
 func (x *CustomProperty) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_yousign_v1_signature_request_proto_msgTypes[11]
+	mi := &file_hookstream_yousign_v1_signature_request_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1412,7 +1414,7 @@ func (x *CustomProperty) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CustomProperty.ProtoReflect.Descriptor instead.
 func (*CustomProperty) Descriptor() ([]byte, []int) {
-	return file_hookstream_yousign_v1_signature_request_proto_rawDescGZIP(), []int{11}
+	return file_hookstream_yousign_v1_signature_request_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *CustomProperty) GetId() string {
@@ -1475,55 +1477,57 @@ var File_hookstream_yousign_v1_signature_request_proto protoreflect.FileDescript
 
 const file_hookstream_yousign_v1_signature_request_proto_rawDesc = "" +
 	"\n" +
-	"-hookstream/yousign/v1/signature_request.proto\x12\x15hookstream.yousign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#hookstream/options/v1/options.proto\x1a$hookstream/yousign/v1/approver.proto\x1a%hookstream/yousign/v1/recipient.proto\x1a+hookstream/yousign/v1/resource_source.proto\x1a\"hookstream/yousign/v1/signer.proto\"\xdb\x14\n" +
-	"\x10SignatureRequest\x12\x13\n" +
-	"\x02id\x18\x01 \x01(\tH\x00R\x02id\x88\x01\x01\x12E\n" +
-	"\x06status\x18\x02 \x01(\x0e2-.hookstream.yousign.v1.SignatureRequestStatusR\x06status\x12\"\n" +
+	"-hookstream/yousign/v1/signature_request.proto\x12\x15hookstream.yousign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#hookstream/options/v1/options.proto\x1a$hookstream/yousign/v1/approver.proto\x1a%hookstream/yousign/v1/recipient.proto\x1a+hookstream/yousign/v1/resource_source.proto\x1a\"hookstream/yousign/v1/signer.proto\"\xbb\x18\n" +
+	"\x10SignatureRequest\x12\x1b\n" +
+	"\x02id\x18\x01 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x00R\x02id\x88\x01\x01\x12M\n" +
+	"\x06status\x18\x02 \x01(\x0e2-.hookstream.yousign.v1.SignatureRequestStatusB\x06\xa2\x9f\x19\x028\x01R\x06status\x12\"\n" +
 	"\n" +
-	"status_raw\x18\x03 \x01(\tH\x01R\tstatusRaw\x88\x01\x01\x12\x17\n" +
-	"\x04name\x18\x04 \x01(\tH\x02R\x04name\x88\x01\x01\x12H\n" +
-	"\rdelivery_mode\x18\x05 \x01(\x0e2#.hookstream.yousign.v1.DeliveryModeR\fdeliveryMode\x12/\n" +
-	"\x11delivery_mode_raw\x18\x06 \x01(\tH\x03R\x0fdeliveryModeRaw\x88\x01\x01\x129\n" +
+	"status_raw\x18\x03 \x01(\tH\x01R\tstatusRaw\x88\x01\x01\x12\x1f\n" +
+	"\x04name\x18\x04 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x02R\x04name\x88\x01\x01\x12P\n" +
+	"\rdelivery_mode\x18\x05 \x01(\x0e2#.hookstream.yousign.v1.DeliveryModeB\x06\xa2\x9f\x19\x028\x01R\fdeliveryMode\x12/\n" +
+	"\x11delivery_mode_raw\x18\x06 \x01(\tH\x03R\x0fdeliveryModeRaw\x88\x01\x01\x12A\n" +
 	"\n" +
-	"created_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12=\n" +
-	"\factivated_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\vactivatedAt\x12=\n" +
-	"\fcompleted_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\vcompletedAt\x12;\n" +
+	"created_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampB\x06\xa2\x9f\x19\x028\x01R\tcreatedAt\x12E\n" +
+	"\factivated_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampB\x06\xa2\x9f\x19\x028\x02R\vactivatedAt\x12E\n" +
+	"\fcompleted_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampB\x06\xa2\x9f\x19\x028\x02R\vcompletedAt\x12C\n" +
 	"\vapproved_at\x18\n" +
-	" \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"approvedAt\x12,\n" +
-	"\x0fordered_signers\x18\v \x01(\bH\x04R\x0eorderedSigners\x88\x01\x01\x120\n" +
-	"\x11ordered_approvers\x18\f \x01(\bH\x05R\x10orderedApprovers\x88\x01\x01\x12T\n" +
-	"\x11reminder_settings\x18\r \x01(\v2'.hookstream.yousign.v1.ReminderSettingsR\x10reminderSettings\x12\x1f\n" +
-	"\btimezone\x18\x0e \x01(\tH\x06R\btimezone\x88\x01\x01\x12/\n" +
-	"\x11email_custom_note\x18\x0f \x01(\tH\aR\x0femailCustomNote\x88\x01\x01\x12C\n" +
-	"\x0fexpiration_date\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\x0eexpirationDate\x12=\n" +
-	"\x06source\x18\x11 \x01(\x0e2%.hookstream.yousign.v1.ResourceSourceR\x06source\x12\"\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampB\x06\xa2\x9f\x19\x028\x02R\n" +
+	"approvedAt\x124\n" +
+	"\x0fordered_signers\x18\v \x01(\bB\x06\xa2\x9f\x19\x028\x01H\x04R\x0eorderedSigners\x88\x01\x01\x128\n" +
+	"\x11ordered_approvers\x18\f \x01(\bB\x06\xa2\x9f\x19\x028\x01H\x05R\x10orderedApprovers\x88\x01\x01\x12\\\n" +
+	"\x11reminder_settings\x18\r \x01(\v2'.hookstream.yousign.v1.ReminderSettingsB\x06\xa2\x9f\x19\x028\x02R\x10reminderSettings\x12'\n" +
+	"\btimezone\x18\x0e \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x06R\btimezone\x88\x01\x01\x127\n" +
+	"\x11email_custom_note\x18\x0f \x01(\tB\x06\xa2\x9f\x19\x028\x02H\aR\x0femailCustomNote\x88\x01\x01\x12K\n" +
+	"\x0fexpiration_date\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xa2\x9f\x19\x028\x01R\x0eexpirationDate\x12E\n" +
+	"\x06source\x18\x11 \x01(\x0e2%.hookstream.yousign.v1.ResourceSourceB\x06\xa2\x9f\x19\x028\x01R\x06source\x12\"\n" +
 	"\n" +
-	"source_raw\x18\x12 \x01(\tH\bR\tsourceRaw\x88\x01\x01\x12?\n" +
-	"\asigners\x18\x13 \x03(\v2%.hookstream.yousign.v1.RecipientStateR\asigners\x12B\n" +
-	"\tapprovers\x18\x14 \x03(\v2$.hookstream.yousign.v1.ApproverStateR\tapprovers\x124\n" +
-	"\x06labels\x18\x15 \x03(\v2\x1c.hookstream.yousign.v1.LabelR\x06labels\x12F\n" +
-	"\tdocuments\x18\x16 \x03(\v2(.hookstream.yousign.v1.DocumentReferenceR\tdocuments\x125\n" +
-	"\x06sender\x18\x17 \x01(\v2\x1d.hookstream.yousign.v1.SenderR\x06sender\x12$\n" +
-	"\vexternal_id\x18\x18 \x01(\tH\tR\n" +
-	"externalId\x88\x01\x01\x12$\n" +
-	"\vbranding_id\x18\x19 \x01(\tH\n" +
+	"source_raw\x18\x12 \x01(\tH\bR\tsourceRaw\x88\x01\x01\x12<\n" +
+	"\x06labels\x18\x15 \x03(\v2\x1c.hookstream.yousign.v1.LabelB\x06\xa2\x9f\x19\x028\x03R\x06labels\x12N\n" +
+	"\tdocuments\x18\x16 \x03(\v2(.hookstream.yousign.v1.DocumentReferenceB\x06\xa2\x9f\x19\x028\x01R\tdocuments\x12=\n" +
+	"\x06sender\x18\x17 \x01(\v2\x1d.hookstream.yousign.v1.SenderB\x06\xa2\x9f\x19\x028\x02R\x06sender\x12,\n" +
+	"\vexternal_id\x18\x18 \x01(\tB\x06\xa2\x9f\x19\x028\x02H\tR\n" +
+	"externalId\x88\x01\x01\x12,\n" +
+	"\vbranding_id\x18\x19 \x01(\tB\x06\xa2\x9f\x19\x028\x02H\n" +
 	"R\n" +
-	"brandingId\x88\x01\x01\x125\n" +
-	"\x14custom_experience_id\x18\x1a \x01(\tH\vR\x12customExperienceId\x88\x01\x01\x12@\n" +
-	"\x1asigners_allowed_to_decline\x18\x1b \x01(\bH\fR\x17signersAllowedToDecline\x88\x01\x01\x12&\n" +
-	"\fworkspace_id\x18\x1c \x01(\tH\rR\vworkspaceId\x88\x01\x01\x121\n" +
-	"\x12audit_trail_locale\x18\x1d \x01(\tH\x0eR\x10auditTrailLocale\x88\x01\x01\x12g\n" +
-	"\x12email_notification\x18\x1e \x01(\v28.hookstream.yousign.v1.SignatureRequestEmailNotificationR\x11emailNotification\x120\n" +
-	"\x12bulk_send_batch_id\x18\x1f \x01(\tH\x0fR\x0fbulkSendBatchId\x88\x01\x01\x12Z\n" +
-	"\x13decline_information\x18  \x01(\v2).hookstream.yousign.v1.DeclineInformationR\x12declineInformation\x12`\n" +
-	"\x15rejection_information\x18! \x01(\v2+.hookstream.yousign.v1.RejectionInformationR\x14rejectionInformation\x123\n" +
-	"\x13workflow_session_id\x18\" \x01(\tH\x10R\x11workflowSessionId\x88\x01\x01\x123\n" +
-	"\x13previous_attempt_id\x18# \x01(\tH\x11R\x11previousAttemptId\x88\x01\x01\x129\n" +
-	"\x16custom_recipient_order\x18$ \x01(\bH\x12R\x14customRecipientOrder\x88\x01\x01\x12R\n" +
-	"\x11custom_properties\x18% \x03(\v2%.hookstream.yousign.v1.CustomPropertyR\x10customProperties\x129\n" +
+	"brandingId\x88\x01\x01\x12=\n" +
+	"\x14custom_experience_id\x18\x1a \x01(\tB\x06\xa2\x9f\x19\x028\x02H\vR\x12customExperienceId\x88\x01\x01\x12H\n" +
+	"\x1asigners_allowed_to_decline\x18\x1b \x01(\bB\x06\xa2\x9f\x19\x028\x01H\fR\x17signersAllowedToDecline\x88\x01\x01\x12.\n" +
+	"\fworkspace_id\x18\x1c \x01(\tB\x06\xa2\x9f\x19\x028\x03H\rR\vworkspaceId\x88\x01\x01\x128\n" +
+	"\x16audit_trail_locale_raw\x18\x1d \x01(\tH\x0eR\x13auditTrailLocaleRaw\x88\x01\x01\x12o\n" +
+	"\x12email_notification\x18\x1e \x01(\v28.hookstream.yousign.v1.SignatureRequestEmailNotificationB\x06\xa2\x9f\x19\x028\x01R\x11emailNotification\x128\n" +
+	"\x12bulk_send_batch_id\x18\x1f \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x0fR\x0fbulkSendBatchId\x88\x01\x01\x12b\n" +
+	"\x13decline_information\x18  \x01(\v2).hookstream.yousign.v1.DeclineInformationB\x06\xa2\x9f\x19\x028\x03R\x12declineInformation\x12h\n" +
+	"\x15rejection_information\x18! \x01(\v2+.hookstream.yousign.v1.RejectionInformationB\x06\xa2\x9f\x19\x028\x02R\x14rejectionInformation\x12;\n" +
+	"\x13workflow_session_id\x18\" \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x10R\x11workflowSessionId\x88\x01\x01\x12;\n" +
+	"\x13previous_attempt_id\x18# \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x11R\x11previousAttemptId\x88\x01\x01\x12A\n" +
+	"\x16custom_recipient_order\x18$ \x01(\bB\x06\xa2\x9f\x19\x028\x01H\x12R\x14customRecipientOrder\x88\x01\x01\x12Z\n" +
+	"\x11custom_properties\x18% \x03(\v2%.hookstream.yousign.v1.CustomPropertyB\x06\xa2\x9f\x19\x028\x03R\x10customProperties\x12A\n" +
 	"\n" +
-	"deleted_at\x18& \x01(\v2\x1a.google.protobuf.TimestampR\tdeletedAt\x123\n" +
+	"deleted_at\x18& \x01(\v2\x1a.google.protobuf.TimestampB\x06\xa2\x9f\x19\x028\x02R\tdeletedAt\x12?\n" +
+	"\asigners\x18' \x03(\v2\x1d.hookstream.yousign.v1.SignerB\x06\xa2\x9f\x19\x028\x01R\asigners\x12E\n" +
+	"\tapprovers\x18( \x03(\v2\x1f.hookstream.yousign.v1.ApproverB\x06\xa2\x9f\x19\x028\x03R\tapprovers\x12]\n" +
+	"\x12audit_trail_locale\x18) \x01(\x0e2'.hookstream.yousign.v1.AuditTrailLocaleB\x06\xa2\x9f\x19\x028\x01R\x10auditTrailLocale\x12e\n" +
+	"\x14embedded_preparation\x18* \x01(\v2*.hookstream.yousign.v1.EmbeddedPreparationB\x06\xa2\x9f\x19\x028\x03R\x13embeddedPreparation\x123\n" +
 	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\x05\n" +
 	"\x03_idB\r\n" +
 	"\v_status_rawB\a\n" +
@@ -1538,51 +1542,38 @@ const file_hookstream_yousign_v1_signature_request_proto_rawDesc = "" +
 	"\f_branding_idB\x17\n" +
 	"\x15_custom_experience_idB\x1d\n" +
 	"\x1b_signers_allowed_to_declineB\x0f\n" +
-	"\r_workspace_idB\x15\n" +
-	"\x13_audit_trail_localeB\x15\n" +
+	"\r_workspace_idB\x19\n" +
+	"\x17_audit_trail_locale_rawB\x15\n" +
 	"\x13_bulk_send_batch_idB\x16\n" +
 	"\x14_workflow_session_idB\x16\n" +
 	"\x14_previous_attempt_idB\x19\n" +
-	"\x17_custom_recipient_order\"\xcd\x01\n" +
+	"\x17_custom_recipient_orderJ\x04\b\x13\x10\x14J\x04\b\x14\x10\x15\"\xcd\x01\n" +
 	"\x10ReminderSettings\x12-\n" +
 	"\x10interval_in_days\x18\x01 \x01(\x05H\x00R\x0eintervalInDays\x88\x01\x01\x12,\n" +
 	"\x0fmax_occurrences\x18\x02 \x01(\x05H\x01R\x0emaxOccurrences\x88\x01\x01\x123\n" +
 	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\x13\n" +
 	"\x11_interval_in_daysB\x12\n" +
-	"\x10_max_occurrences\"\xd1\x01\n" +
-	"\x0eRecipientState\x12\x13\n" +
-	"\x02id\x18\x01 \x01(\tH\x00R\x02id\x88\x01\x01\x12;\n" +
-	"\x06status\x18\x02 \x01(\x0e2#.hookstream.yousign.v1.SignerStatusR\x06status\x12\"\n" +
-	"\n" +
-	"status_raw\x18\x03 \x01(\tH\x01R\tstatusRaw\x88\x01\x01\x123\n" +
-	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\x05\n" +
-	"\x03_idB\r\n" +
-	"\v_status_raw\"\xd2\x01\n" +
-	"\rApproverState\x12\x13\n" +
-	"\x02id\x18\x01 \x01(\tH\x00R\x02id\x88\x01\x01\x12=\n" +
-	"\x06status\x18\x02 \x01(\x0e2%.hookstream.yousign.v1.ApproverStatusR\x06status\x12\"\n" +
-	"\n" +
-	"status_raw\x18\x03 \x01(\tH\x01R\tstatusRaw\x88\x01\x01\x123\n" +
-	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\x05\n" +
-	"\x03_idB\r\n" +
-	"\v_status_raw\"z\n" +
-	"\x05Label\x12\x13\n" +
-	"\x02id\x18\x01 \x01(\tH\x00R\x02id\x88\x01\x01\x12\x17\n" +
-	"\x04name\x18\x02 \x01(\tH\x01R\x04name\x88\x01\x01\x123\n" +
+	"\x10_max_occurrences\"\x94\x01\n" +
+	"\x13EmbeddedPreparation\x12H\n" +
+	"\rredirect_urls\x18\x01 \x01(\v2#.hookstream.yousign.v1.RedirectUrlsR\fredirectUrls\x123\n" +
+	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04rest\"\x8a\x01\n" +
+	"\x05Label\x12\x1b\n" +
+	"\x02id\x18\x01 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x00R\x02id\x88\x01\x01\x12\x1f\n" +
+	"\x04name\x18\x02 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x01R\x04name\x88\x01\x01\x123\n" +
 	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\x05\n" +
 	"\x03_idB\a\n" +
-	"\x05_name\"\xd6\x01\n" +
-	"\x11DocumentReference\x12\x13\n" +
-	"\x02id\x18\x01 \x01(\tH\x00R\x02id\x88\x01\x01\x12=\n" +
-	"\x06nature\x18\x02 \x01(\x0e2%.hookstream.yousign.v1.DocumentNatureR\x06nature\x12\"\n" +
+	"\x05_name\"\xe6\x01\n" +
+	"\x11DocumentReference\x12\x1b\n" +
+	"\x02id\x18\x01 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x00R\x02id\x88\x01\x01\x12E\n" +
+	"\x06nature\x18\x02 \x01(\x0e2%.hookstream.yousign.v1.DocumentNatureB\x06\xa2\x9f\x19\x028\x01R\x06nature\x12\"\n" +
 	"\n" +
 	"nature_raw\x18\x03 \x01(\tH\x01R\tnatureRaw\x88\x01\x01\x123\n" +
 	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\x05\n" +
 	"\x03_idB\r\n" +
-	"\v_nature_raw\"~\n" +
-	"\x06Sender\x12\x13\n" +
-	"\x02id\x18\x01 \x01(\tH\x00R\x02id\x88\x01\x01\x12\x19\n" +
-	"\x05email\x18\x02 \x01(\tH\x01R\x05email\x88\x01\x01\x123\n" +
+	"\v_nature_raw\"\x8e\x01\n" +
+	"\x06Sender\x12\x1b\n" +
+	"\x02id\x18\x01 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x00R\x02id\x88\x01\x01\x12!\n" +
+	"\x05email\x18\x02 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x01R\x05email\x88\x01\x01\x123\n" +
 	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\x05\n" +
 	"\x03_idB\b\n" +
 	"\x06_email\"\xca\x01\n" +
@@ -1658,7 +1649,23 @@ const file_hookstream_yousign_v1_signature_request_proto_rawDesc = "" +
 	"\bdeclined\x121\n" +
 	"\x1fSIGNATURE_REQUEST_STATUS_PAUSED\x10\n" +
 	"\x1a\f\xaa\x9f\x19\b\n" +
-	"\x06paused*\xa3\x01\n" +
+	"\x06paused*\xb9\x02\n" +
+	"\x10AuditTrailLocale\x12\"\n" +
+	"\x1eAUDIT_TRAIL_LOCALE_UNSPECIFIED\x10\x00\x12#\n" +
+	"\x15AUDIT_TRAIL_LOCALE_DE\x10\x01\x1a\b\xaa\x9f\x19\x04\n" +
+	"\x02de\x12#\n" +
+	"\x15AUDIT_TRAIL_LOCALE_EN\x10\x02\x1a\b\xaa\x9f\x19\x04\n" +
+	"\x02en\x12#\n" +
+	"\x15AUDIT_TRAIL_LOCALE_ES\x10\x03\x1a\b\xaa\x9f\x19\x04\n" +
+	"\x02es\x12#\n" +
+	"\x15AUDIT_TRAIL_LOCALE_FR\x10\x04\x1a\b\xaa\x9f\x19\x04\n" +
+	"\x02fr\x12#\n" +
+	"\x15AUDIT_TRAIL_LOCALE_IT\x10\x05\x1a\b\xaa\x9f\x19\x04\n" +
+	"\x02it\x12#\n" +
+	"\x15AUDIT_TRAIL_LOCALE_PT\x10\x06\x1a\b\xaa\x9f\x19\x04\n" +
+	"\x02pt\x12#\n" +
+	"\x15AUDIT_TRAIL_LOCALE_RO\x10\a\x1a\b\xaa\x9f\x19\x04\n" +
+	"\x02ro*\xa3\x01\n" +
 	"\x0eDocumentNature\x12\x1f\n" +
 	"\x1bDOCUMENT_NATURE_UNSPECIFIED\x10\x00\x120\n" +
 	"\x1aDOCUMENT_NATURE_ATTACHMENT\x10\x01\x1a\x10\xaa\x9f\x19\f\n" +
@@ -1698,17 +1705,17 @@ func file_hookstream_yousign_v1_signature_request_proto_rawDescGZIP() []byte {
 	return file_hookstream_yousign_v1_signature_request_proto_rawDescData
 }
 
-var file_hookstream_yousign_v1_signature_request_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_hookstream_yousign_v1_signature_request_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_hookstream_yousign_v1_signature_request_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_hookstream_yousign_v1_signature_request_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_hookstream_yousign_v1_signature_request_proto_goTypes = []any{
 	(SignatureRequestStatus)(0),               // 0: hookstream.yousign.v1.SignatureRequestStatus
-	(DocumentNature)(0),                       // 1: hookstream.yousign.v1.DocumentNature
-	(EmailSenderType)(0),                      // 2: hookstream.yousign.v1.EmailSenderType
-	(CustomPropertyType)(0),                   // 3: hookstream.yousign.v1.CustomPropertyType
-	(*SignatureRequest)(nil),                  // 4: hookstream.yousign.v1.SignatureRequest
-	(*ReminderSettings)(nil),                  // 5: hookstream.yousign.v1.ReminderSettings
-	(*RecipientState)(nil),                    // 6: hookstream.yousign.v1.RecipientState
-	(*ApproverState)(nil),                     // 7: hookstream.yousign.v1.ApproverState
+	(AuditTrailLocale)(0),                     // 1: hookstream.yousign.v1.AuditTrailLocale
+	(DocumentNature)(0),                       // 2: hookstream.yousign.v1.DocumentNature
+	(EmailSenderType)(0),                      // 3: hookstream.yousign.v1.EmailSenderType
+	(CustomPropertyType)(0),                   // 4: hookstream.yousign.v1.CustomPropertyType
+	(*SignatureRequest)(nil),                  // 5: hookstream.yousign.v1.SignatureRequest
+	(*ReminderSettings)(nil),                  // 6: hookstream.yousign.v1.ReminderSettings
+	(*EmbeddedPreparation)(nil),               // 7: hookstream.yousign.v1.EmbeddedPreparation
 	(*Label)(nil),                             // 8: hookstream.yousign.v1.Label
 	(*DocumentReference)(nil),                 // 9: hookstream.yousign.v1.DocumentReference
 	(*Sender)(nil),                            // 10: hookstream.yousign.v1.Sender
@@ -1720,9 +1727,10 @@ var file_hookstream_yousign_v1_signature_request_proto_goTypes = []any{
 	(DeliveryMode)(0),                         // 16: hookstream.yousign.v1.DeliveryMode
 	(*timestamppb.Timestamp)(nil),             // 17: google.protobuf.Timestamp
 	(ResourceSource)(0),                       // 18: hookstream.yousign.v1.ResourceSource
-	(*structpb.Struct)(nil),                   // 19: google.protobuf.Struct
-	(SignerStatus)(0),                         // 20: hookstream.yousign.v1.SignerStatus
-	(ApproverStatus)(0),                       // 21: hookstream.yousign.v1.ApproverStatus
+	(*Signer)(nil),                            // 19: hookstream.yousign.v1.Signer
+	(*Approver)(nil),                          // 20: hookstream.yousign.v1.Approver
+	(*structpb.Struct)(nil),                   // 21: google.protobuf.Struct
+	(*RedirectUrls)(nil),                      // 22: hookstream.yousign.v1.RedirectUrls
 }
 var file_hookstream_yousign_v1_signature_request_proto_depIdxs = []int32{
 	0,  // 0: hookstream.yousign.v1.SignatureRequest.status:type_name -> hookstream.yousign.v1.SignatureRequestStatus
@@ -1731,39 +1739,39 @@ var file_hookstream_yousign_v1_signature_request_proto_depIdxs = []int32{
 	17, // 3: hookstream.yousign.v1.SignatureRequest.activated_at:type_name -> google.protobuf.Timestamp
 	17, // 4: hookstream.yousign.v1.SignatureRequest.completed_at:type_name -> google.protobuf.Timestamp
 	17, // 5: hookstream.yousign.v1.SignatureRequest.approved_at:type_name -> google.protobuf.Timestamp
-	5,  // 6: hookstream.yousign.v1.SignatureRequest.reminder_settings:type_name -> hookstream.yousign.v1.ReminderSettings
+	6,  // 6: hookstream.yousign.v1.SignatureRequest.reminder_settings:type_name -> hookstream.yousign.v1.ReminderSettings
 	17, // 7: hookstream.yousign.v1.SignatureRequest.expiration_date:type_name -> google.protobuf.Timestamp
 	18, // 8: hookstream.yousign.v1.SignatureRequest.source:type_name -> hookstream.yousign.v1.ResourceSource
-	6,  // 9: hookstream.yousign.v1.SignatureRequest.signers:type_name -> hookstream.yousign.v1.RecipientState
-	7,  // 10: hookstream.yousign.v1.SignatureRequest.approvers:type_name -> hookstream.yousign.v1.ApproverState
-	8,  // 11: hookstream.yousign.v1.SignatureRequest.labels:type_name -> hookstream.yousign.v1.Label
-	9,  // 12: hookstream.yousign.v1.SignatureRequest.documents:type_name -> hookstream.yousign.v1.DocumentReference
-	10, // 13: hookstream.yousign.v1.SignatureRequest.sender:type_name -> hookstream.yousign.v1.Sender
-	11, // 14: hookstream.yousign.v1.SignatureRequest.email_notification:type_name -> hookstream.yousign.v1.SignatureRequestEmailNotification
-	13, // 15: hookstream.yousign.v1.SignatureRequest.decline_information:type_name -> hookstream.yousign.v1.DeclineInformation
-	14, // 16: hookstream.yousign.v1.SignatureRequest.rejection_information:type_name -> hookstream.yousign.v1.RejectionInformation
-	15, // 17: hookstream.yousign.v1.SignatureRequest.custom_properties:type_name -> hookstream.yousign.v1.CustomProperty
-	17, // 18: hookstream.yousign.v1.SignatureRequest.deleted_at:type_name -> google.protobuf.Timestamp
-	19, // 19: hookstream.yousign.v1.SignatureRequest.rest:type_name -> google.protobuf.Struct
-	19, // 20: hookstream.yousign.v1.ReminderSettings.rest:type_name -> google.protobuf.Struct
-	20, // 21: hookstream.yousign.v1.RecipientState.status:type_name -> hookstream.yousign.v1.SignerStatus
-	19, // 22: hookstream.yousign.v1.RecipientState.rest:type_name -> google.protobuf.Struct
-	21, // 23: hookstream.yousign.v1.ApproverState.status:type_name -> hookstream.yousign.v1.ApproverStatus
-	19, // 24: hookstream.yousign.v1.ApproverState.rest:type_name -> google.protobuf.Struct
-	19, // 25: hookstream.yousign.v1.Label.rest:type_name -> google.protobuf.Struct
-	1,  // 26: hookstream.yousign.v1.DocumentReference.nature:type_name -> hookstream.yousign.v1.DocumentNature
-	19, // 27: hookstream.yousign.v1.DocumentReference.rest:type_name -> google.protobuf.Struct
-	19, // 28: hookstream.yousign.v1.Sender.rest:type_name -> google.protobuf.Struct
+	8,  // 9: hookstream.yousign.v1.SignatureRequest.labels:type_name -> hookstream.yousign.v1.Label
+	9,  // 10: hookstream.yousign.v1.SignatureRequest.documents:type_name -> hookstream.yousign.v1.DocumentReference
+	10, // 11: hookstream.yousign.v1.SignatureRequest.sender:type_name -> hookstream.yousign.v1.Sender
+	11, // 12: hookstream.yousign.v1.SignatureRequest.email_notification:type_name -> hookstream.yousign.v1.SignatureRequestEmailNotification
+	13, // 13: hookstream.yousign.v1.SignatureRequest.decline_information:type_name -> hookstream.yousign.v1.DeclineInformation
+	14, // 14: hookstream.yousign.v1.SignatureRequest.rejection_information:type_name -> hookstream.yousign.v1.RejectionInformation
+	15, // 15: hookstream.yousign.v1.SignatureRequest.custom_properties:type_name -> hookstream.yousign.v1.CustomProperty
+	17, // 16: hookstream.yousign.v1.SignatureRequest.deleted_at:type_name -> google.protobuf.Timestamp
+	19, // 17: hookstream.yousign.v1.SignatureRequest.signers:type_name -> hookstream.yousign.v1.Signer
+	20, // 18: hookstream.yousign.v1.SignatureRequest.approvers:type_name -> hookstream.yousign.v1.Approver
+	1,  // 19: hookstream.yousign.v1.SignatureRequest.audit_trail_locale:type_name -> hookstream.yousign.v1.AuditTrailLocale
+	7,  // 20: hookstream.yousign.v1.SignatureRequest.embedded_preparation:type_name -> hookstream.yousign.v1.EmbeddedPreparation
+	21, // 21: hookstream.yousign.v1.SignatureRequest.rest:type_name -> google.protobuf.Struct
+	21, // 22: hookstream.yousign.v1.ReminderSettings.rest:type_name -> google.protobuf.Struct
+	22, // 23: hookstream.yousign.v1.EmbeddedPreparation.redirect_urls:type_name -> hookstream.yousign.v1.RedirectUrls
+	21, // 24: hookstream.yousign.v1.EmbeddedPreparation.rest:type_name -> google.protobuf.Struct
+	21, // 25: hookstream.yousign.v1.Label.rest:type_name -> google.protobuf.Struct
+	2,  // 26: hookstream.yousign.v1.DocumentReference.nature:type_name -> hookstream.yousign.v1.DocumentNature
+	21, // 27: hookstream.yousign.v1.DocumentReference.rest:type_name -> google.protobuf.Struct
+	21, // 28: hookstream.yousign.v1.Sender.rest:type_name -> google.protobuf.Struct
 	12, // 29: hookstream.yousign.v1.SignatureRequestEmailNotification.sender:type_name -> hookstream.yousign.v1.EmailSender
-	19, // 30: hookstream.yousign.v1.SignatureRequestEmailNotification.rest:type_name -> google.protobuf.Struct
-	2,  // 31: hookstream.yousign.v1.EmailSender.type:type_name -> hookstream.yousign.v1.EmailSenderType
-	19, // 32: hookstream.yousign.v1.EmailSender.rest:type_name -> google.protobuf.Struct
+	21, // 30: hookstream.yousign.v1.SignatureRequestEmailNotification.rest:type_name -> google.protobuf.Struct
+	3,  // 31: hookstream.yousign.v1.EmailSender.type:type_name -> hookstream.yousign.v1.EmailSenderType
+	21, // 32: hookstream.yousign.v1.EmailSender.rest:type_name -> google.protobuf.Struct
 	17, // 33: hookstream.yousign.v1.DeclineInformation.declined_at:type_name -> google.protobuf.Timestamp
-	19, // 34: hookstream.yousign.v1.DeclineInformation.rest:type_name -> google.protobuf.Struct
+	21, // 34: hookstream.yousign.v1.DeclineInformation.rest:type_name -> google.protobuf.Struct
 	17, // 35: hookstream.yousign.v1.RejectionInformation.rejected_at:type_name -> google.protobuf.Timestamp
-	19, // 36: hookstream.yousign.v1.RejectionInformation.rest:type_name -> google.protobuf.Struct
-	3,  // 37: hookstream.yousign.v1.CustomProperty.type:type_name -> hookstream.yousign.v1.CustomPropertyType
-	19, // 38: hookstream.yousign.v1.CustomProperty.rest:type_name -> google.protobuf.Struct
+	21, // 36: hookstream.yousign.v1.RejectionInformation.rest:type_name -> google.protobuf.Struct
+	4,  // 37: hookstream.yousign.v1.CustomProperty.type:type_name -> hookstream.yousign.v1.CustomPropertyType
+	21, // 38: hookstream.yousign.v1.CustomProperty.rest:type_name -> google.protobuf.Struct
 	39, // [39:39] is the sub-list for method output_type
 	39, // [39:39] is the sub-list for method input_type
 	39, // [39:39] is the sub-list for extension type_name
@@ -1782,7 +1790,6 @@ func file_hookstream_yousign_v1_signature_request_proto_init() {
 	file_hookstream_yousign_v1_signer_proto_init()
 	file_hookstream_yousign_v1_signature_request_proto_msgTypes[0].OneofWrappers = []any{}
 	file_hookstream_yousign_v1_signature_request_proto_msgTypes[1].OneofWrappers = []any{}
-	file_hookstream_yousign_v1_signature_request_proto_msgTypes[2].OneofWrappers = []any{}
 	file_hookstream_yousign_v1_signature_request_proto_msgTypes[3].OneofWrappers = []any{}
 	file_hookstream_yousign_v1_signature_request_proto_msgTypes[4].OneofWrappers = []any{}
 	file_hookstream_yousign_v1_signature_request_proto_msgTypes[5].OneofWrappers = []any{}
@@ -1791,14 +1798,13 @@ func file_hookstream_yousign_v1_signature_request_proto_init() {
 	file_hookstream_yousign_v1_signature_request_proto_msgTypes[8].OneofWrappers = []any{}
 	file_hookstream_yousign_v1_signature_request_proto_msgTypes[9].OneofWrappers = []any{}
 	file_hookstream_yousign_v1_signature_request_proto_msgTypes[10].OneofWrappers = []any{}
-	file_hookstream_yousign_v1_signature_request_proto_msgTypes[11].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookstream_yousign_v1_signature_request_proto_rawDesc), len(file_hookstream_yousign_v1_signature_request_proto_rawDesc)),
-			NumEnums:      4,
-			NumMessages:   12,
+			NumEnums:      5,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -24,6 +24,71 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// SignerFieldType is what a field takes.
+type SignerFieldType int32
+
+const (
+	// Never sent, or not known to this gateway: see the text beside it.
+	SignerFieldType_SIGNER_FIELD_TYPE_UNSPECIFIED SignerFieldType = 0
+	// A signature.
+	SignerFieldType_SIGNER_FIELD_TYPE_SIGNATURE SignerFieldType = 1
+	// A text.
+	SignerFieldType_SIGNER_FIELD_TYPE_TEXT SignerFieldType = 2
+	// A mention, such as a name or a date.
+	SignerFieldType_SIGNER_FIELD_TYPE_MENTION SignerFieldType = 3
+	// A box to check.
+	SignerFieldType_SIGNER_FIELD_TYPE_CHECKBOX SignerFieldType = 4
+	// One of several choices.
+	SignerFieldType_SIGNER_FIELD_TYPE_RADIO_GROUP SignerFieldType = 5
+)
+
+// Enum value maps for SignerFieldType.
+var (
+	SignerFieldType_name = map[int32]string{
+		0: "SIGNER_FIELD_TYPE_UNSPECIFIED",
+		1: "SIGNER_FIELD_TYPE_SIGNATURE",
+		2: "SIGNER_FIELD_TYPE_TEXT",
+		3: "SIGNER_FIELD_TYPE_MENTION",
+		4: "SIGNER_FIELD_TYPE_CHECKBOX",
+		5: "SIGNER_FIELD_TYPE_RADIO_GROUP",
+	}
+	SignerFieldType_value = map[string]int32{
+		"SIGNER_FIELD_TYPE_UNSPECIFIED": 0,
+		"SIGNER_FIELD_TYPE_SIGNATURE":   1,
+		"SIGNER_FIELD_TYPE_TEXT":        2,
+		"SIGNER_FIELD_TYPE_MENTION":     3,
+		"SIGNER_FIELD_TYPE_CHECKBOX":    4,
+		"SIGNER_FIELD_TYPE_RADIO_GROUP": 5,
+	}
+)
+
+func (x SignerFieldType) Enum() *SignerFieldType {
+	p := new(SignerFieldType)
+	*p = x
+	return p
+}
+
+func (x SignerFieldType) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SignerFieldType) Descriptor() protoreflect.EnumDescriptor {
+	return file_hookstream_yousign_v1_signer_proto_enumTypes[0].Descriptor()
+}
+
+func (SignerFieldType) Type() protoreflect.EnumType {
+	return &file_hookstream_yousign_v1_signer_proto_enumTypes[0]
+}
+
+func (x SignerFieldType) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SignerFieldType.Descriptor instead.
+func (SignerFieldType) EnumDescriptor() ([]byte, []int) {
+	return file_hookstream_yousign_v1_signer_proto_rawDescGZIP(), []int{0}
+}
+
 // SignerStatus is where a signer stands.
 type SignerStatus int32
 
@@ -101,11 +166,11 @@ func (x SignerStatus) String() string {
 }
 
 func (SignerStatus) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookstream_yousign_v1_signer_proto_enumTypes[0].Descriptor()
+	return file_hookstream_yousign_v1_signer_proto_enumTypes[1].Descriptor()
 }
 
 func (SignerStatus) Type() protoreflect.EnumType {
-	return &file_hookstream_yousign_v1_signer_proto_enumTypes[0]
+	return &file_hookstream_yousign_v1_signer_proto_enumTypes[1]
 }
 
 func (x SignerStatus) Number() protoreflect.EnumNumber {
@@ -114,7 +179,7 @@ func (x SignerStatus) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SignerStatus.Descriptor instead.
 func (SignerStatus) EnumDescriptor() ([]byte, []int) {
-	return file_hookstream_yousign_v1_signer_proto_rawDescGZIP(), []int{0}
+	return file_hookstream_yousign_v1_signer_proto_rawDescGZIP(), []int{1}
 }
 
 // SignatureLevel is the legal level of a signature or seal (eIDAS).
@@ -166,11 +231,11 @@ func (x SignatureLevel) String() string {
 }
 
 func (SignatureLevel) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookstream_yousign_v1_signer_proto_enumTypes[1].Descriptor()
+	return file_hookstream_yousign_v1_signer_proto_enumTypes[2].Descriptor()
 }
 
 func (SignatureLevel) Type() protoreflect.EnumType {
-	return &file_hookstream_yousign_v1_signer_proto_enumTypes[1]
+	return &file_hookstream_yousign_v1_signer_proto_enumTypes[2]
 }
 
 func (x SignatureLevel) Number() protoreflect.EnumNumber {
@@ -179,7 +244,7 @@ func (x SignatureLevel) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SignatureLevel.Descriptor instead.
 func (SignatureLevel) EnumDescriptor() ([]byte, []int) {
-	return file_hookstream_yousign_v1_signer_proto_rawDescGZIP(), []int{1}
+	return file_hookstream_yousign_v1_signer_proto_rawDescGZIP(), []int{2}
 }
 
 // SignatureAuthenticationMode is how a signer proves to be present.
@@ -223,11 +288,11 @@ func (x SignatureAuthenticationMode) String() string {
 }
 
 func (SignatureAuthenticationMode) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookstream_yousign_v1_signer_proto_enumTypes[2].Descriptor()
+	return file_hookstream_yousign_v1_signer_proto_enumTypes[3].Descriptor()
 }
 
 func (SignatureAuthenticationMode) Type() protoreflect.EnumType {
-	return &file_hookstream_yousign_v1_signer_proto_enumTypes[2]
+	return &file_hookstream_yousign_v1_signer_proto_enumTypes[3]
 }
 
 func (x SignatureAuthenticationMode) Number() protoreflect.EnumNumber {
@@ -236,7 +301,7 @@ func (x SignatureAuthenticationMode) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SignatureAuthenticationMode.Descriptor instead.
 func (SignatureAuthenticationMode) EnumDescriptor() ([]byte, []int) {
-	return file_hookstream_yousign_v1_signer_proto_rawDescGZIP(), []int{2}
+	return file_hookstream_yousign_v1_signer_proto_rawDescGZIP(), []int{3}
 }
 
 // Signer is one signer of a signature request.
@@ -250,9 +315,6 @@ type Signer struct {
 	Status SignerStatus `protobuf:"varint,3,opt,name=status,proto3,enum=hookstream.yousign.v1.SignerStatus" json:"status,omitempty"`
 	// `status` as sent.
 	StatusRaw *string `protobuf:"bytes,4,opt,name=status_raw,json=statusRaw,proto3,oneof" json:"status_raw,omitempty"`
-	// What the signer fills in (signature, text, mention, checkbox,
-	// radio_group), as sent. Answers are personal data.
-	Fields *structpb.ListValue `protobuf:"bytes,5,opt,name=fields,proto3" json:"fields,omitempty"`
 	// The legal level of the signature.
 	SignatureLevel SignatureLevel `protobuf:"varint,6,opt,name=signature_level,json=signatureLevel,proto3,enum=hookstream.yousign.v1.SignatureLevel" json:"signature_level,omitempty"`
 	// `signature_level` as sent.
@@ -293,6 +355,10 @@ type Signer struct {
 	ExcludedDocuments []string `protobuf:"bytes,23,rep,name=excluded_documents,json=excludedDocuments,proto3" json:"excluded_documents,omitempty"`
 	// When the signer signed. Unset until then.
 	SignedAt *timestamppb.Timestamp `protobuf:"bytes,24,opt,name=signed_at,json=signedAt,proto3" json:"signed_at,omitempty"`
+	// What the signer fills in. Answers are personal data.
+	Fields []*SignerField `protobuf:"bytes,25,rep,name=fields,proto3" json:"fields,omitempty"`
+	// Ways of signing that are switched off for this signer.
+	DisabledSigningContexts []string `protobuf:"bytes,26,rep,name=disabled_signing_contexts,json=disabledSigningContexts,proto3" json:"disabled_signing_contexts,omitempty"`
 	// What was sent of this object and has no typed field, as sent.
 	Rest          *structpb.Struct `protobuf:"bytes,100,opt,name=rest,proto3" json:"rest,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -355,13 +421,6 @@ func (x *Signer) GetStatusRaw() string {
 		return *x.StatusRaw
 	}
 	return ""
-}
-
-func (x *Signer) GetFields() *structpb.ListValue {
-	if x != nil {
-		return x.Fields
-	}
-	return nil
 }
 
 func (x *Signer) GetSignatureLevel() SignatureLevel {
@@ -497,7 +556,104 @@ func (x *Signer) GetSignedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Signer) GetFields() []*SignerField {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+func (x *Signer) GetDisabledSigningContexts() []string {
+	if x != nil {
+		return x.DisabledSigningContexts
+	}
+	return nil
+}
+
 func (x *Signer) GetRest() *structpb.Struct {
+	if x != nil {
+		return x.Rest
+	}
+	return nil
+}
+
+// SignerField is a field that a signer fills in.
+type SignerField struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A UUID.
+	Id *string `protobuf:"bytes,1,opt,name=id,proto3,oneof" json:"id,omitempty"`
+	// What it takes.
+	Type SignerFieldType `protobuf:"varint,2,opt,name=type,proto3,enum=hookstream.yousign.v1.SignerFieldType" json:"type,omitempty"`
+	// `type` as sent.
+	TypeRaw *string `protobuf:"bytes,3,opt,name=type_raw,json=typeRaw,proto3,oneof" json:"type_raw,omitempty"`
+	// The document it is on, a UUID.
+	DocumentId *string `protobuf:"bytes,4,opt,name=document_id,json=documentId,proto3,oneof" json:"document_id,omitempty"`
+	// What was sent of this object and has no typed field, as sent: where it
+	// stands, and the answer.
+	Rest          *structpb.Struct `protobuf:"bytes,100,opt,name=rest,proto3" json:"rest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignerField) Reset() {
+	*x = SignerField{}
+	mi := &file_hookstream_yousign_v1_signer_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignerField) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignerField) ProtoMessage() {}
+
+func (x *SignerField) ProtoReflect() protoreflect.Message {
+	mi := &file_hookstream_yousign_v1_signer_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignerField.ProtoReflect.Descriptor instead.
+func (*SignerField) Descriptor() ([]byte, []int) {
+	return file_hookstream_yousign_v1_signer_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *SignerField) GetId() string {
+	if x != nil && x.Id != nil {
+		return *x.Id
+	}
+	return ""
+}
+
+func (x *SignerField) GetType() SignerFieldType {
+	if x != nil {
+		return x.Type
+	}
+	return SignerFieldType_SIGNER_FIELD_TYPE_UNSPECIFIED
+}
+
+func (x *SignerField) GetTypeRaw() string {
+	if x != nil && x.TypeRaw != nil {
+		return *x.TypeRaw
+	}
+	return ""
+}
+
+func (x *SignerField) GetDocumentId() string {
+	if x != nil && x.DocumentId != nil {
+		return *x.DocumentId
+	}
+	return ""
+}
+
+func (x *SignerField) GetRest() *structpb.Struct {
 	if x != nil {
 		return x.Rest
 	}
@@ -521,7 +677,7 @@ type RedirectUrls struct {
 
 func (x *RedirectUrls) Reset() {
 	*x = RedirectUrls{}
-	mi := &file_hookstream_yousign_v1_signer_proto_msgTypes[1]
+	mi := &file_hookstream_yousign_v1_signer_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -533,7 +689,7 @@ func (x *RedirectUrls) String() string {
 func (*RedirectUrls) ProtoMessage() {}
 
 func (x *RedirectUrls) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_yousign_v1_signer_proto_msgTypes[1]
+	mi := &file_hookstream_yousign_v1_signer_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -546,7 +702,7 @@ func (x *RedirectUrls) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RedirectUrls.ProtoReflect.Descriptor instead.
 func (*RedirectUrls) Descriptor() ([]byte, []int) {
-	return file_hookstream_yousign_v1_signer_proto_rawDescGZIP(), []int{1}
+	return file_hookstream_yousign_v1_signer_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *RedirectUrls) GetSuccess() string {
@@ -590,7 +746,7 @@ type SmsNotification struct {
 
 func (x *SmsNotification) Reset() {
 	*x = SmsNotification{}
-	mi := &file_hookstream_yousign_v1_signer_proto_msgTypes[2]
+	mi := &file_hookstream_yousign_v1_signer_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -602,7 +758,7 @@ func (x *SmsNotification) String() string {
 func (*SmsNotification) ProtoMessage() {}
 
 func (x *SmsNotification) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_yousign_v1_signer_proto_msgTypes[2]
+	mi := &file_hookstream_yousign_v1_signer_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -615,7 +771,7 @@ func (x *SmsNotification) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SmsNotification.ProtoReflect.Descriptor instead.
 func (*SmsNotification) Descriptor() ([]byte, []int) {
-	return file_hookstream_yousign_v1_signer_proto_rawDescGZIP(), []int{2}
+	return file_hookstream_yousign_v1_signer_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *SmsNotification) GetOtpMessage() *OtpMessage {
@@ -646,7 +802,7 @@ type OtpMessage struct {
 
 func (x *OtpMessage) Reset() {
 	*x = OtpMessage{}
-	mi := &file_hookstream_yousign_v1_signer_proto_msgTypes[3]
+	mi := &file_hookstream_yousign_v1_signer_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -658,7 +814,7 @@ func (x *OtpMessage) String() string {
 func (*OtpMessage) ProtoMessage() {}
 
 func (x *OtpMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_yousign_v1_signer_proto_msgTypes[3]
+	mi := &file_hookstream_yousign_v1_signer_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -671,7 +827,7 @@ func (x *OtpMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OtpMessage.ProtoReflect.Descriptor instead.
 func (*OtpMessage) Descriptor() ([]byte, []int) {
-	return file_hookstream_yousign_v1_signer_proto_rawDescGZIP(), []int{3}
+	return file_hookstream_yousign_v1_signer_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *OtpMessage) GetCustomText() string {
@@ -701,7 +857,7 @@ type RecipientEmailNotification struct {
 
 func (x *RecipientEmailNotification) Reset() {
 	*x = RecipientEmailNotification{}
-	mi := &file_hookstream_yousign_v1_signer_proto_msgTypes[4]
+	mi := &file_hookstream_yousign_v1_signer_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -713,7 +869,7 @@ func (x *RecipientEmailNotification) String() string {
 func (*RecipientEmailNotification) ProtoMessage() {}
 
 func (x *RecipientEmailNotification) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_yousign_v1_signer_proto_msgTypes[4]
+	mi := &file_hookstream_yousign_v1_signer_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -726,7 +882,7 @@ func (x *RecipientEmailNotification) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecipientEmailNotification.ProtoReflect.Descriptor instead.
 func (*RecipientEmailNotification) Descriptor() ([]byte, []int) {
-	return file_hookstream_yousign_v1_signer_proto_rawDescGZIP(), []int{4}
+	return file_hookstream_yousign_v1_signer_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *RecipientEmailNotification) GetDisabled() []string {
@@ -747,36 +903,37 @@ var File_hookstream_yousign_v1_signer_proto protoreflect.FileDescriptor
 
 const file_hookstream_yousign_v1_signer_proto_rawDesc = "" +
 	"\n" +
-	"\"hookstream/yousign/v1/signer.proto\x12\x15hookstream.yousign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#hookstream/options/v1/options.proto\x1a%hookstream/yousign/v1/recipient.proto\"\x8e\x0f\n" +
-	"\x06Signer\x12\x13\n" +
-	"\x02id\x18\x01 \x01(\tH\x00R\x02id\x88\x01\x01\x128\n" +
-	"\x04info\x18\x02 \x01(\v2$.hookstream.yousign.v1.RecipientInfoR\x04info\x12;\n" +
-	"\x06status\x18\x03 \x01(\x0e2#.hookstream.yousign.v1.SignerStatusR\x06status\x12\"\n" +
+	"\"hookstream/yousign/v1/signer.proto\x12\x15hookstream.yousign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#hookstream/options/v1/options.proto\x1a%hookstream/yousign/v1/recipient.proto\"\xf4\x10\n" +
+	"\x06Signer\x12\x1b\n" +
+	"\x02id\x18\x01 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x00R\x02id\x88\x01\x01\x12@\n" +
+	"\x04info\x18\x02 \x01(\v2$.hookstream.yousign.v1.RecipientInfoB\x06\xa2\x9f\x19\x028\x01R\x04info\x12C\n" +
+	"\x06status\x18\x03 \x01(\x0e2#.hookstream.yousign.v1.SignerStatusB\x06\xa2\x9f\x19\x028\x01R\x06status\x12\"\n" +
 	"\n" +
-	"status_raw\x18\x04 \x01(\tH\x01R\tstatusRaw\x88\x01\x01\x122\n" +
-	"\x06fields\x18\x05 \x01(\v2\x1a.google.protobuf.ListValueR\x06fields\x12N\n" +
-	"\x0fsignature_level\x18\x06 \x01(\x0e2%.hookstream.yousign.v1.SignatureLevelR\x0esignatureLevel\x123\n" +
-	"\x13signature_level_raw\x18\a \x01(\tH\x02R\x11signatureLevelRaw\x88\x01\x01\x12v\n" +
-	"\x1dsignature_authentication_mode\x18\b \x01(\x0e22.hookstream.yousign.v1.SignatureAuthenticationModeR\x1bsignatureAuthenticationMode\x12N\n" +
-	"!signature_authentication_mode_raw\x18\t \x01(\tH\x03R\x1esignatureAuthenticationModeRaw\x88\x01\x01\x122\n" +
+	"status_raw\x18\x04 \x01(\tH\x01R\tstatusRaw\x88\x01\x01\x12V\n" +
+	"\x0fsignature_level\x18\x06 \x01(\x0e2%.hookstream.yousign.v1.SignatureLevelB\x06\xa2\x9f\x19\x028\x01R\x0esignatureLevel\x123\n" +
+	"\x13signature_level_raw\x18\a \x01(\tH\x02R\x11signatureLevelRaw\x88\x01\x01\x12~\n" +
+	"\x1dsignature_authentication_mode\x18\b \x01(\x0e22.hookstream.yousign.v1.SignatureAuthenticationModeB\x06\xa2\x9f\x19\x028\x02R\x1bsignatureAuthenticationMode\x12N\n" +
+	"!signature_authentication_mode_raw\x18\t \x01(\tH\x03R\x1esignatureAuthenticationModeRaw\x88\x01\x01\x124\n" +
 	"\x0esignature_link\x18\n" +
-	" \x01(\tB\x06\xa2\x9f\x19\x02\b\x01H\x04R\rsignatureLink\x88\x01\x01\x12_\n" +
-	"\x1esignature_link_expiration_date\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x1bsignatureLinkExpirationDate\x12C\n" +
-	"\x17signature_image_preview\x18\f \x01(\tB\x06\xa2\x9f\x19\x02\b\x01H\x05R\x15signatureImagePreview\x88\x01\x01\x12H\n" +
-	"\rredirect_urls\x18\r \x01(\v2#.hookstream.yousign.v1.RedirectUrlsR\fredirectUrls\x12B\n" +
-	"\vcustom_text\x18\x0e \x01(\v2!.hookstream.yousign.v1.CustomTextR\n" +
-	"customText\x12H\n" +
-	"\rdelivery_mode\x18\x0f \x01(\x0e2#.hookstream.yousign.v1.DeliveryModeR\fdeliveryMode\x12/\n" +
-	"\x11delivery_mode_raw\x18\x10 \x01(\tH\x06R\x0fdeliveryModeRaw\x88\x01\x01\x12G\n" +
-	"\x1didentification_attestation_id\x18\x11 \x01(\tH\aR\x1bidentificationAttestationId\x88\x01\x01\x12Q\n" +
-	"\x10sms_notification\x18\x12 \x01(\v2&.hookstream.yousign.v1.SmsNotificationR\x0fsmsNotification\x12`\n" +
-	"\x12email_notification\x18\x13 \x01(\v21.hookstream.yousign.v1.RecipientEmailNotificationR\x11emailNotification\x12P\n" +
-	"\"pre_identity_verification_required\x18\x14 \x01(\bH\bR\x1fpreIdentityVerificationRequired\x88\x01\x01\x125\n" +
-	"\x14verified_identity_id\x18\x15 \x01(\tH\tR\x12verifiedIdentityId\x88\x01\x01\x127\n" +
-	"\x15recipient_stage_index\x18\x16 \x01(\x05H\n" +
-	"R\x13recipientStageIndex\x88\x01\x01\x12-\n" +
-	"\x12excluded_documents\x18\x17 \x03(\tR\x11excludedDocuments\x127\n" +
-	"\tsigned_at\x18\x18 \x01(\v2\x1a.google.protobuf.TimestampR\bsignedAt\x123\n" +
+	" \x01(\tB\b\xa2\x9f\x19\x040\x018\x02H\x04R\rsignatureLink\x88\x01\x01\x12g\n" +
+	"\x1esignature_link_expiration_date\x18\v \x01(\v2\x1a.google.protobuf.TimestampB\x06\xa2\x9f\x19\x028\x02R\x1bsignatureLinkExpirationDate\x12E\n" +
+	"\x17signature_image_preview\x18\f \x01(\tB\b\xa2\x9f\x19\x040\x018\x02H\x05R\x15signatureImagePreview\x88\x01\x01\x12P\n" +
+	"\rredirect_urls\x18\r \x01(\v2#.hookstream.yousign.v1.RedirectUrlsB\x06\xa2\x9f\x19\x028\x01R\fredirectUrls\x12J\n" +
+	"\vcustom_text\x18\x0e \x01(\v2!.hookstream.yousign.v1.CustomTextB\x06\xa2\x9f\x19\x028\x01R\n" +
+	"customText\x12P\n" +
+	"\rdelivery_mode\x18\x0f \x01(\x0e2#.hookstream.yousign.v1.DeliveryModeB\x06\xa2\x9f\x19\x028\x02R\fdeliveryMode\x12/\n" +
+	"\x11delivery_mode_raw\x18\x10 \x01(\tH\x06R\x0fdeliveryModeRaw\x88\x01\x01\x12O\n" +
+	"\x1didentification_attestation_id\x18\x11 \x01(\tB\x06\xa2\x9f\x19\x028\x02H\aR\x1bidentificationAttestationId\x88\x01\x01\x12Y\n" +
+	"\x10sms_notification\x18\x12 \x01(\v2&.hookstream.yousign.v1.SmsNotificationB\x06\xa2\x9f\x19\x028\x02R\x0fsmsNotification\x12h\n" +
+	"\x12email_notification\x18\x13 \x01(\v21.hookstream.yousign.v1.RecipientEmailNotificationB\x06\xa2\x9f\x19\x028\x01R\x11emailNotification\x12X\n" +
+	"\"pre_identity_verification_required\x18\x14 \x01(\bB\x06\xa2\x9f\x19\x028\x01H\bR\x1fpreIdentityVerificationRequired\x88\x01\x01\x12=\n" +
+	"\x14verified_identity_id\x18\x15 \x01(\tB\x06\xa2\x9f\x19\x028\x02H\tR\x12verifiedIdentityId\x88\x01\x01\x12?\n" +
+	"\x15recipient_stage_index\x18\x16 \x01(\x05B\x06\xa2\x9f\x19\x028\x01H\n" +
+	"R\x13recipientStageIndex\x88\x01\x01\x125\n" +
+	"\x12excluded_documents\x18\x17 \x03(\tB\x06\xa2\x9f\x19\x028\x01R\x11excludedDocuments\x12?\n" +
+	"\tsigned_at\x18\x18 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xa2\x9f\x19\x028\x02R\bsignedAt\x12B\n" +
+	"\x06fields\x18\x19 \x03(\v2\".hookstream.yousign.v1.SignerFieldB\x06\xa2\x9f\x19\x028\x02R\x06fields\x12B\n" +
+	"\x19disabled_signing_contexts\x18\x1a \x03(\tB\x06\xa2\x9f\x19\x028\x03R\x17disabledSigningContexts\x123\n" +
 	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\x05\n" +
 	"\x03_idB\r\n" +
 	"\v_status_rawB\x16\n" +
@@ -788,11 +945,21 @@ const file_hookstream_yousign_v1_signer_proto_rawDesc = "" +
 	"\x1e_identification_attestation_idB%\n" +
 	"#_pre_identity_verification_requiredB\x17\n" +
 	"\x15_verified_identity_idB\x18\n" +
-	"\x16_recipient_stage_index\"\xbe\x01\n" +
-	"\fRedirectUrls\x12\x1d\n" +
-	"\asuccess\x18\x01 \x01(\tH\x00R\asuccess\x88\x01\x01\x12\x19\n" +
-	"\x05error\x18\x02 \x01(\tH\x01R\x05error\x88\x01\x01\x12\x1d\n" +
-	"\adecline\x18\x03 \x01(\tH\x02R\adecline\x88\x01\x01\x123\n" +
+	"\x16_recipient_stage_indexJ\x04\b\x05\x10\x06\"\xfd\x01\n" +
+	"\vSignerField\x12\x13\n" +
+	"\x02id\x18\x01 \x01(\tH\x00R\x02id\x88\x01\x01\x12:\n" +
+	"\x04type\x18\x02 \x01(\x0e2&.hookstream.yousign.v1.SignerFieldTypeR\x04type\x12\x1e\n" +
+	"\btype_raw\x18\x03 \x01(\tH\x01R\atypeRaw\x88\x01\x01\x12$\n" +
+	"\vdocument_id\x18\x04 \x01(\tH\x02R\n" +
+	"documentId\x88\x01\x01\x123\n" +
+	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\x05\n" +
+	"\x03_idB\v\n" +
+	"\t_type_rawB\x0e\n" +
+	"\f_document_id\"\xd6\x01\n" +
+	"\fRedirectUrls\x12%\n" +
+	"\asuccess\x18\x01 \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x00R\asuccess\x88\x01\x01\x12!\n" +
+	"\x05error\x18\x02 \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x01R\x05error\x88\x01\x01\x12%\n" +
+	"\adecline\x18\x03 \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x02R\adecline\x88\x01\x01\x123\n" +
 	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\n" +
 	"\n" +
 	"\b_successB\b\n" +
@@ -811,7 +978,21 @@ const file_hookstream_yousign_v1_signer_proto_rawDesc = "" +
 	"\f_custom_text\"m\n" +
 	"\x1aRecipientEmailNotification\x12\x1a\n" +
 	"\bdisabled\x18\x01 \x03(\tR\bdisabled\x123\n" +
-	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04rest*\xdd\x04\n" +
+	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04rest*\xa2\x02\n" +
+	"\x0fSignerFieldType\x12!\n" +
+	"\x1dSIGNER_FIELD_TYPE_UNSPECIFIED\x10\x00\x120\n" +
+	"\x1bSIGNER_FIELD_TYPE_SIGNATURE\x10\x01\x1a\x0f\xaa\x9f\x19\v\n" +
+	"\tsignature\x12&\n" +
+	"\x16SIGNER_FIELD_TYPE_TEXT\x10\x02\x1a\n" +
+	"\xaa\x9f\x19\x06\n" +
+	"\x04text\x12,\n" +
+	"\x19SIGNER_FIELD_TYPE_MENTION\x10\x03\x1a\r\xaa\x9f\x19\t\n" +
+	"\amention\x12.\n" +
+	"\x1aSIGNER_FIELD_TYPE_CHECKBOX\x10\x04\x1a\x0e\xaa\x9f\x19\n" +
+	"\n" +
+	"\bcheckbox\x124\n" +
+	"\x1dSIGNER_FIELD_TYPE_RADIO_GROUP\x10\x05\x1a\x11\xaa\x9f\x19\r\n" +
+	"\vradio_group*\xdd\x04\n" +
 	"\fSignerStatus\x12\x1d\n" +
 	"\x19SIGNER_STATUS_UNSPECIFIED\x10\x00\x12,\n" +
 	"\x17SIGNER_STATUS_INITIATED\x10\x01\x1a\x0f\xaa\x9f\x19\v\n" +
@@ -877,48 +1058,51 @@ func file_hookstream_yousign_v1_signer_proto_rawDescGZIP() []byte {
 	return file_hookstream_yousign_v1_signer_proto_rawDescData
 }
 
-var file_hookstream_yousign_v1_signer_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_hookstream_yousign_v1_signer_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_hookstream_yousign_v1_signer_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_hookstream_yousign_v1_signer_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_hookstream_yousign_v1_signer_proto_goTypes = []any{
-	(SignerStatus)(0),                  // 0: hookstream.yousign.v1.SignerStatus
-	(SignatureLevel)(0),                // 1: hookstream.yousign.v1.SignatureLevel
-	(SignatureAuthenticationMode)(0),   // 2: hookstream.yousign.v1.SignatureAuthenticationMode
-	(*Signer)(nil),                     // 3: hookstream.yousign.v1.Signer
-	(*RedirectUrls)(nil),               // 4: hookstream.yousign.v1.RedirectUrls
-	(*SmsNotification)(nil),            // 5: hookstream.yousign.v1.SmsNotification
-	(*OtpMessage)(nil),                 // 6: hookstream.yousign.v1.OtpMessage
-	(*RecipientEmailNotification)(nil), // 7: hookstream.yousign.v1.RecipientEmailNotification
-	(*RecipientInfo)(nil),              // 8: hookstream.yousign.v1.RecipientInfo
-	(*structpb.ListValue)(nil),         // 9: google.protobuf.ListValue
-	(*timestamppb.Timestamp)(nil),      // 10: google.protobuf.Timestamp
-	(*CustomText)(nil),                 // 11: hookstream.yousign.v1.CustomText
-	(DeliveryMode)(0),                  // 12: hookstream.yousign.v1.DeliveryMode
-	(*structpb.Struct)(nil),            // 13: google.protobuf.Struct
+	(SignerFieldType)(0),               // 0: hookstream.yousign.v1.SignerFieldType
+	(SignerStatus)(0),                  // 1: hookstream.yousign.v1.SignerStatus
+	(SignatureLevel)(0),                // 2: hookstream.yousign.v1.SignatureLevel
+	(SignatureAuthenticationMode)(0),   // 3: hookstream.yousign.v1.SignatureAuthenticationMode
+	(*Signer)(nil),                     // 4: hookstream.yousign.v1.Signer
+	(*SignerField)(nil),                // 5: hookstream.yousign.v1.SignerField
+	(*RedirectUrls)(nil),               // 6: hookstream.yousign.v1.RedirectUrls
+	(*SmsNotification)(nil),            // 7: hookstream.yousign.v1.SmsNotification
+	(*OtpMessage)(nil),                 // 8: hookstream.yousign.v1.OtpMessage
+	(*RecipientEmailNotification)(nil), // 9: hookstream.yousign.v1.RecipientEmailNotification
+	(*RecipientInfo)(nil),              // 10: hookstream.yousign.v1.RecipientInfo
+	(*timestamppb.Timestamp)(nil),      // 11: google.protobuf.Timestamp
+	(*CustomText)(nil),                 // 12: hookstream.yousign.v1.CustomText
+	(DeliveryMode)(0),                  // 13: hookstream.yousign.v1.DeliveryMode
+	(*structpb.Struct)(nil),            // 14: google.protobuf.Struct
 }
 var file_hookstream_yousign_v1_signer_proto_depIdxs = []int32{
-	8,  // 0: hookstream.yousign.v1.Signer.info:type_name -> hookstream.yousign.v1.RecipientInfo
-	0,  // 1: hookstream.yousign.v1.Signer.status:type_name -> hookstream.yousign.v1.SignerStatus
-	9,  // 2: hookstream.yousign.v1.Signer.fields:type_name -> google.protobuf.ListValue
-	1,  // 3: hookstream.yousign.v1.Signer.signature_level:type_name -> hookstream.yousign.v1.SignatureLevel
-	2,  // 4: hookstream.yousign.v1.Signer.signature_authentication_mode:type_name -> hookstream.yousign.v1.SignatureAuthenticationMode
-	10, // 5: hookstream.yousign.v1.Signer.signature_link_expiration_date:type_name -> google.protobuf.Timestamp
-	4,  // 6: hookstream.yousign.v1.Signer.redirect_urls:type_name -> hookstream.yousign.v1.RedirectUrls
-	11, // 7: hookstream.yousign.v1.Signer.custom_text:type_name -> hookstream.yousign.v1.CustomText
-	12, // 8: hookstream.yousign.v1.Signer.delivery_mode:type_name -> hookstream.yousign.v1.DeliveryMode
-	5,  // 9: hookstream.yousign.v1.Signer.sms_notification:type_name -> hookstream.yousign.v1.SmsNotification
-	7,  // 10: hookstream.yousign.v1.Signer.email_notification:type_name -> hookstream.yousign.v1.RecipientEmailNotification
-	10, // 11: hookstream.yousign.v1.Signer.signed_at:type_name -> google.protobuf.Timestamp
-	13, // 12: hookstream.yousign.v1.Signer.rest:type_name -> google.protobuf.Struct
-	13, // 13: hookstream.yousign.v1.RedirectUrls.rest:type_name -> google.protobuf.Struct
-	6,  // 14: hookstream.yousign.v1.SmsNotification.otp_message:type_name -> hookstream.yousign.v1.OtpMessage
-	13, // 15: hookstream.yousign.v1.SmsNotification.rest:type_name -> google.protobuf.Struct
-	13, // 16: hookstream.yousign.v1.OtpMessage.rest:type_name -> google.protobuf.Struct
-	13, // 17: hookstream.yousign.v1.RecipientEmailNotification.rest:type_name -> google.protobuf.Struct
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	10, // 0: hookstream.yousign.v1.Signer.info:type_name -> hookstream.yousign.v1.RecipientInfo
+	1,  // 1: hookstream.yousign.v1.Signer.status:type_name -> hookstream.yousign.v1.SignerStatus
+	2,  // 2: hookstream.yousign.v1.Signer.signature_level:type_name -> hookstream.yousign.v1.SignatureLevel
+	3,  // 3: hookstream.yousign.v1.Signer.signature_authentication_mode:type_name -> hookstream.yousign.v1.SignatureAuthenticationMode
+	11, // 4: hookstream.yousign.v1.Signer.signature_link_expiration_date:type_name -> google.protobuf.Timestamp
+	6,  // 5: hookstream.yousign.v1.Signer.redirect_urls:type_name -> hookstream.yousign.v1.RedirectUrls
+	12, // 6: hookstream.yousign.v1.Signer.custom_text:type_name -> hookstream.yousign.v1.CustomText
+	13, // 7: hookstream.yousign.v1.Signer.delivery_mode:type_name -> hookstream.yousign.v1.DeliveryMode
+	7,  // 8: hookstream.yousign.v1.Signer.sms_notification:type_name -> hookstream.yousign.v1.SmsNotification
+	9,  // 9: hookstream.yousign.v1.Signer.email_notification:type_name -> hookstream.yousign.v1.RecipientEmailNotification
+	11, // 10: hookstream.yousign.v1.Signer.signed_at:type_name -> google.protobuf.Timestamp
+	5,  // 11: hookstream.yousign.v1.Signer.fields:type_name -> hookstream.yousign.v1.SignerField
+	14, // 12: hookstream.yousign.v1.Signer.rest:type_name -> google.protobuf.Struct
+	0,  // 13: hookstream.yousign.v1.SignerField.type:type_name -> hookstream.yousign.v1.SignerFieldType
+	14, // 14: hookstream.yousign.v1.SignerField.rest:type_name -> google.protobuf.Struct
+	14, // 15: hookstream.yousign.v1.RedirectUrls.rest:type_name -> google.protobuf.Struct
+	8,  // 16: hookstream.yousign.v1.SmsNotification.otp_message:type_name -> hookstream.yousign.v1.OtpMessage
+	14, // 17: hookstream.yousign.v1.SmsNotification.rest:type_name -> google.protobuf.Struct
+	14, // 18: hookstream.yousign.v1.OtpMessage.rest:type_name -> google.protobuf.Struct
+	14, // 19: hookstream.yousign.v1.RecipientEmailNotification.rest:type_name -> google.protobuf.Struct
+	20, // [20:20] is the sub-list for method output_type
+	20, // [20:20] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_hookstream_yousign_v1_signer_proto_init() }
@@ -929,14 +1113,15 @@ func file_hookstream_yousign_v1_signer_proto_init() {
 	file_hookstream_yousign_v1_recipient_proto_init()
 	file_hookstream_yousign_v1_signer_proto_msgTypes[0].OneofWrappers = []any{}
 	file_hookstream_yousign_v1_signer_proto_msgTypes[1].OneofWrappers = []any{}
-	file_hookstream_yousign_v1_signer_proto_msgTypes[3].OneofWrappers = []any{}
+	file_hookstream_yousign_v1_signer_proto_msgTypes[2].OneofWrappers = []any{}
+	file_hookstream_yousign_v1_signer_proto_msgTypes[4].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookstream_yousign_v1_signer_proto_rawDesc), len(file_hookstream_yousign_v1_signer_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   5,
+			NumEnums:      4,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -37,8 +37,12 @@ type SourceConfig struct {
 	SecretStates []*SecretState `protobuf:"bytes,2,rep,name=secret_states,json=secretStates,proto3" json:"secret_states,omitempty"`
 	// The header that carries the signature. Empty: `X-Yousign-Signature-256`.
 	SignatureHeader string `protobuf:"bytes,3,opt,name=signature_header,json=signatureHeader,proto3" json:"signature_header,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Secrets that are no longer accepted, newest first, at most 20: with them it
+	// can still be checked what they signed. Kept by the gateway, never taken
+	// from a caller and never answered.
+	RetiredSecrets []*RetiredSecret `protobuf:"bytes,4,rep,name=retired_secrets,json=retiredSecrets,proto3" json:"retired_secrets,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *SourceConfig) Reset() {
@@ -92,6 +96,68 @@ func (x *SourceConfig) GetSignatureHeader() string {
 	return ""
 }
 
+func (x *SourceConfig) GetRetiredSecrets() []*RetiredSecret {
+	if x != nil {
+		return x.RetiredSecrets
+	}
+	return nil
+}
+
+// RetiredSecret is a secret that was accepted once.
+type RetiredSecret struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The secret.
+	Secret string `protobuf:"bytes,1,opt,name=secret,proto3" json:"secret,omitempty"`
+	// When it ceased to be accepted.
+	RetireTime    *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=retire_time,json=retireTime,proto3" json:"retire_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetiredSecret) Reset() {
+	*x = RetiredSecret{}
+	mi := &file_hookstream_yousign_v1_source_config_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetiredSecret) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetiredSecret) ProtoMessage() {}
+
+func (x *RetiredSecret) ProtoReflect() protoreflect.Message {
+	mi := &file_hookstream_yousign_v1_source_config_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetiredSecret.ProtoReflect.Descriptor instead.
+func (*RetiredSecret) Descriptor() ([]byte, []int) {
+	return file_hookstream_yousign_v1_source_config_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *RetiredSecret) GetSecret() string {
+	if x != nil {
+		return x.Secret
+	}
+	return ""
+}
+
+func (x *RetiredSecret) GetRetireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RetireTime
+	}
+	return nil
+}
+
 // SecretState tells secrets apart without showing them.
 type SecretState struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -105,7 +171,7 @@ type SecretState struct {
 
 func (x *SecretState) Reset() {
 	*x = SecretState{}
-	mi := &file_hookstream_yousign_v1_source_config_proto_msgTypes[1]
+	mi := &file_hookstream_yousign_v1_source_config_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -117,7 +183,7 @@ func (x *SecretState) String() string {
 func (*SecretState) ProtoMessage() {}
 
 func (x *SecretState) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_yousign_v1_source_config_proto_msgTypes[1]
+	mi := &file_hookstream_yousign_v1_source_config_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -130,7 +196,7 @@ func (x *SecretState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SecretState.ProtoReflect.Descriptor instead.
 func (*SecretState) Descriptor() ([]byte, []int) {
-	return file_hookstream_yousign_v1_source_config_proto_rawDescGZIP(), []int{1}
+	return file_hookstream_yousign_v1_source_config_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *SecretState) GetFingerprint() string {
@@ -151,11 +217,16 @@ var File_hookstream_yousign_v1_source_config_proto protoreflect.FileDescriptor
 
 const file_hookstream_yousign_v1_source_config_proto_rawDesc = "" +
 	"\n" +
-	")hookstream/yousign/v1/source_config.proto\x12\x15hookstream.yousign.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd9\x01\n" +
+	")hookstream/yousign/v1/source_config.proto\x12\x15hookstream.yousign.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xad\x02\n" +
 	"\fSourceConfig\x120\n" +
 	"\asecrets\x18\x01 \x03(\tB\x16\xe0A\x04\xbaH\x10\x92\x01\r\x10\x05\x18\x01\"\ar\x05\x10\b\x18\x80\x02R\asecrets\x12L\n" +
 	"\rsecret_states\x18\x02 \x03(\v2\".hookstream.yousign.v1.SecretStateB\x03\xe0A\x03R\fsecretStates\x12I\n" +
-	"\x10signature_header\x18\x03 \x01(\tB\x1e\xbaH\x1br\x192\x17^([A-Za-z0-9-]{1,64})?$R\x0fsignatureHeader\"l\n" +
+	"\x10signature_header\x18\x03 \x01(\tB\x1e\xbaH\x1br\x192\x17^([A-Za-z0-9-]{1,64})?$R\x0fsignatureHeader\x12R\n" +
+	"\x0fretired_secrets\x18\x04 \x03(\v2$.hookstream.yousign.v1.RetiredSecretB\x03\xe0A\x04R\x0eretiredSecrets\"i\n" +
+	"\rRetiredSecret\x12\x1b\n" +
+	"\x06secret\x18\x01 \x01(\tB\x03\xe0A\x04R\x06secret\x12;\n" +
+	"\vretire_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"retireTime\"l\n" +
 	"\vSecretState\x12 \n" +
 	"\vfingerprint\x18\x01 \x01(\tR\vfingerprint\x12;\n" +
 	"\vexpire_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
@@ -173,20 +244,23 @@ func file_hookstream_yousign_v1_source_config_proto_rawDescGZIP() []byte {
 	return file_hookstream_yousign_v1_source_config_proto_rawDescData
 }
 
-var file_hookstream_yousign_v1_source_config_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_hookstream_yousign_v1_source_config_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_hookstream_yousign_v1_source_config_proto_goTypes = []any{
 	(*SourceConfig)(nil),          // 0: hookstream.yousign.v1.SourceConfig
-	(*SecretState)(nil),           // 1: hookstream.yousign.v1.SecretState
-	(*timestamppb.Timestamp)(nil), // 2: google.protobuf.Timestamp
+	(*RetiredSecret)(nil),         // 1: hookstream.yousign.v1.RetiredSecret
+	(*SecretState)(nil),           // 2: hookstream.yousign.v1.SecretState
+	(*timestamppb.Timestamp)(nil), // 3: google.protobuf.Timestamp
 }
 var file_hookstream_yousign_v1_source_config_proto_depIdxs = []int32{
-	1, // 0: hookstream.yousign.v1.SourceConfig.secret_states:type_name -> hookstream.yousign.v1.SecretState
-	2, // 1: hookstream.yousign.v1.SecretState.expire_time:type_name -> google.protobuf.Timestamp
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	2, // 0: hookstream.yousign.v1.SourceConfig.secret_states:type_name -> hookstream.yousign.v1.SecretState
+	1, // 1: hookstream.yousign.v1.SourceConfig.retired_secrets:type_name -> hookstream.yousign.v1.RetiredSecret
+	3, // 2: hookstream.yousign.v1.RetiredSecret.retire_time:type_name -> google.protobuf.Timestamp
+	3, // 3: hookstream.yousign.v1.SecretState.expire_time:type_name -> google.protobuf.Timestamp
+	4, // [4:4] is the sub-list for method output_type
+	4, // [4:4] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_hookstream_yousign_v1_source_config_proto_init() }
@@ -200,7 +274,7 @@ func file_hookstream_yousign_v1_source_config_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookstream_yousign_v1_source_config_proto_rawDesc), len(file_hookstream_yousign_v1_source_config_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

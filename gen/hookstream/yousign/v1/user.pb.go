@@ -400,31 +400,31 @@ var File_hookstream_yousign_v1_user_proto protoreflect.FileDescriptor
 
 const file_hookstream_yousign_v1_user_proto_rawDesc = "" +
 	"\n" +
-	" hookstream/yousign/v1/user.proto\x12\x15hookstream.yousign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#hookstream/options/v1/options.proto\x1a+hookstream/yousign/v1/resource_source.proto\"\x90\a\n" +
-	"\x04User\x12\x13\n" +
-	"\x02id\x18\x01 \x01(\tH\x00R\x02id\x88\x01\x01\x12\"\n" +
+	" hookstream/yousign/v1/user.proto\x12\x15hookstream.yousign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#hookstream/options/v1/options.proto\x1a+hookstream/yousign/v1/resource_source.proto\"\x80\b\n" +
+	"\x04User\x12\x1b\n" +
+	"\x02id\x18\x01 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x00R\x02id\x88\x01\x01\x12*\n" +
 	"\n" +
-	"first_name\x18\x02 \x01(\tH\x01R\tfirstName\x88\x01\x01\x12 \n" +
-	"\tlast_name\x18\x03 \x01(\tH\x02R\blastName\x88\x01\x01\x12\x19\n" +
-	"\x05email\x18\x04 \x01(\tH\x03R\x05email\x88\x01\x01\x12&\n" +
-	"\fphone_number\x18\x05 \x01(\tH\x04R\vphoneNumber\x88\x01\x01\x12\x1b\n" +
-	"\x06locale\x18\x06 \x01(\tH\x05R\x06locale\x88\x01\x01\x12\x1b\n" +
-	"\x06avatar\x18\a \x01(\tH\x06R\x06avatar\x88\x01\x01\x12 \n" +
-	"\tjob_title\x18\b \x01(\tH\aR\bjobTitle\x88\x01\x01\x12 \n" +
-	"\tis_active\x18\t \x01(\bH\bR\bisActive\x88\x01\x01\x129\n" +
+	"first_name\x18\x02 \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x01R\tfirstName\x88\x01\x01\x12(\n" +
+	"\tlast_name\x18\x03 \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x02R\blastName\x88\x01\x01\x12!\n" +
+	"\x05email\x18\x04 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x03R\x05email\x88\x01\x01\x12.\n" +
+	"\fphone_number\x18\x05 \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x04R\vphoneNumber\x88\x01\x01\x12#\n" +
+	"\x06locale\x18\x06 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x05R\x06locale\x88\x01\x01\x12#\n" +
+	"\x06avatar\x18\a \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x06R\x06avatar\x88\x01\x01\x12(\n" +
+	"\tjob_title\x18\b \x01(\tB\x06\xa2\x9f\x19\x028\x02H\aR\bjobTitle\x88\x01\x01\x12(\n" +
+	"\tis_active\x18\t \x01(\bB\x06\xa2\x9f\x19\x028\x01H\bR\bisActive\x88\x01\x01\x12A\n" +
 	"\n" +
 	"created_at\x18\n" +
-	" \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x123\n" +
-	"\x04role\x18\v \x01(\x0e2\x1f.hookstream.yousign.v1.UserRoleR\x04role\x12\x1e\n" +
-	"\brole_raw\x18\f \x01(\tH\tR\aroleRaw\x88\x01\x01\x12I\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampB\x06\xa2\x9f\x19\x028\x01R\tcreatedAt\x12;\n" +
+	"\x04role\x18\v \x01(\x0e2\x1f.hookstream.yousign.v1.UserRoleB\x06\xa2\x9f\x19\x028\x01R\x04role\x12\x1e\n" +
+	"\brole_raw\x18\f \x01(\tH\tR\aroleRaw\x88\x01\x01\x12Q\n" +
 	"\n" +
-	"workspaces\x18\r \x03(\v2).hookstream.yousign.v1.WorkspaceReferenceR\n" +
-	"workspaces\x129\n" +
-	"\x06status\x18\x0e \x01(\x0e2!.hookstream.yousign.v1.UserStatusR\x06status\x12\"\n" +
+	"workspaces\x18\r \x03(\v2).hookstream.yousign.v1.WorkspaceReferenceB\x06\xa2\x9f\x19\x028\x01R\n" +
+	"workspaces\x12A\n" +
+	"\x06status\x18\x0e \x01(\x0e2!.hookstream.yousign.v1.UserStatusB\x06\xa2\x9f\x19\x028\x01R\x06status\x12\"\n" +
 	"\n" +
 	"status_raw\x18\x0f \x01(\tH\n" +
-	"R\tstatusRaw\x88\x01\x01\x12=\n" +
-	"\x06source\x18\x10 \x01(\x0e2%.hookstream.yousign.v1.ResourceSourceR\x06source\x12\"\n" +
+	"R\tstatusRaw\x88\x01\x01\x12E\n" +
+	"\x06source\x18\x10 \x01(\x0e2%.hookstream.yousign.v1.ResourceSourceB\x06\xa2\x9f\x19\x028\x01R\x06source\x12\"\n" +
 	"\n" +
 	"source_raw\x18\x11 \x01(\tH\vR\tsourceRaw\x88\x01\x01\x123\n" +
 	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\x05\n" +

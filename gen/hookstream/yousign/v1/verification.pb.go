@@ -184,7 +184,12 @@ type IdentityVideoVerification struct {
 	// as names, birth, account numbers and short-lived image links. Whether
 	// Yousign sends it in webhooks is unknown.
 	Data *structpb.Value `protobuf:"bytes,13,opt,name=data,proto3" json:"data,omitempty"`
-	// What was sent of this object and has no typed field, as sent.
+	// What was read from a paper, as sent, where it stands beside `data`.
+	ExtractedFromDocument *structpb.Struct `protobuf:"bytes,20,opt,name=extracted_from_document,json=extractedFromDocument,proto3" json:"extracted_from_document,omitempty"`
+	// The page on which somebody is verified. A credential.
+	VerificationUrl *string `protobuf:"bytes,21,opt,name=verification_url,json=verificationUrl,proto3,oneof" json:"verification_url,omitempty"`
+	// What was sent of this object and has no typed field, as sent. Withheld like
+	// what was read from papers, which is sent under names that nobody documents.
 	Rest          *structpb.Struct `protobuf:"bytes,100,opt,name=rest,proto3" json:"rest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -311,6 +316,20 @@ func (x *IdentityVideoVerification) GetData() *structpb.Value {
 	return nil
 }
 
+func (x *IdentityVideoVerification) GetExtractedFromDocument() *structpb.Struct {
+	if x != nil {
+		return x.ExtractedFromDocument
+	}
+	return nil
+}
+
+func (x *IdentityVideoVerification) GetVerificationUrl() string {
+	if x != nil && x.VerificationUrl != nil {
+		return *x.VerificationUrl
+	}
+	return ""
+}
+
 func (x *IdentityVideoVerification) GetRest() *structpb.Struct {
 	if x != nil {
 		return x.Rest
@@ -347,7 +366,10 @@ type IdentityDocumentVerification struct {
 	// as names, birth, account numbers and short-lived image links. Whether
 	// Yousign sends it in webhooks is unknown.
 	Data *structpb.Value `protobuf:"bytes,12,opt,name=data,proto3" json:"data,omitempty"`
-	// What was sent of this object and has no typed field, as sent.
+	// What was read from a paper, as sent, where it stands beside `data`.
+	ExtractedFromDocument *structpb.Struct `protobuf:"bytes,20,opt,name=extracted_from_document,json=extractedFromDocument,proto3" json:"extracted_from_document,omitempty"`
+	// What was sent of this object and has no typed field, as sent. Withheld like
+	// what was read from papers, which is sent under names that nobody documents.
 	Rest          *structpb.Struct `protobuf:"bytes,100,opt,name=rest,proto3" json:"rest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -467,6 +489,13 @@ func (x *IdentityDocumentVerification) GetData() *structpb.Value {
 	return nil
 }
 
+func (x *IdentityDocumentVerification) GetExtractedFromDocument() *structpb.Struct {
+	if x != nil {
+		return x.ExtractedFromDocument
+	}
+	return nil
+}
+
 func (x *IdentityDocumentVerification) GetRest() *structpb.Struct {
 	if x != nil {
 		return x.Rest
@@ -503,7 +532,10 @@ type BankAccountVerification struct {
 	// as names, birth, account numbers and short-lived image links. Whether
 	// Yousign sends it in webhooks is unknown.
 	Data *structpb.Value `protobuf:"bytes,12,opt,name=data,proto3" json:"data,omitempty"`
-	// What was sent of this object and has no typed field, as sent.
+	// What was read from a paper, as sent, where it stands beside `data`.
+	ExtractedFromDocument *structpb.Struct `protobuf:"bytes,20,opt,name=extracted_from_document,json=extractedFromDocument,proto3" json:"extracted_from_document,omitempty"`
+	// What was sent of this object and has no typed field, as sent. Withheld like
+	// what was read from papers, which is sent under names that nobody documents.
 	Rest          *structpb.Struct `protobuf:"bytes,100,opt,name=rest,proto3" json:"rest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -623,6 +655,13 @@ func (x *BankAccountVerification) GetData() *structpb.Value {
 	return nil
 }
 
+func (x *BankAccountVerification) GetExtractedFromDocument() *structpb.Struct {
+	if x != nil {
+		return x.ExtractedFromDocument
+	}
+	return nil
+}
+
 func (x *BankAccountVerification) GetRest() *structpb.Struct {
 	if x != nil {
 		return x.Rest
@@ -657,7 +696,12 @@ type BankAccountLookup struct {
 	// as names, birth, account numbers and short-lived image links. Whether
 	// Yousign sends it in webhooks is unknown.
 	Data *structpb.Value `protobuf:"bytes,11,opt,name=data,proto3" json:"data,omitempty"`
-	// What was sent of this object and has no typed field, as sent.
+	// What was read from a paper, as sent, where it stands beside `data`.
+	ExtractedFromDocument *structpb.Struct `protobuf:"bytes,20,opt,name=extracted_from_document,json=extractedFromDocument,proto3" json:"extracted_from_document,omitempty"`
+	// The applicant it is about, a UUID.
+	ApplicantId *string `protobuf:"bytes,21,opt,name=applicant_id,json=applicantId,proto3,oneof" json:"applicant_id,omitempty"`
+	// What was sent of this object and has no typed field, as sent. Withheld like
+	// what was read from papers, which is sent under names that nobody documents.
 	Rest          *structpb.Struct `protobuf:"bytes,100,opt,name=rest,proto3" json:"rest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -770,6 +814,20 @@ func (x *BankAccountLookup) GetData() *structpb.Value {
 	return nil
 }
 
+func (x *BankAccountLookup) GetExtractedFromDocument() *structpb.Struct {
+	if x != nil {
+		return x.ExtractedFromDocument
+	}
+	return nil
+}
+
+func (x *BankAccountLookup) GetApplicantId() string {
+	if x != nil && x.ApplicantId != nil {
+		return *x.ApplicantId
+	}
+	return ""
+}
+
 func (x *BankAccountLookup) GetRest() *structpb.Struct {
 	if x != nil {
 		return x.Rest
@@ -805,7 +863,10 @@ type BankAccountConnection struct {
 	// as names, birth, account numbers and short-lived image links. Whether
 	// Yousign sends it in webhooks is unknown.
 	Data *structpb.Value `protobuf:"bytes,11,opt,name=data,proto3" json:"data,omitempty"`
-	// What was sent of this object and has no typed field, as sent.
+	// What was read from a paper, as sent, where it stands beside `data`.
+	ExtractedFromDocument *structpb.Struct `protobuf:"bytes,20,opt,name=extracted_from_document,json=extractedFromDocument,proto3" json:"extracted_from_document,omitempty"`
+	// What was sent of this object and has no typed field, as sent. Withheld like
+	// what was read from papers, which is sent under names that nobody documents.
 	Rest          *structpb.Struct `protobuf:"bytes,100,opt,name=rest,proto3" json:"rest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -918,6 +979,13 @@ func (x *BankAccountConnection) GetData() *structpb.Value {
 	return nil
 }
 
+func (x *BankAccountConnection) GetExtractedFromDocument() *structpb.Struct {
+	if x != nil {
+		return x.ExtractedFromDocument
+	}
+	return nil
+}
+
 func (x *BankAccountConnection) GetRest() *structpb.Struct {
 	if x != nil {
 		return x.Rest
@@ -952,7 +1020,10 @@ type CompanyVerification struct {
 	// as names, birth, account numbers and short-lived image links. Whether
 	// Yousign sends it in webhooks is unknown.
 	Data *structpb.Value `protobuf:"bytes,11,opt,name=data,proto3" json:"data,omitempty"`
-	// What was sent of this object and has no typed field, as sent.
+	// What was read from a paper, as sent, where it stands beside `data`.
+	ExtractedFromDocument *structpb.Struct `protobuf:"bytes,20,opt,name=extracted_from_document,json=extractedFromDocument,proto3" json:"extracted_from_document,omitempty"`
+	// What was sent of this object and has no typed field, as sent. Withheld like
+	// what was read from papers, which is sent under names that nobody documents.
 	Rest          *structpb.Struct `protobuf:"bytes,100,opt,name=rest,proto3" json:"rest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1065,6 +1136,13 @@ func (x *CompanyVerification) GetData() *structpb.Value {
 	return nil
 }
 
+func (x *CompanyVerification) GetExtractedFromDocument() *structpb.Struct {
+	if x != nil {
+		return x.ExtractedFromDocument
+	}
+	return nil
+}
+
 func (x *CompanyVerification) GetRest() *structpb.Struct {
 	if x != nil {
 		return x.Rest
@@ -1098,7 +1176,10 @@ type WatchlistVerification struct {
 	// as names, birth, account numbers and short-lived image links. Whether
 	// Yousign sends it in webhooks is unknown.
 	Data *structpb.Value `protobuf:"bytes,10,opt,name=data,proto3" json:"data,omitempty"`
-	// What was sent of this object and has no typed field, as sent.
+	// What was read from a paper, as sent, where it stands beside `data`.
+	ExtractedFromDocument *structpb.Struct `protobuf:"bytes,20,opt,name=extracted_from_document,json=extractedFromDocument,proto3" json:"extracted_from_document,omitempty"`
+	// What was sent of this object and has no typed field, as sent. Withheld like
+	// what was read from papers, which is sent under names that nobody documents.
 	Rest          *structpb.Struct `protobuf:"bytes,100,opt,name=rest,proto3" json:"rest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1204,6 +1285,13 @@ func (x *WatchlistVerification) GetData() *structpb.Value {
 	return nil
 }
 
+func (x *WatchlistVerification) GetExtractedFromDocument() *structpb.Struct {
+	if x != nil {
+		return x.ExtractedFromDocument
+	}
+	return nil
+}
+
 func (x *WatchlistVerification) GetRest() *structpb.Struct {
 	if x != nil {
 		return x.Rest
@@ -1240,7 +1328,10 @@ type ProofOfAddressVerification struct {
 	// as names, birth, account numbers and short-lived image links. Whether
 	// Yousign sends it in webhooks is unknown.
 	Data *structpb.Value `protobuf:"bytes,12,opt,name=data,proto3" json:"data,omitempty"`
-	// What was sent of this object and has no typed field, as sent.
+	// What was read from a paper, as sent, where it stands beside `data`.
+	ExtractedFromDocument *structpb.Struct `protobuf:"bytes,20,opt,name=extracted_from_document,json=extractedFromDocument,proto3" json:"extracted_from_document,omitempty"`
+	// What was sent of this object and has no typed field, as sent. Withheld like
+	// what was read from papers, which is sent under names that nobody documents.
 	Rest          *structpb.Struct `protobuf:"bytes,100,opt,name=rest,proto3" json:"rest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1360,6 +1451,13 @@ func (x *ProofOfAddressVerification) GetData() *structpb.Value {
 	return nil
 }
 
+func (x *ProofOfAddressVerification) GetExtractedFromDocument() *structpb.Struct {
+	if x != nil {
+		return x.ExtractedFromDocument
+	}
+	return nil
+}
+
 func (x *ProofOfAddressVerification) GetRest() *structpb.Struct {
 	if x != nil {
 		return x.Rest
@@ -1387,7 +1485,10 @@ type LegacyVerification struct {
 	StatusCodes []int64 `protobuf:"varint,7,rep,packed,name=status_codes,json=statusCodes,proto3" json:"status_codes,omitempty"`
 	// What was read from the documents or the bank, as sent. Personal data.
 	Data *structpb.Value `protobuf:"bytes,8,opt,name=data,proto3" json:"data,omitempty"`
-	// What was sent of this object and has no typed field, as sent.
+	// What was read from a paper, as sent, where it stands beside `data`.
+	ExtractedFromDocument *structpb.Struct `protobuf:"bytes,20,opt,name=extracted_from_document,json=extractedFromDocument,proto3" json:"extracted_from_document,omitempty"`
+	// What was sent of this object and has no typed field, as sent. Withheld like
+	// what was read from papers, which is sent under names that nobody documents.
 	Rest          *structpb.Struct `protobuf:"bytes,100,opt,name=rest,proto3" json:"rest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1479,6 +1580,13 @@ func (x *LegacyVerification) GetData() *structpb.Value {
 	return nil
 }
 
+func (x *LegacyVerification) GetExtractedFromDocument() *structpb.Struct {
+	if x != nil {
+		return x.ExtractedFromDocument
+	}
+	return nil
+}
+
 func (x *LegacyVerification) GetRest() *structpb.Struct {
 	if x != nil {
 		return x.Rest
@@ -1490,26 +1598,28 @@ var File_hookstream_yousign_v1_verification_proto protoreflect.FileDescriptor
 
 const file_hookstream_yousign_v1_verification_proto_rawDesc = "" +
 	"\n" +
-	"(hookstream/yousign/v1/verification.proto\x12\x15hookstream.yousign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#hookstream/options/v1/options.proto\"\xab\x06\n" +
-	"\x19IdentityVideoVerification\x12\x13\n" +
-	"\x02id\x18\x01 \x01(\tH\x00R\x02id\x88\x01\x01\x12&\n" +
-	"\fworkspace_id\x18\x02 \x01(\tH\x01R\vworkspaceId\x88\x01\x01\x129\n" +
+	"(hookstream/yousign/v1/verification.proto\x12\x15hookstream.yousign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#hookstream/options/v1/options.proto\"\xb1\b\n" +
+	"\x19IdentityVideoVerification\x12\x1b\n" +
+	"\x02id\x18\x01 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x00R\x02id\x88\x01\x01\x12.\n" +
+	"\fworkspace_id\x18\x02 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x01R\vworkspaceId\x88\x01\x01\x12A\n" +
 	"\n" +
-	"created_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
+	"created_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xa2\x9f\x19\x028\x01R\tcreatedAt\x12A\n" +
 	"\n" +
-	"updated_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12A\n" +
-	"\x06status\x18\x05 \x01(\x0e2).hookstream.yousign.v1.VerificationStatusR\x06status\x12\"\n" +
+	"updated_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xa2\x9f\x19\x028\x01R\tupdatedAt\x12I\n" +
+	"\x06status\x18\x05 \x01(\x0e2).hookstream.yousign.v1.VerificationStatusB\x06\xa2\x9f\x19\x028\x01R\x06status\x12\"\n" +
 	"\n" +
-	"status_raw\x18\x06 \x01(\tH\x02R\tstatusRaw\x88\x01\x01\x12!\n" +
-	"\fstatus_codes\x18\a \x03(\tR\vstatusCodes\x12,\n" +
-	"\x0fdata_anonymized\x18\b \x01(\bH\x03R\x0edataAnonymized\x88\x01\x01\x123\n" +
-	"\x13workflow_session_id\x18\t \x01(\tH\x04R\x11workflowSessionId\x88\x01\x01\x123\n" +
+	"status_raw\x18\x06 \x01(\tH\x02R\tstatusRaw\x88\x01\x01\x12)\n" +
+	"\fstatus_codes\x18\a \x03(\tB\x06\xa2\x9f\x19\x028\x01R\vstatusCodes\x124\n" +
+	"\x0fdata_anonymized\x18\b \x01(\bB\x06\xa2\x9f\x19\x028\x01H\x03R\x0edataAnonymized\x88\x01\x01\x12;\n" +
+	"\x13workflow_session_id\x18\t \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x04R\x11workflowSessionId\x88\x01\x01\x12;\n" +
 	"\x13previous_attempt_id\x18\n" +
-	" \x01(\tH\x05R\x11previousAttemptId\x88\x01\x01\x12.\n" +
-	"\x10face_recognition\x18\v \x01(\bH\x06R\x0ffaceRecognition\x88\x01\x01\x12\x17\n" +
-	"\x04pvid\x18\f \x01(\bH\aR\x04pvid\x88\x01\x01\x122\n" +
-	"\x04data\x18\r \x01(\v2\x16.google.protobuf.ValueB\x06\xa2\x9f\x19\x02\b\x01R\x04data\x123\n" +
-	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\x05\n" +
+	" \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x05R\x11previousAttemptId\x88\x01\x01\x126\n" +
+	"\x10face_recognition\x18\v \x01(\bB\x06\xa2\x9f\x19\x028\x01H\x06R\x0ffaceRecognition\x88\x01\x01\x12\x1f\n" +
+	"\x04pvid\x18\f \x01(\bB\x06\xa2\x9f\x19\x028\x03H\aR\x04pvid\x88\x01\x01\x124\n" +
+	"\x04data\x18\r \x01(\v2\x16.google.protobuf.ValueB\b\xa2\x9f\x19\x040\x028\x03R\x04data\x12Y\n" +
+	"\x17extracted_from_document\x18\x14 \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x040\x028\x03R\x15extractedFromDocument\x128\n" +
+	"\x10verification_url\x18\x15 \x01(\tB\b\xa2\x9f\x19\x040\x018\x02H\bR\x0fverificationUrl\x88\x01\x01\x125\n" +
+	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x04 \x010\x02R\x04restB\x05\n" +
 	"\x03_idB\x0f\n" +
 	"\r_workspace_idB\r\n" +
 	"\v_status_rawB\x12\n" +
@@ -1517,174 +1627,184 @@ const file_hookstream_yousign_v1_verification_proto_rawDesc = "" +
 	"\x14_workflow_session_idB\x16\n" +
 	"\x14_previous_attempt_idB\x13\n" +
 	"\x11_face_recognitionB\a\n" +
-	"\x05_pvid\"\x80\x06\n" +
-	"\x1cIdentityDocumentVerification\x12\x13\n" +
-	"\x02id\x18\x01 \x01(\tH\x00R\x02id\x88\x01\x01\x12&\n" +
-	"\fworkspace_id\x18\x02 \x01(\tH\x01R\vworkspaceId\x88\x01\x01\x129\n" +
+	"\x05_pvidB\x13\n" +
+	"\x11_verification_url\"\xaf\a\n" +
+	"\x1cIdentityDocumentVerification\x12\x1b\n" +
+	"\x02id\x18\x01 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x00R\x02id\x88\x01\x01\x12.\n" +
+	"\fworkspace_id\x18\x02 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x01R\vworkspaceId\x88\x01\x01\x12A\n" +
 	"\n" +
-	"created_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
+	"created_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xa2\x9f\x19\x028\x01R\tcreatedAt\x12A\n" +
 	"\n" +
-	"updated_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12A\n" +
-	"\x06status\x18\x05 \x01(\x0e2).hookstream.yousign.v1.VerificationStatusR\x06status\x12\"\n" +
+	"updated_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xa2\x9f\x19\x028\x01R\tupdatedAt\x12I\n" +
+	"\x06status\x18\x05 \x01(\x0e2).hookstream.yousign.v1.VerificationStatusB\x06\xa2\x9f\x19\x028\x01R\x06status\x12\"\n" +
 	"\n" +
-	"status_raw\x18\x06 \x01(\tH\x02R\tstatusRaw\x88\x01\x01\x12!\n" +
-	"\fstatus_codes\x18\a \x03(\tR\vstatusCodes\x12,\n" +
-	"\x0fdata_anonymized\x18\b \x01(\bH\x03R\x0edataAnonymized\x88\x01\x01\x123\n" +
-	"\x13workflow_session_id\x18\t \x01(\tH\x04R\x11workflowSessionId\x88\x01\x01\x123\n" +
+	"status_raw\x18\x06 \x01(\tH\x02R\tstatusRaw\x88\x01\x01\x12)\n" +
+	"\fstatus_codes\x18\a \x03(\tB\x06\xa2\x9f\x19\x028\x01R\vstatusCodes\x124\n" +
+	"\x0fdata_anonymized\x18\b \x01(\bB\x06\xa2\x9f\x19\x028\x01H\x03R\x0edataAnonymized\x88\x01\x01\x12;\n" +
+	"\x13workflow_session_id\x18\t \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x04R\x11workflowSessionId\x88\x01\x01\x12;\n" +
 	"\x13previous_attempt_id\x18\n" +
-	" \x01(\tH\x05R\x11previousAttemptId\x88\x01\x01\x12&\n" +
-	"\fapplicant_id\x18\v \x01(\tH\x06R\vapplicantId\x88\x01\x01\x122\n" +
-	"\x04data\x18\f \x01(\v2\x16.google.protobuf.ValueB\x06\xa2\x9f\x19\x02\b\x01R\x04data\x123\n" +
-	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\x05\n" +
+	" \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x05R\x11previousAttemptId\x88\x01\x01\x12.\n" +
+	"\fapplicant_id\x18\v \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x06R\vapplicantId\x88\x01\x01\x124\n" +
+	"\x04data\x18\f \x01(\v2\x16.google.protobuf.ValueB\b\xa2\x9f\x19\x040\x028\x03R\x04data\x12Y\n" +
+	"\x17extracted_from_document\x18\x14 \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x040\x028\x03R\x15extractedFromDocument\x125\n" +
+	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x04 \x010\x02R\x04restB\x05\n" +
 	"\x03_idB\x0f\n" +
 	"\r_workspace_idB\r\n" +
 	"\v_status_rawB\x12\n" +
 	"\x10_data_anonymizedB\x16\n" +
 	"\x14_workflow_session_idB\x16\n" +
 	"\x14_previous_attempt_idB\x0f\n" +
-	"\r_applicant_id\"\xfb\x05\n" +
-	"\x17BankAccountVerification\x12\x13\n" +
-	"\x02id\x18\x01 \x01(\tH\x00R\x02id\x88\x01\x01\x12&\n" +
-	"\fworkspace_id\x18\x02 \x01(\tH\x01R\vworkspaceId\x88\x01\x01\x129\n" +
+	"\r_applicant_id\"\xaa\a\n" +
+	"\x17BankAccountVerification\x12\x1b\n" +
+	"\x02id\x18\x01 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x00R\x02id\x88\x01\x01\x12.\n" +
+	"\fworkspace_id\x18\x02 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x01R\vworkspaceId\x88\x01\x01\x12A\n" +
 	"\n" +
-	"created_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
+	"created_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xa2\x9f\x19\x028\x01R\tcreatedAt\x12A\n" +
 	"\n" +
-	"updated_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12A\n" +
-	"\x06status\x18\x05 \x01(\x0e2).hookstream.yousign.v1.VerificationStatusR\x06status\x12\"\n" +
+	"updated_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xa2\x9f\x19\x028\x01R\tupdatedAt\x12I\n" +
+	"\x06status\x18\x05 \x01(\x0e2).hookstream.yousign.v1.VerificationStatusB\x06\xa2\x9f\x19\x028\x01R\x06status\x12\"\n" +
 	"\n" +
-	"status_raw\x18\x06 \x01(\tH\x02R\tstatusRaw\x88\x01\x01\x12!\n" +
-	"\fstatus_codes\x18\a \x03(\tR\vstatusCodes\x12,\n" +
-	"\x0fdata_anonymized\x18\b \x01(\bH\x03R\x0edataAnonymized\x88\x01\x01\x123\n" +
-	"\x13workflow_session_id\x18\t \x01(\tH\x04R\x11workflowSessionId\x88\x01\x01\x123\n" +
+	"status_raw\x18\x06 \x01(\tH\x02R\tstatusRaw\x88\x01\x01\x12)\n" +
+	"\fstatus_codes\x18\a \x03(\tB\x06\xa2\x9f\x19\x028\x01R\vstatusCodes\x124\n" +
+	"\x0fdata_anonymized\x18\b \x01(\bB\x06\xa2\x9f\x19\x028\x01H\x03R\x0edataAnonymized\x88\x01\x01\x12;\n" +
+	"\x13workflow_session_id\x18\t \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x04R\x11workflowSessionId\x88\x01\x01\x12;\n" +
 	"\x13previous_attempt_id\x18\n" +
-	" \x01(\tH\x05R\x11previousAttemptId\x88\x01\x01\x12&\n" +
-	"\fapplicant_id\x18\v \x01(\tH\x06R\vapplicantId\x88\x01\x01\x122\n" +
-	"\x04data\x18\f \x01(\v2\x16.google.protobuf.ValueB\x06\xa2\x9f\x19\x02\b\x01R\x04data\x123\n" +
-	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\x05\n" +
+	" \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x05R\x11previousAttemptId\x88\x01\x01\x12.\n" +
+	"\fapplicant_id\x18\v \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x06R\vapplicantId\x88\x01\x01\x124\n" +
+	"\x04data\x18\f \x01(\v2\x16.google.protobuf.ValueB\b\xa2\x9f\x19\x040\x028\x03R\x04data\x12Y\n" +
+	"\x17extracted_from_document\x18\x14 \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x040\x028\x03R\x15extractedFromDocument\x125\n" +
+	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x04 \x010\x02R\x04restB\x05\n" +
 	"\x03_idB\x0f\n" +
 	"\r_workspace_idB\r\n" +
 	"\v_status_rawB\x12\n" +
 	"\x10_data_anonymizedB\x16\n" +
 	"\x14_workflow_session_idB\x16\n" +
 	"\x14_previous_attempt_idB\x0f\n" +
-	"\r_applicant_id\"\xbc\x05\n" +
-	"\x11BankAccountLookup\x12\x13\n" +
-	"\x02id\x18\x01 \x01(\tH\x00R\x02id\x88\x01\x01\x12&\n" +
-	"\fworkspace_id\x18\x02 \x01(\tH\x01R\vworkspaceId\x88\x01\x01\x129\n" +
+	"\r_applicant_id\"\xa4\a\n" +
+	"\x11BankAccountLookup\x12\x1b\n" +
+	"\x02id\x18\x01 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x00R\x02id\x88\x01\x01\x12.\n" +
+	"\fworkspace_id\x18\x02 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x01R\vworkspaceId\x88\x01\x01\x12A\n" +
 	"\n" +
-	"created_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
+	"created_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xa2\x9f\x19\x028\x01R\tcreatedAt\x12A\n" +
 	"\n" +
-	"updated_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12A\n" +
-	"\x06status\x18\x05 \x01(\x0e2).hookstream.yousign.v1.VerificationStatusR\x06status\x12\"\n" +
+	"updated_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xa2\x9f\x19\x028\x01R\tupdatedAt\x12I\n" +
+	"\x06status\x18\x05 \x01(\x0e2).hookstream.yousign.v1.VerificationStatusB\x06\xa2\x9f\x19\x028\x01R\x06status\x12\"\n" +
 	"\n" +
-	"status_raw\x18\x06 \x01(\tH\x02R\tstatusRaw\x88\x01\x01\x12!\n" +
-	"\fstatus_codes\x18\a \x03(\tR\vstatusCodes\x12,\n" +
-	"\x0fdata_anonymized\x18\b \x01(\bH\x03R\x0edataAnonymized\x88\x01\x01\x123\n" +
-	"\x13workflow_session_id\x18\t \x01(\tH\x04R\x11workflowSessionId\x88\x01\x01\x123\n" +
+	"status_raw\x18\x06 \x01(\tH\x02R\tstatusRaw\x88\x01\x01\x12)\n" +
+	"\fstatus_codes\x18\a \x03(\tB\x06\xa2\x9f\x19\x028\x01R\vstatusCodes\x124\n" +
+	"\x0fdata_anonymized\x18\b \x01(\bB\x06\xa2\x9f\x19\x028\x01H\x03R\x0edataAnonymized\x88\x01\x01\x12;\n" +
+	"\x13workflow_session_id\x18\t \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x04R\x11workflowSessionId\x88\x01\x01\x12;\n" +
 	"\x13previous_attempt_id\x18\n" +
-	" \x01(\tH\x05R\x11previousAttemptId\x88\x01\x01\x122\n" +
-	"\x04data\x18\v \x01(\v2\x16.google.protobuf.ValueB\x06\xa2\x9f\x19\x02\b\x01R\x04data\x123\n" +
-	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\x05\n" +
+	" \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x05R\x11previousAttemptId\x88\x01\x01\x124\n" +
+	"\x04data\x18\v \x01(\v2\x16.google.protobuf.ValueB\b\xa2\x9f\x19\x040\x028\x03R\x04data\x12Y\n" +
+	"\x17extracted_from_document\x18\x14 \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x040\x028\x03R\x15extractedFromDocument\x12.\n" +
+	"\fapplicant_id\x18\x15 \x01(\tB\x06\xa2\x9f\x19\x028\x03H\x06R\vapplicantId\x88\x01\x01\x125\n" +
+	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x04 \x010\x02R\x04restB\x05\n" +
 	"\x03_idB\x0f\n" +
 	"\r_workspace_idB\r\n" +
 	"\v_status_rawB\x12\n" +
 	"\x10_data_anonymizedB\x16\n" +
 	"\x14_workflow_session_idB\x16\n" +
-	"\x14_previous_attempt_id\"\xc0\x05\n" +
-	"\x15BankAccountConnection\x12\x13\n" +
-	"\x02id\x18\x01 \x01(\tH\x00R\x02id\x88\x01\x01\x12&\n" +
-	"\fworkspace_id\x18\x02 \x01(\tH\x01R\vworkspaceId\x88\x01\x01\x129\n" +
+	"\x14_previous_attempt_idB\x0f\n" +
+	"\r_applicant_id\"\xe7\x06\n" +
+	"\x15BankAccountConnection\x12\x1b\n" +
+	"\x02id\x18\x01 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x00R\x02id\x88\x01\x01\x12.\n" +
+	"\fworkspace_id\x18\x02 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x01R\vworkspaceId\x88\x01\x01\x12A\n" +
 	"\n" +
-	"created_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
+	"created_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xa2\x9f\x19\x028\x01R\tcreatedAt\x12A\n" +
 	"\n" +
-	"updated_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12A\n" +
-	"\x06status\x18\x05 \x01(\x0e2).hookstream.yousign.v1.VerificationStatusR\x06status\x12\"\n" +
+	"updated_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xa2\x9f\x19\x028\x01R\tupdatedAt\x12I\n" +
+	"\x06status\x18\x05 \x01(\x0e2).hookstream.yousign.v1.VerificationStatusB\x06\xa2\x9f\x19\x028\x01R\x06status\x12\"\n" +
 	"\n" +
-	"status_raw\x18\x06 \x01(\tH\x02R\tstatusRaw\x88\x01\x01\x12!\n" +
-	"\fstatus_codes\x18\a \x03(\tR\vstatusCodes\x12,\n" +
-	"\x0fdata_anonymized\x18\b \x01(\bH\x03R\x0edataAnonymized\x88\x01\x01\x123\n" +
-	"\x13workflow_session_id\x18\t \x01(\tH\x04R\x11workflowSessionId\x88\x01\x01\x123\n" +
+	"status_raw\x18\x06 \x01(\tH\x02R\tstatusRaw\x88\x01\x01\x12)\n" +
+	"\fstatus_codes\x18\a \x03(\tB\x06\xa2\x9f\x19\x028\x01R\vstatusCodes\x124\n" +
+	"\x0fdata_anonymized\x18\b \x01(\bB\x06\xa2\x9f\x19\x028\x01H\x03R\x0edataAnonymized\x88\x01\x01\x12;\n" +
+	"\x13workflow_session_id\x18\t \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x04R\x11workflowSessionId\x88\x01\x01\x12;\n" +
 	"\x13previous_attempt_id\x18\n" +
-	" \x01(\tH\x05R\x11previousAttemptId\x88\x01\x01\x122\n" +
-	"\x04data\x18\v \x01(\v2\x16.google.protobuf.ValueB\x06\xa2\x9f\x19\x02\b\x01R\x04data\x123\n" +
-	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\x05\n" +
+	" \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x05R\x11previousAttemptId\x88\x01\x01\x124\n" +
+	"\x04data\x18\v \x01(\v2\x16.google.protobuf.ValueB\b\xa2\x9f\x19\x040\x028\x03R\x04data\x12Y\n" +
+	"\x17extracted_from_document\x18\x14 \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x040\x028\x03R\x15extractedFromDocument\x125\n" +
+	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x04 \x010\x02R\x04restB\x05\n" +
 	"\x03_idB\x0f\n" +
 	"\r_workspace_idB\r\n" +
 	"\v_status_rawB\x12\n" +
 	"\x10_data_anonymizedB\x16\n" +
 	"\x14_workflow_session_idB\x16\n" +
-	"\x14_previous_attempt_id\"\xd4\x05\n" +
-	"\x13CompanyVerification\x12\x13\n" +
-	"\x02id\x18\x01 \x01(\tH\x00R\x02id\x88\x01\x01\x12&\n" +
-	"\fworkspace_id\x18\x02 \x01(\tH\x01R\vworkspaceId\x88\x01\x01\x129\n" +
+	"\x14_previous_attempt_id\"\xfb\x06\n" +
+	"\x13CompanyVerification\x12\x1b\n" +
+	"\x02id\x18\x01 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x00R\x02id\x88\x01\x01\x12.\n" +
+	"\fworkspace_id\x18\x02 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x01R\vworkspaceId\x88\x01\x01\x12A\n" +
 	"\n" +
-	"created_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
+	"created_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xa2\x9f\x19\x028\x01R\tcreatedAt\x12A\n" +
 	"\n" +
-	"updated_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12A\n" +
-	"\x06status\x18\x05 \x01(\x0e2).hookstream.yousign.v1.VerificationStatusR\x06status\x12\"\n" +
+	"updated_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xa2\x9f\x19\x028\x01R\tupdatedAt\x12I\n" +
+	"\x06status\x18\x05 \x01(\x0e2).hookstream.yousign.v1.VerificationStatusB\x06\xa2\x9f\x19\x028\x01R\x06status\x12\"\n" +
 	"\n" +
-	"status_raw\x18\x06 \x01(\tH\x02R\tstatusRaw\x88\x01\x01\x12,\n" +
-	"\x0fdata_anonymized\x18\a \x01(\bH\x03R\x0edataAnonymized\x88\x01\x01\x123\n" +
-	"\x13workflow_session_id\x18\b \x01(\tH\x04R\x11workflowSessionId\x88\x01\x01\x123\n" +
-	"\x13previous_attempt_id\x18\t \x01(\tH\x05R\x11previousAttemptId\x88\x01\x01\x12&\n" +
+	"status_raw\x18\x06 \x01(\tH\x02R\tstatusRaw\x88\x01\x01\x124\n" +
+	"\x0fdata_anonymized\x18\a \x01(\bB\x06\xa2\x9f\x19\x028\x03H\x03R\x0edataAnonymized\x88\x01\x01\x12;\n" +
+	"\x13workflow_session_id\x18\b \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x04R\x11workflowSessionId\x88\x01\x01\x12;\n" +
+	"\x13previous_attempt_id\x18\t \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x05R\x11previousAttemptId\x88\x01\x01\x12.\n" +
 	"\fapplicant_id\x18\n" +
-	" \x01(\tH\x06R\vapplicantId\x88\x01\x01\x122\n" +
-	"\x04data\x18\v \x01(\v2\x16.google.protobuf.ValueB\x06\xa2\x9f\x19\x02\b\x01R\x04data\x123\n" +
-	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\x05\n" +
+	" \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x06R\vapplicantId\x88\x01\x01\x124\n" +
+	"\x04data\x18\v \x01(\v2\x16.google.protobuf.ValueB\b\xa2\x9f\x19\x040\x028\x03R\x04data\x12Y\n" +
+	"\x17extracted_from_document\x18\x14 \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x040\x028\x03R\x15extractedFromDocument\x125\n" +
+	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x04 \x010\x02R\x04restB\x05\n" +
 	"\x03_idB\x0f\n" +
 	"\r_workspace_idB\r\n" +
 	"\v_status_rawB\x12\n" +
 	"\x10_data_anonymizedB\x16\n" +
 	"\x14_workflow_session_idB\x16\n" +
 	"\x14_previous_attempt_idB\x0f\n" +
-	"\r_applicant_id\"\x9d\x05\n" +
-	"\x15WatchlistVerification\x12\x13\n" +
-	"\x02id\x18\x01 \x01(\tH\x00R\x02id\x88\x01\x01\x12&\n" +
-	"\fworkspace_id\x18\x02 \x01(\tH\x01R\vworkspaceId\x88\x01\x01\x129\n" +
+	"\r_applicant_id\"\xbc\x06\n" +
+	"\x15WatchlistVerification\x12\x1b\n" +
+	"\x02id\x18\x01 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x00R\x02id\x88\x01\x01\x12.\n" +
+	"\fworkspace_id\x18\x02 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x01R\vworkspaceId\x88\x01\x01\x12A\n" +
 	"\n" +
-	"created_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
+	"created_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xa2\x9f\x19\x028\x01R\tcreatedAt\x12A\n" +
 	"\n" +
-	"updated_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12A\n" +
-	"\x06status\x18\x05 \x01(\x0e2).hookstream.yousign.v1.VerificationStatusR\x06status\x12\"\n" +
+	"updated_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xa2\x9f\x19\x028\x01R\tupdatedAt\x12I\n" +
+	"\x06status\x18\x05 \x01(\x0e2).hookstream.yousign.v1.VerificationStatusB\x06\xa2\x9f\x19\x028\x01R\x06status\x12\"\n" +
 	"\n" +
-	"status_raw\x18\x06 \x01(\tH\x02R\tstatusRaw\x88\x01\x01\x12,\n" +
-	"\x0fdata_anonymized\x18\a \x01(\bH\x03R\x0edataAnonymized\x88\x01\x01\x123\n" +
-	"\x13workflow_session_id\x18\b \x01(\tH\x04R\x11workflowSessionId\x88\x01\x01\x123\n" +
-	"\x13previous_attempt_id\x18\t \x01(\tH\x05R\x11previousAttemptId\x88\x01\x01\x122\n" +
+	"status_raw\x18\x06 \x01(\tH\x02R\tstatusRaw\x88\x01\x01\x124\n" +
+	"\x0fdata_anonymized\x18\a \x01(\bB\x06\xa2\x9f\x19\x028\x01H\x03R\x0edataAnonymized\x88\x01\x01\x12;\n" +
+	"\x13workflow_session_id\x18\b \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x04R\x11workflowSessionId\x88\x01\x01\x12;\n" +
+	"\x13previous_attempt_id\x18\t \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x05R\x11previousAttemptId\x88\x01\x01\x124\n" +
 	"\x04data\x18\n" +
-	" \x01(\v2\x16.google.protobuf.ValueB\x06\xa2\x9f\x19\x02\b\x01R\x04data\x123\n" +
-	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\x05\n" +
+	" \x01(\v2\x16.google.protobuf.ValueB\b\xa2\x9f\x19\x040\x028\x03R\x04data\x12Y\n" +
+	"\x17extracted_from_document\x18\x14 \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x040\x028\x03R\x15extractedFromDocument\x125\n" +
+	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x04 \x010\x02R\x04restB\x05\n" +
 	"\x03_idB\x0f\n" +
 	"\r_workspace_idB\r\n" +
 	"\v_status_rawB\x12\n" +
 	"\x10_data_anonymizedB\x16\n" +
 	"\x14_workflow_session_idB\x16\n" +
-	"\x14_previous_attempt_id\"\xfe\x05\n" +
-	"\x1aProofOfAddressVerification\x12\x13\n" +
-	"\x02id\x18\x01 \x01(\tH\x00R\x02id\x88\x01\x01\x12&\n" +
-	"\fworkspace_id\x18\x02 \x01(\tH\x01R\vworkspaceId\x88\x01\x01\x129\n" +
+	"\x14_previous_attempt_id\"\xad\a\n" +
+	"\x1aProofOfAddressVerification\x12\x1b\n" +
+	"\x02id\x18\x01 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x00R\x02id\x88\x01\x01\x12.\n" +
+	"\fworkspace_id\x18\x02 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x01R\vworkspaceId\x88\x01\x01\x12A\n" +
 	"\n" +
-	"created_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
+	"created_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xa2\x9f\x19\x028\x01R\tcreatedAt\x12A\n" +
 	"\n" +
-	"updated_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12A\n" +
-	"\x06status\x18\x05 \x01(\x0e2).hookstream.yousign.v1.VerificationStatusR\x06status\x12\"\n" +
+	"updated_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xa2\x9f\x19\x028\x01R\tupdatedAt\x12I\n" +
+	"\x06status\x18\x05 \x01(\x0e2).hookstream.yousign.v1.VerificationStatusB\x06\xa2\x9f\x19\x028\x01R\x06status\x12\"\n" +
 	"\n" +
-	"status_raw\x18\x06 \x01(\tH\x02R\tstatusRaw\x88\x01\x01\x12!\n" +
-	"\fstatus_codes\x18\a \x03(\tR\vstatusCodes\x12,\n" +
-	"\x0fdata_anonymized\x18\b \x01(\bH\x03R\x0edataAnonymized\x88\x01\x01\x123\n" +
-	"\x13workflow_session_id\x18\t \x01(\tH\x04R\x11workflowSessionId\x88\x01\x01\x123\n" +
+	"status_raw\x18\x06 \x01(\tH\x02R\tstatusRaw\x88\x01\x01\x12)\n" +
+	"\fstatus_codes\x18\a \x03(\tB\x06\xa2\x9f\x19\x028\x01R\vstatusCodes\x124\n" +
+	"\x0fdata_anonymized\x18\b \x01(\bB\x06\xa2\x9f\x19\x028\x01H\x03R\x0edataAnonymized\x88\x01\x01\x12;\n" +
+	"\x13workflow_session_id\x18\t \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x04R\x11workflowSessionId\x88\x01\x01\x12;\n" +
 	"\x13previous_attempt_id\x18\n" +
-	" \x01(\tH\x05R\x11previousAttemptId\x88\x01\x01\x12&\n" +
-	"\fapplicant_id\x18\v \x01(\tH\x06R\vapplicantId\x88\x01\x01\x122\n" +
-	"\x04data\x18\f \x01(\v2\x16.google.protobuf.ValueB\x06\xa2\x9f\x19\x02\b\x01R\x04data\x123\n" +
-	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\x05\n" +
+	" \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x05R\x11previousAttemptId\x88\x01\x01\x12.\n" +
+	"\fapplicant_id\x18\v \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x06R\vapplicantId\x88\x01\x01\x124\n" +
+	"\x04data\x18\f \x01(\v2\x16.google.protobuf.ValueB\b\xa2\x9f\x19\x040\x028\x03R\x04data\x12Y\n" +
+	"\x17extracted_from_document\x18\x14 \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x040\x028\x03R\x15extractedFromDocument\x125\n" +
+	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x04 \x010\x02R\x04restB\x05\n" +
 	"\x03_idB\x0f\n" +
 	"\r_workspace_idB\r\n" +
 	"\v_status_rawB\x12\n" +
 	"\x10_data_anonymizedB\x16\n" +
 	"\x14_workflow_session_idB\x16\n" +
 	"\x14_previous_attempt_idB\x0f\n" +
-	"\r_applicant_id\"\xe7\x03\n" +
+	"\r_applicant_id\"\xc2\x04\n" +
 	"\x12LegacyVerification\x12\x13\n" +
 	"\x02id\x18\x01 \x01(\tH\x00R\x02id\x88\x01\x01\x12&\n" +
 	"\fworkspace_id\x18\x02 \x01(\tH\x01R\vworkspaceId\x88\x01\x01\x129\n" +
@@ -1696,8 +1816,9 @@ const file_hookstream_yousign_v1_verification_proto_rawDesc = "" +
 	"\n" +
 	"status_raw\x18\x06 \x01(\tH\x02R\tstatusRaw\x88\x01\x01\x12!\n" +
 	"\fstatus_codes\x18\a \x03(\x03R\vstatusCodes\x122\n" +
-	"\x04data\x18\b \x01(\v2\x16.google.protobuf.ValueB\x06\xa2\x9f\x19\x02\b\x01R\x04data\x123\n" +
-	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\x05\n" +
+	"\x04data\x18\b \x01(\v2\x16.google.protobuf.ValueB\x06\xa2\x9f\x19\x020\x02R\x04data\x12W\n" +
+	"\x17extracted_from_document\x18\x14 \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x020\x02R\x15extractedFromDocument\x125\n" +
+	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x04 \x010\x02R\x04restB\x05\n" +
 	"\x03_idB\x0f\n" +
 	"\r_workspace_idB\r\n" +
 	"\v_status_raw*\xbf\x02\n" +
@@ -1762,52 +1883,61 @@ var file_hookstream_yousign_v1_verification_proto_depIdxs = []int32{
 	11, // 1: hookstream.yousign.v1.IdentityVideoVerification.updated_at:type_name -> google.protobuf.Timestamp
 	0,  // 2: hookstream.yousign.v1.IdentityVideoVerification.status:type_name -> hookstream.yousign.v1.VerificationStatus
 	12, // 3: hookstream.yousign.v1.IdentityVideoVerification.data:type_name -> google.protobuf.Value
-	13, // 4: hookstream.yousign.v1.IdentityVideoVerification.rest:type_name -> google.protobuf.Struct
-	11, // 5: hookstream.yousign.v1.IdentityDocumentVerification.created_at:type_name -> google.protobuf.Timestamp
-	11, // 6: hookstream.yousign.v1.IdentityDocumentVerification.updated_at:type_name -> google.protobuf.Timestamp
-	0,  // 7: hookstream.yousign.v1.IdentityDocumentVerification.status:type_name -> hookstream.yousign.v1.VerificationStatus
-	12, // 8: hookstream.yousign.v1.IdentityDocumentVerification.data:type_name -> google.protobuf.Value
-	13, // 9: hookstream.yousign.v1.IdentityDocumentVerification.rest:type_name -> google.protobuf.Struct
-	11, // 10: hookstream.yousign.v1.BankAccountVerification.created_at:type_name -> google.protobuf.Timestamp
-	11, // 11: hookstream.yousign.v1.BankAccountVerification.updated_at:type_name -> google.protobuf.Timestamp
-	0,  // 12: hookstream.yousign.v1.BankAccountVerification.status:type_name -> hookstream.yousign.v1.VerificationStatus
-	12, // 13: hookstream.yousign.v1.BankAccountVerification.data:type_name -> google.protobuf.Value
-	13, // 14: hookstream.yousign.v1.BankAccountVerification.rest:type_name -> google.protobuf.Struct
-	11, // 15: hookstream.yousign.v1.BankAccountLookup.created_at:type_name -> google.protobuf.Timestamp
-	11, // 16: hookstream.yousign.v1.BankAccountLookup.updated_at:type_name -> google.protobuf.Timestamp
-	0,  // 17: hookstream.yousign.v1.BankAccountLookup.status:type_name -> hookstream.yousign.v1.VerificationStatus
-	12, // 18: hookstream.yousign.v1.BankAccountLookup.data:type_name -> google.protobuf.Value
-	13, // 19: hookstream.yousign.v1.BankAccountLookup.rest:type_name -> google.protobuf.Struct
-	11, // 20: hookstream.yousign.v1.BankAccountConnection.created_at:type_name -> google.protobuf.Timestamp
-	11, // 21: hookstream.yousign.v1.BankAccountConnection.updated_at:type_name -> google.protobuf.Timestamp
-	0,  // 22: hookstream.yousign.v1.BankAccountConnection.status:type_name -> hookstream.yousign.v1.VerificationStatus
-	12, // 23: hookstream.yousign.v1.BankAccountConnection.data:type_name -> google.protobuf.Value
-	13, // 24: hookstream.yousign.v1.BankAccountConnection.rest:type_name -> google.protobuf.Struct
-	11, // 25: hookstream.yousign.v1.CompanyVerification.created_at:type_name -> google.protobuf.Timestamp
-	11, // 26: hookstream.yousign.v1.CompanyVerification.updated_at:type_name -> google.protobuf.Timestamp
-	0,  // 27: hookstream.yousign.v1.CompanyVerification.status:type_name -> hookstream.yousign.v1.VerificationStatus
-	12, // 28: hookstream.yousign.v1.CompanyVerification.data:type_name -> google.protobuf.Value
-	13, // 29: hookstream.yousign.v1.CompanyVerification.rest:type_name -> google.protobuf.Struct
-	11, // 30: hookstream.yousign.v1.WatchlistVerification.created_at:type_name -> google.protobuf.Timestamp
-	11, // 31: hookstream.yousign.v1.WatchlistVerification.updated_at:type_name -> google.protobuf.Timestamp
-	0,  // 32: hookstream.yousign.v1.WatchlistVerification.status:type_name -> hookstream.yousign.v1.VerificationStatus
-	12, // 33: hookstream.yousign.v1.WatchlistVerification.data:type_name -> google.protobuf.Value
-	13, // 34: hookstream.yousign.v1.WatchlistVerification.rest:type_name -> google.protobuf.Struct
-	11, // 35: hookstream.yousign.v1.ProofOfAddressVerification.created_at:type_name -> google.protobuf.Timestamp
-	11, // 36: hookstream.yousign.v1.ProofOfAddressVerification.updated_at:type_name -> google.protobuf.Timestamp
-	0,  // 37: hookstream.yousign.v1.ProofOfAddressVerification.status:type_name -> hookstream.yousign.v1.VerificationStatus
-	12, // 38: hookstream.yousign.v1.ProofOfAddressVerification.data:type_name -> google.protobuf.Value
-	13, // 39: hookstream.yousign.v1.ProofOfAddressVerification.rest:type_name -> google.protobuf.Struct
-	11, // 40: hookstream.yousign.v1.LegacyVerification.created_at:type_name -> google.protobuf.Timestamp
-	11, // 41: hookstream.yousign.v1.LegacyVerification.updated_at:type_name -> google.protobuf.Timestamp
-	1,  // 42: hookstream.yousign.v1.LegacyVerification.status:type_name -> hookstream.yousign.v1.LegacyVerificationStatus
-	12, // 43: hookstream.yousign.v1.LegacyVerification.data:type_name -> google.protobuf.Value
-	13, // 44: hookstream.yousign.v1.LegacyVerification.rest:type_name -> google.protobuf.Struct
-	45, // [45:45] is the sub-list for method output_type
-	45, // [45:45] is the sub-list for method input_type
-	45, // [45:45] is the sub-list for extension type_name
-	45, // [45:45] is the sub-list for extension extendee
-	0,  // [0:45] is the sub-list for field type_name
+	13, // 4: hookstream.yousign.v1.IdentityVideoVerification.extracted_from_document:type_name -> google.protobuf.Struct
+	13, // 5: hookstream.yousign.v1.IdentityVideoVerification.rest:type_name -> google.protobuf.Struct
+	11, // 6: hookstream.yousign.v1.IdentityDocumentVerification.created_at:type_name -> google.protobuf.Timestamp
+	11, // 7: hookstream.yousign.v1.IdentityDocumentVerification.updated_at:type_name -> google.protobuf.Timestamp
+	0,  // 8: hookstream.yousign.v1.IdentityDocumentVerification.status:type_name -> hookstream.yousign.v1.VerificationStatus
+	12, // 9: hookstream.yousign.v1.IdentityDocumentVerification.data:type_name -> google.protobuf.Value
+	13, // 10: hookstream.yousign.v1.IdentityDocumentVerification.extracted_from_document:type_name -> google.protobuf.Struct
+	13, // 11: hookstream.yousign.v1.IdentityDocumentVerification.rest:type_name -> google.protobuf.Struct
+	11, // 12: hookstream.yousign.v1.BankAccountVerification.created_at:type_name -> google.protobuf.Timestamp
+	11, // 13: hookstream.yousign.v1.BankAccountVerification.updated_at:type_name -> google.protobuf.Timestamp
+	0,  // 14: hookstream.yousign.v1.BankAccountVerification.status:type_name -> hookstream.yousign.v1.VerificationStatus
+	12, // 15: hookstream.yousign.v1.BankAccountVerification.data:type_name -> google.protobuf.Value
+	13, // 16: hookstream.yousign.v1.BankAccountVerification.extracted_from_document:type_name -> google.protobuf.Struct
+	13, // 17: hookstream.yousign.v1.BankAccountVerification.rest:type_name -> google.protobuf.Struct
+	11, // 18: hookstream.yousign.v1.BankAccountLookup.created_at:type_name -> google.protobuf.Timestamp
+	11, // 19: hookstream.yousign.v1.BankAccountLookup.updated_at:type_name -> google.protobuf.Timestamp
+	0,  // 20: hookstream.yousign.v1.BankAccountLookup.status:type_name -> hookstream.yousign.v1.VerificationStatus
+	12, // 21: hookstream.yousign.v1.BankAccountLookup.data:type_name -> google.protobuf.Value
+	13, // 22: hookstream.yousign.v1.BankAccountLookup.extracted_from_document:type_name -> google.protobuf.Struct
+	13, // 23: hookstream.yousign.v1.BankAccountLookup.rest:type_name -> google.protobuf.Struct
+	11, // 24: hookstream.yousign.v1.BankAccountConnection.created_at:type_name -> google.protobuf.Timestamp
+	11, // 25: hookstream.yousign.v1.BankAccountConnection.updated_at:type_name -> google.protobuf.Timestamp
+	0,  // 26: hookstream.yousign.v1.BankAccountConnection.status:type_name -> hookstream.yousign.v1.VerificationStatus
+	12, // 27: hookstream.yousign.v1.BankAccountConnection.data:type_name -> google.protobuf.Value
+	13, // 28: hookstream.yousign.v1.BankAccountConnection.extracted_from_document:type_name -> google.protobuf.Struct
+	13, // 29: hookstream.yousign.v1.BankAccountConnection.rest:type_name -> google.protobuf.Struct
+	11, // 30: hookstream.yousign.v1.CompanyVerification.created_at:type_name -> google.protobuf.Timestamp
+	11, // 31: hookstream.yousign.v1.CompanyVerification.updated_at:type_name -> google.protobuf.Timestamp
+	0,  // 32: hookstream.yousign.v1.CompanyVerification.status:type_name -> hookstream.yousign.v1.VerificationStatus
+	12, // 33: hookstream.yousign.v1.CompanyVerification.data:type_name -> google.protobuf.Value
+	13, // 34: hookstream.yousign.v1.CompanyVerification.extracted_from_document:type_name -> google.protobuf.Struct
+	13, // 35: hookstream.yousign.v1.CompanyVerification.rest:type_name -> google.protobuf.Struct
+	11, // 36: hookstream.yousign.v1.WatchlistVerification.created_at:type_name -> google.protobuf.Timestamp
+	11, // 37: hookstream.yousign.v1.WatchlistVerification.updated_at:type_name -> google.protobuf.Timestamp
+	0,  // 38: hookstream.yousign.v1.WatchlistVerification.status:type_name -> hookstream.yousign.v1.VerificationStatus
+	12, // 39: hookstream.yousign.v1.WatchlistVerification.data:type_name -> google.protobuf.Value
+	13, // 40: hookstream.yousign.v1.WatchlistVerification.extracted_from_document:type_name -> google.protobuf.Struct
+	13, // 41: hookstream.yousign.v1.WatchlistVerification.rest:type_name -> google.protobuf.Struct
+	11, // 42: hookstream.yousign.v1.ProofOfAddressVerification.created_at:type_name -> google.protobuf.Timestamp
+	11, // 43: hookstream.yousign.v1.ProofOfAddressVerification.updated_at:type_name -> google.protobuf.Timestamp
+	0,  // 44: hookstream.yousign.v1.ProofOfAddressVerification.status:type_name -> hookstream.yousign.v1.VerificationStatus
+	12, // 45: hookstream.yousign.v1.ProofOfAddressVerification.data:type_name -> google.protobuf.Value
+	13, // 46: hookstream.yousign.v1.ProofOfAddressVerification.extracted_from_document:type_name -> google.protobuf.Struct
+	13, // 47: hookstream.yousign.v1.ProofOfAddressVerification.rest:type_name -> google.protobuf.Struct
+	11, // 48: hookstream.yousign.v1.LegacyVerification.created_at:type_name -> google.protobuf.Timestamp
+	11, // 49: hookstream.yousign.v1.LegacyVerification.updated_at:type_name -> google.protobuf.Timestamp
+	1,  // 50: hookstream.yousign.v1.LegacyVerification.status:type_name -> hookstream.yousign.v1.LegacyVerificationStatus
+	12, // 51: hookstream.yousign.v1.LegacyVerification.data:type_name -> google.protobuf.Value
+	13, // 52: hookstream.yousign.v1.LegacyVerification.extracted_from_document:type_name -> google.protobuf.Struct
+	13, // 53: hookstream.yousign.v1.LegacyVerification.rest:type_name -> google.protobuf.Struct
+	54, // [54:54] is the sub-list for method output_type
+	54, // [54:54] is the sub-list for method input_type
+	54, // [54:54] is the sub-list for extension type_name
+	54, // [54:54] is the sub-list for extension extendee
+	0,  // [0:54] is the sub-list for field type_name
 }
 
 func init() { file_hookstream_yousign_v1_verification_proto_init() }

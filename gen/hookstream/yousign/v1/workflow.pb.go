@@ -393,8 +393,8 @@ type WorkflowAction struct {
 	Resource *WorkflowResource `protobuf:"bytes,1,opt,name=resource,proto3" json:"resource,omitempty"`
 	// How it was resolved.
 	Resolution *WorkflowResolution `protobuf:"bytes,2,opt,name=resolution,proto3" json:"resolution,omitempty"`
-	// Earlier attempts, as sent.
-	PreviousAttempts *structpb.ListValue `protobuf:"bytes,3,opt,name=previous_attempts,json=previousAttempts,proto3" json:"previous_attempts,omitempty"`
+	// Earlier attempts.
+	PreviousAttempts []*WorkflowAttempt `protobuf:"bytes,4,rep,name=previous_attempts,json=previousAttempts,proto3" json:"previous_attempts,omitempty"`
 	// What was sent of this object and has no typed field, as sent.
 	Rest          *structpb.Struct `protobuf:"bytes,100,opt,name=rest,proto3" json:"rest,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -445,7 +445,7 @@ func (x *WorkflowAction) GetResolution() *WorkflowResolution {
 	return nil
 }
 
-func (x *WorkflowAction) GetPreviousAttempts() *structpb.ListValue {
+func (x *WorkflowAction) GetPreviousAttempts() []*WorkflowAttempt {
 	if x != nil {
 		return x.PreviousAttempts
 	}
@@ -453,6 +453,70 @@ func (x *WorkflowAction) GetPreviousAttempts() *structpb.ListValue {
 }
 
 func (x *WorkflowAction) GetRest() *structpb.Struct {
+	if x != nil {
+		return x.Rest
+	}
+	return nil
+}
+
+// WorkflowAttempt is an earlier attempt at an action.
+type WorkflowAttempt struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What was made for it.
+	Resource *WorkflowResource `protobuf:"bytes,1,opt,name=resource,proto3" json:"resource,omitempty"`
+	// How it was resolved.
+	Resolution *WorkflowResolution `protobuf:"bytes,2,opt,name=resolution,proto3" json:"resolution,omitempty"`
+	// What was sent of this object and has no typed field, as sent.
+	Rest          *structpb.Struct `protobuf:"bytes,100,opt,name=rest,proto3" json:"rest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WorkflowAttempt) Reset() {
+	*x = WorkflowAttempt{}
+	mi := &file_hookstream_yousign_v1_workflow_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WorkflowAttempt) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WorkflowAttempt) ProtoMessage() {}
+
+func (x *WorkflowAttempt) ProtoReflect() protoreflect.Message {
+	mi := &file_hookstream_yousign_v1_workflow_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WorkflowAttempt.ProtoReflect.Descriptor instead.
+func (*WorkflowAttempt) Descriptor() ([]byte, []int) {
+	return file_hookstream_yousign_v1_workflow_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *WorkflowAttempt) GetResource() *WorkflowResource {
+	if x != nil {
+		return x.Resource
+	}
+	return nil
+}
+
+func (x *WorkflowAttempt) GetResolution() *WorkflowResolution {
+	if x != nil {
+		return x.Resolution
+	}
+	return nil
+}
+
+func (x *WorkflowAttempt) GetRest() *structpb.Struct {
 	if x != nil {
 		return x.Rest
 	}
@@ -480,7 +544,7 @@ type WorkflowResource struct {
 
 func (x *WorkflowResource) Reset() {
 	*x = WorkflowResource{}
-	mi := &file_hookstream_yousign_v1_workflow_proto_msgTypes[3]
+	mi := &file_hookstream_yousign_v1_workflow_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -492,7 +556,7 @@ func (x *WorkflowResource) String() string {
 func (*WorkflowResource) ProtoMessage() {}
 
 func (x *WorkflowResource) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_yousign_v1_workflow_proto_msgTypes[3]
+	mi := &file_hookstream_yousign_v1_workflow_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -505,7 +569,7 @@ func (x *WorkflowResource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkflowResource.ProtoReflect.Descriptor instead.
 func (*WorkflowResource) Descriptor() ([]byte, []int) {
-	return file_hookstream_yousign_v1_workflow_proto_rawDescGZIP(), []int{3}
+	return file_hookstream_yousign_v1_workflow_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *WorkflowResource) GetId() string {
@@ -565,7 +629,7 @@ type WorkflowResolution struct {
 
 func (x *WorkflowResolution) Reset() {
 	*x = WorkflowResolution{}
-	mi := &file_hookstream_yousign_v1_workflow_proto_msgTypes[4]
+	mi := &file_hookstream_yousign_v1_workflow_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -577,7 +641,7 @@ func (x *WorkflowResolution) String() string {
 func (*WorkflowResolution) ProtoMessage() {}
 
 func (x *WorkflowResolution) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_yousign_v1_workflow_proto_msgTypes[4]
+	mi := &file_hookstream_yousign_v1_workflow_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -590,7 +654,7 @@ func (x *WorkflowResolution) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkflowResolution.ProtoReflect.Descriptor instead.
 func (*WorkflowResolution) Descriptor() ([]byte, []int) {
-	return file_hookstream_yousign_v1_workflow_proto_rawDescGZIP(), []int{4}
+	return file_hookstream_yousign_v1_workflow_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *WorkflowResolution) GetReason() string {
@@ -649,29 +713,35 @@ const file_hookstream_yousign_v1_workflow_proto_rawDesc = "" +
 	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\x05\n" +
 	"\x03_idB\v\n" +
 	"\t_type_rawB\r\n" +
-	"\v_status_raw\"\x9e\x02\n" +
+	"\v_status_raw\"\xb0\x02\n" +
 	"\x0eWorkflowAction\x12C\n" +
 	"\bresource\x18\x01 \x01(\v2'.hookstream.yousign.v1.WorkflowResourceR\bresource\x12I\n" +
 	"\n" +
 	"resolution\x18\x02 \x01(\v2).hookstream.yousign.v1.WorkflowResolutionR\n" +
-	"resolution\x12G\n" +
-	"\x11previous_attempts\x18\x03 \x01(\v2\x1a.google.protobuf.ListValueR\x10previousAttempts\x123\n" +
-	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04rest\"\xb5\x02\n" +
-	"\x10WorkflowResource\x12\x13\n" +
-	"\x02id\x18\x01 \x01(\tH\x00R\x02id\x88\x01\x01\x129\n" +
+	"resolution\x12S\n" +
+	"\x11previous_attempts\x18\x04 \x03(\v2&.hookstream.yousign.v1.WorkflowAttemptR\x10previousAttempts\x123\n" +
+	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restJ\x04\b\x03\x10\x04\"\xd6\x01\n" +
+	"\x0fWorkflowAttempt\x12C\n" +
+	"\bresource\x18\x01 \x01(\v2'.hookstream.yousign.v1.WorkflowResourceR\bresource\x12I\n" +
 	"\n" +
-	"created_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x17\n" +
-	"\x04type\x18\x03 \x01(\tH\x01R\x04type\x88\x01\x01\x12\x1b\n" +
-	"\x06status\x18\x04 \x01(\tH\x02R\x06status\x88\x01\x01\x123\n" +
-	"\x13previous_attempt_id\x18\x05 \x01(\tH\x03R\x11previousAttemptId\x88\x01\x01\x123\n" +
+	"resolution\x18\x02 \x01(\v2).hookstream.yousign.v1.WorkflowResolutionR\n" +
+	"resolution\x123\n" +
+	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04rest\"\xdd\x02\n" +
+	"\x10WorkflowResource\x12\x1b\n" +
+	"\x02id\x18\x01 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x00R\x02id\x88\x01\x01\x12A\n" +
+	"\n" +
+	"created_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xa2\x9f\x19\x028\x01R\tcreatedAt\x12\x1f\n" +
+	"\x04type\x18\x03 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x01R\x04type\x88\x01\x01\x12#\n" +
+	"\x06status\x18\x04 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x02R\x06status\x88\x01\x01\x12;\n" +
+	"\x13previous_attempt_id\x18\x05 \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x03R\x11previousAttemptId\x88\x01\x01\x123\n" +
 	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\x05\n" +
 	"\x03_idB\a\n" +
 	"\x05_typeB\t\n" +
 	"\a_statusB\x16\n" +
-	"\x14_previous_attempt_id\"\xae\x01\n" +
-	"\x12WorkflowResolution\x12\x1b\n" +
-	"\x06reason\x18\x01 \x01(\tH\x00R\x06reason\x88\x01\x01\x12;\n" +
-	"\vresolved_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"\x14_previous_attempt_id\"\xbe\x01\n" +
+	"\x12WorkflowResolution\x12#\n" +
+	"\x06reason\x18\x01 \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x00R\x06reason\x88\x01\x01\x12C\n" +
+	"\vresolved_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xa2\x9f\x19\x028\x01R\n" +
 	"resolvedAt\x123\n" +
 	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\t\n" +
 	"\a_reason*\xdd\x01\n" +
@@ -717,42 +787,45 @@ func file_hookstream_yousign_v1_workflow_proto_rawDescGZIP() []byte {
 }
 
 var file_hookstream_yousign_v1_workflow_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_hookstream_yousign_v1_workflow_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_hookstream_yousign_v1_workflow_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_hookstream_yousign_v1_workflow_proto_goTypes = []any{
 	(WorkflowStatus)(0),           // 0: hookstream.yousign.v1.WorkflowStatus
 	(WorkflowActionGroupType)(0),  // 1: hookstream.yousign.v1.WorkflowActionGroupType
 	(*WorkflowSession)(nil),       // 2: hookstream.yousign.v1.WorkflowSession
 	(*WorkflowActionGroup)(nil),   // 3: hookstream.yousign.v1.WorkflowActionGroup
 	(*WorkflowAction)(nil),        // 4: hookstream.yousign.v1.WorkflowAction
-	(*WorkflowResource)(nil),      // 5: hookstream.yousign.v1.WorkflowResource
-	(*WorkflowResolution)(nil),    // 6: hookstream.yousign.v1.WorkflowResolution
-	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),       // 8: google.protobuf.Struct
-	(*structpb.ListValue)(nil),    // 9: google.protobuf.ListValue
+	(*WorkflowAttempt)(nil),       // 5: hookstream.yousign.v1.WorkflowAttempt
+	(*WorkflowResource)(nil),      // 6: hookstream.yousign.v1.WorkflowResource
+	(*WorkflowResolution)(nil),    // 7: hookstream.yousign.v1.WorkflowResolution
+	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),       // 9: google.protobuf.Struct
 }
 var file_hookstream_yousign_v1_workflow_proto_depIdxs = []int32{
-	7,  // 0: hookstream.yousign.v1.WorkflowSession.created_at:type_name -> google.protobuf.Timestamp
-	7,  // 1: hookstream.yousign.v1.WorkflowSession.updated_at:type_name -> google.protobuf.Timestamp
+	8,  // 0: hookstream.yousign.v1.WorkflowSession.created_at:type_name -> google.protobuf.Timestamp
+	8,  // 1: hookstream.yousign.v1.WorkflowSession.updated_at:type_name -> google.protobuf.Timestamp
 	0,  // 2: hookstream.yousign.v1.WorkflowSession.status:type_name -> hookstream.yousign.v1.WorkflowStatus
 	3,  // 3: hookstream.yousign.v1.WorkflowSession.action_groups:type_name -> hookstream.yousign.v1.WorkflowActionGroup
-	8,  // 4: hookstream.yousign.v1.WorkflowSession.rest:type_name -> google.protobuf.Struct
+	9,  // 4: hookstream.yousign.v1.WorkflowSession.rest:type_name -> google.protobuf.Struct
 	1,  // 5: hookstream.yousign.v1.WorkflowActionGroup.type:type_name -> hookstream.yousign.v1.WorkflowActionGroupType
 	0,  // 6: hookstream.yousign.v1.WorkflowActionGroup.status:type_name -> hookstream.yousign.v1.WorkflowStatus
 	4,  // 7: hookstream.yousign.v1.WorkflowActionGroup.actions:type_name -> hookstream.yousign.v1.WorkflowAction
-	8,  // 8: hookstream.yousign.v1.WorkflowActionGroup.rest:type_name -> google.protobuf.Struct
-	5,  // 9: hookstream.yousign.v1.WorkflowAction.resource:type_name -> hookstream.yousign.v1.WorkflowResource
-	6,  // 10: hookstream.yousign.v1.WorkflowAction.resolution:type_name -> hookstream.yousign.v1.WorkflowResolution
-	9,  // 11: hookstream.yousign.v1.WorkflowAction.previous_attempts:type_name -> google.protobuf.ListValue
-	8,  // 12: hookstream.yousign.v1.WorkflowAction.rest:type_name -> google.protobuf.Struct
-	7,  // 13: hookstream.yousign.v1.WorkflowResource.created_at:type_name -> google.protobuf.Timestamp
-	8,  // 14: hookstream.yousign.v1.WorkflowResource.rest:type_name -> google.protobuf.Struct
-	7,  // 15: hookstream.yousign.v1.WorkflowResolution.resolved_at:type_name -> google.protobuf.Timestamp
-	8,  // 16: hookstream.yousign.v1.WorkflowResolution.rest:type_name -> google.protobuf.Struct
-	17, // [17:17] is the sub-list for method output_type
-	17, // [17:17] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	9,  // 8: hookstream.yousign.v1.WorkflowActionGroup.rest:type_name -> google.protobuf.Struct
+	6,  // 9: hookstream.yousign.v1.WorkflowAction.resource:type_name -> hookstream.yousign.v1.WorkflowResource
+	7,  // 10: hookstream.yousign.v1.WorkflowAction.resolution:type_name -> hookstream.yousign.v1.WorkflowResolution
+	5,  // 11: hookstream.yousign.v1.WorkflowAction.previous_attempts:type_name -> hookstream.yousign.v1.WorkflowAttempt
+	9,  // 12: hookstream.yousign.v1.WorkflowAction.rest:type_name -> google.protobuf.Struct
+	6,  // 13: hookstream.yousign.v1.WorkflowAttempt.resource:type_name -> hookstream.yousign.v1.WorkflowResource
+	7,  // 14: hookstream.yousign.v1.WorkflowAttempt.resolution:type_name -> hookstream.yousign.v1.WorkflowResolution
+	9,  // 15: hookstream.yousign.v1.WorkflowAttempt.rest:type_name -> google.protobuf.Struct
+	8,  // 16: hookstream.yousign.v1.WorkflowResource.created_at:type_name -> google.protobuf.Timestamp
+	9,  // 17: hookstream.yousign.v1.WorkflowResource.rest:type_name -> google.protobuf.Struct
+	8,  // 18: hookstream.yousign.v1.WorkflowResolution.resolved_at:type_name -> google.protobuf.Timestamp
+	9,  // 19: hookstream.yousign.v1.WorkflowResolution.rest:type_name -> google.protobuf.Struct
+	20, // [20:20] is the sub-list for method output_type
+	20, // [20:20] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_hookstream_yousign_v1_workflow_proto_init() }
@@ -762,15 +835,15 @@ func file_hookstream_yousign_v1_workflow_proto_init() {
 	}
 	file_hookstream_yousign_v1_workflow_proto_msgTypes[0].OneofWrappers = []any{}
 	file_hookstream_yousign_v1_workflow_proto_msgTypes[1].OneofWrappers = []any{}
-	file_hookstream_yousign_v1_workflow_proto_msgTypes[3].OneofWrappers = []any{}
 	file_hookstream_yousign_v1_workflow_proto_msgTypes[4].OneofWrappers = []any{}
+	file_hookstream_yousign_v1_workflow_proto_msgTypes[5].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookstream_yousign_v1_workflow_proto_rawDesc), len(file_hookstream_yousign_v1_workflow_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   5,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,54 @@
+package app
+
+import (
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/ingress"
+	"github.com/hookstream/hookstream/source"
+)
+
+var recheckOutcomes = map[ingress.Outcome]hookstreamv1.VerifyEventResponse_Outcome{
+	ingress.Undecided: hookstreamv1.VerifyEventResponse_OUTCOME_UNKNOWN,
+	ingress.Genuine:   hookstreamv1.VerifyEventResponse_OUTCOME_GENUINE,
+	ingress.Rejected:  hookstreamv1.VerifyEventResponse_OUTCOME_NOT_GENUINE,
+}
+
+// recheck checks the proof of an event as it is kept, by the provider of its source
+// as that is configured now.
+func (a *App) recheck(e *hookstreamv1.Event) *hookstreamv1.VerifyEventResponse {
+	unknown := func(reason string) *hookstreamv1.VerifyEventResponse {
+		return &hookstreamv1.VerifyEventResponse{
+			Outcome: hookstreamv1.VerifyEventResponse_OUTCOME_UNKNOWN, Method: e.GetVerification().GetMethod(),
+			Reason: reason, KeyFingerprint: e.GetProof().GetKeyFingerprint(),
+		}
+	}
+	if e.GetProof() == nil {
+		return unknown(ingress.ReasonProofNotKept)
+	}
+	src, err := a.sources.Get(source.ParseName(e.GetSource()))
+	if err != nil {
+		return unknown("source_gone")
+	}
+	provider, err := a.providers.make(src)
+	prover, ok := provider.(ingress.Prover)
+	if err != nil || !ok || kindOf(src) != e.GetProvider() {
+		return unknown("source_changed")
+	}
+	v := prover.Recheck(ingress.KeptRequest(e))
+	out := unknown(v.Reason)
+	out.Outcome = recheckOutcomes[v.Outcome]
+	if !v.Retired.IsZero() {
+		out.SecretRetireTime = timestamppb.New(v.Retired)
+	}
+	return out
+}
+
+// kindOf is the provider's name: that of the source's config field.
+func kindOf(src *hookstreamv1.Source) string {
+	m := src.ProtoReflect()
+	if f := m.WhichOneof(m.Descriptor().Oneofs().ByName("config")); f != nil {
+		return string(f.Name())
+	}
+	return ""
+}

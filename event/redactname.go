@@ -1,0 +1,178 @@
+package event
+
+import (
+	"strconv"
+	"strings"
+	"sync"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+)
+
+// names is what content without a schema is held to.
+type names struct {
+	hidden map[string]bool // in plain form
+	// access says that links and tokens are not shown.
+	access bool
+}
+
+// accessEndings are how names of links and tokens end, in plain form and in the
+// singular.
+var accessEndings = []string{"token", "secret", "key", "password", "passcode", "otp", "credential", "link", "url", "uri"}
+
+// hideKey reports whether what stands under the key is withheld.
+func (n names) hideKey(key string) bool {
+	name := plainName(key)
+	return n.hidden[name] || n.access && endsLikeAccess(name)
+}
+
+func endsLikeAccess(name string) bool {
+	name = strings.TrimRight(name, "0123456789")
+	name = strings.TrimSuffix(name, "s")
+	for _, ending := range accessEndings {
+		if strings.HasSuffix(name, ending) {
+			return true
+		}
+	}
+	return false
+}
+
+// hideText reports whether a text is withheld for what it is.
+func (n names) hideText(text string) bool { return n.hideTextWithin(text, 0) }
+
+// maxTextDepth is how often JSON may be a text within JSON and is still looked
+// into.
+const maxTextDepth = 4
+
+func (n names) hideTextWithin(text string, depth int) bool {
+	text = strings.TrimLeft(text, " \t\r\n")
+	if len(text) < 2 || !n.access && len(n.hidden) == 0 {
+		return false
+	}
+	if text[0] == '{' || text[0] == '[' {
+		return depth == maxTextDepth || n.hideJSON(text, depth+1)
+	}
+	return n.access && isAddress(text)
+}
+
+// isAddress reports whether a text begins like a web address.
+func isAddress(text string) bool {
+	scheme, rest, ok := strings.Cut(text, "://")
+	return ok && rest != "" && (strings.EqualFold(scheme, "https") || strings.EqualFold(scheme, "http"))
+}
+
+// hideJSON looks at every string of JSON that is kept as text, whether it is valid
+// or not: at those before a colon as names, at the others as texts. What cannot be
+// read is withheld.
+func (n names) hideJSON(text string, depth int) bool {
+	for {
+		start := strings.IndexByte(text, '"')
+		if start < 0 {
+			return false
+		}
+		end := closing(text, start+1)
+		if end < 0 {
+			return true
+		}
+		s, err := unquote(text[start : end+1])
+		if err != nil {
+			return true
+		}
+		text = text[end+1:]
+		if after := strings.TrimLeft(text, " \t\r\n"); strings.HasPrefix(after, ":") {
+			if n.hideKey(s) {
+				return true
+			}
+		} else if n.hideTextWithin(s, depth) {
+			return true
+		}
+	}
+}
+
+// closing answers where the string ends whose content begins at i, -1 for nowhere.
+func closing(text string, i int) int {
+	for ; i < len(text); i++ {
+		switch text[i] {
+		case '\\':
+			i++
+		case '"':
+			return i
+		}
+	}
+	return -1
+}
+
+// unquote reads a string of JSON, in quotes. Go has all its escapes but one.
+func unquote(s string) (string, error) {
+	if !strings.Contains(s, "\\") {
+		return s[1 : len(s)-1], nil
+	}
+	s = strings.ReplaceAll(s, `\/`, `/`)
+	return strconv.Unquote(s)
+}
+
+// plainName makes `signature_link`, `signatureLink` and `Signature-Link` one.
+func plainName(s string) string {
+	return strings.Map(func(c rune) rune {
+		switch {
+		case 'A' <= c && c <= 'Z':
+			return c + ('a' - 'A')
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c > '~':
+			return c
+		}
+		return -1
+	}, s)
+}
+
+// namesHeldTo answers what content without a schema is held to in the package of
+// the file.
+func namesHeldTo(file protoreflect.FileDescriptor, shown Kinds) names {
+	hidden := make(map[string]bool)
+	for name, kinds := range sensitiveNames(file) {
+		if kinds&^shown != 0 {
+			hidden[name] = true
+		}
+	}
+	return names{hidden: hidden, access: shown&access == 0}
+}
+
+var namesOfPackages sync.Map // protoreflect.FullName to map[string]Kinds
+
+// sensitiveNames answers every name, in plain form, of every sensitive field in
+// the package of the file, and its kinds.
+func sensitiveNames(file protoreflect.FileDescriptor) map[string]Kinds {
+	if names, ok := namesOfPackages.Load(file.Package()); ok {
+		return names.(map[string]Kinds)
+	}
+	names := make(map[string]Kinds)
+	collectNames(file.Messages(), names)
+	protoregistry.GlobalFiles.RangeFilesByPackage(file.Package(), func(f protoreflect.FileDescriptor) bool {
+		collectNames(f.Messages(), names)
+		return true
+	})
+	namesOfPackages.Store(file.Package(), names)
+	return names
+}
+
+func collectNames(messages protoreflect.MessageDescriptors, names map[string]Kinds) {
+	for i := range messages.Len() {
+		m := messages.Get(i)
+		for j := range m.Fields().Len() {
+			addNames(m.Fields().Get(j), names)
+		}
+		collectNames(m.Messages(), names)
+	}
+}
+
+// addNames leaves out what no sender has a name for.
+func addNames(f protoreflect.FieldDescriptor, names map[string]Kinds) {
+	facts := factsOf(f)
+	if kindOf(f) == 0 || facts.GetRest() || facts.GetComputed() {
+		return
+	}
+	for _, name := range append([]string{string(f.Name()), facts.GetJson()}, facts.GetJsonAliases()...) {
+		if name != "" {
+			names[plainName(name)] |= kindOf(f)
+		}
+	}
+}

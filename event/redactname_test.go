@@ -1,0 +1,49 @@
+package event
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/testing/protocmp"
+)
+
+// What lets somebody act is withheld under whatever name and however deep it comes,
+// also in JSON that is kept as text; what is harmless is not.
+func TestRedactContentWithoutSchema(t *testing.T) {
+	d := redactTestType(t)
+	for _, c := range []struct {
+		in, want string
+		paths    []string
+	}{
+		{`{"sessionToken": "t", "title": "a"}`, `{"title": "a"}`, []string{"rest.sessionToken"}},
+		{`{"signer": {"auth_Secret": 1, "label": "b"}}`, `{"signer": {"label": "b"}}`, []string{"rest.signer.auth_Secret"}},
+		{`{"links": ["a"], "embedded_link": {"a": 1}, "API-KEYS": null, "link2": "x"}`, `{}`, []string{"rest.API-KEYS", "rest.embedded_link", "rest.link2", "rest.links"}},
+		{`{"password": "p", "otp": "1", "credentials": "c", "callback_uri": "u"}`, `{}`, []string{"rest.callback_uri", "rest.credentials", "rest.otp", "rest.password"}},
+		{`{"page": "https://sign.example/?t=x", "list": ["a", " HTTP://x", "b"]}`, `{"list": ["a", null, "b"]}`, []string{"rest.list[1]", "rest.page"}},
+		{`{"token_type": "bearer", "link_expiration": "d", "keyboard": "k", "secretary": "s", "n": 1, "note": "see http"}`,
+			`{"token_type": "bearer", "link_expiration": "d", "keyboard": "k", "secretary": "s", "n": 1, "note": "see http"}`, nil},
+		{`{"deep": "{\"a\":[{\"signatureLink\":\"x\"}]}"}`, `{}`, []string{"rest.deep"}},
+		{`{"deep": " [\"https://x.example\"]"}`, `{}`, []string{"rest.deep"}},
+		{`{"deep": "{\"signature\\u005flink\":1}"}`, `{}`, []string{"rest.deep"}},
+		{`{"deep": "{\"a\":\"{\\\"api_key\\\":1}\"}"}`, `{}`, []string{"rest.deep"}},
+		{`{"deep": "{\"a\":\"unfinished"}`, `{}`, []string{"rest.deep"}},
+		{`{"deep": "{\"title\":\"a\",\"n\":[1,2]}", "text": "[1] a note"}`, `{"deep": "{\"title\":\"a\",\"n\":[1,2]}", "text": "[1] a note"}`, nil},
+	} {
+		m := fromJSON(t, d, `{"rest": `+c.in+`}`)
+		redactsTheSame(t, m)
+		open := proto.Clone(m)
+		paths := Redact(m, 0)
+		if diff := cmp.Diff(c.paths, paths); diff != "" {
+			t.Errorf("%s: paths:\n%s", c.in, diff)
+		}
+		if diff := cmp.Diff(fromJSON(t, d, `{"rest": `+c.want+`}`), m, protocmp.Transform()); diff != "" {
+			t.Errorf("%s:\n%s", c.in, diff)
+		}
+		shown := proto.Clone(open)
+		if found := Redact(shown, access); found != nil || !proto.Equal(shown, open) {
+			t.Errorf("%s: with links and tokens shown %v is withheld: %s", c.in, found, protojson.Format(shown))
+		}
+	}
+}
