@@ -126,7 +126,7 @@ func (o *frameWriter) end(err error) {
 }
 
 // passBytes is how much is gathered before it is written.
-const passBytes = 16 << 10
+const passBytes = 4 << 10
 
 // pass writes what was gathered, if it is worth it.
 func (o *frameWriter) pass() error {
@@ -151,7 +151,7 @@ func (o *frameWriter) write() error {
 	_ = o.connection.SetWriteDeadline(time.Now().Add(o.timeout))
 	_, err := o.w.Write(o.buf.Bytes())
 	o.buf.Reset()
-	if o.buf.Cap() > 2*passBytes { // of an event that was large
+	if o.buf.Cap() > 4*passBytes { // of an event that was large
 		o.buf = bytes.Buffer{}
 	}
 	o.gone = o.gone || err != nil
