@@ -62,7 +62,7 @@ func (d *draft) add(wire []byte, result lenient.Result) {
 
 func decode(dst, body []byte) (*draft, hookstreamv1.DecodeState) {
 	d := &draft{wire: dst[:0], event: &ignisignv1.Event{}}
-	doc, err := lenient.View(body)
+	doc, err := lenient.Content(body)
 	if err != nil {
 		return d, hookstreamv1.DecodeState_DECODE_STATE_FAILED
 	}

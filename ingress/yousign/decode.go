@@ -82,7 +82,7 @@ func (d *draft) read(by *lenient.Decoder, object gjson.Result, pass func(key str
 
 func decode(dst, body []byte) (*draft, hookstreamv1.DecodeState) {
 	d := &draft{wire: dst[:0], event: &yousignv1.Event{}}
-	root, err := lenient.View(body)
+	root, err := lenient.Content(body)
 	if err != nil {
 		return d, hookstreamv1.DecodeState_DECODE_STATE_FAILED
 	}
