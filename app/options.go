@@ -66,6 +66,8 @@ type Options struct {
 	// InboxMaxRows and InboxMaxBytes bound what waits for a remote verification.
 	InboxMaxRows  int64
 	InboxMaxBytes int64
+	// ParkedMaxBytes bounds what subscriptions have parked. 0: no bound.
+	ParkedMaxBytes int64
 	// Verifiers is how many remote verifications run at once.
 	Verifiers int
 
@@ -114,6 +116,7 @@ func DefaultOptions() Options {
 		SourceRate:      2000,
 		InboxMaxRows:    log.InboxMaxRows,
 		InboxMaxBytes:   log.InboxMaxBytes,
+		ParkedMaxBytes:  log.ParkedMaxBytes,
 		Verifiers:       64,
 		MaxStreams:      20_000,
 		DrainGrace:      5 * time.Second,
@@ -179,7 +182,7 @@ func (o Options) log() eventlog.Options {
 	l.MaxAge, l.MaxBytes, l.MaxEvents = o.RetentionAge, o.RetentionBytes, o.RetentionEvents
 	l.DedupWindow, l.MinFreeBytes = o.DedupWindow, o.MinFreeBytes
 	l.MaxEntryBytes = o.MaxBodyBytes + rawOverhead
-	l.InboxMaxRows, l.InboxMaxBytes = o.InboxMaxRows, o.InboxMaxBytes
+	l.InboxMaxRows, l.InboxMaxBytes, l.ParkedMaxBytes = o.InboxMaxRows, o.InboxMaxBytes, o.ParkedMaxBytes
 	l.Logger = o.Logger
 	return l
 }

@@ -58,6 +58,10 @@ type Options struct {
 	// InboxMaxAge is how long a row is kept, decided or not.
 	InboxMaxAge time.Duration
 
+	// ParkedMaxBytes bounds what subscriptions have parked, all together. 0: no
+	// bound. What is full takes no more until some is replayed or purged.
+	ParkedMaxBytes int64
+
 	// Logger takes what operators should know. Required.
 	Logger *slog.Logger
 	// OnFatal is called once, on a goroutine of the engine, when it can never
@@ -82,7 +86,10 @@ func DefaultOptions() Options {
 		InboxMaxRows:  100_000,
 		InboxMaxBytes: 1 << 30,
 		InboxMaxAge:   30 * 24 * time.Hour,
-		Logger:        slog.New(slog.DiscardHandler),
+
+		ParkedMaxBytes: 4 << 30,
+
+		Logger: slog.New(slog.DiscardHandler),
 	}
 }
 
@@ -103,6 +110,7 @@ func (o Options) Validate() error {
 	check(o.DedupWindow >= minAge, "the deduplication window must be at least %s", minAge)
 	check(o.MaxEntryBytes >= 1<<10 && o.MaxEntryBytes <= 32<<20, "the largest entry must be 1 KiB to 32 MiB")
 	check(o.InboxMaxRows > 0 && o.InboxMaxBytes > 0 && o.InboxMaxAge >= minAge, "the inbox's bounds are too small")
+	check(o.ParkedMaxBytes >= 0, "the bound of what is parked must not be negative")
 	check(o.Logger != nil, "a logger is required")
 	return errors.Join(errs...)
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -23,6 +24,10 @@ type Parked struct {
 	e      *Engine
 	js     jetstream.Stream
 	commit *committer
+
+	mu     sync.Mutex
+	bytes  int64     // that the entries have, as of seenAt and what was put here since
+	seenAt time.Time // zero: never
 }
 
 // ParkedEntry is one event that a subscription gave up.
@@ -84,9 +89,39 @@ func (p *Parked) message(prefix, uid string, in ParkedEntry) *nats.Msg {
 }
 
 // Put keeps an entry of the subscription with the uid, and returns when it is
-// durable. once names it: putting it again within some minutes keeps one.
+// durable. once names it: putting it again within some minutes keeps one. When the
+// entries have Options.ParkedMaxBytes the error wraps ErrFull: nothing that was
+// parked is dropped for it.
 func (p *Parked) Put(ctx context.Context, uid, once string, in ParkedEntry) error {
+	if err := p.room(ctx, int64(len(in.Record.Data))); err != nil {
+		return err
+	}
 	return p.put(ctx, subjectParked, uid, once, in)
+}
+
+// bytesAge is how old the count of bytes may be: other gateways park as well.
+const bytesAge = time.Minute
+
+// room takes n more bytes into account, if there is room for them.
+func (p *Parked) room(ctx context.Context, n int64) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	limit := p.e.opts.ParkedMaxBytes
+	if limit == 0 {
+		return nil
+	}
+	if p.bytes+n > limit || time.Since(p.seenAt) > bytesAge {
+		info, err := p.js.Info(ctx)
+		if err != nil {
+			return unavailable("parked", err)
+		}
+		p.bytes, p.seenAt = int64(info.State.Bytes), time.Now()
+	}
+	if p.bytes+n > limit {
+		return fmt.Errorf("%w: parked events have %d bytes of %d: replay or purge some", ErrFull, p.bytes, limit)
+	}
+	p.bytes += n
+	return nil
 }
 
 // Replay puts an entry where the subscription's replay queue hands it out, and

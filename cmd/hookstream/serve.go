@@ -53,6 +53,7 @@ type serveCommand struct {
 	Verifiers       int            `help:"How many questions to Ignisign are open at once." default:"${verifiers}" placeholder:"N" group:"Limits"`
 	InboxMaxRows    int64          `help:"Requests that may wait for Ignisign's verdict." default:"${inbox_max_rows}" placeholder:"N" group:"Limits"`
 	InboxMaxBytes   size           `help:"Their bytes." default:"${inbox_max_bytes}" placeholder:"SIZE" group:"Limits"`
+	ParkedMaxBytes  size           `help:"What subscriptions may have parked, all together; 0 is no bound." default:"${parked_max_bytes}" placeholder:"SIZE" group:"Limits"`
 	MaxConns        int            `name:"max-ingress-connections" help:"Connections of senders at once: silent ones are given up for new ones; 0 is a share of the descriptors that the process may have." default:"0" placeholder:"N" group:"Limits"`
 	MaxConnsPerAddr int            `name:"max-connections-per-address" help:"How many of them one address may have; 0 is half." default:"0" placeholder:"N" group:"Limits"`
 	TrustedProxies  []netip.Prefix `help:"Networks of proxies and balancers before the ingress, whose addresses stand for many senders." placeholder:"CIDR,..." group:"Limits"`
@@ -86,6 +87,7 @@ func defaults() kong.Vars {
 		"verifiers":        strconv.Itoa(o.Verifiers),
 		"inbox_max_rows":   strconv.FormatInt(o.InboxMaxRows, 10),
 		"inbox_max_bytes":  size(o.InboxMaxBytes).String(),
+		"parked_max_bytes": size(o.ParkedMaxBytes).String(),
 		"max_streams":      strconv.Itoa(o.MaxStreams),
 		"drain_grace":      o.DrainGrace.String(),
 		"demo_app_id":      simulator.DefaultAppID,
@@ -105,7 +107,7 @@ func (c *serveCommand) options(p *program) app.Options {
 	o.NATSURL, o.NATSCreds, o.NATSCA, o.NATSCert, o.NATSKey = c.NATSURL, c.NATSCreds, c.NATSCA, c.NATSCert, c.NATSKey
 	o.Replicas = c.Replicas
 	o.MaxBodyBytes, o.SourceRate, o.VerifyWait, o.Verifiers = int(c.MaxBodyBytes), c.SourceRate, c.VerifyWait, c.Verifiers
-	o.InboxMaxRows, o.InboxMaxBytes = c.InboxMaxRows, int64(c.InboxMaxBytes)
+	o.InboxMaxRows, o.InboxMaxBytes, o.ParkedMaxBytes = c.InboxMaxRows, int64(c.InboxMaxBytes), int64(c.ParkedMaxBytes)
 	o.MaxConns, o.MaxConnsPerAddress, o.TrustedProxies = c.MaxConns, c.MaxConnsPerAddr, c.TrustedProxies
 	o.MaxStreams, o.DrainGrace = c.MaxStreams, c.DrainGrace
 	o.Logger = c.logger(p)
