@@ -84,7 +84,7 @@ func (e *Engine) openVerifier(ctx context.Context) (jetstream.Consumer, error) {
 		// inbox may hold, one dead API would stop the others.
 		MaxAckPending: int(e.opts.InboxMaxRows) + maxQueue,
 	}
-	rows, err := e.js.CreateOrUpdateConsumer(ctx, streamInbox, cfg)
+	rows, _, err := e.consumer(ctx, streamInbox, cfg)
 	if err != nil || e.node == nil || rows.CachedInfo().NumAckPending == 0 {
 		return rows, err
 	}

@@ -159,8 +159,8 @@ func (e *Engine) EnsureQueue(ctx context.Context, c QueueConfig) (made bool, err
 	default: // what cannot be changed stays
 		c.From = old.CachedInfo().Config.OptStartSeq
 	}
-	_, err = e.js.CreateOrUpdateConsumer(ctx, c.stream(), c.consumer())
-	return made, unavailable("queue", err)
+	_, remade, err := e.consumer(ctx, c.stream(), c.consumer())
+	return made || remade, unavailable("queue", err)
 }
 
 // DeleteQueue forgets the queue. None is fine.
