@@ -10,16 +10,18 @@ import (
 // took while it was handed out, or waited to be again.
 const reasonLimits = "Unacknowledged message was deleted"
 
+// advisoryDropped is where JetStream says it, and much else.
+const advisoryDropped = "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED." + streamEvents + "."
+
 // WatchDropped calls fn with every event that the log dropped after a queue had
 // handed it out and before it was settled: it is not handed out again, and nothing
-// else says so. It is not told of what happened while nobody listened, and not on
-// a cluster whose permissions forget advisories.
+// else says so. It is not told of what happened while nobody listened.
 func (e *Engine) WatchDropped(fn func(queue string, seq uint64)) (stop func(), err error) {
 	nc, err := e.queueConn()
 	if err != nil {
 		return nil, err
 	}
-	sub, err := nc.Subscribe("$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED."+streamEvents+".>", func(m *nats.Msg) {
+	sub, err := nc.Subscribe(advisoryDropped+">", func(m *nats.Msg) {
 		var told struct {
 			Consumer string `json:"consumer"`
 			Seq      uint64 `json:"stream_seq"`

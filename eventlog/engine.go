@@ -207,8 +207,12 @@ const formTime = time.Minute
 // patiently does what an embedded engine does at once, and a cluster in a while.
 func (e *Engine) patiently(ctx context.Context, do func() error) error {
 	deadline := time.Now().Add(formTime)
+	denied := e.deniedCount()
 	for {
 		err := do()
+		if refused := e.deniedSince(denied); err != nil && refused != nil {
+			return fmt.Errorf("%w: %w", refused, err) // which explains why nothing came of it
+		}
 		if err == nil || e.node != nil || ctx.Err() != nil || permanent(err) || time.Now().After(deadline) {
 			return err
 		}

@@ -32,16 +32,25 @@ func (e *Engine) deny(err error) {
 
 // Denied answers what the server did not allow since the start, joined; nil when
 // nothing.
-func (e *Engine) Denied() error {
+func (e *Engine) Denied() error { return e.deniedSince(0) }
+
+// deniedCount answers how much was denied up to now.
+func (e *Engine) deniedCount() int {
 	e.connMu.Lock()
 	defer e.connMu.Unlock()
-	return errors.Join(e.denied...)
+	return len(e.denied)
+}
+
+func (e *Engine) deniedSince(n int) error {
+	e.connMu.Lock()
+	defer e.connMu.Unlock()
+	return errors.Join(e.denied[n:]...)
 }
 
 // checkPermissions finds out at the start whether the gateway may say and hear what
 // it will have to. Nothing that is said has an effect.
 func (e *Engine) checkPermissions(nc *nats.Conn) error {
-	for _, subject := range []string{subjectOutcome + ".probe", subjectGateway + ".probe.probe", subjectGateways + ".probe"} {
+	for _, subject := range []string{subjectOutcome + ".probe", subjectGateway + ".probe.probe", subjectGateways + ".probe", advisoryDropped + "probe"} {
 		sub, err := nc.SubscribeSync(subject)
 		if err != nil {
 			return err
@@ -72,10 +81,17 @@ func (e *Engine) needed() []string {
 		subjectOutcome + ".probe", subjectGateway + ".probe.probe", subjectGateways + ".probe",
 		"$KV." + bucketPrefix + "SOURCES.probe", "$KV." + bucketPrefix + "SUBSCRIPTIONS.probe",
 	}
-	for _, stream := range []string{streamEvents, streamInbox, streamParked} {
-		out = append(out, "$JS.ACK."+stream+".probe.1.1.1.0.0", "$JS.API.CONSUMER.MSG.NEXT."+stream+".probe", "$JS.API.CONSUMER.INFO."+stream+".probe", "$JS.API.CONSUMER.CREATE."+stream+".probe")
+	for _, stream := range []string{streamEvents, streamInbox, streamParked, streamAttempts} {
+		out = append(out, "$JS.API.STREAM.INFO."+stream, "$JS.API.CONSUMER.MSG.NEXT."+stream+".probe", "$JS.API.CONSUMER.INFO."+stream+".probe", "$JS.API.CONSUMER.CREATE."+stream+".probe")
 	}
-	return append(out, "$JS.API.CONSUMER.UNPIN."+streamEvents+".probe", "$JS.API.STREAM.MSG.GET."+streamParked)
+	for _, stream := range []string{streamEvents, streamInbox, streamParked} { // what is read of others is not acknowledged
+		out = append(out, "$JS.ACK."+stream+".probe.1.1.1.0.0")
+	}
+	for _, stream := range []string{"KV_" + bucketPrefix + "SOURCES", "KV_" + bucketPrefix + "SUBSCRIPTIONS"} {
+		out = append(out, "$JS.API.STREAM.INFO."+stream, "$JS.API.CONSUMER.CREATE."+stream+".probe")
+	}
+	return append(out, "$JS.API.CONSUMER.UNPIN."+streamEvents+".probe", "$JS.API.STREAM.MSG.GET."+streamParked,
+		"$JS.API.STREAM.MSG.GET."+streamAttempts, "$JS.API.STREAM.MSG.GET.KV_"+bucketPrefix+"SUBSCRIPTIONS")
 }
 
 // Codes of refusals that do not pass by themselves.
