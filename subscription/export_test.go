@@ -33,6 +33,15 @@ func (m *Manager) Alarms(id string) int {
 // HasHeardOf reports whether the gateway has heard of another lately.
 func (m *Manager) HasHeardOf(gateway string) bool { return m.peers.lately()[gateway] }
 
+// ToldKept answers of how many missed events it is kept that a consumer was told.
+func (m *Manager) ToldKept(id string) int64 {
+	sub, err := m.Get(id)
+	if err != nil {
+		return -1
+	}
+	return m.gaps.now(sub).Told
+}
+
 // Tallies answers of how many messages it is known that they were handed out in
 // vain.
 func (m *Manager) Tallies() (n int) {
