@@ -11,7 +11,7 @@ const plenty = 1 << 20
 // to the hard one when it started.
 func descriptors() int {
 	var l unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_NOFILE, &l) != nil || uint64(l.Cur) > plenty {
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &l) != nil || uint64(l.Cur) > plenty { //nolint:unconvert // it is an int64 elsewhere
 		return plenty
 	}
 	return int(l.Cur)

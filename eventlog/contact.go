@@ -50,7 +50,7 @@ type link struct {
 type dialer struct{}
 
 func (dialer) Dial(network, address string) (net.Conn, error) {
-	conn, err := net.DialTimeout(network, address, dialTime)
+	conn, err := (&net.Dialer{Timeout: dialTime}).DialContext(context.Background(), network, address)
 	if tcp, ok := conn.(*net.TCPConn); ok && err == nil {
 		_ = tcp.SetLinger(0)
 	}
@@ -208,8 +208,8 @@ type writes struct {
 }
 
 // wrote is told whether anything of a group that was published was acknowledged.
-func (e *Engine) wrote(l *link, any bool) {
-	if any {
+func (e *Engine) wrote(l *link, some bool) {
+	if some {
 		e.writes.kept.Store(time.Now().UnixNano())
 		return
 	}

@@ -276,7 +276,7 @@ func (e *Engine) committerFor(stream string, watermark uint64, advanced func()) 
 		return nil, err
 	}
 	if l := e.linkOf(nc); l != nil {
-		pub.heard = func(any bool) { e.wrote(l, any) }
+		pub.heard = func(some bool) { e.wrote(l, some) }
 	}
 	b, err := e.barrierFor(stream, newBlockBarrier)
 	if err != nil {

@@ -20,7 +20,7 @@ type ackedPublisher struct {
 	next  uint64 // number of the next message, which is its reply's last token
 	sub   *nats.Subscription
 	// heard is told whether anything of a group was acknowledged; nil: nobody is.
-	heard func(any bool)
+	heard func(some bool)
 }
 
 // Group bounds. A group is what one sync covers.

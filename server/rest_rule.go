@@ -244,9 +244,10 @@ func fieldPath(md protoreflect.MessageDescriptor, key string) (string, bool) {
 // path would win without a word.
 func (r *restRule) checkPathInBody(body []byte, inPath map[string]string) error {
 	var fields map[string]any
-	if r.body == "" || json.Unmarshal(body, &fields) != nil {
-		return nil // the decoder says what is wrong
+	if r.body == "" {
+		return nil
 	}
+	_ = json.Unmarshal(body, &fields) // the decoder says what is wrong
 	for _, bound := range r.inPath {
 		name := strings.TrimPrefix(bound, r.body+".")
 		said, ok := fields[name].(string)

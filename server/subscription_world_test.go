@@ -137,7 +137,7 @@ func (w *subscriptionWorld) create(id string, sub *hookstreamv1.Subscription) *h
 // consume opens a stream that ends with the test, or by the function.
 func (w *subscriptionWorld) consume(req *hookstreamv1.SubscribeRequest) (deliveries, context.CancelFunc) {
 	w.t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // what never comes fails the test, and not all others
 	w.t.Cleanup(cancel)
 	stream, err := w.events.Subscribe(ctx, req)
 	if err != nil {

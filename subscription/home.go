@@ -213,10 +213,6 @@ func (h *home) back(hd *hold, delay time.Duration) {
 	h.m.tallies.put(queue.Name, hd.seq, hd.tally, func(error) { engine.Say(queue, word) })
 }
 
-func (h *home) say(k key, words ...eventlog.Word) {
-	h.m.engine.Say(h.queueOf(k), words...)
-}
-
 func (h *home) queueOf(k key) eventlog.QueueConfig {
 	if k.replay {
 		return h.replays
