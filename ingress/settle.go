@@ -250,7 +250,7 @@ func (g *Gateway) same(ctx context.Context, rq *request, seq uint64) (bool, erro
 	}
 	parts, err := event.Split(recs[0].Data)
 	if err != nil {
-		return false, nil // damaged: it is not this one
+		return false, nil //nolint:nilerr // damaged: it is not this one
 	}
 	return lenient.Same(parts.Body(), rq.Body), nil
 }

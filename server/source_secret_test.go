@@ -301,7 +301,7 @@ func TestAnUnknownEnvironmentIsRefused(t *testing.T) {
 	g := start(t)
 	g.create(t, "crm", ignisignSource("key-one"))
 	src := ignisignSource("key-one")
-	src.GetIgnisign().AppEnv = "produktion"
+	src.GetIgnisign().AppEnv = "prd"
 	_, created := g.sources.CreateSource(t.Context(), &hookstreamv1.CreateSourceRequest{SourceId: "new", Source: src})
 	src.Name = "sources/crm"
 	_, updated := g.sources.UpdateSource(t.Context(), &hookstreamv1.UpdateSourceRequest{

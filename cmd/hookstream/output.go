@@ -55,13 +55,18 @@ func syncFile(w io.Writer) error {
 	if !ok {
 		return nil
 	}
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+	if !isRegular(f) {
 		return nil
 	}
 	if err := f.Sync(); err != nil {
 		return fmt.Errorf("write the output: %w", err)
 	}
 	return nil
+}
+
+func isRegular(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode().IsRegular()
 }
 
 // lineEnds escapes in JSON what readers of lines beyond ours take for their end.

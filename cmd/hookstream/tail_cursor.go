@@ -27,8 +27,8 @@ func openCursorFile(path string) (*cursorFile, error) {
 	if path == "" {
 		return nil, nil
 	}
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real // else the link would be replaced
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target // else the link would be replaced
 	}
 	for {
 		file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
@@ -175,7 +175,7 @@ func (f *cursorFile) overwrite(content string) error {
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
-		return nil
+		return nil //nolint:nilerr // as said
 	}
 	_ = d.Sync()
 	return d.Close()
