@@ -20,6 +20,8 @@ type Record struct {
 	Time time.Time
 	// Data is the event as Encode wrote it. Not to be changed.
 	Data []byte
+	// Lost: something was here once and is lost. There is no Data.
+	Lost bool
 }
 
 // Field numbers of hookstream.v1.Event that are read here without decoding. A

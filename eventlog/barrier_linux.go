@@ -258,3 +258,13 @@ func newFSBarrier(dir string, _ *slog.Logger) (barrier, error) {
 func (b fsBarrier) sync(int64) error { return unix.Syncfs(b.dirFD) }
 
 func (b fsBarrier) close() { unix.Close(b.dirFD) }
+
+// syncFiles has all that was written to the file system of a directory on the disk.
+func syncFiles(dir string) error {
+	b, err := newFSBarrier(dir, nil)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	return b.sync(0)
+}

@@ -277,3 +277,9 @@ func (r *blockReader) message(one []byte) ([]byte, bool) {
 	_, _ = r.hash.Write(body)
 	return body[subject:len(body):len(body)], r.hash.Sum64() == binary.LittleEndian.Uint64(sum)
 }
+
+// setRecordSize writes how long a record is, keeping what else is said there.
+func setRecordSize(b []byte, size int) {
+	flags := binary.LittleEndian.Uint32(b) & recordHeaders
+	binary.LittleEndian.PutUint32(b, uint32(size)|flags)
+}

@@ -27,6 +27,7 @@ type Engine struct {
 	logger *slog.Logger
 	lock   *os.File
 	node   *embedded // nil: external
+	files  files
 
 	js     jetstream.JetStream // configuration and requests that are not on a hot path
 	connMu sync.Mutex
@@ -110,6 +111,9 @@ func (e *Engine) start() error {
 		return err
 	}
 	if e.opts.URL == "" {
+		if err := e.files.open(e.opts, e.logger); err != nil {
+			return err
+		}
 		node, err := startEmbedded(e.opts, e.opts.Durability == DurabilitySync && !barrierSupported)
 		if err != nil {
 			return err
@@ -352,6 +356,9 @@ func (e *Engine) Close() error {
 	ended := e.node == nil || e.node.stop(stopTime)
 	if !ended {
 		e.logger.Warn("JetStream takes long to close its queues and is left to the end of the process; nothing that was acknowledged is lost", "waited", stopTime)
+	}
+	if e.node != nil {
+		err = errors.Join(err, e.files.close(ended && !e.failed.Load()))
 	}
 	if e.lock != nil && ended { // nobody else may open what is still being written
 		err = errors.Join(err, e.lock.Close())

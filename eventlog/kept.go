@@ -19,8 +19,12 @@ import (
 //
 // The time is zero when JetStream's own counts. It stands behind the event, where
 // event.Encode leaves room for it.
+//
+// Of version keptLost there is nothing but that: it stands where the log ended
+// before it lost its end, so that no number is given twice.
 const (
 	keptVersion = 1
+	keptLost    = 0xff
 	keptTail    = 8 + 2*len(index.Hash{}) + 1
 )
 
@@ -107,6 +111,9 @@ func (e *Engine) unkeepOrPass(r event.Record) (event.Record, index.Entry, bool) 
 
 // unkeep answers the record and the index entry of a record in its stored form.
 func unkeep(r event.Record) (event.Record, index.Entry, error) {
+	if len(r.Data) == keptTail && r.Data[keptTail-1] == keptLost {
+		return event.Record{Seq: r.Seq, Time: r.Time, Lost: true}, index.Entry{Seq: r.Seq, Time: r.Time}, nil
+	}
 	if len(r.Data) < keptTail || r.Data[len(r.Data)-1] != keptVersion {
 		return event.Record{}, index.Entry{}, errKept
 	}

@@ -64,6 +64,7 @@ func (e *Engine) openEvents(ctx context.Context) error {
 	// The barrier syncs all that an earlier process left before it returns, so
 	// everything up to the last sequence is durable.
 	last := js.CachedInfo().State.LastSeq
+	e.files.bounds.begin(last)
 	if e.node != nil {
 		err = s.openLocal(ctx, last)
 	} else {
@@ -95,6 +96,7 @@ func orUnlimited(n int64) int64 {
 
 // advanced wakes whoever waits for the watermark.
 func (s *stream) advanced() {
+	s.e.files.bounds.setLast(s.commit.watermark.Load())
 	s.mu.Lock()
 	close(s.moved)
 	s.moved = make(chan struct{})
@@ -162,7 +164,17 @@ func (s *stream) known(key index.Hash) (Appended, error) {
 	if err != nil {
 		return Appended{}, s.looked(err)
 	}
-	return Appended{Seq: seq, Duplicate: ok}, nil
+	return s.unlessMissing(seq, ok), nil
+}
+
+// unlessMissing answers where an event lies that the index knows, if it is there:
+// one that the log has lost is taken again.
+func (s *stream) unlessMissing(seq uint64, ok bool) Appended {
+	ok = ok && !s.e.files.missing.contains(seq)
+	if !ok {
+		seq = 0
+	}
+	return Appended{Seq: seq, Duplicate: ok}
 }
 
 // looked answers what a look into the index met. A damaged index is the end: it is
@@ -197,12 +209,14 @@ func (a *Entry) message(key index.Hash) *nats.Msg {
 
 func (s *stream) Key(source, dedupKey string) (uint64, bool, error) {
 	seq, ok, err := s.e.index.Key(keyHash(source, dedupKey))
-	return seq, ok, s.looked(err)
+	got := s.unlessMissing(seq, ok)
+	return got.Seq, got.Duplicate, s.looked(err)
 }
 
 func (s *stream) Content(source string, fp []byte) (uint64, bool, error) {
 	seq, ok, err := s.e.index.Content(contentHash(source, fp), time.Now().Add(-contentWindow))
-	return seq, ok, s.looked(err)
+	got := s.unlessMissing(seq, ok)
+	return got.Seq, got.Duplicate, s.looked(err)
 }
 
 func (s *stream) Bounds(ctx context.Context) (Bounds, error) {
@@ -212,6 +226,9 @@ func (s *stream) Bounds(ctx context.Context) (Bounds, error) {
 	}
 	last := min(info.State.LastSeq, s.durable(info.State.LastSeq))
 	first := info.State.FirstSeq
+	if info.State.Msgs > 0 {
+		s.e.noteFirst(first, info.State.FirstTime)
+	}
 	if info.State.Msgs == 0 || first == 0 {
 		first = info.State.LastSeq + 1
 	}

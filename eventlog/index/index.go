@@ -53,7 +53,7 @@ func HashOf(parts ...string) Hash {
 type Entry struct {
 	Seq  uint64
 	Time time.Time
-	// Key is the event's deduplication key.
+	// Key is the event's deduplication key; the zero Hash when there is no event.
 	Key Hash
 	// Content is its fingerprint; the zero Hash when it has none.
 	Content Hash
@@ -321,7 +321,9 @@ func (x *Index) Apply(entries []Entry, through uint64) error {
 		return x.failed
 	}
 	for _, e := range entries {
-		x.add(kindKey, e.Key, e)
+		if e.Key != (Hash{}) {
+			x.add(kindKey, e.Key, e)
+		}
 		if e.Content != (Hash{}) {
 			x.add(kindContent, e.Content, e)
 		}
