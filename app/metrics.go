@@ -78,6 +78,9 @@ func (m *metrics) gauge(name, help string, fn func() float64) {
 
 // engine shows what the engine keeps.
 func (m *metrics) engine(e *eventlog.Engine) {
+	m.gauge("hookstream_log_missing_events", "Events that the log has lost: not dropped by retention, and not there.", func() float64 {
+		return float64(e.Missing())
+	})
 	m.gauge("hookstream_inbox_pending", "Requests whose verification is not decided.", func() float64 {
 		rows, _ := e.Inbox().Pending()
 		return float64(rows)

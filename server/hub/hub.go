@@ -151,8 +151,8 @@ func (h *Hub) take(ctx context.Context, recs []event.Record) error {
 }
 
 // mindGap empties the ring when records before seq were dropped before they were
-// seen, so that streams notice: they look into the log. A hole that always was
-// there is none of their business.
+// seen, so that streams notice: they look into the log. A hole they notice by the
+// numbers.
 func (h *Hub) mindGap(ctx context.Context, seq uint64) error {
 	_, next := h.ring.span()
 	if seq == next {
@@ -165,7 +165,9 @@ func (h *Hub) mindGap(ctx context.Context, seq uint64) error {
 	// Who does not know looks into the log.
 	if err != nil || b.First > next {
 		h.ring.begin(seq)
+		return nil
 	}
+	h.ring.hole()
 	return nil
 }
 
@@ -209,7 +211,7 @@ func (h *Hub) at(ctx context.Context, seq uint64) (*entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(recs) == 0 || recs[0].Seq != seq {
+	if len(recs) == 0 || recs[0].Seq != seq || recs[0].Lost {
 		return nil, eventlog.ErrNotFound
 	}
 	return h.newEntry(recs[0], nil), nil

@@ -38,6 +38,13 @@ func (r *ring) begin(seq uint64) {
 	r.first, r.next = seq, seq
 }
 
+// hole wakes everybody, for what comes is not the next: each looks at it by itself.
+func (r *ring) hole() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.interests.wakeAll(r.next)
+}
+
 // add takes the next events, and drops the oldest when there is no room. The
 // newest is always kept.
 func (r *ring) add(es []*entry) {

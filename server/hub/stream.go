@@ -25,6 +25,7 @@ type stream struct {
 	at     atomic.Uint64 // the same, for who looks at the stream
 	cursor event.Cursor  // after what it looked at last
 	head   uint64        // the last event when it opened
+	hole   uint64        // events before pos that the log has lost and nobody was told of
 	// floating: it asked for what the log holds, so that what was dropped before
 	// it looked at anything is no loss.
 	floating bool
@@ -129,28 +130,68 @@ func (s *stream) step(ctx context.Context) error {
 	case page.behind:
 		return s.readLog(ctx)
 	}
+	if err := s.tellHole(time.Time{}); err != nil {
+		return err
+	}
 	return s.idle(ctx, page)
 }
 
 // look goes through events: all there are from pos on to before next.
 func (s *stream) look(ctx context.Context, es []*entry, next uint64) error {
 	s.pages++
-	s.floating = false
 	for _, e := range es {
+		s.passHole(e.seq)
+		s.floating = false
 		if s.past(e.seq) || s.req.Stop.Until != nil && e.time.After(*s.req.Stop.Until) {
 			return errStop
+		}
+		if e.lost {
+			s.passHole(e.seq + 1)
+			continue
+		}
+		if err := s.tellHole(e.time); err != nil {
+			return err
 		}
 		if err := s.lookAt(ctx, e); err != nil {
 			return err
 		}
 	}
-	if next > s.pos { // nothing is there
-		s.pos, s.cursor = next, event.Cursor{Incarnation: s.hub.inc, Seq: next - 1}
-	}
+	s.passHole(next)
+	s.floating = false
 	if s.past(s.pos) {
 		return errStop
 	}
 	return s.flushDue()
+}
+
+// passHole goes to a position before which nothing is, and counts what was there:
+// every number of the log is an event's.
+func (s *stream) passHole(to uint64) {
+	if s.req.Stop.AtHead {
+		to = min(to, s.head+1)
+	}
+	if to <= s.pos {
+		return
+	}
+	if !s.floating {
+		s.hole += to - s.pos
+	}
+	s.pos, s.cursor = to, event.Cursor{Incarnation: s.hub.inc, Seq: to - 1}
+}
+
+// tellHole tells of events that the log has lost, when there is more to show, or no
+// more for now. resume is the time of what comes next.
+func (s *stream) tellHole(resume time.Time) error {
+	if s.hole == 0 {
+		return nil
+	}
+	gap := &hookstreamv1.Gap{MissedEvents: int64(s.hole)}
+	if !resume.IsZero() {
+		gap.ResumeTime = timestamppb.New(resume)
+	}
+	s.hole = 0
+	s.hub.gaps.Add(1)
+	return s.frame(gap)
 }
 
 // past reports whether seq lies after the last event that is asked for.
@@ -252,7 +293,7 @@ func (s *stream) mindGap(ctx context.Context, rest []*entry) (moved bool, err er
 	if err := s.flush(); err != nil {
 		return false, err
 	}
-	missed := to - s.pos
+	missed := to - s.pos + s.hole
 	if !s.floating && !s.req.SkipExpired {
 		return false, ErrCursorExpired
 	}
@@ -260,6 +301,7 @@ func (s *stream) mindGap(ctx context.Context, rest []*entry) (moved bool, err er
 	if s.floating {
 		return true, nil
 	}
+	s.hole = 0
 	s.hub.gaps.Add(1)
 	gap := &hookstreamv1.Gap{MissedEvents: int64(missed)}
 	if after, err := s.hub.cursorAt(ctx, to); err == nil && !after.Time.IsZero() {
@@ -308,7 +350,7 @@ func (s *stream) heartbeat() error {
 // close sends what is left when the stop is reached, so that the last cursor is
 // that of the stop.
 func (s *stream) close() error {
-	if err := s.flush(); err != nil {
+	if err := errors.Join(s.flush(), s.tellHole(time.Time{})); err != nil {
 		return err
 	}
 	switch {
