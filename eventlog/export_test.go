@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // QuorumAt is quorumAt.
@@ -56,3 +57,6 @@ func OpenSlots(p *Puller) (out []*Slot) {
 
 // Receive has a message come to an inbox.
 func Receive(s *Slot, m *nats.Msg) { s.receive(m) }
+
+// JetStream is what the engine asks.
+func JetStream(e *Engine) jetstream.JetStream { return e.js }

@@ -305,6 +305,9 @@ func (s *stream) noteHole(from uint64, recs []event.Record, durable uint64) {
 		s.e.logger.Warn("the log has a hole, or dropped events before they were seen", "from", from, "to", to-1)
 	}
 	if len(recs) == 0 {
+		if err := s.e.index.Apply(nil, to-1); err != nil {
+			s.e.logger.Warn("index", "err", err) // whoever applies next is told as well
+		}
 		s.mu.Lock()
 		s.next = to
 		s.mu.Unlock()

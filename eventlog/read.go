@@ -111,7 +111,8 @@ func (s *stream) getCurrent(ctx context.Context, req directGet, nothing func(Bou
 		if err != nil {
 			return nil, b, err
 		}
-		if ok, err := nothing(b); ok || err != nil {
+		// There is no replica to wait for where there is one log.
+		if ok, err := nothing(b); ok || err != nil || s.e.node != nil {
 			return nil, b, err
 		}
 		select {

@@ -295,8 +295,13 @@ func (s *stream) Tail(ctx context.Context, seq uint64, fn func([]event.Record) e
 		if joined {
 			break
 		}
+		there := s.commit.watermark.Load()
 		recs, err := s.Read(ctx, t.seq, tailBatch, tailBatchBytes)
-		if err == nil && len(recs) == 0 { // dropped meanwhile, or a replica that lags
+		switch {
+		case err != nil || len(recs) > 0:
+		case s.e.node != nil && t.seq <= there: // the log has lost its end
+			t.seq = there + 1
+		default: // dropped meanwhile, or a replica that lags
 			err = s.skipDropped(ctx, t)
 		}
 		// One question that failed is no end: whoever follows would end with it.
