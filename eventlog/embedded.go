@@ -23,7 +23,7 @@ type embedded struct {
 // read at start.
 const startTimeout = 5 * time.Minute
 
-func startEmbedded(o Options, syncAlways bool) (*embedded, error) {
+func startEmbedded(o Options, syncAlways bool, failed func(error)) (*embedded, error) {
 	srv, err := server.NewServer(&server.Options{
 		ServerName:             "hookstream",
 		DontListen:             true,
@@ -45,7 +45,7 @@ func startEmbedded(o Options, syncAlways bool) (*embedded, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start embedded NATS: %w", err)
 	}
-	srv.SetLoggerV2(natsLogger{o.Logger}, false, false, false)
+	srv.SetLoggerV2(natsLogger{o.Logger, failed}, false, false, false)
 	srv.Start()
 	if !srv.ReadyForConnections(startTimeout) || !srv.JetStreamEnabled() {
 		srv.Shutdown()
@@ -88,11 +88,20 @@ func (e *embedded) msgsDir(stream string) string { return filepath.Join(e.dir, s
 
 // natsLogger passes the server's own messages on, its notices as debug: they
 // tell of start and stop, which we tell ourselves.
-type natsLogger struct{ l *slog.Logger }
+type natsLogger struct {
+	l *slog.Logger
+	// failed is told that the server could not write: that is all it says of it.
+	failed func(error)
+}
 
 func (n natsLogger) Noticef(f string, v ...any) { n.l.Debug(text(f, v), "from", "nats") }
 func (n natsLogger) Warnf(f string, v ...any)   { n.l.Warn(text(f, v), "from", "nats") }
-func (n natsLogger) Errorf(f string, v ...any)  { n.l.Error(text(f, v), "from", "nats") }
+func (n natsLogger) Errorf(f string, v ...any) {
+	n.l.Error(text(f, v), "from", "nats")
+	if strings.Contains(strings.ToLower(f), natsWriteFailed) && n.failed != nil {
+		go n.failed(fmt.Errorf("%w: %s", errStoreFailed, text(f, v)))
+	}
+}
 func (n natsLogger) Fatalf(f string, v ...any)  { n.l.Error(text(f, v), "from", "nats", "fatal", true) }
 func (n natsLogger) Debugf(string, ...any)      {}
 func (n natsLogger) Tracef(string, ...any)      {}

@@ -114,7 +114,7 @@ func (e *Engine) start() error {
 		if err := e.files.open(e.opts, e.logger); err != nil {
 			return err
 		}
-		node, err := startEmbedded(e.opts, e.opts.Durability == DurabilitySync && !barrierSupported)
+		node, err := startEmbedded(e.opts, e.opts.Durability == DurabilitySync && !barrierSupported, e.fatal)
 		if err != nil {
 			return err
 		}
@@ -286,7 +286,7 @@ func (e *Engine) committerFor(stream string, watermark uint64, advanced func()) 
 	if err != nil {
 		return nil, err
 	}
-	return newCommitter(stream, pub, b, e.opts, watermark, advanced, nil, e.fatal), nil
+	return newCommitter(stream, e.judged(stream, pub), b, e.opts, watermark, advanced, nil, e.fatal), nil
 }
 
 // fatal ends the engine's usefulness; see Options.OnFatal.

@@ -109,7 +109,7 @@ func (s *stream) openLocal(ctx context.Context, last uint64) error {
 	if barrierSupported {
 		s.local.blocks = s.e.node.msgsDir(streamEvents)
 	}
-	s.commit = newCommitter(streamEvents, pub, b, s.e.opts, last, s.advanced, s.landed, s.e.fatal)
+	s.commit = newCommitter(streamEvents, s.e.judged(streamEvents, pub), b, s.e.opts, last, s.advanced, s.landed, s.e.fatal)
 	return nil
 }
 

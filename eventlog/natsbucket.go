@@ -64,6 +64,7 @@ func (b *natsBucket) Delete(ctx context.Context, key string, revision uint64) er
 // anywhere.
 func (b *natsBucket) durable(rev uint64, wrote int, err error) (uint64, error) {
 	if err != nil {
+		b.e.storeFailed("bucket", err)
 		return 0, bucketError(err)
 	}
 	b.sync <- struct{}{}

@@ -31,6 +31,10 @@ const (
 	natsMetaSum = "meta.sum"
 )
 
+// natsWriteFailed is in what the server logs when a stream could not be written,
+// which it leaves at that.
+const natsWriteFailed = "critical write error"
+
 // bucketStream begins the name of a stream that is a bucket.
 const bucketStream = "KV_" + bucketPrefix
 

@@ -169,7 +169,9 @@ func parseAck(m *nats.Msg) (Appended, error) {
 	}
 	cause := fmt.Errorf("%s (%d)", ack.Error.Description, ack.Error.ErrCode)
 	switch ack.Error.ErrCode {
-	case codeInsufficientResources, codeStorageExceeded, codeMemoryExceeded, codeStoreFailed:
+	case codeInsufficientResources, codeStoreFailed:
+		return Appended{}, fmt.Errorf("%w: %w: %w", ErrFull, errStoreFailed, cause)
+	case codeStorageExceeded, codeMemoryExceeded:
 		return Appended{}, fmt.Errorf("%w: %w", ErrFull, cause)
 	case codeDuplicateInProcess:
 		return Appended{}, errDuplicateInProcess

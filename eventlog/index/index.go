@@ -83,6 +83,8 @@ type Index struct {
 
 	closing atomic.Bool
 	damaged atomic.Pointer[error] // nil: it is not
+	stuck   chan struct{}         // closed when the disk refuses a write
+	stickTo sync.Once
 
 	// using guards db: whoever reads it holds it shared, Close alone holds it whole.
 	// It is taken last.
@@ -111,10 +113,13 @@ const layout = 2
 
 // options say how the disk is used: a table goes there as one piece, for it is
 // larger than half a memtable, and hashes do not compress.
-func options(logger *slog.Logger, damaged func(error)) *pebble.Options {
+func options(logger *slog.Logger, damaged, stuck func(error)) *pebble.Options {
 	o := &pebble.Options{DisableWAL: true, MemTableSize: 2 << 20, CacheSize: 64 << 20, Logger: pebbleLogger{logger}}
 	// Unless it is listened to, Pebble ends the process, at each start anew.
-	o.EventListener = &pebble.EventListener{DataCorruption: func(d pebble.DataCorruptionInfo) { damaged(d.Details) }}
+	o.EventListener = &pebble.EventListener{
+		DataCorruption:  func(d pebble.DataCorruptionInfo) { damaged(d.Details) },
+		BackgroundError: stuck,
+	}
 	o.MaxOpenFiles = conns.ThisBudget().Index
 	o.L0CompactionThreshold = generationTables // merged when it ends
 	for i := range o.Levels {
@@ -157,8 +162,8 @@ func open(dir string, incarnation uint32, last uint64, window time.Duration, log
 	if _, err := os.Stat(filepath.Join(dir, damagedFile)); err == nil {
 		return nil, errDamaged
 	}
-	x := &Index{dir: dir, window: window, now: newTable(0), logger: logger}
-	db, err := pebble.Open(dir, options(logger, func(err error) { _ = x.damage(err) }))
+	x := &Index{dir: dir, window: window, now: newTable(0), logger: logger, stuck: make(chan struct{})}
+	db, err := pebble.Open(dir, options(logger, func(err error) { _ = x.damage(err) }, x.stick))
 	if err != nil {
 		return nil, fmt.Errorf("open index: %w", err)
 	}
@@ -397,18 +402,66 @@ func (x *Index) write(t *table) error {
 	return err
 }
 
+// stick is called each time that Pebble could not write, which it tries again at
+// once, for ever.
+func (x *Index) stick(err error) {
+	x.stickTo.Do(func() {
+		x.logger.Error("the index of the log cannot be written", "dir", x.dir, "err", err)
+		close(x.stuck)
+	})
+	if !x.closing.Load() {
+		time.Sleep(stickPause)
+	}
+}
+
+// stickPause is between two tries to write to a disk that refuses.
+const stickPause = 100 * time.Millisecond
+
+// closeTime bounds each step of Close.
+const closeTime = 5 * time.Second
+
 // Close writes what is in memory and ends. What is asked or applied afterwards is
-// answered with ErrClosed, or from memory.
+// answered with ErrClosed, or from memory. What cannot be written, or not in time,
+// is dropped: the log has it.
 func (x *Index) Close() error {
 	x.mu.Lock() // no Apply is under way, and none begins
 	x.closing.Store(true)
 	x.mu.Unlock()
-	err := x.persist(true)
-	x.wg.Wait()
+	err := x.bounded("write", func() error {
+		err := x.persist(true)
+		x.wg.Wait()
+		return errors.Join(err, x.db.Flush())
+	})
 	x.using.Lock()
-	defer x.using.Unlock()
 	x.closed = true
-	return errors.Join(err, x.db.Flush(), x.db.Close())
+	x.using.Unlock()
+	if errors.Is(err, errDropped) {
+		x.logger.Warn("the newest of the index is dropped; it is read from the log at the next start", "dir", x.dir, "err", err)
+		return x.bounded("close", x.db.Close)
+	}
+	return errors.Join(err, x.db.Close())
+}
+
+var errDropped = errors.New("index: not written")
+
+// bounded does something, but not for ever: not after the disk has refused a write.
+func (x *Index) bounded(what string, do func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- do() }()
+	timer := time.NewTimer(closeTime)
+	defer timer.Stop()
+	stuck := x.stuck
+	if what == "close" {
+		stuck = nil // known
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-stuck:
+		return fmt.Errorf("%w: the disk refuses", errDropped)
+	case <-timer.C:
+		return fmt.Errorf("%w: %s takes longer than %s", errDropped, what, closeTime)
+	}
 }
 
 // pebbleLogger passes on what an operator can act on.
