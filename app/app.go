@@ -1,9 +1,11 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -143,11 +145,11 @@ func (a *App) openEngine(ctx context.Context) error {
 }
 
 func (a *App) openSources(ctx context.Context) error {
-	key, err := a.opts.encryptionKey()
+	bucket, err := a.engine.Bucket(ctx, "SOURCES")
 	if err != nil {
 		return err
 	}
-	bucket, err := a.engine.Bucket(ctx, "SOURCES")
+	key, err := a.opts.encryptionKey(func() (bool, error) { return source.Any(ctx, bucket) })
 	if err != nil {
 		return err
 	}
@@ -158,14 +160,24 @@ func (a *App) openSources(ctx context.Context) error {
 	return nil
 }
 
-func (o Options) encryptionKey() (source.Key, error) {
-	switch {
-	case o.EncryptionKey != "":
+// encryptionKey answers the key of the sources. One is made only where none was used
+// yet: a new key beside old sources would hide that the old one is gone.
+func (o Options) encryptionKey(used func() (bool, error)) (source.Key, error) {
+	if o.EncryptionKey != "" {
 		return source.ParseKey(o.EncryptionKey)
-	case o.EncryptionKeyFile != "":
-		return source.LoadOrCreateKey(o.EncryptionKeyFile)
 	}
-	return source.LoadOrCreateKey(filepath.Join(o.DataDir, "secret.key"))
+	path := cmp.Or(o.EncryptionKeyFile, filepath.Join(o.DataDir, "secret.key"))
+	key, err := source.LoadKey(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return key, err
+	}
+	switch any, err := used(); {
+	case err != nil:
+		return key, err
+	case any:
+		return key, fmt.Errorf("there are sources, and the key file %s that they were encrypted with is not there: put it back from a backup; without it their credentials are lost", path)
+	}
+	return source.LoadOrCreateKey(path)
 }
 
 func (a *App) openIngress(context.Context) error {

@@ -50,7 +50,8 @@ const keyFileLimit = 1024
 
 // LoadOrCreateKey reads the key in the file at path, and makes the file with a
 // new key when there is none. The file is readable by its owner only; one that
-// group or others may read is refused. A new key is on the disk when the call
+// others may read is refused, and one that its group may read unless this process
+// is of that group, as where Kubernetes or systemd hand out a secret. A new key is on the disk when the call
 // returns. Two processes that create at the same time get the same key.
 func LoadOrCreateKey(path string) (Key, error) {
 	key, err := loadKey(path)
@@ -63,13 +64,16 @@ func LoadOrCreateKey(path string) (Key, error) {
 	return loadKey(path)
 }
 
+// LoadKey reads the key in the file at path, which must be there.
+func LoadKey(path string) (Key, error) { return loadKey(path) }
+
 func loadKey(path string) (Key, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return Key{}, fmt.Errorf("key file: %w", err)
 	}
-	if perm := info.Mode().Perm(); perm&0o077 != 0 {
-		return Key{}, fmt.Errorf("key file %s may be read by others (mode %#o): chmod 600 it", path, perm)
+	if perm := info.Mode().Perm(); perm&0o037 != 0 || perm&0o040 != 0 && !ownGroup(info) {
+		return Key{}, fmt.Errorf("key file %s may be read by others (mode %#o): chmod 600 it, or 640 when its group is that of the gateway", path, perm)
 	}
 	if !info.Mode().IsRegular() || info.Size() > keyFileLimit {
 		return Key{}, fmt.Errorf("key file %s is not a key", path)

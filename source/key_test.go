@@ -45,7 +45,7 @@ func TestKeyFileIsMadeOnceForItsOwnerOnly(t *testing.T) {
 }
 
 func TestKeyFileThatOthersMayReadIsRefused(t *testing.T) {
-	for _, mode := range []os.FileMode{0o640, 0o604, 0o620, 0o644} {
+	for _, mode := range []os.FileMode{0o660, 0o604, 0o620, 0o644} {
 		path := filepath.Join(t.TempDir(), "key")
 		if _, err := source.LoadOrCreateKey(path); err != nil {
 			t.Fatal(err)
@@ -114,5 +114,29 @@ func TestAKeyCannotBePrinted(t *testing.T) {
 		if s := fmt.Sprintf(verb, key); strings.Contains(s, "7") {
 			t.Errorf("%s prints %s", verb, s)
 		}
+	}
+}
+
+// A secret that Kubernetes or systemd hand out is read by the group of who runs the
+// gateway; that of another group may be read by others.
+func TestKeyFileOfTheOwnGroup(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "key")
+	want, err := source.LoadOrCreateKey(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, mode := range []os.FileMode{0o640, 0o440} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := source.LoadKey(path); err != nil || got != want {
+			t.Errorf("mode %#o: %v", mode, err)
+		}
+	}
+	if err := os.Chown(path, -1, 54321); err != nil {
+		t.Skipf("SKIPPED: the group cannot be changed here: %v", err)
+	}
+	if _, err := source.LoadKey(path); err == nil {
+		t.Error("a key that another group may read is taken")
 	}
 }

@@ -61,6 +61,19 @@ type entry struct {
 	revision uint64
 }
 
+// Any reports whether there are sources in a bucket, whatever they were encrypted
+// with.
+func Any(ctx context.Context, b eventlog.Bucket) (found bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ready := false
+	err = b.Watch(ctx, func(c eventlog.Change) { found = found || !ready && c.Value != nil }, func() { ready = true; cancel() })
+	if ready {
+		err = nil
+	}
+	return found, err
+}
+
 // Open loads all sources from b and goes on following it until Close. It
 // returns when all sources are loaded; the error wraps ErrWrongKey when one of
 // them does not decrypt with key.
