@@ -39,6 +39,7 @@ func (f *files) open(o Options, logger *slog.Logger) (err error) {
 	if f.missing, err = openMissing(o.Dir); err != nil {
 		return err
 	}
+	check.Missing = f.missing.news(check.Missing)
 	if err := f.settle(check, o.DedupWindow, logger); err != nil {
 		return err
 	}

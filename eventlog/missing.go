@@ -105,6 +105,16 @@ func (m *missing) add(found []Missing, since time.Time) (news []Missing, err err
 	return news, nil
 }
 
+// news answers what of the runs is not known yet.
+func (m *missing) news(found []Missing) (news []Missing) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for _, f := range found {
+		news = append(news, m.unknown(f)...)
+	}
+	return news
+}
+
 // unknown answers the parts of a run that are not known yet.
 func (m *missing) unknown(f Missing) (parts []Missing) {
 	for _, r := range m.runs {

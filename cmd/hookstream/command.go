@@ -16,6 +16,7 @@ type commands struct {
 	EventTypes    eventTypesCommand    `cmd:"" help:"List the types of events that the gateway understands, or show one with an example."`
 
 	Verify  verifyCommand  `cmd:"" help:"Say whether a captured request is genuine and, if not, which step failed."`
+	Doctor  doctorCommand  `cmd:"" help:"Look through a data directory that no gateway uses, and keep what can be read of a damaged one."`
 	Bench   benchCommand   `cmd:"" help:"Measure this gateway on this machine, beside what the machine could do at best."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
