@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"path/filepath"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -18,7 +17,7 @@ func (e *Engine) consumer(ctx context.Context, stream string, cfg jetstream.Cons
 	if e.node == nil || !unreadable(err) {
 		return c, false, err
 	}
-	dir := e.node.consumerDir(stream, cfg.Durable)
+	dir := consumerDir(e.opts.Dir, stream, cfg.Durable)
 	e.logger.Error("what JetStream kept of a consumer cannot be read, and it begins anew", "stream", stream, "consumer", cfg.Durable, "err", err)
 	if gone := os.RemoveAll(dir); gone != nil {
 		return nil, false, errors.Join(err, gone)
@@ -33,10 +32,4 @@ const codeConsumerCreate = 10012
 func unreadable(err error) bool {
 	var api *jetstream.APIError
 	return errors.As(err, &api) && api.ErrorCode == codeConsumerCreate
-}
-
-// consumerDir is where the files of a consumer lie. Like msgsDir it is no API of the
-// server.
-func (e *embedded) consumerDir(stream, name string) string {
-	return filepath.Join(e.dir, stream, "obs", name)
 }

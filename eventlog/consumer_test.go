@@ -3,6 +3,7 @@ package eventlog
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -39,11 +40,11 @@ func TestDamagedConsumer(t *testing.T) {
 			if made, err := e.EnsureQueue(t.Context(), queue); !made || err != nil {
 				t.Fatal(made, err)
 			}
-			dir := e.node.consumerDir(streamEvents, queue.Name)
+			dir := consumerDir(o.Dir, streamEvents, queue.Name)
 			if err := e.Close(); err != nil {
 				t.Fatal(err)
 			}
-			path := dir + "/o.dat"
+			path := filepath.Join(dir, natsConsumer)
 			data, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)

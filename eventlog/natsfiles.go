@@ -23,12 +23,18 @@ import (
 // streamsDir is where an embedded server keeps its streams, in the data directory.
 func streamsDir(dir string) string { return filepath.Join(dir, "jetstream", "$G", "streams") }
 
-// Files of a stream, in its directory.
+// consumerDir is where an embedded server keeps what it knows of a consumer.
+func consumerDir(dir, stream, name string) string {
+	return filepath.Join(streamsDir(dir), stream, "obs", name)
+}
+
+// Files of a stream, in its directory, and of a consumer in its.
 const (
-	natsBlocks  = "msgs"
-	natsState   = "index.db" // in msgs: what is in the blocks; made anew when it is not there
-	natsMeta    = "meta.inf"
-	natsMetaSum = "meta.sum"
+	natsConsumer = "o.dat"
+	natsBlocks   = "msgs"
+	natsState    = "index.db" // in msgs: what is in the blocks; made anew when it is not there
+	natsMeta     = "meta.inf"
+	natsMetaSum  = "meta.sum"
 )
 
 // natsWriteFailed is in what the server logs when a stream could not be written,

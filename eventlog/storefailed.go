@@ -16,7 +16,7 @@ import (
 var errStoreFailed = errors.New("the store failed")
 
 // maxSilent is how many groups in a row may be left without an answer.
-const maxSilent = 3
+const maxSilent = 12 // a minute: a disk may stall for a while and be well again
 
 // judgedPublisher publishes to a stream of an embedded engine, and ends the engine
 // when the answers say that nothing can be stored any more.
