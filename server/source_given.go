@@ -60,5 +60,8 @@ func appEnvs() []string {
 			names = append(names, strings.TrimPrefix(string(value.Name()), "APP_ENV_"))
 		}
 	}
+	if !slices.Contains(names, "TEST") { // Ignisign's quick start has it, where other pages say STAGING
+		names = append(names, "TEST")
+	}
 	return names
 }

@@ -313,6 +313,11 @@ func TestAnUnknownEnvironmentIsRefused(t *testing.T) {
 			t.Errorf("says %q", st.Message())
 		}
 	}
+	for _, env := range []string{"DEVELOPMENT", "STAGING", "PRODUCTION", "TEST"} { // the last one is in its quick start
+		src := ignisignSource("key-one")
+		src.GetIgnisign().AppEnv = env
+		g.create(t, "is-"+strings.ToLower(env), src)
+	}
 }
 
 // What cannot change need not be repeated when everything else is set.
