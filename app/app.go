@@ -217,7 +217,7 @@ func (a *App) openHub(context.Context) error {
 
 func (a *App) openSubscriptions(ctx context.Context) (err error) {
 	a.subs, err = subscription.Open(ctx, subscription.Options{
-		Engine:       a.engine,
+		Engine:       subscription.On(a.engine),
 		Feed:         hubfeed.New(a.hub),
 		MaxConsumers: a.opts.MaxStreams,
 		Logger:       a.logger,

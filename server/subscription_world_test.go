@@ -40,7 +40,7 @@ func startSubscriptions(t *testing.T) *subscriptionWorld {
 	}
 	t.Cleanup(func() { w.engine.Close() })
 	h := w.runHub()
-	w.manager, err = subscription.Open(t.Context(), subscription.Options{Engine: w.engine, Feed: hubfeed.New(h)})
+	w.manager, err = subscription.Open(t.Context(), subscription.Options{Engine: subscription.On(w.engine), Feed: hubfeed.New(h)})
 	if err != nil {
 		t.Fatal(err)
 	}

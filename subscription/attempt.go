@@ -181,7 +181,7 @@ func (h *home) giveBackIdle() {
 }
 
 func (h *home) closePullers() {
-	for _, p := range []*eventlog.Puller{h.puller, h.replayer} {
+	for _, p := range []Puller{h.puller, h.replayer} {
 		if p != nil {
 			p.Stop()
 		}

@@ -35,9 +35,9 @@ type home struct {
 	replays eventlog.QueueConfig
 	// mainQueue and replayQueue are the same for holds, which outlive a Seek.
 	mainQueue, replayQueue *eventlog.QueueConfig
-	surely                 time.Duration    // how long JetStream holds at least, as far as it was told
-	puller                 *eventlog.Puller // nil while there is nobody to hand anything to
-	replayer               *eventlog.Puller
+	surely                 time.Duration // how long JetStream holds at least, as far as it was told
+	puller                 Puller        // nil while there is nobody to hand anything to
+	replayer               Puller
 	hungry                 bool // there may be replayed entries to pull
 	consumers              []*consumer
 	rotation               int
@@ -49,12 +49,12 @@ type home struct {
 	force                  int       // how many are
 	clock                  clock
 	memos                  memos
-	pin                    *eventlog.Pin // of the queue
-	lanes                  *lanes        // of an ordered subscription
-	pulledAt               time.Time     // when the last Pull of an ordered subscription ended
-	losses                 uint64        // of the connection, as far as they were minded
-	turn                   uint64        // of what was handed out last here; see follow
-	behind                 uint64        // the last event that was handed out here for the first time
+	pin                    Pin       // of the queue
+	lanes                  *lanes    // of an ordered subscription
+	pulledAt               time.Time // when the last Pull of an ordered subscription ended
+	losses                 uint64    // of the connection, as far as they were minded
+	turn                   uint64    // of what was handed out last here; see follow
+	behind                 uint64    // the last event that was handed out here for the first time
 	// dropped by the log, not settled: see lookAtDropped.
 	dropped   map[uint64]bool
 	share     float64 // of what is pulled, the selector selects

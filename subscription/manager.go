@@ -11,12 +11,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hookstream/hookstream/eventlog"
 )
 
 // Options are what a Manager is made of. Engine and Feed are required.
 type Options struct {
-	Engine *eventlog.Engine
+	Engine Engine
 	Feed   Feed
 	// Gateway names this gateway, for State; empty: the host's name. A random
 	// part is added.
@@ -32,15 +31,15 @@ type Options struct {
 // wrap eventlog.ErrUnavailable or eventlog.ErrFull.
 type Manager struct {
 	opts    Options
-	engine  *eventlog.Engine
+	engine  Engine
 	feed    Feed
 	logger  *slog.Logger
 	gateway string // name of this gateway, in this life of it
 	signer  *signer
 	store   *store
-	parked  *eventlog.Parked
-	acks    *eventlog.Acks // nil on a cluster
-	bus     *eventlog.Bus
+	parked  Parking
+	acks    Journal // nil on a cluster
+	bus     Bus
 	peers   peers
 	tallies tallies
 	flaps   flaps

@@ -86,7 +86,7 @@ func openGatewayOn(t testing.TB, e *eventlog.Engine, name string, feed func(*hub
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = h.Run(ctx) })
 	m, err := subscription.Open(ctx, subscription.Options{
-		Engine: e, Feed: feed(h), Gateway: name,
+		Engine: subscription.On(e), Feed: feed(h), Gateway: name,
 		Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {

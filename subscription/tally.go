@@ -126,7 +126,7 @@ func nextHandOut(last int64, generation, count int, replay bool, now time.Time) 
 
 // tallies are all that are known here, by queue and sequence.
 type tallies struct {
-	kept *eventlog.Attempts
+	kept Attempts
 
 	// mu guards of: it holds at least what kept was told here, and all that was
 	// heard of since.

@@ -1,0 +1,188 @@
+package subscription
+
+import (
+	"context"
+	"time"
+
+	"github.com/hookstream/hookstream/eventlog"
+)
+
+// An Engine is what a Manager needs of the log and of what lies beside it. On
+// makes one of the real engine; a test that must own time has its own. All
+// methods may be called from many goroutines at once. Errors wrap
+// eventlog.ErrUnavailable or eventlog.ErrFull unless they say otherwise.
+type Engine interface {
+	Queues
+	Hands
+	// Events is the log that the queues hand out of.
+	Events() eventlog.Log
+	// Bucket answers where subscriptions are kept, the same for all gateways.
+	Bucket(ctx context.Context, name string) (eventlog.Bucket, error)
+	// OpenParked answers where deliveries lie that were given up.
+	OpenParked(ctx context.Context) (Parking, error)
+	// OpenAcks answers the journal of what was settled; nil when Confirm says no
+	// more than what survives anything.
+	OpenAcks(ctx context.Context) (Journal, error)
+	// OpenAttempts answers what is kept of messages that were handed out in vain.
+	// It calls heard with all of it before it returns, then with every change,
+	// whoever made it.
+	OpenAttempts(ctx context.Context, heard func(eventlog.Attempted)) (Attempts, error)
+	// Bus joins the gateways of the engine, under a name that no other has.
+	Bus(gateway string) (Bus, error)
+	// Connection answers how often this gateway was cut off from the queues and
+	// the bus, and whether it is not now. While it was, others may have settled
+	// what it was handed.
+	Connection() (losses uint64, up bool)
+	// Reached answers until when it is proven that what this gateway said was said
+	// to a leader with a quorum behind it.
+	Reached() time.Time
+	// Embedded reports whether this is the only gateway there can be.
+	Embedded() bool
+	// WatchDropped calls fn with every event that the log dropped after a queue
+	// had handed it out and before it was settled: nobody is handed it again.
+	WatchDropped(fn func(queue string, seq uint64)) (stop func(), err error)
+}
+
+// Queues are made, looked at and forgotten.
+type Queues interface {
+	// EnsureQueue makes the queue or brings it up to date, and reports whether it
+	// was made. What cannot be changed stays as it was made.
+	EnsureQueue(ctx context.Context, c eventlog.QueueConfig) (made bool, err error)
+	// DeleteQueue forgets the queue. None is fine.
+	DeleteQueue(ctx context.Context, c eventlog.QueueConfig) error
+	// QueueState answers what was handed out and what not, or eventlog.ErrNoQueue.
+	QueueState(ctx context.Context, c eventlog.QueueConfig) (eventlog.QueueState, error)
+	// QueueNames answers the names of all queues of events that begin with prefix.
+	QueueNames(ctx context.Context, prefix string) ([]string, error)
+}
+
+// Hands are what a queue hands out, and what is said about it.
+type Hands interface {
+	// Pull opens a puller of this gateway. pin is that of the queue, shared by all
+	// its pullers here. take is called with what was asked for, one at a time, and
+	// must not block; ended whenever a pull ended unanswered or was refused.
+	Pull(c eventlog.QueueConfig, pin Pin, take func(eventlog.Hand), ended func()) (Puller, error)
+	// Pin answers the pin of the queue for this gateway, which does not have it
+	// yet, and never will when the queue is not pinned.
+	Pin(c eventlog.QueueConfig) Pin
+	// Say says words about messages of a queue and returns at once; whether they
+	// are heard is not known. What is not settled is handed out again in the end.
+	Say(c eventlog.QueueConfig, words ...eventlog.Word)
+	// Confirm says words and answers, one for each, which were heard for certain.
+	// The others may have been heard.
+	Confirm(ctx context.Context, c eventlog.QueueConfig, words []eventlog.Word) ([]bool, error)
+}
+
+// A Puller takes from one queue, no more than it asked for.
+type Puller interface {
+	// Fill asks for up to n, those included that were asked for and have not come,
+	// and waits for what comes later.
+	Fill(n int)
+	// FillNow asks for up to n of what is there now.
+	FillNow(n int)
+	// FillOne waits for a single message, whatever there may be now.
+	FillOne()
+	// Stop ends it. What was asked for may come for some seconds more.
+	Stop()
+}
+
+// A Pin is the right to be handed what a pinned queue has, of which one gateway
+// at a time has one.
+type Pin interface {
+	// Ours reports whether this gateway has it, as far as it was told.
+	Ours() bool
+	// Release lets another gateway have it, when this one does. It returns at once.
+	Release()
+}
+
+// Parking keeps deliveries that were given up, and beside them those that are
+// replayed until they are settled. Its methods are those of eventlog.Parked.
+type Parking interface {
+	Put(ctx context.Context, uid, once string, in eventlog.ParkedEntry) error
+	Replay(ctx context.Context, uid string, in eventlog.ParkedEntry) error
+	Next(ctx context.Context, uid string, from uint64) (eventlog.ParkedEntry, error)
+	Count(ctx context.Context, uid string) (int, error)
+	QueueNames(ctx context.Context, prefix string) ([]string, error)
+	Owners(ctx context.Context) ([]string, error)
+	Forget(ctx context.Context, id uint64) error
+	ForgetAll(ctx context.Context, uid string, replays bool) error
+	Sync(ctx context.Context) error
+}
+
+// A Journal remembers what was settled, where the queues themselves may forget
+// it. Keep returns when it is as durable as an event. Its methods are those of
+// eventlog.Acks.
+type Journal interface {
+	Keep(ctx context.Context, acks []eventlog.Ack) error
+	Settled(queue string, seq uint64) bool
+	Queues() []string
+	Forget(queue string)
+}
+
+// Attempts keeps one value a message of a queue. Its methods are those of
+// eventlog.Attempts.
+type Attempts interface {
+	Put(some []eventlog.Attempted, done func(error))
+	Keep(ctx context.Context, some []eventlog.Attempted) error
+	Read(ctx context.Context, queue string, seq uint64) ([]byte, error)
+	ForgetQueue(ctx context.Context, queue string) error
+	Close()
+}
+
+// A Bus carries questions between gateways. Nothing on it is kept: who is not
+// there does not hear it. Its methods are those of eventlog.Bus.
+type Bus interface {
+	Serve(question string, fn func(data []byte) []byte) error
+	Ask(ctx context.Context, gateway, question string, data []byte) ([]byte, error)
+	AskAll(ctx context.Context, question string, data []byte, wait time.Duration, enough func(answers [][]byte) bool) ([][]byte, error)
+	Tell(question string, data []byte)
+	Close()
+}
+
+// On answers the engine that JetStream is.
+func On(e *eventlog.Engine) Engine { return jetstream{e} }
+
+// jetstream is the real engine; what it answers is made ours.
+type jetstream struct{ *eventlog.Engine }
+
+func (j jetstream) OpenParked(ctx context.Context) (Parking, error) {
+	p, err := j.Engine.OpenParked(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func (j jetstream) OpenAcks(ctx context.Context) (Journal, error) {
+	a, err := j.Engine.OpenAcks(ctx)
+	if a == nil || err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+func (j jetstream) OpenAttempts(ctx context.Context, heard func(eventlog.Attempted)) (Attempts, error) {
+	a, err := j.Engine.OpenAttempts(ctx, heard)
+	if err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+func (j jetstream) Bus(gateway string) (Bus, error) {
+	b, err := j.Engine.Bus(gateway)
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+func (j jetstream) Pin(c eventlog.QueueConfig) Pin { return j.Engine.Pin(c) }
+
+func (j jetstream) Pull(c eventlog.QueueConfig, pin Pin, take func(eventlog.Hand), ended func()) (Puller, error) {
+	p, err := j.Engine.Pull(c, pin.(*eventlog.Pin), take, ended)
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
