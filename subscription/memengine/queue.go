@@ -1,0 +1,239 @@
+package memengine
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/hookstream/hookstream/eventlog"
+)
+
+// queue is a durable consumer of JetStream. All is under the mu of the store.
+type queue struct {
+	cfg     eventlog.QueueConfig
+	created time.Time
+	next    uint64
+	turn    uint64
+	pending map[uint64]*pending
+	counts  map[uint64]int
+	again   []uint64 // to be handed out again
+	waiting []*request
+
+	pin      string
+	pinUntil time.Time
+	pins     int
+}
+
+// pending is a message that was handed out and not settled.
+type pending struct {
+	turn uint64
+	due  time.Time
+}
+
+// request is one pull.
+type request struct {
+	puller *puller
+	no     uint64
+	n      int
+	now    bool // no wait
+	until  time.Time
+	pin    string
+}
+
+func newQueue(c eventlog.QueueConfig) *queue {
+	return &queue{
+		cfg: c, created: time.Now(), next: max(c.From, 1),
+		pending: make(map[uint64]*pending), counts: make(map[uint64]int),
+	}
+}
+
+func (q *queue) clone() *queue {
+	c := *q
+	c.pending, c.counts, c.again = make(map[uint64]*pending), maps.Clone(q.counts), slices.Clone(q.again)
+	for seq, p := range q.pending {
+		kept := *p
+		c.pending[seq] = &kept
+	}
+	c.waiting, c.pin = nil, ""
+	return &c
+}
+
+func (q *queue) state() eventlog.QueueState {
+	st := eventlog.QueueState{Held: int64(len(q.pending)), Last: q.next - 1, Floor: q.next - 1, Pin: q.pin, Created: q.created}
+	for seq := range q.pending {
+		st.Floor = min(st.Floor, seq-1)
+		if q.counts[seq] > 1 {
+			st.Redelivered++
+		}
+	}
+	return st
+}
+
+// ask takes a pull. The caller holds the mu of the store.
+func (s *Store) ask(name string, r *request) {
+	q := s.queues[name]
+	if q == nil {
+		r.end(true)
+		return
+	}
+	if q.cfg.Pinned && r.pin != "" {
+		if r.pin != q.pin {
+			r.end(true)
+			return
+		}
+		q.pinUntil = time.Now().Add(eventlog.PinTime)
+	}
+	q.waiting = append(q.waiting, r)
+	s.pump(q)
+}
+
+// pump hands out what it can.
+func (s *Store) pump(q *queue) {
+	now := time.Now()
+	if q.pin != "" && !now.Before(q.pinUntil) {
+		q.pin = ""
+	}
+	for _, seq := range slices.Sorted(maps.Keys(q.pending)) {
+		if p := q.pending[seq]; !p.due.After(now) && !slices.Contains(q.again, seq) {
+			q.again = append(q.again, seq)
+		}
+	}
+	for {
+		r := s.nextWaiting(q, now)
+		if r == nil {
+			return
+		}
+		h, ok := s.nextHand(q)
+		if !ok {
+			if r.now && (!q.cfg.Pinned || q.pin == r.pin) {
+				q.drop(r)
+				r.end(false)
+				continue
+			}
+			return
+		}
+		if q.cfg.Pinned && q.pin == "" {
+			q.pins++
+			q.pin, q.pinUntil = q.cfg.Name+"/"+strconv.Itoa(q.pins), now.Add(eventlog.PinTime)
+		}
+		h.Pin = q.pin
+		if r.n--; r.n == 0 {
+			q.drop(r)
+		}
+		p := r.puller
+		p.e.down.put(func() { p.receive(h) })
+	}
+}
+
+func (q *queue) drop(r *request) {
+	q.waiting = slices.DeleteFunc(q.waiting, func(other *request) bool { return other == r })
+}
+
+func (r *request) end(refused bool) {
+	r.puller.e.down.put(func() { r.puller.end(r.no, r.n, refused) })
+}
+
+// nextWaiting answers the next pull that may be answered. Those are ended whose
+// time is over, or whose pin is an old one.
+func (s *Store) nextWaiting(q *queue, now time.Time) *request {
+	for i := 0; i < len(q.waiting); {
+		r := q.waiting[i]
+		switch {
+		case !now.Before(r.until):
+			q.drop(r)
+			r.end(false)
+		case r.puller.e.gone():
+			q.drop(r)
+		case q.cfg.Pinned && r.pin != "" && r.pin != q.pin:
+			q.drop(r)
+			r.end(true)
+		case q.cfg.Pinned && q.pin != "" && r.pin == "":
+			i++
+		default:
+			// In turn, as JetStream has those of one priority.
+			q.waiting = append(append(q.waiting[:i:i], q.waiting[i+1:]...), r)
+			return r
+		}
+	}
+	return nil
+}
+
+// nextHand hands out what is next, and notes that it is.
+func (s *Store) nextHand(q *queue) (h eventlog.Hand, ok bool) {
+	for len(q.again) > 0 {
+		seq := q.again[0]
+		q.again = q.again[1:]
+		if q.pending[seq] == nil {
+			continue
+		}
+		if h, ok := s.load(q, seq, true); ok {
+			return s.hand(q, h), true
+		}
+		delete(q.pending, seq)
+	}
+	if q.cfg.MaxHeld > 0 && len(q.pending) >= q.cfg.MaxHeld {
+		return h, false
+	}
+	if h, ok = s.load(q, q.next, false); !ok {
+		return h, false
+	}
+	q.next = h.Seq + 1
+	return s.hand(q, h), true
+}
+
+func (s *Store) hand(q *queue, h eventlog.Hand) eventlog.Hand {
+	q.turn++
+	q.counts[h.Seq]++
+	h.Turn, h.Attempt = q.turn, q.counts[h.Seq]
+	q.pending[h.Seq] = &pending{q.turn, time.Now().Add(q.cfg.Hold)}
+	return h
+}
+
+// load answers the message at seq, or the first from there on.
+func (s *Store) load(q *queue, seq uint64, exact bool) (eventlog.Hand, bool) {
+	if q.cfg.Replays != "" {
+		for _, e := range s.parked {
+			if e.replay && e.uid == q.cfg.Replays && (e.ID == seq || !exact && e.ID > seq) {
+				kept := e.ParkedEntry
+				return eventlog.Hand{Seq: e.ID, Entry: &kept}, true
+			}
+		}
+		return eventlog.Hand{}, false
+	}
+	recs, err := s.log.Read(context.Background(), seq, 1, 1)
+	if err != nil || len(recs) == 0 || exact && recs[0].Seq != seq {
+		return eventlog.Hand{}, false
+	}
+	return eventlog.Hand{Seq: recs[0].Seq}, true
+}
+
+// hear takes a word, and reports whether it is answered.
+func (s *Store) hear(name string, w eventlog.Word) bool {
+	q := s.queues[name]
+	if q == nil || w.Seq >= q.next {
+		return false
+	}
+	p := q.pending[w.Seq]
+	switch {
+	case p == nil:
+	case w.Say == eventlog.Settled:
+		delete(q.pending, w.Seq)
+		delete(q.counts, w.Seq)
+		q.forgetAgain(w.Seq)
+	case w.Say == eventlog.Held:
+		p.due = time.Now().Add(q.cfg.Hold)
+	case w.Delay > 0:
+		q.forgetAgain(w.Seq)
+		p.due = time.Now().Add(w.Delay)
+	default:
+		p.due = time.Now()
+	}
+	s.pump(q)
+	return true
+}
+
+func (q *queue) forgetAgain(seq uint64) {
+	q.again = slices.DeleteFunc(q.again, func(n uint64) bool { return n == seq })
+}

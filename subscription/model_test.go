@@ -1,0 +1,270 @@
+package subscription_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/hookstream/hookstream/event"
+	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/memlog"
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/subscription"
+	"github.com/hookstream/hookstream/subscription/memengine"
+)
+
+// memory is a world that owns its time.
+type memory struct {
+	store    *memengine.Store
+	log      *memlog.Log
+	embedded bool
+
+	mu    sync.Mutex
+	alive []*memGateway
+	made  int
+	seqs  int
+}
+
+type memGateway struct {
+	*subscription.Manager
+	engine *memengine.Engine
+}
+
+func newMemory(seed uint64, embedded bool) *memory {
+	s := memengine.New(memengine.Options{Journal: embedded, Rand: rand.New(rand.NewPCG(seed, 3)), Latency: 5 * time.Millisecond})
+	m := &memory{store: s, log: s.Log(), embedded: embedded}
+	n := 3
+	if embedded {
+		n = 1
+	}
+	for range n {
+		m.alive = append(m.alive, m.open())
+	}
+	return m
+}
+
+func (m *memory) open() *memGateway {
+	m.made++
+	e := m.store.Engine()
+	g, err := subscription.Open(context.Background(), subscription.Options{
+		Engine: e, Feed: memFeed{m.log}, Gateway: fmt.Sprintf("g%d", m.made), Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		panic(err)
+	}
+	return &memGateway{g, e}
+}
+
+func (m *memory) close() {
+	for _, g := range m.alive {
+		g.Close()
+		g.engine.Close()
+	}
+	m.store.Close()
+}
+
+func (m *memory) gateways() (out []*subscription.Manager) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, g := range m.alive {
+		out = append(out, g.Manager)
+	}
+	return out
+}
+
+func (m *memory) publish(typ, entity string) (uint64, error) {
+	m.seqs++
+	got, err := m.log.Append(context.Background(), eventlog.Entry{
+		Source: "billing", DedupKey: fmt.Sprint(m.seqs), Data: []byte(typ + "\n" + entity),
+	})
+	m.store.Published()
+	return got.Seq, err
+}
+
+func (m *memory) forgets() bool { return m.embedded }
+
+func (m *memory) describe() string { return m.store.String() }
+
+func (m *memory) drop(seq uint64) { m.store.Drop(seq) }
+
+func (m *memory) fault(kind string, n int) {
+	m.mu.Lock()
+	n %= len(m.alive)
+	g := m.alive[n]
+	m.mu.Unlock()
+	switch {
+	case kind == "stall" && !m.embedded:
+		g.engine.Stall()
+	case kind == "sever" && !m.embedded:
+		g.engine.Sever()
+	case kind == "kill":
+		g.engine.Close()
+		g.Close()
+		if m.embedded {
+			m.store.Crash()
+		}
+		next := m.open()
+		m.mu.Lock()
+		m.alive[n] = next
+		m.mu.Unlock()
+	}
+}
+
+func (m *memory) heal() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, g := range m.alive {
+		g.engine.Heal()
+	}
+}
+
+// memFeed reads events of which nothing is known but type and entity.
+type memFeed struct{ log *memlog.Log }
+
+type memEvent struct{ rec event.Record }
+
+func (e memEvent) Seq() uint64          { return e.rec.Seq }
+func (e memEvent) Time() time.Time      { return e.rec.Time }
+func (e memEvent) Size() int            { return len(e.rec.Data) }
+func (e memEvent) Record() event.Record { return e.rec }
+func (e memEvent) Readable() bool       { return true }
+
+func (e memEvent) Entity() string {
+	_, entity, _ := strings.Cut(string(e.rec.Data), "\n")
+	return entity
+}
+
+func (f memFeed) Of(r event.Record) subscription.Event { return memEvent{r} }
+
+func (f memFeed) At(ctx context.Context, seq uint64) (subscription.Event, error) {
+	recs, err := f.log.Read(ctx, seq, 1, 1<<20)
+	if err != nil {
+		return nil, err
+	}
+	if len(recs) == 0 || recs[0].Seq != seq {
+		return nil, eventlog.ErrNotFound
+	}
+	return memEvent{recs[0]}, nil
+}
+
+func (f memFeed) Head() uint64 {
+	b, _ := f.log.Bounds(context.Background())
+	return b.Last
+}
+
+func (f memFeed) Compile(s *hookstreamv1.EventSelector) (subscription.Matcher, error) {
+	return func(_ context.Context, e subscription.Event) bool {
+		typ, _, _ := strings.Cut(string(e.Record().Data), "\n")
+		for _, t := range s.GetTypes() {
+			if t == typ {
+				return true
+			}
+		}
+		return len(s.GetTypes()) == 0
+	}, nil
+}
+
+// drawSchedule draws a play. Faults that the world does not know do nothing.
+func drawSchedule(t *rapid.T, ordering subscription.Ordering, faults []string) schedule {
+	ms := func(label string, from, to int) time.Duration {
+		return time.Duration(rapid.IntRange(from, to).Draw(t, label)) * time.Millisecond
+	}
+	sch := schedule{
+		Seed: rapid.Uint64().Draw(t, "seed"),
+		Settings: subscription.Settings{
+			Ordering: ordering, Selector: selector("types: 'signature_request.done'"),
+			AckDeadline: ms("deadline", 1000, 3000), MaxAttempts: rapid.IntRange(1, 4).Draw(t, "attempts"),
+			BackoffMin: ms("backoff", 1, 1000), BackoffMax: 2 * time.Second,
+			MaxOutstandingEvents: rapid.SampledFrom([]int{1, 3, 10, 100}).Draw(t, "outstanding"),
+		},
+	}
+	one := rapid.Custom(func(t *rapid.T) step { return drawStep(t, faults) })
+	sch.Steps = rapid.SliceOfN(one, 5, 40).Draw(t, "steps")
+	return sch
+}
+
+var entities = []string{"a", "a", "b", "c", "", "unselected"}
+
+func drawStep(t *rapid.T, faults []string) step {
+	s := step{
+		// Most comes close together, and now and then there is a pause.
+		Wait: time.Duration(rapid.SampledFrom([]int{0, 1, 10, 50, 100, 300, 1000, 4000}).Draw(t, "wait")) * time.Millisecond,
+		N:    rapid.IntRange(0, 5).Draw(t, "n"),
+		Seed: rapid.Uint64Range(0, 1<<32).Draw(t, "seed"),
+	}
+	switch n := rapid.IntRange(0, 19).Draw(t, "what"); {
+	case n < 7:
+		s.Do, s.Kind = "publish", rapid.SampledFrom(entities).Draw(t, "entity")
+	case n < 13:
+		s.Do = "attach"
+		s.Kind = rapid.SampledFrom([]string{"healthy", "flaky", "flaky", "puller", "slow", "mortal", "deaf", "frozen"}).Draw(t, "kind")
+	case n < 15:
+		s.Do = "leave"
+	default:
+		s.Do = rapid.SampledFrom(faults).Draw(t, "fault")
+		if s.Do == "seek" {
+			s.Kind = rapid.SampledFrom([]string{"earliest", "middle", "latest"}).Draw(t, "where")
+		}
+	}
+	return s
+}
+
+// checks sets how many schedules are drawn, unless the command line says it.
+func checks(t *testing.T, n int) {
+	t.Helper()
+	said := false
+	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "rapid.checks" })
+	if !said {
+		if err := flag.Set("rapid.checks", fmt.Sprint(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// silence is the longest that is explained: what a dead gateway held waits for
+// its deadline and a margin, and back-off comes on top.
+const silence = 45 * time.Second
+
+func testModel(t *testing.T, ordering subscription.Ordering, embedded bool, faults ...string) {
+	rapid.Check(t, func(rt *rapid.T) {
+		sch := drawSchedule(rt, ordering, faults)
+		var wrong string
+		synctest.Test(t, func(*testing.T) {
+			m := newMemory(sch.Seed, embedded)
+			defer m.close()
+			wrong = sch.run(m, silence)
+		})
+		if wrong != "" {
+			rt.Fatalf("%s\n%+v", wrong, sch)
+		}
+	})
+}
+
+func TestModel(t *testing.T) {
+	checks(t, 100)
+	all := []string{"stall", "sever", "heal", "heal", "kill", "seek", "pause", "resume", "drop"}
+	for _, w := range []struct {
+		name     string
+		ordering subscription.Ordering
+		embedded bool
+	}{
+		{"unordered cluster", subscription.Unordered, false},
+		{"unordered embedded", subscription.Unordered, true},
+		{"ordered cluster", subscription.OrderByEntity, false},
+		{"ordered embedded", subscription.OrderByEntity, true},
+	} {
+		t.Run(w.name, func(t *testing.T) {
+			t.Parallel()
+			testModel(t, w.ordering, w.embedded, all...)
+		})
+	}
+}

@@ -1,0 +1,424 @@
+package subscription_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/hookstream/hookstream/subscription"
+)
+
+// A world is gateways on one log, with faults. It is made of memory, or of the
+// real engine.
+type world interface {
+	// gateways answers those that live.
+	gateways() []*subscription.Manager
+	// publish appends an event and answers its sequence.
+	publish(typ, entity string) (uint64, error)
+	// fault makes something happen to gateway n, if the world knows it.
+	fault(kind string, n int)
+	// heal ends all faults.
+	heal()
+	// describe answers what the engine has to say of its state, for a report.
+	describe() string
+	// forgets reports whether the engine dies with its gateway, and forgets what it
+	// handed out in its last seconds.
+	forgets() bool
+	// drop has the log forget about everything up to seq.
+	drop(seq uint64)
+}
+
+// A step is one thing that happens, some time after the one before.
+type step struct {
+	Wait time.Duration
+	Do   string
+	N    int    // which gateway or consumer, how many
+	Kind string // of a consumer, of an event
+	Seed uint64
+}
+
+func (s step) String() string {
+	return fmt.Sprintf("%s %s(%s %d, seed %d)", s.Wait, s.Do, s.Kind, s.N, s.Seed)
+}
+
+// A schedule is a play of which nothing is left to chance but what goroutines
+// do at the same moment.
+type schedule struct {
+	Settings subscription.Settings
+	Steps    []step
+	Seed     uint64
+}
+
+// consuming is one consumer.
+type consuming struct {
+	name  string
+	g     *subscription.Manager
+	pulls bool
+	holds map[*handed]bool // under the mu of the story
+	p     *play
+	rand  *rand.Rand
+	kind  string
+	left  int // of a mortal: until it dies
+	end   context.CancelFunc
+	done  chan struct{}
+	work  chan *handed
+	wg    sync.WaitGroup
+}
+
+func (c *consuming) String() string { return c.name }
+
+// play is a schedule under way.
+type play struct {
+	*story
+	w         world
+	sch       schedule
+	ctx       context.Context
+	end       context.CancelFunc
+	consumers []*consuming
+	seqs      []uint64
+}
+
+const subID = "crm"
+
+// run plays a schedule, and answers what became of it: an empty text when all
+// promises were kept. Bound is the longest silence that no fault explains.
+func (sch schedule) run(w world, bound time.Duration) string {
+	p := &play{story: newStory(sch.Settings), w: w, sch: sch}
+	p.ctx, p.end = context.WithCancel(context.Background())
+	defer p.end()
+	sub, err := w.gateways()[0].Create(p.ctx, subID, sch.Settings, subscription.Position{Earliest: true})
+	if err != nil {
+		return "create: " + err.Error()
+	}
+	p.start, p.story.forgets = sub.Start, w.forgets()
+	for _, s := range sch.Steps {
+		time.Sleep(s.Wait)
+		p.step(s)
+	}
+	p.drain(bound)
+	for _, c := range p.consumers {
+		p.stop(c)
+	}
+	p.finish()
+	if len(p.wrong) == 0 {
+		return ""
+	}
+	return p.tell()
+}
+
+func (p *play) step(s step) {
+	gs := p.w.gateways()
+	switch s.Do {
+	case "publish":
+		for range s.N {
+			p.publishOne(s.Kind)
+		}
+	case "attach":
+		p.attach(gs[s.N%len(gs)], s.Kind, s.Seed)
+	case "leave":
+		if len(p.consumers) > 0 {
+			p.stop(p.consumers[s.N%len(p.consumers)])
+		}
+	case "seek":
+		p.seek(gs[s.N%len(gs)], s)
+	case "pause", "resume":
+		p.pause(gs[s.N%len(gs)], s.Do == "pause")
+	case "drop":
+		if len(p.seqs) > 0 {
+			seq := p.seqs[int(s.Seed%uint64(len(p.seqs)))]
+			p.drops(seq)
+			p.w.drop(seq)
+		}
+	case "heal":
+		p.say("all is healed")
+		p.w.heal()
+	case "kill":
+		p.say("gateway %d dies", s.N%len(gs))
+		p.dies(gs[s.N%len(gs)])
+		p.w.fault(s.Do, s.N)
+	default:
+		p.say("%s of gateway %d", s.Do, s.N)
+		p.w.fault(s.Do, s.N)
+	}
+}
+
+// dies tells that nobody hears of a gateway any more.
+func (p *play) dies(g *subscription.Manager) {
+	p.mu.Lock()
+	p.dead[g] = true
+	p.deaths = append(p.deaths, p.now)
+	p.mu.Unlock()
+	for _, c := range p.consumers {
+		if c.g == g {
+			p.gone(c)
+			c.end()
+		}
+	}
+}
+
+func (p *play) publishOne(entity string) {
+	typ := "signature_request.done"
+	if entity == "unselected" {
+		typ = "signer.done"
+	}
+	p.mu.Lock() // a consumer may be faster than we are
+	defer p.mu.Unlock()
+	seq, err := p.w.publish(typ, entity)
+	if err != nil {
+		p.tick("publish: %v", err)
+		return
+	}
+	p.seqs = append(p.seqs, seq)
+	e := p.event(seq)
+	e.entity, e.selected = entity, entity != "unselected"
+	e.published = p.tick("event %d of %q is published", seq, entity)
+}
+
+func (p *play) seek(g *subscription.Manager, s step) {
+	to := subscription.Position{Earliest: s.Kind == "earliest"}
+	if s.Kind == "middle" {
+		at := p.began.Add(time.Duration(s.Seed % uint64(time.Since(p.began)+1)))
+		to.At = &at
+	}
+	k := p.seeking()
+	ctx, cancel := context.WithTimeout(p.ctx, 30*time.Second)
+	defer cancel()
+	for {
+		sub, err := g.Seek(ctx, subID, "", to)
+		if err == nil {
+			p.soughtTo(k, sub.Start, nil)
+			return
+		}
+		p.say("seek: %v", err)
+		if ctx.Err() != nil {
+			return // it may have been or not
+		}
+		p.w.heal()
+		gs := p.w.gateways()
+		g = gs[0]
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+func (p *play) pause(g *subscription.Manager, pause bool) {
+	do := g.Resume
+	if pause {
+		do = g.Pause
+	}
+	ctx, cancel := context.WithTimeout(p.ctx, 10*time.Second)
+	defer cancel()
+	_, err := do(ctx, subID, "")
+	p.say("paused %v: %v", pause, err)
+}
+
+func (p *play) attach(g *subscription.Manager, kind string, seed uint64) *consuming {
+	c := &consuming{
+		name: fmt.Sprintf("%s-%d", kind, len(p.consumers)), g: g, p: p, kind: kind, rand: rand.New(rand.NewPCG(seed, 1)),
+		holds: make(map[*handed]bool), done: make(chan struct{}), left: int(seed%5) + 1,
+		pulls: kind == "puller",
+	}
+	ctx, cancel := context.WithCancel(p.ctx)
+	c.end = cancel
+	p.consumers = append(p.consumers, c)
+	o := subscription.ConsumerOptions{ClientID: c.name, MaxEvents: []int{0, 1, 3, 10}[seed%4]}
+	p.say("%s begins, takes %d", c, o.MaxEvents)
+	go func() {
+		defer close(c.done)
+		if c.pulls {
+			c.pull(ctx, g, o)
+			return
+		}
+		err := g.Attach(ctx, subID, o, func(f subscription.Frame) error { return c.take(ctx, f) })
+		p.say("%s has ended: %v", c, err)
+		p.gone(c)
+	}()
+	return c
+}
+
+func (c *consuming) pull(ctx context.Context, g *subscription.Manager, o subscription.ConsumerOptions) {
+	for ctx.Err() == nil {
+		some, err := g.Pull(ctx, subID, o, 2*time.Second)
+		if errors.Is(err, subscription.ErrClosed) || c.p.isDead(g) {
+			return
+		}
+		for _, h := range c.p.handed(c, some) {
+			c.handle(ctx, h)
+		}
+		if err != nil {
+			time.Sleep(200 * time.Millisecond)
+		}
+	}
+}
+
+var errDead = errors.New("the consumer is dead")
+
+func (c *consuming) take(ctx context.Context, f subscription.Frame) error {
+	if len(f.Deliveries) == 0 {
+		return nil
+	}
+	if c.p.isDead(c.g) {
+		return errDead
+	}
+	some := c.p.handed(c, f.Deliveries)
+	if c.kind == "mortal" {
+		if c.left -= len(some); c.left <= 0 {
+			c.p.gone(c)
+			return errDead
+		}
+	}
+	if c.kind == "frozen" {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	for _, h := range some {
+		r := rand.New(rand.NewPCG(c.rand.Uint64(), 2))
+		c.wg.Go(func() { c.handleWith(ctx, h, r) })
+	}
+	return nil
+}
+
+func (c *consuming) handle(ctx context.Context, h *handed) { c.handleWith(ctx, h, c.rand) }
+
+// handleWith does with a delivery what a consumer of the kind does.
+func (c *consuming) handleWith(ctx context.Context, h *handed, r *rand.Rand) {
+	short := time.Duration(r.Int64N(int64(50 * time.Millisecond)))
+	long := time.Duration(r.Int64N(int64(2 * c.p.sch.Settings.AckDeadline)))
+	switch c.kind {
+	case "deaf", "frozen":
+		return
+	case "slow":
+		short = long
+	case "flaky":
+		c.flaky(ctx, h, r, short, long)
+		return
+	}
+	if sleep(ctx, short) {
+		c.settle(ctx, h, r, subscription.Settlement{Verdict: subscription.Ack})
+	}
+}
+
+func (c *consuming) flaky(ctx context.Context, h *handed, r *rand.Rand, short, long time.Duration) {
+	s := subscription.Settlement{Verdict: subscription.Ack}
+	switch n := r.IntN(20); {
+	case n < 6:
+		s.Verdict = subscription.Retry
+		if n < 2 {
+			delay := time.Duration(r.Int64N(int64(2 * time.Second)))
+			s.Delay = &delay
+		}
+	case n == 6:
+		s.Verdict = subscription.Skip
+	case n == 7:
+		s.Verdict = subscription.Park
+	case n == 8:
+		short = long
+	case n < 11:
+		if !sleep(ctx, short) {
+			return
+		}
+		c.settle(ctx, h, r, subscription.Settlement{Verdict: subscription.Extend, Extension: time.Second + long})
+		short = long
+	case n == 11:
+		return
+	}
+	if sleep(ctx, short) {
+		c.settle(ctx, h, r, s)
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// settle says a word through whichever gateway, again while it is unavailable.
+func (c *consuming) settle(ctx context.Context, h *handed, r *rand.Rand, s subscription.Settlement) {
+	w := c.p.word(h, s.Verdict)
+	s.Token = h.Token
+	for n := range 20 {
+		gs := c.p.w.gateways()
+		g := gs[r.IntN(len(gs))]
+		asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
+		res := g.Settle(asking, subID, []subscription.Settlement{s})[0]
+		cancel()
+		c.p.answered(h, w, res)
+		if res.Outcome != subscription.Unavailable || n > 2 && ctx.Err() != nil || !sleep(c.p.ctx, 200*time.Millisecond) {
+			return
+		}
+	}
+}
+
+// stop ends a consumer as a process that dies does.
+func (p *play) stop(c *consuming) {
+	p.gone(c)
+	c.end()
+	<-c.done
+	c.wg.Wait()
+}
+
+// drain heals everything and waits until nothing is left to be handed out, or
+// nothing has been for too long.
+func (p *play) drain(bound time.Duration) {
+	p.say("the end: all is healed")
+	p.w.heal()
+	for _, c := range p.consumers {
+		if c.kind != "healthy" && c.kind != "puller" {
+			p.stop(c)
+		}
+	}
+	for _, g := range p.w.gateways() {
+		p.attach(g, "healthy", 0)
+	}
+	p.mu.Lock()
+	p.quiet = time.Now()
+	p.mu.Unlock()
+	for began := time.Now(); ; time.Sleep(250 * time.Millisecond) {
+		p.resume()
+		left, quiet := p.unresolved(p.parked())
+		if len(left) == 0 {
+			return
+		}
+		if quiet > bound || time.Since(began) > 20*bound {
+			p.mu.Lock()
+			p.broken("silence of %s: events %d are neither acknowledged nor parked, and nobody is handed them", quiet, left)
+			p.tick("the engine: %s", p.w.describe())
+			p.mu.Unlock()
+			return
+		}
+	}
+}
+
+// resume ends a pause that is in force, be it one of which no answer came.
+func (p *play) resume() {
+	for _, g := range p.w.gateways() {
+		if sub, err := g.Get(subID); err == nil && sub.Paused {
+			p.pause(g, false)
+			return
+		}
+	}
+}
+
+func (p *play) parked() (out []subscription.ParkedDelivery) {
+	g := p.w.gateways()[0]
+	page := ""
+	for {
+		some, next, err := g.ListParked(p.ctx, subID, 100, page)
+		if err != nil {
+			p.say("list parked: %v", err)
+			return out
+		}
+		if out = append(out, some...); next == "" {
+			return out
+		}
+		page = next
+	}
+}

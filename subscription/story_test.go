@@ -1,0 +1,467 @@
+package subscription_test
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hookstream/hookstream/subscription"
+)
+
+// A story is what happened to the events of one subscription, as publishers and
+// consumers saw it, and says afterwards which promise was broken. Each happening
+// has a number: what has a smaller one happened before.
+type story struct {
+	mu       sync.Mutex
+	began    time.Time
+	now      int
+	settings subscription.Settings
+	events   map[uint64]*told
+	start    uint64 // of the subscription
+	seeks    []*seek
+	dropped  uint64
+	dead     map[*subscription.Manager]bool
+	deaths   []int // when gateways died
+	forgets  bool  // an engine that dies with its gateway forgets what was handed out
+	wrong    []string
+	log      []string
+	quiet    time.Time // since when nothing was handed out
+}
+
+// told is one event.
+type told struct {
+	seq        uint64
+	entity     string
+	selected   bool
+	published  int
+	deliveries []*handed
+	parked     []subscription.ParkedDelivery
+}
+
+// handed is one delivery.
+type handed struct {
+	subscription.Delivery
+	of       *told
+	by       *consuming
+	at       int
+	time     time.Time
+	deadline time.Time
+	over     int       // when its stream ended; 0: it did not
+	alone    bool      // its consumer had nothing else from hand-out to end
+	ended    time.Time // zero: in force as far as anybody knows
+	words    []*word
+}
+
+// word is one call of Settle.
+type word struct {
+	verdict     subscription.Verdict
+	begun, done int // done 0: no answer
+	outcome     subscription.Outcome
+	doubt       bool // an answer before was Unavailable
+}
+
+type seek struct {
+	begun, done int
+	at          time.Time
+	start       uint64
+}
+
+func newStory(s subscription.Settings) *story {
+	return &story{began: time.Now(), settings: s, events: make(map[uint64]*told), dead: make(map[*subscription.Manager]bool), quiet: time.Now()}
+}
+
+// tick numbers a happening. The caller holds mu.
+func (s *story) tick(format string, args ...any) int {
+	s.now++
+	s.log = append(s.log, fmt.Sprintf("%6d %9s  ", s.now, time.Since(s.began).Truncate(time.Millisecond))+fmt.Sprintf(format, args...))
+	return s.now
+}
+
+func (s *story) isDead(g *subscription.Manager) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dead[g]
+}
+
+func (s *story) say(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tick(format, args...)
+}
+
+func (s *story) broken(format string, args ...any) {
+	msg := fmt.Sprintf(format, args...)
+	s.tick("BROKEN: %s", msg)
+	s.wrong = append(s.wrong, msg)
+}
+
+func (s *story) published(seq uint64, entity string, selected bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.event(seq)
+	e.entity, e.selected = entity, selected
+	e.published = s.tick("event %d of %q is published, selected: %v", seq, entity, selected)
+}
+
+func (s *story) event(seq uint64) *told {
+	e := s.events[seq]
+	if e == nil {
+		e = &told{seq: seq}
+		s.events[seq] = e
+	}
+	return e
+}
+
+// handOut answers the number of the hand-out, 0 when deliveries have none.
+func handOut(d subscription.Delivery) int64 {
+	v := reflect.ValueOf(d).FieldByName("HandOut")
+	switch {
+	case !v.IsValid():
+		return 0
+	case v.CanInt():
+		return v.Int()
+	}
+	return int64(v.Uint())
+}
+
+// attemptsAreExact: an attempt is an event that a consumer was really at.
+func attemptsAreExact() bool {
+	return reflect.ValueOf(subscription.Delivery{}).FieldByName("HandOut").IsValid()
+}
+
+// handed tells of a frame, or of the answer to a Pull.
+func (s *story) handed(c *consuming, some []subscription.Delivery) (out []*handed) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, d := range some {
+		e := s.event(d.Event.Seq())
+		h := &handed{Delivery: d, of: e, by: c, time: time.Now(), deadline: d.Deadline}
+		h.at = s.tick("event %d of %q to %s: attempt %d, hand-out %d, replayed %v", e.seq, e.entity, c, d.Attempt, handOut(d), d.Replayed)
+		s.check(h)
+		h.alone = c.makeRoom(len(some))
+		c.holds[h] = true
+		e.deliveries = append(e.deliveries, h)
+		out = append(out, h)
+	}
+	if len(some) > 0 {
+		s.quiet = time.Now()
+	}
+	return out
+}
+
+// makeRoom notes that more is handed to the consumer, and reports whether it has
+// nothing else. Each Pull is a consumer of its own.
+func (c *consuming) makeRoom(n int) bool {
+	alone := n == 1
+	if c.pulls {
+		return alone
+	}
+	for other := range c.holds {
+		if len(other.words) > 0 || !time.Now().Before(other.deadline) {
+			continue
+		}
+		other.alone, alone = false, false
+	}
+	return alone
+}
+
+// check looks at a hand-out as it happens.
+func (s *story) check(h *handed) {
+	e := h.of
+	if !e.selected && e.published > 0 {
+		s.broken("event %d is not selected and was handed out", e.seq)
+	}
+	if e.seq < s.from() && !h.Replayed {
+		s.broken("event %d lies before the subscription's start %d and was handed out", e.seq, s.from())
+	}
+	for _, d := range e.deliveries {
+		if s.sought(d.at, h.at) || d.Replayed != h.Replayed {
+			continue
+		}
+		if w := d.final(); w != nil && w.done > 0 && w.outcome == subscription.Done && !w.doubt {
+			s.broken("event %d was handed out after its acknowledgement, hand-out %d, was confirmed at %d", e.seq, d.at, w.done)
+		}
+		if s.inForce(d) {
+			s.broken("event %d was handed out to %s while it is in force with %s until %s", e.seq, h.by, d.by, d.deadline.Sub(s.began))
+		}
+		if n, m := handOut(d.Delivery), handOut(h.Delivery); n >= m && m > 0 {
+			s.broken("event %d: hand-out %d comes after %d", e.seq, m, n)
+		}
+	}
+	if attemptsAreExact() {
+		s.checkAttempt(h)
+	}
+}
+
+func (s *story) from() uint64 {
+	if n := len(s.seeks); n > 0 && s.seeks[n-1].done > 0 {
+		return s.seeks[n-1].start
+	} else if n > 0 {
+		return 0
+	}
+	return s.start
+}
+
+// sought reports whether a seek began or ended between two moments, so that
+// what was true at the first says nothing of the second.
+func (s *story) sought(from, to int) bool {
+	return slices.ContainsFunc(s.seeks, func(k *seek) bool { return k.begun < to && (k.done == 0 || k.done > from) })
+}
+
+// inForce reports whether a delivery is in force, without any doubt.
+func (s *story) inForce(d *handed) bool {
+	if s.forgets && slices.ContainsFunc(s.deaths, func(n int) bool { return n > d.at }) {
+		return false
+	}
+	return d.over == 0 && len(d.words) == 0 && time.Now().Before(d.deadline)
+}
+
+// final answers the word that ends a delivery for good, if one was said and it
+// is not known to have been refused.
+func (d *handed) final() *word {
+	for _, w := range d.words {
+		switch w.verdict {
+		case subscription.Ack, subscription.Skip, subscription.Park:
+			if w.done == 0 || w.outcome == subscription.Done || w.outcome == subscription.Parked || w.outcome == subscription.Unavailable || w.doubt {
+				return w
+			}
+		case subscription.Retry:
+			if w.outcome == subscription.Parked {
+				return w
+			}
+		}
+	}
+	return nil
+}
+
+// failures answers how many attempts of the event may have failed before a
+// moment, and how many of them by word.
+func (s *story) failures(e *told, before int, replayed bool) (most, refused int) {
+	for _, d := range e.deliveries {
+		if d.at >= before || s.sought(d.at, before) || d.Replayed != replayed {
+			continue
+		}
+		by := slices.ContainsFunc(d.words, func(w *word) bool { return w.verdict == subscription.Retry && w.begun < before })
+		sure := slices.ContainsFunc(d.words, func(w *word) bool {
+			return w.verdict == subscription.Retry && w.outcome == subscription.Done && w.done > 0 && w.done < before
+		})
+		switch {
+		case sure:
+			refused++
+			most++
+		case by, d.alone:
+			most++
+		}
+	}
+	return most, refused
+}
+
+func (s *story) checkAttempt(h *handed) {
+	most, refused := s.failures(h.of, h.at, h.Replayed)
+	if h.Attempt > 1+most {
+		s.broken("event %d: attempt %d, and at most %d have failed", h.of.seq, h.Attempt, most)
+	}
+	if h.Attempt < 1+refused {
+		s.broken("event %d: attempt %d, and %d were refused", h.of.seq, h.Attempt, refused)
+	}
+}
+
+func (s *story) word(h *handed, v subscription.Verdict) *word {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w := &word{verdict: v}
+	w.begun = s.tick("event %d, %s says %s of the one of %d", h.of.seq, h.by, verdictName[v], h.at)
+	h.words = append(h.words, w)
+	return w
+}
+
+var verdictName = map[subscription.Verdict]string{
+	subscription.Ack: "ack", subscription.Retry: "retry", subscription.Park: "park", subscription.Skip: "skip", subscription.Extend: "extend",
+}
+
+func (s *story) answered(h *handed, w *word, r subscription.Result) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.tick("event %d, %s: outcome %d", h.of.seq, verdictName[w.verdict], r.Outcome)
+	w.doubt = w.doubt || r.Outcome == subscription.Unavailable
+	w.outcome, w.done = r.Outcome, n
+	switch {
+	case r.Outcome == subscription.Unavailable:
+		w.done = 0
+	case w.verdict == subscription.Extend && r.Outcome == subscription.Done:
+		h.deadline = r.Deadline
+		h.words = slices.DeleteFunc(h.words, func(other *word) bool { return other == w })
+	default:
+		s.end(h)
+	}
+}
+
+// end takes a delivery out of its consumer's hands.
+func (s *story) end(h *handed) {
+	delete(h.by.holds, h)
+	if h.ended.IsZero() {
+		h.ended = time.Now()
+	}
+}
+
+// gone tells that a stream is about to end.
+func (s *story) gone(c *consuming) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.tick("%s ends, with %d deliveries", c, len(c.holds))
+	if c.pulls {
+		return // they stay in force
+	}
+	for h := range c.holds {
+		h.over = n
+		s.end(h)
+	}
+}
+
+func (s *story) seeking() *seek {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k := &seek{at: time.Now()}
+	k.begun = s.tick("seek begins")
+	s.seeks = append(s.seeks, k)
+	return k
+}
+
+func (s *story) soughtTo(k *seek, start uint64, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k.done, k.start = s.tick("sought to %d: %v", start, err), start
+}
+
+func (s *story) drops(seq uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dropped = max(s.dropped, seq)
+	s.tick("events up to %d are dropped", seq)
+}
+
+// resolved reports whether nobody has to be handed the event any more.
+func (s *story) resolved(e *told) bool {
+	if !e.selected || e.seq < s.from() || e.seq <= s.dropped {
+		return true
+	}
+	last := 0
+	if n := len(s.seeks); n > 0 {
+		last = s.seeks[n-1].begun
+	}
+	for _, d := range e.deliveries {
+		if d.at > last && d.final() != nil {
+			return true
+		}
+	}
+	return slices.ContainsFunc(e.parked, func(p subscription.ParkedDelivery) bool {
+		return len(s.seeks) == 0 || p.ParkTime.After(s.seeks[len(s.seeks)-1].at)
+	})
+}
+
+// unresolved answers what is still to be handed out.
+func (s *story) unresolved(parked []subscription.ParkedDelivery) (left []uint64, quiet time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range s.events {
+		e.parked = nil
+	}
+	for _, p := range parked {
+		e := s.event(p.Event.Seq())
+		e.parked = append(e.parked, p)
+	}
+	for seq, e := range s.events {
+		if !s.resolved(e) {
+			left = append(left, seq)
+		}
+	}
+	slices.Sort(left)
+	return left, time.Since(s.quiet)
+}
+
+// finish looks at the whole.
+func (s *story) finish() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range s.events {
+		s.checkParked(e)
+		if s.settings.Ordering == subscription.OrderByEntity && e.entity != "" {
+			s.checkOrder(e)
+		}
+	}
+}
+
+func (s *story) checkParked(e *told) {
+	if len(e.parked) > 1 && len(s.seeks) == 0 && !slices.ContainsFunc(e.deliveries, func(d *handed) bool { return d.Replayed }) {
+		s.broken("event %d is parked %d times", e.seq, len(e.parked))
+	}
+	for _, p := range e.parked {
+		if slices.ContainsFunc(e.deliveries, func(d *handed) bool {
+			return slices.ContainsFunc(d.words, func(w *word) bool { return w.verdict == subscription.Park })
+		}) {
+			continue
+		}
+		most := len(e.deliveries)
+		if attemptsAreExact() && len(s.seeks) == 0 {
+			most, _ = s.failures(e, s.now+1, false)
+		}
+		if most < s.settings.MaxAttempts {
+			s.broken("event %d was parked after %d attempts at most, %d are allowed: %q", e.seq, most, s.settings.MaxAttempts, p.Reason)
+		}
+	}
+}
+
+// checkOrder looks at whether all before the event was done with when it was
+// handed out.
+func (s *story) checkOrder(e *told) {
+	for _, d := range e.deliveries {
+		if d.Replayed {
+			continue
+		}
+		for _, before := range s.events {
+			if before.entity != e.entity || before.seq >= e.seq || !before.selected || before.seq <= s.dropped {
+				continue
+			}
+			if !s.doneBy(before, d) {
+				s.broken("event %d of %q was handed out at %d, before event %d was done with", e.seq, e.entity, d.at, before.seq)
+			}
+		}
+	}
+}
+
+func (s *story) doneBy(e *told, next *handed) bool {
+	var from uint64 = s.start
+	began := 0
+	for _, k := range s.seeks {
+		if k.begun < next.at && (k.done == 0 || k.done > next.at) {
+			return true // in the middle of it
+		}
+		if k.done > 0 && k.done < next.at {
+			from, began = k.start, k.begun
+		}
+	}
+	if e.seq < from {
+		return true
+	}
+	for _, d := range e.deliveries {
+		if w := d.final(); d.at > began && w != nil && w.begun < next.at {
+			return true
+		}
+	}
+	return slices.ContainsFunc(e.parked, func(p subscription.ParkedDelivery) bool { return !p.ParkTime.After(next.time) })
+}
+
+// tell answers what is wrong and what happened, the last part of it.
+func (s *story) tell() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	log := s.log
+	const most = 400
+	if len(log) > most {
+		log = log[len(log)-most:]
+	}
+	return strings.Join(s.wrong, "\n") + "\n\n" + strings.Join(log, "\n")
+}
