@@ -110,3 +110,12 @@ func (m *Manager) SettleElsewhere(ctx context.Context, id string) (seqs []uint64
 	_, err = m.engine.Confirm(ctx, queue, words)
 	return seqs, err
 }
+
+// Generation answers which one of its subscription a token is of.
+func (m *Manager) Generation(token string) int {
+	t, err := m.signer.parse(token)
+	if err != nil {
+		return -1
+	}
+	return t.generation
+}

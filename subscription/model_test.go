@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -252,6 +253,9 @@ func testModel(t *testing.T, ordering subscription.Ordering, embedded bool, faul
 func TestModel(t *testing.T) {
 	checks(t, 100)
 	all := []string{"stall", "sever", "heal", "heal", "kill", "seek", "pause", "resume", "drop"}
+	if f := os.Getenv("RIG_FAULTS"); f != "" {
+		all = strings.Split(f, ",")
+	}
 	for _, w := range []struct {
 		name     string
 		ordering subscription.Ordering

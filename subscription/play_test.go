@@ -93,7 +93,8 @@ func (sch schedule) run(w world, bound time.Duration) string {
 	if err != nil {
 		return "create: " + err.Error()
 	}
-	p.start, p.story.forgets = sub.Start, w.forgets()
+	p.generation(sub)
+	p.story.forgets = w.forgets()
 	for _, s := range sch.Steps {
 		time.Sleep(s.Wait)
 		p.step(s)
@@ -183,13 +184,13 @@ func (p *play) seek(g *subscription.Manager, s step) {
 		at := p.began.Add(time.Duration(s.Seed % uint64(time.Since(p.began)+1)))
 		to.At = &at
 	}
-	k := p.seeking()
+	p.seeking()
 	ctx, cancel := context.WithTimeout(p.ctx, 30*time.Second)
 	defer cancel()
 	for {
 		sub, err := g.Seek(ctx, subID, "", to)
 		if err == nil {
-			p.soughtTo(k, sub.Start, nil)
+			p.generation(sub)
 			return
 		}
 		p.say("seek: %v", err)
@@ -397,10 +398,16 @@ func (p *play) drain(bound time.Duration) {
 	}
 }
 
-// resume ends a pause that is in force, be it one of which no answer came.
+// resume ends a pause that is in force, be it one of which no answer came. So may
+// a seek be.
 func (p *play) resume() {
 	for _, g := range p.w.gateways() {
-		if sub, err := g.Get(subID); err == nil && sub.Paused {
+		sub, err := g.Get(subID)
+		if err != nil {
+			continue
+		}
+		p.generation(sub)
+		if sub.Paused {
 			p.pause(g, false)
 			return
 		}

@@ -20,8 +20,9 @@ type story struct {
 	now      int
 	settings subscription.Settings
 	events   map[uint64]*told
-	start    uint64 // of the subscription
-	seeks    []*seek
+	starts   map[int]uint64 // of the generations that are known
+	sought   time.Time      // when the last seek began; zero: never
+	last     int            // generation
 	dropped  uint64
 	dead     map[*subscription.Manager]bool
 	deaths   []int // when gateways died
@@ -46,6 +47,7 @@ type handed struct {
 	subscription.Delivery
 	of       *told
 	by       *consuming
+	gen      int
 	at       int
 	time     time.Time
 	deadline time.Time
@@ -63,14 +65,8 @@ type word struct {
 	doubt       bool // an answer before was Unavailable
 }
 
-type seek struct {
-	begun, done int
-	at          time.Time
-	start       uint64
-}
-
 func newStory(s subscription.Settings) *story {
-	return &story{began: time.Now(), settings: s, events: make(map[uint64]*told), dead: make(map[*subscription.Manager]bool), quiet: time.Now()}
+	return &story{began: time.Now(), settings: s, events: make(map[uint64]*told), dead: make(map[*subscription.Manager]bool), starts: make(map[int]uint64), quiet: time.Now()}
 }
 
 // tick numbers a happening. The caller holds mu.
@@ -138,8 +134,8 @@ func (s *story) handed(c *consuming, some []subscription.Delivery) (out []*hande
 	defer s.mu.Unlock()
 	for _, d := range some {
 		e := s.event(d.Event.Seq())
-		h := &handed{Delivery: d, of: e, by: c, time: time.Now(), deadline: d.Deadline}
-		h.at = s.tick("event %d of %q to %s: attempt %d, hand-out %d, replayed %v", e.seq, e.entity, c, d.Attempt, handOut(d), d.Replayed)
+		h := &handed{Delivery: d, of: e, by: c, gen: c.g.Generation(d.Token), time: time.Now(), deadline: d.Deadline}
+		h.at = s.tick("event %d of %q to %s: attempt %d, hand-out %d, generation %d, replayed %v", e.seq, e.entity, c, d.Attempt, handOut(d), h.gen, d.Replayed)
 		s.check(h)
 		h.alone = c.makeRoom(len(some))
 		c.holds[h] = true
@@ -174,11 +170,11 @@ func (s *story) check(h *handed) {
 	if !e.selected && e.published > 0 {
 		s.broken("event %d is not selected and was handed out", e.seq)
 	}
-	if e.seq < s.from() && !h.Replayed {
-		s.broken("event %d lies before the subscription's start %d and was handed out", e.seq, s.from())
+	if e.seq < s.starts[h.gen] && !h.Replayed {
+		s.broken("event %d lies before the subscription's start %d and was handed out", e.seq, s.starts[h.gen])
 	}
 	for _, d := range e.deliveries {
-		if s.sought(d.at, h.at) || d.Replayed != h.Replayed {
+		if !d.comparable(h) {
 			continue
 		}
 		if w := d.final(); w != nil && w.done > 0 && w.outcome == subscription.Done && !w.doubt {
@@ -196,20 +192,9 @@ func (s *story) check(h *handed) {
 	}
 }
 
-func (s *story) from() uint64 {
-	if n := len(s.seeks); n > 0 && s.seeks[n-1].done > 0 {
-		return s.seeks[n-1].start
-	} else if n > 0 {
-		return 0
-	}
-	return s.start
-}
-
-// sought reports whether a seek began or ended between two moments, so that
-// what was true at the first says nothing of the second.
-func (s *story) sought(from, to int) bool {
-	return slices.ContainsFunc(s.seeks, func(k *seek) bool { return k.begun < to && (k.done == 0 || k.done > from) })
-}
+// comparable reports whether one delivery says something of the other: each seek
+// begins anew, and so does each replay.
+func (d *handed) comparable(to *handed) bool { return d.gen == to.gen && d.Replayed == to.Replayed }
 
 // inForce reports whether a delivery is in force, without any doubt.
 func (s *story) inForce(d *handed) bool {
@@ -239,9 +224,9 @@ func (d *handed) final() *word {
 
 // failures answers how many attempts of the event may have failed before a
 // moment, and how many of them by word.
-func (s *story) failures(e *told, before int, replayed bool) (most, refused int) {
+func (s *story) failures(e *told, gen, before int, replayed bool) (most, refused int) {
 	for _, d := range e.deliveries {
-		if d.at >= before || s.sought(d.at, before) || d.Replayed != replayed {
+		if d.at >= before || d.gen != gen || d.Replayed != replayed {
 			continue
 		}
 		by := slices.ContainsFunc(d.words, func(w *word) bool { return w.verdict == subscription.Retry && w.begun < before })
@@ -260,7 +245,7 @@ func (s *story) failures(e *told, before int, replayed bool) (most, refused int)
 }
 
 func (s *story) checkAttempt(h *handed) {
-	most, refused := s.failures(h.of, h.at, h.Replayed)
+	most, refused := s.failures(h.of, h.gen, h.at, h.Replayed)
 	if h.Attempt > 1+most {
 		s.broken("event %d: attempt %d, and at most %d have failed", h.of.seq, h.Attempt, most)
 	}
@@ -321,19 +306,22 @@ func (s *story) gone(c *consuming) {
 	}
 }
 
-func (s *story) seeking() *seek {
+func (s *story) seeking() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	k := &seek{at: time.Now()}
-	k.begun = s.tick("seek begins")
-	s.seeks = append(s.seeks, k)
-	return k
+	s.tick("seek begins")
+	s.sought = time.Now()
 }
 
-func (s *story) soughtTo(k *seek, start uint64, err error) {
+// generation tells how the subscription is now.
+func (s *story) generation(sub *subscription.Subscription) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	k.done, k.start = s.tick("sought to %d: %v", start, err), start
+	if sub.Generation <= s.last {
+		return
+	}
+	s.tick("generation %d begins at %d", sub.Generation, sub.Start)
+	s.last, s.starts[sub.Generation] = sub.Generation, sub.Start
 }
 
 func (s *story) drops(seq uint64) {
@@ -345,21 +333,15 @@ func (s *story) drops(seq uint64) {
 
 // resolved reports whether nobody has to be handed the event any more.
 func (s *story) resolved(e *told) bool {
-	if !e.selected || e.seq < s.from() || e.seq <= s.dropped {
+	if !e.selected || e.seq < s.starts[s.last] || e.seq <= s.dropped {
 		return true
 	}
-	last := 0
-	if n := len(s.seeks); n > 0 {
-		last = s.seeks[n-1].begun
-	}
 	for _, d := range e.deliveries {
-		if d.at > last && d.final() != nil {
+		if d.gen == s.last && d.final() != nil {
 			return true
 		}
 	}
-	return slices.ContainsFunc(e.parked, func(p subscription.ParkedDelivery) bool {
-		return len(s.seeks) == 0 || p.ParkTime.After(s.seeks[len(s.seeks)-1].at)
-	})
+	return slices.ContainsFunc(e.parked, func(p subscription.ParkedDelivery) bool { return !p.ParkTime.Before(s.sought) })
 }
 
 // unresolved answers what is still to be handed out.
@@ -395,7 +377,7 @@ func (s *story) finish() {
 }
 
 func (s *story) checkParked(e *told) {
-	if len(e.parked) > 1 && len(s.seeks) == 0 && !slices.ContainsFunc(e.deliveries, func(d *handed) bool { return d.Replayed }) {
+	if len(e.parked) > 1 && s.last == 1 && !slices.ContainsFunc(e.deliveries, func(d *handed) bool { return d.Replayed }) {
 		s.broken("event %d is parked %d times", e.seq, len(e.parked))
 	}
 	for _, p := range e.parked {
@@ -404,9 +386,9 @@ func (s *story) checkParked(e *told) {
 		}) {
 			continue
 		}
-		most := len(e.deliveries)
-		if attemptsAreExact() && len(s.seeks) == 0 {
-			most, _ = s.failures(e, s.now+1, false)
+		most := s.settings.MaxAttempts
+		if attemptsAreExact() && s.last == 1 {
+			most, _ = s.failures(e, 1, s.now+1, false)
 		}
 		if most < s.settings.MaxAttempts {
 			s.broken("event %d was parked after %d attempts at most, %d are allowed: %q", e.seq, most, s.settings.MaxAttempts, p.Reason)
@@ -422,7 +404,7 @@ func (s *story) checkOrder(e *told) {
 			continue
 		}
 		for _, before := range s.events {
-			if before.entity != e.entity || before.seq >= e.seq || !before.selected || before.seq <= s.dropped {
+			if before.entity != e.entity || before.seq >= e.seq || !before.selected || before.seq <= s.dropped || before.seq < s.starts[d.gen] {
 				continue
 			}
 			if !s.doneBy(before, d) {
@@ -433,21 +415,8 @@ func (s *story) checkOrder(e *told) {
 }
 
 func (s *story) doneBy(e *told, next *handed) bool {
-	var from uint64 = s.start
-	began := 0
-	for _, k := range s.seeks {
-		if k.begun < next.at && (k.done == 0 || k.done > next.at) {
-			return true // in the middle of it
-		}
-		if k.done > 0 && k.done < next.at {
-			from, began = k.start, k.begun
-		}
-	}
-	if e.seq < from {
-		return true
-	}
 	for _, d := range e.deliveries {
-		if w := d.final(); d.at > began && w != nil && w.begun < next.at {
+		if w := d.final(); d.gen == next.gen && w != nil && w.begun < next.at {
 			return true
 		}
 	}
