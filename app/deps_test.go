@@ -51,7 +51,9 @@ var arrows = map[string][]string{
 
 	// Only for tests.
 	"eventlog/logtest":            {"event", "eventlog"},
-	"eventlog/natstest":           {},
+	"eventlog/natstest":           {"internal/linktest"},
+	"internal/linktest":           {},
+	"subscription/memengine":      {"eventlog", "eventlog/memlog", "subscription"},
 	"ingress/providertest":        {"event", "ingress"},
 	"ingress/lenient/lenienttest": {},
 }

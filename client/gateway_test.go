@@ -3,9 +3,7 @@ package client_test
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
-	"net"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -22,6 +20,7 @@ import (
 	"github.com/hookstream/hookstream/client"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
+	"github.com/hookstream/hookstream/internal/linktest"
 )
 
 // A gateway is a whole one, in this process. It can be stopped and started again
@@ -183,63 +182,13 @@ func TestStreamOverARestart(t *testing.T) {
 	}
 }
 
-// A cutter passes connections on, and cuts them at will.
-type cutter struct {
-	net.Listener
-	to    string
-	mu    sync.Mutex
-	conns []net.Conn
-}
-
-func newCutter(t *testing.T, to string) *cutter {
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &cutter{Listener: lis, to: to}
-	t.Cleanup(func() { lis.Close(); c.cut() })
-	go c.serve()
-	return c
-}
-
-func (c *cutter) serve() {
-	for {
-		in, err := c.Accept()
-		if err != nil {
-			return
-		}
-		out, err := net.Dial("tcp", c.to)
-		if err != nil {
-			in.Close()
-			continue
-		}
-		c.mu.Lock()
-		c.conns = append(c.conns, in, out)
-		c.mu.Unlock()
-		go func() { _, _ = io.Copy(in, out); in.Close() }()
-		go func() { _, _ = io.Copy(out, in); out.Close() }()
-	}
-}
-
-// cut cuts everything that is open, and reports how much that was.
-func (c *cutter) cut() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	n := len(c.conns)
-	for _, conn := range c.conns {
-		conn.Close()
-	}
-	c.conns = nil
-	return n
-}
-
 // Connections that are cut again and again, in the middle of batches, cost a
 // stream nothing either.
 func TestStreamOverCutConnections(t *testing.T) {
 	g := startGateway(t)
 	g.send(60)
-	c := newCutter(t, g.addr)
-	conn := dialGateway(t, c.Addr().String())
+	l := linktest.New(t, g.addr)
+	conn := dialGateway(t, l.Addr())
 	got := newInbox()
 	var breaks atomic.Int32
 	o := client.StreamOptions{
@@ -251,7 +200,7 @@ func TestStreamOverCutConnections(t *testing.T) {
 	go func() {
 		ended <- client.Stream(ctx, conn, o, func(ctx context.Context, d *delivery) error {
 			if len(got.all())%20 == 10 {
-				c.cut()
+				l.Reset()
 			}
 			return got.handle(ctx, d)
 		})
@@ -259,7 +208,7 @@ func TestStreamOverCutConnections(t *testing.T) {
 	got.await(t, 60)
 	// All may have been on this side of the cuts already.
 	for breaks.Load() == 0 {
-		c.cut()
+		l.Reset()
 		g.send(1)
 		got.await(t, len(g.sent))
 	}

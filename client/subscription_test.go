@@ -17,6 +17,7 @@ import (
 
 	"github.com/hookstream/hookstream/client"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/internal/linktest"
 )
 
 // ensure makes a subscription to everything that forgives quickly.
@@ -111,7 +112,7 @@ func TestConsumersComeAndGo(t *testing.T) {
 func TestConsumersUnderFaults(t *testing.T) {
 	g := startGateway(t)
 	g.ensure()
-	c := newCutter(t, g.addr)
+	l := linktest.New(t, g.addr)
 	g.send(1)
 	hopeless := g.sent[0]
 	got := newInbox()
@@ -134,18 +135,18 @@ func TestConsumersUnderFaults(t *testing.T) {
 		return got.handle(ctx, d)
 	}
 	for i := range 3 {
-		stop := consume(t, c.Addr().String(), client.RunOptions{Concurrency: 4, ClientID: fmt.Sprint("c", i), OnError: func(error) {}}, handle)
+		stop := consume(t, l.Addr(), client.RunOptions{Concurrency: 4, ClientID: fmt.Sprint("c", i), OnError: func(error) {}}, handle)
 		defer stop()
 	}
 	g.send(40)
-	c.cut()
+	l.Reset()
 	g.send(40)
 	g.stop()
 	g.start()
 	g.send(40)
 	for i := range 5 {
 		got.await(t, 20*i)
-		c.cut()
+		l.Reset()
 	}
 	state := g.settled()
 	handled := sorted(got.all())

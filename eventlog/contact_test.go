@@ -8,14 +8,15 @@ import (
 	"github.com/hookstream/hookstream/eventlog"
 	"github.com/hookstream/hookstream/eventlog/logtest"
 	"github.com/hookstream/hookstream/eventlog/natstest"
+	"github.com/hookstream/hookstream/internal/linktest"
 )
 
 // cuttable is an engine with a way to each node of a cluster that can be silenced.
-func cuttable(t *testing.T) (*natstest.Cluster, []*natstest.Link, *eventlog.Engine) {
+func cuttable(t *testing.T) (*natstest.Cluster, []*linktest.Link, *eventlog.Engine) {
 	c := natstest.StartCuttable(t)
 	o := embedded(t)
 	o.Replicas = 3
-	var links []*natstest.Link
+	var links []*linktest.Link
 	for i := range 3 {
 		links = append(links, c.Link(i))
 		if i > 0 {
@@ -80,7 +81,7 @@ func TestNodeThatHangsIsLeft(t *testing.T) {
 	links[at].Silence()
 	c.Isolate(at)
 	defer c.Rejoin(at)
-	defer links[at].Speak()
+	defer links[at].Mend()
 	keepsAgain(t, e, 1000)
 	keepsAgain(t, e, 2000)
 	if eventlog.NodesOf(e)[at] {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hookstream/hookstream/eventlog/natstest"
+	"github.com/hookstream/hookstream/internal/linktest"
 	"github.com/hookstream/hookstream/subscription"
 )
 
@@ -65,7 +66,7 @@ func TestGatewayBehindASilentLink(t *testing.T) {
 
 func silentLink(t *testing.T, ordering subscription.Ordering) {
 	c := natstest.Start(t)
-	links := []*natstest.Link{c.Link(0), c.Link(1), c.Link(2)}
+	links := []*linktest.Link{c.Link(0), c.Link(1), c.Link(2)}
 	open := func(url, name string) *gateway {
 		o := options(t, t.TempDir())
 		o.URL, o.Replicas = url, 3
@@ -106,7 +107,7 @@ func silentLink(t *testing.T, ordering subscription.Ordering) {
 	waitFor(t, "the other gateway to be handed the rest", func() bool { return t.Failed() || book.handedOut() == events })
 	time.Sleep(time.Until(begun.Add(12 * time.Second)))
 	for _, l := range links {
-		l.Speak()
+		l.Mend()
 	}
 	// What was said just before the cut may be kept though nobody was told.
 	waitFor(t, "all to be settled", func() bool {

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
 )
 
 // Options are what a Manager is made of. Engine and Feed are required.

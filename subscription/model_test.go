@@ -175,7 +175,7 @@ func (f memFeed) Compile(s *hookstreamv1.EventSelector) (subscription.Matcher, e
 }
 
 // drawSchedule draws a play. Faults that the world does not know do nothing.
-func drawSchedule(t *rapid.T, ordering subscription.Ordering, faults []string) schedule {
+func drawSchedule(t *rapid.T, ordering subscription.Ordering, faults []string, waits []int) schedule {
 	ms := func(label string, from, to int) time.Duration {
 		return time.Duration(rapid.IntRange(from, to).Draw(t, label)) * time.Millisecond
 	}
@@ -188,17 +188,17 @@ func drawSchedule(t *rapid.T, ordering subscription.Ordering, faults []string) s
 			MaxOutstandingEvents: rapid.SampledFrom([]int{1, 3, 10, 100}).Draw(t, "outstanding"),
 		},
 	}
-	one := rapid.Custom(func(t *rapid.T) step { return drawStep(t, faults) })
-	sch.Steps = rapid.SliceOfN(one, 5, 40).Draw(t, "steps")
+	one := rapid.Custom(func(t *rapid.T) step { return drawStep(t, faults, waits) })
+	sch.Steps = rapid.SliceOfN(one, 10, 40).Draw(t, "steps")
 	return sch
 }
 
 var entities = []string{"a", "a", "b", "c", "", "unselected"}
 
-func drawStep(t *rapid.T, faults []string) step {
+func drawStep(t *rapid.T, faults []string, waits []int) step {
 	s := step{
 		// Most comes close together, and now and then there is a pause.
-		Wait: time.Duration(rapid.SampledFrom([]int{0, 1, 10, 50, 100, 300, 1000, 4000}).Draw(t, "wait")) * time.Millisecond,
+		Wait: time.Duration(rapid.SampledFrom(waits).Draw(t, "wait")) * time.Millisecond,
 		N:    rapid.IntRange(0, 5).Draw(t, "n"),
 		Seed: rapid.Uint64Range(0, 1<<32).Draw(t, "seed"),
 	}
@@ -237,7 +237,7 @@ const silence = 45 * time.Second
 
 func testModel(t *testing.T, ordering subscription.Ordering, embedded bool, faults ...string) {
 	rapid.Check(t, func(rt *rapid.T) {
-		sch := drawSchedule(rt, ordering, faults)
+		sch := drawSchedule(rt, ordering, faults, []int{0, 1, 10, 50, 100, 300, 1000, 4000})
 		var wrong string
 		synctest.Test(t, func(*testing.T) {
 			m := newMemory(sch.Seed, embedded)

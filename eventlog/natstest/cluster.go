@@ -2,16 +2,15 @@
 package natstest
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/hookstream/hookstream/internal/linktest"
 )
 
 // Cluster is three servers with JetStream on loopback, as an operator would run
@@ -28,7 +27,7 @@ type Cluster struct {
 // route is the way between two nodes of a cuttable cluster.
 type route struct {
 	a, b int
-	link *Link
+	link *linktest.Link
 }
 
 // Start starts a cluster that ends with the test, and returns when it has a
@@ -92,29 +91,35 @@ func (c *Cluster) start(change []func(*server.Options)) *Cluster {
 // routesOf opens the ways from a node to those that were started before it.
 func (c *Cluster) routesOf(i int) (urls []string) {
 	for j := range i {
-		l := c.linkTo(fmt.Sprintf("127.0.0.1:%d", c.opts[j].Cluster.Port))
+		l := linktest.New(c.t, fmt.Sprintf("127.0.0.1:%d", c.opts[j].Cluster.Port))
 		c.routes = append(c.routes, route{i, j, l})
 		urls = append(urls, l.URL())
 	}
 	return urls
 }
 
+// Routes answers the ways between a node of a cuttable cluster and the others.
+func (c *Cluster) Routes(i int) (out []*linktest.Link) {
+	for _, r := range c.routes {
+		if r.a == i || r.b == i {
+			out = append(out, r.link)
+		}
+	}
+	return out
+}
+
 // Isolate silences the ways between a node of a cuttable cluster and the others:
 // what is sent on them waits until Rejoin.
 func (c *Cluster) Isolate(i int) {
-	for _, r := range c.routes {
-		if r.a == i || r.b == i {
-			r.link.Silence()
-		}
+	for _, l := range c.Routes(i) {
+		l.Silence()
 	}
 }
 
 // Rejoin ends Isolate.
 func (c *Cluster) Rejoin(i int) {
-	for _, r := range c.routes {
-		if r.a == i || r.b == i {
-			r.link.Speak()
-		}
+	for _, l := range c.Routes(i) {
+		l.Mend()
 	}
 }
 
@@ -179,125 +184,8 @@ func (c *Cluster) stop() {
 	}
 }
 
-// A Link is a way to one node, which can be cut.
-type Link struct {
-	lis net.Listener
-	to  string
-
-	mu     sync.Mutex
-	cut    bool
-	speaks chan struct{} // closed while bytes pass
-	conns  []net.Conn
-}
-
-// Link opens a way to node i.
-func (c *Cluster) Link(i int) *Link {
+// Link opens a way to node i for its clients, which can be cut.
+func (c *Cluster) Link(i int) *linktest.Link {
 	c.t.Helper()
-	return c.linkTo(fmt.Sprintf("127.0.0.1:%d", c.opts[i].Port))
-}
-
-func (c *Cluster) linkTo(addr string) *Link {
-	c.t.Helper()
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	l := &Link{lis: lis, to: addr, speaks: make(chan struct{})}
-	close(l.speaks)
-	c.t.Cleanup(func() { _ = lis.Close(); l.Cut(); l.Speak() })
-	go l.serve()
-	return l
-}
-
-// URL to connect to.
-func (l *Link) URL() string { return "nats://" + l.lis.Addr().String() }
-
-// Cut ends all connections and refuses new ones, until Mend is called.
-func (l *Link) Cut() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.cut = true
-	for _, conn := range l.conns {
-		_ = conn.Close()
-	}
-	l.conns = nil
-}
-
-// Silence keeps all connections and lets nothing through, as lost packets or a
-// frozen process do, until Speak is called. What was sent meanwhile arrives then.
-func (l *Link) Silence() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	select {
-	case <-l.speaks:
-		l.speaks = make(chan struct{})
-	default:
-	}
-}
-
-// Speak ends Silence.
-func (l *Link) Speak() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	select {
-	case <-l.speaks:
-	default:
-		close(l.speaks)
-	}
-}
-
-// gate holds up what is written while the link is silent.
-type gate struct {
-	l *Link
-	w io.Writer
-}
-
-func (g gate) Write(b []byte) (int, error) {
-	g.l.mu.Lock()
-	speaks := g.l.speaks
-	g.l.mu.Unlock()
-	<-speaks
-	return g.w.Write(b)
-}
-
-// Mend lets connections pass again.
-func (l *Link) Mend() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.cut = false
-}
-
-func (l *Link) serve() {
-	for {
-		in, err := l.lis.Accept()
-		if err != nil {
-			return
-		}
-		if err := l.pass(in); err != nil {
-			_ = in.Close()
-		}
-	}
-}
-
-var errCut = errors.New("the link is cut")
-
-func (l *Link) pass(in net.Conn) error {
-	out, err := net.Dial("tcp", l.to)
-	if err != nil {
-		return err
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.cut {
-		_ = out.Close()
-		return errCut
-	}
-	l.conns = append(l.conns, in, out)
-	for _, ends := range [][2]net.Conn{{in, out}, {out, in}} {
-		go func() {
-			_, _ = io.Copy(gate{l, ends[0]}, ends[1])
-			_ = ends[0].Close()
-		}()
-	}
-	return nil
+	return linktest.New(c.t, fmt.Sprintf("127.0.0.1:%d", c.opts[i].Port))
 }

@@ -42,8 +42,8 @@ func (s *Store) Engine() *Engine {
 // anybody notices.
 func (e *Engine) Stall() { e.up.stall(true); e.down.stall(true); e.wound() }
 
-// Sever loses what is under way until Heal: a cut that both ends notice. Much of
-// what is said meanwhile is said at the end of it.
+// Sever loses what is under way, and what is sent until Heal: a cut that both ends
+// notice.
 func (e *Engine) Sever() {
 	e.mu.Lock()
 	e.cut = true

@@ -29,12 +29,12 @@ func newWire(e *Engine) *wire {
 	return w
 }
 
-// put sends; it never blocks. What is put while the wire is severed is lost, or
-// comes when it is healed, as what a client keeps while it connects anew.
+// put sends; it never blocks. What is put while the wire is severed is lost: a
+// client keeps nothing while it connects anew.
 func (w *wire) put(do func()) {
 	at := time.Now().Add(w.e.s.latency())
 	w.mu.Lock()
-	if w.severed && (w == w.e.down || len(w.queue)%2 == 0) {
+	if w.severed {
 		w.mu.Unlock()
 		return
 	}

@@ -1,0 +1,264 @@
+package subscription_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/hookstream/hookstream/event"
+	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/natstest"
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/internal/linktest"
+	"github.com/hookstream/hookstream/subscription"
+)
+
+// actual is a world of the real engine. On a cluster everybody talks over links:
+// nodes with each other, and each gateway with each node.
+type actual struct {
+	t       testing.TB
+	cluster *natstest.Cluster // nil: embedded
+	dir     string            // of an embedded engine
+	writer  *eventlog.Engine  // what publishes; nothing happens to it
+
+	mu    sync.Mutex
+	alive []*gateway
+	links [][]*linktest.Link // by gateway and node
+	down  map[int]bool       // nodes
+	made  int
+	seqs  int
+}
+
+func newActual(t testing.TB, clustered bool) *actual {
+	w := &actual{t: t, dir: t.TempDir(), down: make(map[int]bool)}
+	if !clustered {
+		w.alive = []*gateway{w.open(0)}
+		return w
+	}
+	w.cluster = natstest.StartCuttable(t)
+	o := options(t, t.TempDir())
+	o.URL, o.Replicas = w.cluster.URL(), 3
+	w.writer = openEngine(t, o)
+	for n := range 3 {
+		var to []*linktest.Link
+		for node := range 3 {
+			to = append(to, w.cluster.Link(node))
+		}
+		w.links = append(w.links, to)
+		w.alive = append(w.alive, w.open(n))
+	}
+	return w
+}
+
+func (w *actual) open(n int) *gateway {
+	o := options(w.t, w.dir)
+	if w.cluster != nil {
+		o = options(w.t, w.t.TempDir())
+		var urls []string
+		for _, l := range w.links[n] {
+			urls = append(urls, l.URL())
+		}
+		o.URL, o.Replicas = strings.Join(urls, ","), 3
+	}
+	w.made++
+	return openGateway(w.t, openEngine(w.t, o), fmt.Sprintf("g%d", w.made))
+}
+
+func (w *actual) gateways() (out []*subscription.Manager) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, g := range w.alive {
+		out = append(out, g.Manager)
+	}
+	return out
+}
+
+func (w *actual) forgets() bool    { return false }
+func (w *actual) describe() string { return "" }
+func (w *actual) drop(uint64)      {}
+
+func (w *actual) publish(typ, entity string) (uint64, error) {
+	topic, action := event.SplitType(typ)
+	w.seqs++
+	data, err := event.Encode(&hookstreamv1.Event{
+		Source: "sources/billing", Provider: "yousign", Topic: topic, Action: action, Type: typ, Entity: entity,
+	}, &hookstreamv1.RawRequest{Body: fmt.Appendf(nil, `{"n":%d}`, w.seqs)})
+	if err != nil {
+		return 0, err
+	}
+	e := eventlog.Entry{Source: "billing", Topic: topic, Action: action, DedupKey: fmt.Sprintf("key %d", w.seqs), Data: data}
+	writer := w.writer
+	if writer == nil {
+		writer = w.alive[0].engine
+	}
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		got, err := writer.Events().Append(w.t.Context(), e)
+		if err == nil || !errors.Is(err, eventlog.ErrUnavailable) || time.Now().After(deadline) {
+			return got.Seq, err
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+func (w *actual) fault(kind string, n int) {
+	if kind == "kill" {
+		w.kill(n % len(w.gateways()))
+		return
+	}
+	if w.cluster == nil {
+		return
+	}
+	n %= 3
+	for _, l := range w.ways(kind, n) {
+		switch what, _, _ := strings.Cut(kind, " "); what {
+		case "stall":
+			l.Silence()
+		case "deafen":
+			l.Silence(linktest.Back)
+		case "sever":
+			l.Cut()
+		case "reset":
+			l.Reset()
+		case "lose":
+			l.Lose(0.2)
+		case "delay":
+			l.Delay(30 * time.Millisecond)
+		}
+	}
+	if kind == "node dies" && w.first(n) {
+		w.cluster.Kill(n)
+	}
+}
+
+// ways answers the links that a fault befalls: those of a gateway, or of a node
+// as long as no other is gone: two of three are none.
+func (w *actual) ways(kind string, n int) []*linktest.Link {
+	if kind == "node dies" {
+		return nil
+	}
+	if !strings.HasSuffix(kind, " node") {
+		return w.links[n]
+	}
+	if strings.HasPrefix(kind, "stall") && !w.first(n) {
+		return nil
+	}
+	out := w.cluster.Routes(n)
+	for _, to := range w.links {
+		out = append(out, to[n])
+	}
+	return out
+}
+
+// first notes that a node is gone, and reports whether it is the only one.
+func (w *actual) first(n int) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.down) > 0 {
+		return false
+	}
+	w.down[n] = true
+	return true
+}
+
+func (w *actual) kill(n int) {
+	w.mu.Lock()
+	g := w.alive[n]
+	w.mu.Unlock()
+	g.die()
+	next := w.open(n)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.alive[n] = next
+}
+
+func (w *actual) heal() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, to := range w.links {
+		for _, l := range to {
+			l.Mend()
+		}
+	}
+	if w.cluster == nil {
+		return
+	}
+	for n := range 3 {
+		for _, l := range w.cluster.Routes(n) {
+			l.Mend()
+		}
+	}
+	for n := range w.down {
+		if !w.cluster.Running(n) {
+			w.cluster.Revive(n)
+		}
+	}
+	clear(w.down)
+}
+
+// seeds answers which plays a test plays: the environment may name one, or how
+// many.
+func seeds(t *testing.T, n int) (out []int) {
+	t.Helper()
+	number := func(name string) (int, bool) {
+		text, ok := os.LookupEnv(name)
+		n, err := strconv.Atoi(text)
+		if ok && err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		return n, ok
+	}
+	if one, ok := number("HOOKSTREAM_RIG_SEED"); ok {
+		return []int{one}
+	}
+	if many, ok := number("HOOKSTREAM_RIG_SEEDS"); ok {
+		n = many
+	}
+	for i := range n {
+		out = append(out, i+1)
+	}
+	return out
+}
+
+// Plays of the real engine take their time, so that the gate has few of them. See
+// CONTRIBUTING for more.
+func TestRig(t *testing.T) {
+	for _, w := range []struct {
+		name      string
+		ordering  subscription.Ordering
+		clustered bool
+		faults    []string
+	}{
+		{"unordered embedded", subscription.Unordered, false, []string{"kill", "pause", "resume", "seek"}},
+		{"ordered embedded", subscription.OrderByEntity, false, []string{"kill", "pause", "resume", "seek"}},
+		{"unordered cluster", subscription.Unordered, true, clusterFaults},
+		{"ordered cluster", subscription.OrderByEntity, true, clusterFaults},
+	} {
+		t.Run(w.name, func(t *testing.T) {
+			t.Parallel()
+			plays := rapid.Custom(func(t *rapid.T) schedule {
+				return drawSchedule(t, w.ordering, w.faults, []int{0, 1, 10, 50, 100, 300})
+			})
+			for _, seed := range seeds(t, 1) {
+				t.Run(fmt.Sprint(seed), func(t *testing.T) {
+					sch := plays.Example(seed)
+					if wrong := sch.run(newActual(t, w.clustered), 2*silence); wrong != "" {
+						t.Errorf("seed %d (HOOKSTREAM_RIG_SEED=%d go test ./subscription -run '%s'):\n%s\n%v", seed, seed, t.Name(), wrong, sch.Steps)
+					}
+				})
+			}
+		})
+	}
+}
+
+var clusterFaults = []string{
+	"stall", "deafen", "sever", "reset", "lose", "delay", "kill", "stall node", "lose node", "reset node", "node dies",
+	"heal", "heal", "heal", "pause", "resume", "seek",
+}
