@@ -112,6 +112,7 @@ func (m *memory) fault(kind string, n int) {
 		g.Close()
 		if m.embedded {
 			m.store.Crash()
+			time.Sleep(time.Second) // to begin anew takes a moment
 		}
 		next := m.open()
 		m.mu.Lock()

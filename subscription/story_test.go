@@ -137,7 +137,7 @@ func (s *story) handed(c *consuming, some []subscription.Delivery) (out []*hande
 		h := &handed{Delivery: d, of: e, by: c, gen: c.g.Generation(d.Token), time: time.Now(), deadline: d.Deadline}
 		h.at = s.tick("event %d of %q to %s: attempt %d, hand-out %d, generation %d, replayed %v", e.seq, e.entity, c, d.Attempt, handOut(d), h.gen, d.Replayed)
 		s.check(h)
-		h.alone = c.makeRoom(len(some))
+		h.alone = c.makeRoom(len(some), h.gen)
 		c.holds[h] = true
 		e.deliveries = append(e.deliveries, h)
 		out = append(out, h)
@@ -149,14 +149,15 @@ func (s *story) handed(c *consuming, some []subscription.Delivery) (out []*hande
 }
 
 // makeRoom notes that more is handed to the consumer, and reports whether it has
-// nothing else. Each Pull is a consumer of its own.
-func (c *consuming) makeRoom(n int) bool {
+// nothing else. Each Pull is a consumer of its own, and what came before a seek is
+// over.
+func (c *consuming) makeRoom(n, gen int) bool {
 	alone := n == 1
 	if c.pulls {
 		return alone
 	}
 	for other := range c.holds {
-		if len(other.words) > 0 || !time.Now().Before(other.deadline) {
+		if len(other.words) > 0 || other.gen != gen || !time.Now().Before(other.deadline) {
 			continue
 		}
 		other.alone, alone = false, false
