@@ -215,10 +215,10 @@ func seeds(t *testing.T, n int) (out []int) {
 		}
 		return n, ok
 	}
-	if one, ok := number("HOOKSTREAM_RIG_SEED"); ok {
+	if one, ok := number("HOOKSTREAM_PLAY_SEED"); ok {
 		return []int{one}
 	}
-	if many, ok := number("HOOKSTREAM_RIG_SEEDS"); ok {
+	if many, ok := number("HOOKSTREAM_PLAY_SEEDS"); ok {
 		n = many
 	}
 	for i := range n {
@@ -230,16 +230,20 @@ func seeds(t *testing.T, n int) (out []int) {
 // Plays of the real engine take their time, so that the gate has few of them. See
 // CONTRIBUTING for more.
 func TestRig(t *testing.T) {
+	embedded := faults([]string{"pause", "resume"}, []string{"kill", "seek"})
+	cluster := faults([]string{"lose", "delay", "heal", "pause", "resume"}, []string{
+		"stall", "deafen", "sever", "reset", "kill", "stall node", "lose node", "reset node", "node dies", "heal", "heal", "seek",
+	})
 	for _, w := range []struct {
 		name      string
 		ordering  subscription.Ordering
 		clustered bool
 		faults    []string
 	}{
-		{"unordered embedded", subscription.Unordered, false, []string{"kill", "pause", "resume", "seek"}},
-		{"ordered embedded", subscription.OrderByEntity, false, []string{"kill", "pause", "resume", "seek"}},
-		{"unordered cluster", subscription.Unordered, true, clusterFaults},
-		{"ordered cluster", subscription.OrderByEntity, true, clusterFaults},
+		{"unordered embedded", subscription.Unordered, false, embedded},
+		{"ordered embedded", subscription.OrderByEntity, false, embedded},
+		{"unordered cluster", subscription.Unordered, true, cluster},
+		{"ordered cluster", subscription.OrderByEntity, true, cluster},
 	} {
 		t.Run(w.name, func(t *testing.T) {
 			t.Parallel()
@@ -250,15 +254,10 @@ func TestRig(t *testing.T) {
 				t.Run(fmt.Sprint(seed), func(t *testing.T) {
 					sch := plays.Example(seed)
 					if wrong := sch.run(newActual(t, w.clustered), 2*silence); wrong != "" {
-						t.Errorf("seed %d (HOOKSTREAM_RIG_SEED=%d go test ./subscription -run '%s'):\n%s\n%v", seed, seed, t.Name(), wrong, sch.Steps)
+						t.Errorf("seed %d (HOOKSTREAM_PLAY_SEED=%d go test ./subscription -run '%s'):\n%s\n%v", seed, seed, t.Name(), wrong, sch.Steps)
 					}
 				})
 			}
 		})
 	}
-}
-
-var clusterFaults = []string{
-	"stall", "deafen", "sever", "reset", "lose", "delay", "kill", "stall node", "lose node", "reset node", "node dies",
-	"heal", "heal", "heal", "pause", "resume", "seek",
 }
