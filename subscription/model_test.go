@@ -232,9 +232,29 @@ func checks(t *testing.T, n int) {
 	}
 }
 
-// silence is the longest that is explained: what a dead gateway held waits for
-// its deadline and a margin, and back-off comes on top.
-const silence = 45 * time.Second
+const (
+	// silence is the longest that is explained: what a dead gateway held waits for
+	// its deadline and a margin, and back-off comes on top.
+	silence = 45 * time.Second
+	// calm is the longest when nothing happened to a gateway: a deadline and the
+	// longest back-off.
+	calm = 8 * time.Second
+	// calmOrdered allows for a pin that runs out, and what was on its way meanwhile.
+	calmOrdered = calm + 2*eventlog.PinTime
+)
+
+// silence answers the longest that a play explains.
+func (sch schedule) silence() time.Duration {
+	for _, s := range sch.Steps {
+		if s.Do == "kill" || s.Do == "stall" || s.Do == "sever" {
+			return silence
+		}
+	}
+	if sch.Settings.Ordering == subscription.OrderByEntity {
+		return calmOrdered
+	}
+	return calm
+}
 
 func testModel(t *testing.T, ordering subscription.Ordering, embedded bool, faults ...string) {
 	rapid.Check(t, func(rt *rapid.T) {
@@ -243,7 +263,7 @@ func testModel(t *testing.T, ordering subscription.Ordering, embedded bool, faul
 		synctest.Test(t, func(*testing.T) {
 			m := newMemory(sch.Seed, embedded)
 			defer m.close()
-			wrong = sch.run(m, silence)
+			wrong = sch.run(m, sch.silence())
 		})
 		if wrong != "" {
 			rt.Fatalf("%s\n%+v", wrong, sch)
