@@ -13,6 +13,7 @@ import (
 
 	"github.com/hookstream/hookstream/client"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/internal/linktest"
 )
 
 // A lossy connection loses some calls on their way there, and the answers of some
@@ -61,7 +62,7 @@ func together(t *testing.T, seed uint64) {
 			s.Ordering = hookstreamv1.Ordering_ORDERING_BY_ENTITY
 		}
 	})
-	c := newCutter(t, g.addr)
+	l := linktest.New(t, g.addr)
 	settled := &sync.Map{}
 	var all []*story
 	var links []*lossy
@@ -69,7 +70,7 @@ func together(t *testing.T, seed uint64) {
 	consume := func() (stop func()) {
 		s := newStory()
 		s.settled = settled
-		link := &lossy{ClientConnInterface: dialGateway(t, c.Addr().String()), rand: rand.New(rand.NewPCG(seed, uint64(len(all)+5)))}
+		link := &lossy{ClientConnInterface: dialGateway(t, l.Addr()), rand: rand.New(rand.NewPCG(seed, uint64(len(all)+5)))}
 		all, links = append(all, s), append(links, link)
 		o := client.RunOptions{Concurrency: 1 + r.IntN(3), Grace: 100 * time.Millisecond}
 		end, ended := start(witness{link, s}, o, s.handler(h.handle, verdictName))
@@ -82,7 +83,7 @@ func together(t *testing.T, seed uint64) {
 		stop := consume()
 		time.Sleep(time.Duration(r.IntN(100)) * time.Millisecond)
 		if r.IntN(2) == 0 {
-			c.cut()
+			l.Reset()
 		}
 		stop()
 		if i == 1 {

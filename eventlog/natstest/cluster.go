@@ -154,6 +154,9 @@ func (c *Cluster) Kill(i int) {
 // Revive starts node i again where it was.
 func (c *Cluster) Revive(i int) { c.nodes[i] = c.run(c.opts[i]) }
 
+// Running reports whether node i was not killed.
+func (c *Cluster) Running(i int) bool { return c.nodes[i].Running() }
+
 // Leader answers which node leads the stream, -1 for none.
 func (c *Cluster) Leader(stream string) int {
 	for i, n := range c.nodes {

@@ -3,6 +3,7 @@ package memengine
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -17,14 +18,17 @@ type Engine struct {
 	s        *Store
 	up, down *wire // to the store, and from it
 
-	mu     sync.Mutex
-	losses uint64
-	cut    bool
-	closed bool
-	healed chan struct{} // closed while nothing is wrong
-	ctx    context.Context
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
+	mu      sync.Mutex
+	losses  uint64
+	made    uint64 // anew
+	cut     bool
+	contact time.Time // the store was reached then
+	closed  bool
+	dropped func(queue string, seq uint64)
+	healed  chan struct{} // closed while nothing is wrong
+	ctx     context.Context
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup
 }
 
 var _ subscription.Engine = (*Engine)(nil)
@@ -32,10 +36,85 @@ var _ subscription.Engine = (*Engine)(nil)
 // Engine opens a way.
 func (s *Store) Engine() *Engine {
 	e := &Engine{s: s, healed: make(chan struct{})}
+	s.mu.Lock()
+	s.engines[e] = true
+	s.mu.Unlock()
 	close(e.healed)
 	e.ctx, e.cancel = context.WithCancel(context.Background())
+	e.contact = time.Now()
 	e.up, e.down = newWire(e), newWire(e)
+	if !s.opts.Journal {
+		e.wg.Go(e.mind)
+	}
 	return e
+}
+
+// As those of eventlog.
+const (
+	beatEvery = time.Second
+	quietTime = 4 * time.Second
+	leaveTime = 5 * time.Second
+)
+
+// mind asks again and again whether the store is reached, and leaves a connection
+// that is silent: what lies in it is lost.
+func (e *Engine) mind() {
+	for {
+		sent := time.Now()
+		if e.request(e.ctx, func() error { return nil }) == nil {
+			e.reached(sent)
+		} else if time.Since(e.Reached()) > leaveTime && e.ctx.Err() == nil {
+			e.drop()
+		}
+		select {
+		case <-time.After(beatEvery):
+		case <-e.ctx.Done():
+			return
+		}
+	}
+}
+
+func (e *Engine) reached(at time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if at.Sub(e.contact) > quietTime {
+		e.losses++
+	}
+	e.contact = at
+}
+
+// Reached implements subscription.Engine.
+func (e *Engine) Reached() time.Time {
+	if e.s.opts.Journal {
+		return time.Now()
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.contact
+}
+
+// Embedded implements subscription.Engine.
+func (e *Engine) Embedded() bool { return e.s.opts.Journal }
+
+// WatchDropped implements subscription.Engine.
+func (e *Engine) WatchDropped(fn func(queue string, seq uint64)) (stop func(), err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.dropped = fn
+	return func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.dropped = nil
+	}, nil
+}
+
+func (e *Engine) hearDropped(queue string, seq uint64) {
+	e.mu.Lock()
+	fn := e.dropped
+	e.mu.Unlock()
+	if fn != nil {
+		fn(queue, seq)
+	}
 }
 
 // Stall holds everything up until Heal: a silent cut that is over before
@@ -45,12 +124,16 @@ func (e *Engine) Stall() { e.up.stall(true); e.down.stall(true); e.wound() }
 // Sever loses what is under way, and what is sent until Heal: a cut that both ends
 // notice.
 func (e *Engine) Sever() {
+	e.drop()
+	e.wound()
+}
+
+func (e *Engine) drop() {
 	e.mu.Lock()
 	e.cut = true
 	e.mu.Unlock()
 	e.up.sever(true)
 	e.down.sever(true)
-	e.wound()
 }
 
 func (e *Engine) wound() {
@@ -69,6 +152,7 @@ func (e *Engine) Heal() {
 	if e.cut {
 		e.cut = false
 		e.losses++
+		e.made++
 	}
 	select {
 	case <-e.healed:
@@ -94,6 +178,7 @@ func (e *Engine) Close() {
 			delete(e.s.buses, name)
 		}
 	}
+	delete(e.s.engines, e)
 	e.s.mu.Unlock()
 	e.wg.Wait()
 }
@@ -117,11 +202,18 @@ func (e *Engine) whole(ctx context.Context) bool {
 	return false
 }
 
+// reconnects answers how often the connection was made anew.
+func (e *Engine) reconnects() uint64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.made
+}
+
 // Connection implements subscription.Engine.
 func (e *Engine) Connection() (uint64, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.losses, !e.cut && !e.closed
+	return e.losses, !e.cut && !e.closed && (e.s.opts.Journal || time.Since(e.contact) <= quietTime)
 }
 
 // answerTime bounds the wait for the store, as the client of NATS does.
@@ -206,11 +298,15 @@ func (e *Engine) QueueState(ctx context.Context, c eventlog.QueueConfig) (eventl
 
 // QueueNames implements subscription.Engine.
 func (e *Engine) QueueNames(ctx context.Context, prefix string) ([]string, error) {
+	return e.queueNames(ctx, prefix, false)
+}
+
+func (e *Engine) queueNames(ctx context.Context, prefix string, replays bool) ([]string, error) {
 	answer := make(chan []string, 1)
 	err := e.request(ctx, func() error {
 		var out []string
 		for name, q := range e.s.queues {
-			if q.cfg.Replays == "" && strings.HasPrefix(name, prefix) {
+			if (q.cfg.Replays != "") == replays && strings.HasPrefix(name, prefix) {
 				out = append(out, name)
 			}
 		}
@@ -225,6 +321,11 @@ func (e *Engine) QueueNames(ctx context.Context, prefix string) ([]string, error
 
 // Say implements subscription.Engine.
 func (e *Engine) Say(c eventlog.QueueConfig, words ...eventlog.Word) {
+	while := time.Duration(0)
+	if !e.Embedded() {
+		while = leaveTime
+	}
+	words = slices.DeleteFunc(slices.Clone(words), func(w eventlog.Word) bool { return late(w, while) })
 	e.up.put(func() {
 		e.s.mu.Lock()
 		defer e.s.mu.Unlock()
@@ -234,10 +335,20 @@ func (e *Engine) Say(c eventlog.QueueConfig, words ...eventlog.Word) {
 	})
 }
 
+// late reports whether it is too late to say a word that takes a while to arrive.
+func late(w eventlog.Word, while time.Duration) bool {
+	return !w.Until.IsZero() && time.Until(w.Until) <= while
+}
+
 // Confirm implements subscription.Engine. JetStream does not answer to a word
 // about what it has not handed out.
 func (e *Engine) Confirm(ctx context.Context, c eventlog.QueueConfig, words []eventlog.Word) ([]bool, error) {
 	answer := make(chan []bool, 1)
+	for _, w := range words {
+		if late(w, 0) {
+			return make([]bool, len(words)), fmt.Errorf("%w: it is too late to say so", eventlog.ErrUnavailable)
+		}
+	}
 	err := e.request(ctx, func() error {
 		ok := make([]bool, len(words))
 		for i, w := range words {
@@ -257,14 +368,10 @@ func (e *Engine) Confirm(ctx context.Context, c eventlog.QueueConfig, words []ev
 }
 
 // OpenAcks implements subscription.Engine.
-func (e *Engine) OpenAcks(_ context.Context, fn func([]eventlog.Ack)) (subscription.Journal, error) {
-	if !e.s.opts.Journal {
+func (e *Engine) OpenAcks(context.Context) (subscription.Journal, error) {
+	if !e.Embedded() {
 		return nil, nil
 	}
-	e.s.mu.Lock()
-	acks := append([]eventlog.Ack(nil), e.s.acks...)
-	e.s.mu.Unlock()
-	fn(acks)
 	return journal{e}, nil
 }
 
@@ -272,7 +379,31 @@ type journal struct{ e *Engine }
 
 func (j journal) Keep(ctx context.Context, acks []eventlog.Ack) error {
 	return j.e.request(ctx, func() error {
-		j.e.s.acks = append(j.e.s.acks, acks...)
+		for _, a := range acks {
+			j.e.s.acks[a] = true
+		}
 		return nil
 	})
+}
+
+func (j journal) Settled(queue string, seq uint64) bool {
+	j.e.s.mu.Lock()
+	defer j.e.s.mu.Unlock()
+	return j.e.s.acks[eventlog.Ack{Queue: queue, Seq: seq}]
+}
+
+func (j journal) Queues() []string {
+	j.e.s.mu.Lock()
+	defer j.e.s.mu.Unlock()
+	names := make(map[string]bool)
+	for a := range j.e.s.acks {
+		names[a.Queue] = true
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+func (j journal) Forget(queue string) {
+	j.e.s.mu.Lock()
+	defer j.e.s.mu.Unlock()
+	maps.DeleteFunc(j.e.s.acks, func(a eventlog.Ack, _ bool) bool { return a.Queue == queue })
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -78,6 +79,26 @@ func (p parking) Count(ctx context.Context, uid string) (int, error) {
 	})
 	if err != nil {
 		return 0, err
+	}
+	return <-answer, nil
+}
+
+func (p parking) QueueNames(ctx context.Context, prefix string) ([]string, error) {
+	return p.e.queueNames(ctx, prefix, true)
+}
+
+func (p parking) Owners(ctx context.Context) ([]string, error) {
+	answer := make(chan []string, 1)
+	err := p.e.request(ctx, func() error {
+		uids := make(map[string]bool)
+		for _, e := range p.e.s.parked {
+			uids[e.uid] = true
+		}
+		answer <- slices.Sorted(maps.Keys(uids))
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return <-answer, nil
 }

@@ -2,6 +2,8 @@ package memengine
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,17 +21,18 @@ type puller struct {
 
 	mu     sync.Mutex
 	no     uint64
-	left   int
-	asked  map[uint64]asked
+	asked  map[uint64]*asked
 	empty  bool
 	rest   time.Time
 	closed time.Time // zero: not
 }
 
 type asked struct {
-	n   int
-	at  time.Time
-	pin string
+	n      int // may still come
+	at     time.Time
+	pin    string
+	losses uint64 // of the connection, when it was sent
+	lost   bool
 }
 
 // As those of eventlog.Puller.
@@ -39,21 +42,22 @@ const (
 	restTime   = 200 * time.Millisecond
 	lostTime   = pullTime + time.Second
 	maxPull    = 1000
+	maxOpen    = 8
+	lingering  = 30 * time.Second
 )
 
 // Pull implements subscription.Engine.
 func (e *Engine) Pull(c eventlog.QueueConfig, p subscription.Pin, take func(eventlog.Hand), ended func()) (subscription.Puller, error) {
-	return &puller{e: e, cfg: c, pin: p.(*pin), take: take, ended: ended, asked: make(map[uint64]asked)}, nil
+	return &puller{e: e, cfg: c, pin: p.(*pin), take: take, ended: ended, asked: make(map[uint64]*asked)}, nil
 }
 
 func (p *puller) Fill(n int) {
 	p.mu.Lock()
-	p.expire()
-	n, empty := n-p.left, p.empty
-	waits := empty && p.left > 0
+	left := p.left()
+	n, empty := n-left, p.empty
 	p.mu.Unlock()
 	switch {
-	case n <= 0 || waits:
+	case n <= 0 || empty && left > 0:
 	case empty:
 		p.ask(1, true)
 	default:
@@ -61,14 +65,35 @@ func (p *puller) Fill(n int) {
 	}
 }
 
+func (p *puller) FillOne() {
+	if p.askedFor() == 0 {
+		p.ask(1, true)
+	}
+}
+
 func (p *puller) FillNow(n int) {
-	p.mu.Lock()
-	p.expire()
-	n -= p.left
-	p.mu.Unlock()
-	if n > 0 {
+	if n -= p.askedFor(); n > 0 {
 		p.ask(min(n, maxPull), false)
 	}
+}
+
+func (p *puller) askedFor() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.left()
+}
+
+// left answers how many may still come, and gives up pulls that were lost. The
+// caller holds mu.
+func (p *puller) left() (n int) {
+	losses := p.e.reconnects()
+	for _, a := range p.asked {
+		a.lost = a.lost || a.losses != losses || time.Since(a.at) > lostTime
+		if !a.lost {
+			n += a.n
+		}
+	}
+	return n
 }
 
 func (p *puller) Stop() {
@@ -82,7 +107,14 @@ func (p *puller) Stop() {
 func (p *puller) ask(n int, wait bool) {
 	p.mu.Lock()
 	now := time.Now()
-	if !p.closed.IsZero() || now.Before(p.rest) {
+	p.left()
+	open := 0
+	for _, a := range p.asked {
+		if !a.lost && a.n > 0 {
+			open++
+		}
+	}
+	if !p.closed.IsZero() || now.Before(p.rest) || open >= maxOpen {
 		p.mu.Unlock()
 		return
 	}
@@ -91,8 +123,7 @@ func (p *puller) ask(n int, wait bool) {
 	if p.cfg.Pinned {
 		r.pin = p.pin.known()
 	}
-	p.asked[r.no] = asked{n, now, r.pin}
-	p.left += n
+	p.asked[r.no] = &asked{n: n, at: now, pin: r.pin, losses: p.e.reconnects()}
 	p.mu.Unlock()
 	p.e.up.put(func() {
 		r.until = time.Now().Add(glanceTime)
@@ -105,51 +136,29 @@ func (p *puller) ask(n int, wait bool) {
 	})
 }
 
-// expire forgets what was answered, and what was lost. The caller holds mu.
-func (p *puller) expire() {
-	for no, a := range p.asked {
-		if time.Since(a.at) > lostTime {
-			delete(p.asked, no)
-		}
-	}
-	if len(p.asked) == 0 || p.left <= 0 {
-		p.left = 0
-		clear(p.asked)
-	}
-}
-
-func (p *puller) receive(h eventlog.Hand) {
+func (p *puller) receive(no uint64, h eventlog.Hand) {
 	p.pin.learn(h.Pin)
 	p.mu.Lock()
-	if !p.closed.IsZero() && time.Since(p.closed) > lostTime {
+	a := p.asked[no]
+	if a == nil || !p.closed.IsZero() && time.Since(p.closed) > lostTime || a.lost && time.Since(a.at) > lostTime+lingering {
 		p.mu.Unlock()
-		return
+		return // nobody listens
 	}
-	p.expire()
-	h.Asked = time.Now()
-	if len(p.asked) == 0 {
-		h.Asked = h.Asked.Add(-lostTime)
+	h.Asked = a.at
+	if a.n--; a.n == 0 {
+		delete(p.asked, no)
 	}
-	for _, a := range p.asked {
-		if a.at.Before(h.Asked) {
-			h.Asked = a.at
-		}
-	}
-	p.left--
 	p.empty = false
-	p.expire()
 	p.mu.Unlock()
 	p.take(h)
 }
 
-func (p *puller) end(no uint64, left int, refused bool) {
+func (p *puller) end(no uint64, refused bool) {
 	p.mu.Lock()
-	if refused && p.cfg.Pinned {
-		p.pin.refused(p.asked[no].pin)
+	if a := p.asked[no]; a != nil && refused && p.cfg.Pinned {
+		p.pin.refused(a.pin)
 	}
 	delete(p.asked, no)
-	p.left -= left
-	p.expire()
 	p.empty = true
 	if refused {
 		p.rest = time.Now().Add(restTime)
@@ -254,6 +263,25 @@ func (b bucket) Update(ctx context.Context, key string, value []byte, revision u
 func (b bucket) Delete(ctx context.Context, key string, revision uint64) error {
 	_, err := b.write(ctx, key, nil, func(old eventlog.Change, ok bool) bool { return ok && old.Revision == revision })
 	return err
+}
+
+func (b bucket) Latest(ctx context.Context, fn func(eventlog.Change)) error {
+	answer := make(chan []eventlog.Change, 1)
+	err := b.e.request(ctx, func() error {
+		last := make(map[string]eventlog.Change)
+		for _, c := range b.e.s.changes {
+			last[c.Key] = c
+		}
+		answer <- slices.Collect(maps.Values(last))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, c := range <-answer {
+		fn(c)
+	}
+	return nil
 }
 
 func (b bucket) Watch(ctx context.Context, fn func(eventlog.Change), ready func()) error {

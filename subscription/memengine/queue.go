@@ -123,7 +123,8 @@ func (s *Store) pump(q *queue) {
 			q.drop(r)
 		}
 		p := r.puller
-		p.e.down.put(func() { p.receive(h) })
+		no := r.no
+		p.e.down.put(func() { p.receive(no, h) })
 	}
 }
 
@@ -132,7 +133,7 @@ func (q *queue) drop(r *request) {
 }
 
 func (r *request) end(refused bool) {
-	r.puller.e.down.put(func() { r.puller.end(r.no, r.n, refused) })
+	r.puller.e.down.put(func() { r.puller.end(r.no, refused) })
 }
 
 // nextWaiting answers the next pull that may be answered. Those are ended whose

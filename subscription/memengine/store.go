@@ -38,20 +38,24 @@ type Store struct {
 	opts Options
 	log  *memlog.Log
 
-	randMu  sync.Mutex
-	mu      sync.Mutex
-	queues  map[string]*queue
-	synced  map[string]*queue // as a Crash leaves them
-	parked  []parkedEntry
-	nextID  uint64
-	once    map[string]bool
-	acks    []eventlog.Ack
-	buses   map[string]*bus
-	values  map[string]eventlog.Change
-	changes []eventlog.Change
-	changed chan struct{}
-	done    chan struct{}
-	wg      sync.WaitGroup
+	randMu    sync.Mutex
+	mu        sync.Mutex
+	queues    map[string]*queue
+	synced    map[string]*queue // as a Crash leaves them
+	parked    []parkedEntry
+	nextID    uint64
+	once      map[string]bool
+	acks      map[eventlog.Ack]bool
+	engines   map[*Engine]bool
+	buses     map[string]*bus
+	values    map[string]eventlog.Change
+	changes   []eventlog.Change
+	changed   chan struct{}
+	tries     map[tryKey][]byte
+	tried     []eventlog.Attempted // every change, in order
+	triedMore chan struct{}
+	done      chan struct{}
+	wg        sync.WaitGroup
 }
 
 // New makes an empty store, whose Close must be called.
@@ -63,7 +67,8 @@ func New(o Options) *Store {
 		opts: o, log: memlog.New(memlog.Options{}),
 		queues: make(map[string]*queue), synced: make(map[string]*queue), once: make(map[string]bool),
 		buses: make(map[string]*bus), values: make(map[string]eventlog.Change),
-		changed: make(chan struct{}), done: make(chan struct{}),
+		acks: make(map[eventlog.Ack]bool), engines: make(map[*Engine]bool),
+		changed: make(chan struct{}), tries: make(map[tryKey][]byte), triedMore: make(chan struct{}), done: make(chan struct{}),
 	}
 	s.wg.Go(s.tick)
 	return s
@@ -113,10 +118,22 @@ func (s *Store) Drop(seq uint64) {
 		if q.cfg.Replays != "" {
 			continue
 		}
-		maps.DeleteFunc(q.pending, func(n uint64, _ *pending) bool { return n <= seq })
+		for n := range q.pending {
+			if n <= seq {
+				delete(q.pending, n)
+				s.tellDropped(q.cfg.Name, n)
+			}
+		}
 		q.again = slices.DeleteFunc(q.again, func(n uint64) bool { return n <= seq })
 	}
 	s.pumpAll()
+}
+
+// tellDropped tells all gateways. The caller holds mu.
+func (s *Store) tellDropped(queue string, seq uint64) {
+	for e := range s.engines {
+		e.down.put(func() { e.hearDropped(queue, seq) })
+	}
 }
 
 // Crash sets queues back to what was on the disk: all that was handed out and
