@@ -13,6 +13,9 @@ type Bucket interface {
 	// Delete removes the key; ErrConflict when it was changed since the
 	// revision.
 	Delete(ctx context.Context, key string, revision uint64) error
+	// Now answers a key as whoever leads the bucket has it at this moment; Value is
+	// nil when it is not there.
+	Now(ctx context.Context, key string) (Change, error)
 	// Latest calls fn for every key there is, and for those that were deleted, as
 	// whoever leads the bucket has them at this moment: what Watch has told may be
 	// old. It costs a question a key; ask before something is destroyed.

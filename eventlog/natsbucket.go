@@ -110,11 +110,13 @@ func (b *natsBucket) Watch(ctx context.Context, fn func(Change), ready func()) e
 	}
 }
 
-// leaderGet asks for the first message from a sequence on. Only the leader of a
-// stream answers it: reads of nats.go and watches go to any replica.
+// leaderGet asks for the first message from a sequence on, or the last of a
+// subject. Only the leader of a stream answers it: reads of nats.go and watches go
+// to any replica.
 type leaderGet struct {
-	Seq     uint64 `json:"seq"`
-	NextFor string `json:"next_by_subj"`
+	Seq     uint64 `json:"seq,omitempty"`
+	NextFor string `json:"next_by_subj,omitempty"`
+	LastFor string `json:"last_by_subj,omitempty"`
 }
 
 type leaderAnswer struct {
@@ -129,7 +131,7 @@ type leaderAnswer struct {
 
 func (b *natsBucket) Latest(ctx context.Context, fn func(Change)) error {
 	for seq := uint64(1); ; {
-		c, ok, err := b.next(ctx, seq)
+		c, ok, err := b.get(ctx, leaderGet{Seq: seq, NextFor: ">"})
 		if err != nil {
 			return fmt.Errorf("%w: read bucket: %w", ErrUnavailable, err)
 		}
@@ -141,10 +143,24 @@ func (b *natsBucket) Latest(ctx context.Context, fn func(Change)) error {
 	}
 }
 
-func (b *natsBucket) next(ctx context.Context, seq uint64) (c Change, ok bool, err error) {
+func (b *natsBucket) Now(ctx context.Context, key string) (Change, error) {
+	c, ok, err := b.get(ctx, leaderGet{LastFor: b.prefix() + key})
+	switch {
+	case err != nil:
+		return Change{}, fmt.Errorf("%w: read bucket: %w", ErrUnavailable, err)
+	case !ok:
+		return Change{Key: key}, nil
+	}
+	return c, nil
+}
+
+// prefix of the subjects of the keys.
+func (b *natsBucket) prefix() string { return "$KV." + strings.TrimPrefix(b.name, "KV_") + "." }
+
+func (b *natsBucket) get(ctx context.Context, what leaderGet) (c Change, ok bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	query, err := json.Marshal(leaderGet{seq, ">"})
+	query, err := json.Marshal(what)
 	if err != nil {
 		return c, false, err
 	}
@@ -164,7 +180,7 @@ func (b *natsBucket) next(ctx context.Context, seq uint64) (c Change, ok bool, e
 	case a.Message == nil:
 		return c, false, errors.New("an answer without a message")
 	}
-	c = Change{Key: strings.TrimPrefix(a.Message.Subject, "$KV."+strings.TrimPrefix(b.name, "KV_")+"."), Revision: a.Message.Seq}
+	c = Change{Key: strings.TrimPrefix(a.Message.Subject, b.prefix()), Revision: a.Message.Seq}
 	h, err := nats.DecodeHeadersMsg(a.Message.Header)
 	if len(a.Message.Header) > 0 && err != nil {
 		return c, false, err

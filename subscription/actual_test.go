@@ -230,9 +230,9 @@ func seeds(t *testing.T, n int) (out []int) {
 // Plays of the real engine take their time, so that the gate has few of them. See
 // CONTRIBUTING for more.
 func TestRig(t *testing.T) {
-	embedded := faults([]string{"pause", "resume"}, []string{"kill", "seek"})
+	embedded := faults([]string{"pause", "resume"}, []string{"kill", "seek", "replay"})
 	cluster := faults([]string{"lose", "delay", "heal", "pause", "resume"}, []string{
-		"stall", "deafen", "sever", "reset", "kill", "stall node", "lose node", "reset node", "node dies", "heal", "heal", "seek",
+		"stall", "deafen", "sever", "reset", "kill", "stall node", "lose node", "reset node", "node dies", "heal", "heal", "seek", "replay",
 	})
 	for _, w := range []struct {
 		name      string

@@ -110,7 +110,7 @@ func (h *home) takeOne(a arrival) {
 	case errors.Is(err, eventlog.ErrNotFound): // the log dropped it
 		if h.isNew(a) {
 			h.miss(a.seq, a.seq+1, false)
-			h.memos.put(a.key, memo{turn: a.hand.Turn, verdict: Skip, outcome: Done})
+			h.memos.put(a.key, skippedMemo)
 		}
 		h.skip(a)
 	case err != nil, !selected && h.ctx.Err() != nil: // who is interrupted matches nothing
@@ -192,6 +192,7 @@ func (m *Manager) wasSettled(queue string, seq uint64) bool {
 // what arrived of it meanwhile. The caller holds mu until all else is done.
 func (h *home) endSettling(hd *hold) {
 	close(hd.done)
+	hd.done = nil
 	if hd.again != nil {
 		h.arrived.put(*hd.again)
 		hd.again = nil

@@ -42,7 +42,7 @@ func (h *home) expire(hd *hold) {
 func (h *home) fail(hd *hold, how ending, reason string) {
 	var failed bool
 	hd.tally, failed = hd.ended(how, !hd.shared)
-	h.memos.put(hd.key, memo{turn: hd.turn, verdict: Retry, outcome: Expired, by: hd.consumer, releases: hd.releases})
+	h.memos.put(hd.key, memo{hand: uint64(hd.HandOut), verdict: Retry, outcome: Expired, by: hd.consumer, releases: hd.releases})
 	hd.last = hd.consumer
 	h.withdraw(hd)
 	var delay time.Duration
@@ -54,9 +54,7 @@ func (h *home) fail(hd *hold, how ending, reason string) {
 		h.note(hd)
 		h.parkLater(hd, reason)
 	case h.lanes != nil && h.lanes.serving():
-		if how != released {
-			h.note(hd)
-		}
+		h.note(hd)
 		h.wait(hd, delay)
 	default:
 		h.drop(hd)

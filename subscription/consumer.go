@@ -249,15 +249,15 @@ func (h *home) give(hd *hold, now, latest time.Time) {
 		hd.deadline = latest
 		h.clock.set(hd.deadline, hd)
 	}
-	if hd.replay { // the event may be in hands by itself, after a Seek
-		if other := h.holds[key{seq: hd.event.Seq()}]; other != nil {
-			hd.HandOut = max(hd.HandOut, other.HandOut)
-		}
-	}
 	if hd.HandOut > 0 || hd.Failed > 0 || hd.Deaths > 0 {
 		h.redelivered.Add(1)
 	}
-	hd.stage, hd.HandOut = given, nextHandOut(hd.HandOut, h.sub.Generation, hd.queued, hd.replay, now)
+	hd.stage = given
+	h.nextHandOut(hd, now)
+	if hd.Suspect {
+		hd.Begun++
+		h.note(hd) // its gateway may be what it is lost with
+	}
 	c.sending = append(c.sending, hd)
 	c.handed = true
 	if c.pull {

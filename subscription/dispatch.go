@@ -5,7 +5,7 @@ import "time"
 // dispatch gives what is ready to consumers that have room: suspects first, each
 // alone, for they have waited longest.
 func (h *home) dispatch() {
-	if h.sub.Paused || len(h.consumers) == 0 || h.lanes != nil && !h.lanes.serving() {
+	if h.sub.Paused || len(h.consumers) == 0 || h.lanes != nil && !h.lanes.serving() || h.m.tooYoung() > 0 {
 		return
 	}
 	h.suspects = h.handTo(h.suspects, h.emptyFor)
@@ -48,8 +48,6 @@ func (h *home) box(hd *hold, c *consumer, deadline time.Time) {
 	h.clock.set(deadline, hd)
 	if hd.Suspect {
 		c.alone = true
-		hd.Begun = hd.queued
-		h.note(hd) // its gateway may be what it is lost with
 	}
 }
 

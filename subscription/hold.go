@@ -137,7 +137,7 @@ func (c *clock) due(now time.Time) *hold {
 
 // memo is what became of a hold that is gone.
 type memo struct {
-	turn    uint64
+	hand    uint64 // number of the delivery; 0: none
 	verdict Verdict
 	outcome Outcome
 	// by whom it was released or lost last, and how often it was released: for

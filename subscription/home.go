@@ -49,12 +49,13 @@ type home struct {
 	force                  int       // how many are
 	clock                  clock
 	memos                  memos
-	pin                    Pin       // of the queue
-	lanes                  *lanes    // of an ordered subscription
-	pulledAt               time.Time // when the last Pull of an ordered subscription ended
-	losses                 uint64    // of the connection, as far as they were minded
-	turn                   uint64    // of what was handed out last here; see follow
-	behind                 uint64    // the last event that was handed out here for the first time
+	replayed               map[uint64]int64 // by event: the last number of what was replayed here
+	pin                    Pin              // of the queue
+	lanes                  *lanes           // of an ordered subscription
+	pulledAt               time.Time        // when the last Pull of an ordered subscription ended
+	losses                 uint64           // of the connection, as far as they were minded
+	turn                   uint64           // of what was handed out last here; see follow
+	behind                 uint64           // the last event that was handed out here for the first time
 	// dropped by the log, not settled: see lookAtDropped.
 	dropped   map[uint64]bool
 	share     float64 // of what is pulled, the selector selects
@@ -188,7 +189,7 @@ func (h *home) releaseAll() {
 		switch {
 		case hd.stage != given:
 		case hd.pulled:
-			h.m.tallies.put(hd.queue.Name, hd.seq, hd.tally.told(hd.queued), nil)
+			h.m.tallies.put(hd.queue.Name, hd.seq, hd.over().told(hd.queued), nil)
 		default:
 			h.back(hd, 0)
 		}
@@ -208,7 +209,7 @@ func (h *home) giveBackReplays() {
 // back gives a message back to whichever gateway, when it is kept what is known of
 // it: so who is handed it next can know. The caller has ended the hold.
 func (h *home) back(hd *hold, delay time.Duration) {
-	hd.tally = hd.told(hd.queued)
+	hd.tally = hd.over().told(hd.queued)
 	engine, queue, word := h.m.engine, *hd.queue, hd.word(eventlog.Back, delay)
 	h.m.tallies.put(queue.Name, hd.seq, hd.tally, func(error) { engine.Say(queue, word) })
 }
@@ -246,6 +247,9 @@ func (h *home) untilNext() time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	next := lookEvery
+	if wait := h.m.tooYoung(); wait > 0 {
+		next = min(next, wait)
+	}
 	if len(h.clock) > 0 {
 		next = min(next, time.Until(h.clock[0].alarm))
 	}

@@ -17,6 +17,10 @@ type lanes struct {
 	pin   string
 	// changes counts what came and went.
 	changes int
+	since   time.Time // it collects
+	// pinless: it was handed what was replayed while nobody has the pin, since there
+	// is nothing else to be handed out.
+	pinless bool
 	// other gateway has the pin.
 	other    bool
 	lookedAt time.Time
@@ -24,6 +28,7 @@ type lanes struct {
 	// is asked for at a time, and when it asks again.
 	foreign, window int
 	restUntil       time.Time
+	pinlessRest     time.Time // nothing that was replayed is asked for without the pin
 }
 
 type lanePhase int
@@ -47,11 +52,16 @@ func (l *lanes) serving() bool { return l.phase == serving }
 func (l *lanes) active() bool { return l.phase != elsewhere }
 
 // seen notices that a message came with another pin: this gateway has just been
-// chosen.
+// chosen. What is replayed comes without one: who is handed it while nobody has the
+// pin serves once it is sure again that nobody has, and counts what is replayed.
+// Who is given the pin meanwhile counts it too, and waits.
 func (l *lanes) seen(pin string, replay bool) {
 	l.changes++
-	if replay || pin == l.pin && l.phase != elsewhere {
+	if replay && l.phase != elsewhere && !l.pinless || !replay && pin == l.pin && l.phase != elsewhere {
 		return
+	}
+	if l.pinless = replay; replay {
+		pin = ""
 	}
 	l.pin, l.other = pin, false
 	l.collect()
@@ -60,7 +70,12 @@ func (l *lanes) seen(pin string, replay bool) {
 
 // collect stops handing out until it is sure again what there is to be handed
 // out.
-func (l *lanes) collect() { l.phase, l.window, l.foreign = collecting, 1, 0 }
+func (l *lanes) collect() {
+	if l.phase != collecting {
+		l.since = time.Now()
+	}
+	l.phase, l.window, l.foreign = collecting, 1, 0
+}
 
 // newRest is how long a gateway that collects does not ask after it was handed what
 // nobody held: JetStream hands out what was held first, so that there is none now.
@@ -82,6 +97,20 @@ func (l *lanes) collected(attempt int) {
 // maxWindow bounds what is asked for at once while it collects.
 const maxWindow = 1000
 
+// mayServePinless reports whether a gateway without the pin may ask for what was
+// replayed: nobody has it, as far as was looked.
+func (l *lanes) mayServePinless(now time.Time) bool {
+	return !l.lookedAt.IsZero() && !l.other && !now.Before(l.pinlessRest)
+}
+
+// pinlessTime is how long a gateway without the pin counts in vain before it gives
+// back what was replayed, and pinlessPause how long it rests then, about: several
+// may have been handed some of it.
+const (
+	pinlessTime  = time.Second
+	pinlessPause = 2 * time.Second
+)
+
 // wants answers how much to ask for while it collects.
 func (l *lanes) wants(now time.Time) int {
 	if now.Before(l.restUntil) {
@@ -91,7 +120,7 @@ func (l *lanes) wants(now time.Time) int {
 }
 
 // stop ends serving.
-func (l *lanes) stop() { l.phase, l.pin = elsewhere, "" }
+func (l *lanes) stop() { l.phase, l.pin, l.pinless = elsewhere, "", false }
 
 // add puts a hold in its lane, and reports whether it may be handed out.
 func (l *lanes) add(hd *hold) bool {

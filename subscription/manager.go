@@ -34,6 +34,7 @@ type Manager struct {
 	feed    Feed
 	logger  *slog.Logger
 	gateway string // name of this gateway, in this life of it
+	opened  time.Time
 	signer  *signer
 	store   *store
 	parked  Parking
@@ -78,7 +79,7 @@ func Open(ctx context.Context, o Options) (_ *Manager, err error) {
 	}
 	m := &Manager{
 		opts: o, engine: o.Engine, feed: o.Feed, logger: o.Logger,
-		gateway: gatewayName(o.Gateway), homes: make(map[string]*home), gaps: newGaps(),
+		gateway: gatewayName(o.Gateway), opened: time.Now(), homes: make(map[string]*home), gaps: newGaps(),
 	}
 	m.ctx, m.stop = context.WithCancelCause(context.Background())
 	defer func() {
@@ -125,6 +126,9 @@ func gatewayName(name string) string {
 	name = strings.Trim(notInName.ReplaceAllString(name, "-"), "-")
 	return strings.TrimLeft(name[:min(len(name), 40)]+"-"+strings.ToLower(rand.Text()[:8]), "-")
 }
+
+// tooYoung answers for how long nothing is handed out yet: see nextHandOut.
+func (m *Manager) tooYoung() time.Duration { return time.Until(m.opened.Add(handOutTick)) }
 
 // Gateway answers the name of this gateway in States.
 func (m *Manager) Gateway() string { return m.gateway }

@@ -289,7 +289,7 @@ func TestModel(t *testing.T) {
 			t.Parallel()
 			testModel(t, w.ordering, w.embedded, faults(
 				[]string{"pause", "resume"},
-				[]string{"heal", "heal", "stall", "sever", "kill", "seek", "drop"})...)
+				[]string{"heal", "heal", "stall", "sever", "kill", "seek", "drop", "replay"})...)
 		})
 	}
 }

@@ -197,11 +197,15 @@ func (m *Manager) settleFree(ctx context.Context, sub *Subscription, orders []or
 
 // returnOrphan gives a delivery back as its consumer says.
 func (m *Manager) returnOrphan(ctx context.Context, sub *Subscription, queue eventlog.QueueConfig, w eventlog.Word, o order) bool {
-	t := m.tallies.get(queue.Name, w.Seq).told(o.token.attempt)
+	t := m.tallies.get(queue.Name, w.Seq)
+	counted := t.Told >= o.token.attempt
+	t = t.told(o.token.attempt).over()
 	t.HandOut = max(t.HandOut, int64(o.token.hand))
 	w.Say = eventlog.Back
 	if o.Verdict == Retry {
-		t, _ = t.ended(refused, false)
+		if !counted { // else it was kept before, and only the answer was not
+			t, _ = t.ended(refused, false)
+		}
 		w.Delay = sub.backoff(t.Failed)
 		if o.Delay != nil {
 			w.Delay = *o.Delay

@@ -10,9 +10,10 @@ import (
 	"github.com/hookstream/hookstream/eventlog"
 )
 
-// onceFor names one parking, so that trying it again keeps one entry.
+// onceFor names one parking, so that trying it again keeps one entry, whichever
+// hand-out it is tried after: a message of a queue is parked once.
 func onceFor(queue eventlog.QueueConfig, w eventlog.Word) string {
-	return fmt.Sprintf("park-%s-%d-%d", queue.Name, w.Seq, w.Turn)
+	return fmt.Sprintf("park-%s-%d", queue.Name, w.Seq)
 }
 
 // park sets the event of a delivery aside, as its consumer said or because it was
@@ -61,7 +62,7 @@ func (h *home) parkLater(hd *hold, reason string) {
 		err := h.setAside(ctx, hd, hd.Failed, reason)
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		defer h.endSettling(hd)
+		h.endSettling(hd)
 		if h.holds[hd.key] != hd {
 			return
 		}

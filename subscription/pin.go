@@ -2,7 +2,11 @@ package subscription
 
 import (
 	"context"
+	"errors"
+	"math/rand/v2"
 	"time"
+
+	"github.com/hookstream/hookstream/eventlog"
 )
 
 const (
@@ -23,16 +27,14 @@ func (h *home) mindPin() {
 		h.mu.Unlock()
 		return
 	}
-	if l.active() && !h.pin.Ours() { // another one is, or nobody
-		l.stop()
-		h.giveBackIdle()
-		h.wakeAll()
+	if l.active() && !l.pinless && !h.pin.Ours() { // another one is, or nobody
+		h.standBy()
 	}
 	every := pinEvery
 	switch {
 	case l.phase == collecting:
 		every = collectEvery
-	case l.phase == serving:
+	case l.phase == serving && !l.pinless:
 		h.mu.Unlock()
 		return
 	}
@@ -41,53 +43,91 @@ func (h *home) mindPin() {
 		return
 	}
 	l.lookedAt = time.Now()
-	queue, replays, withReplays := h.queue, h.replays, h.replayer != nil
-	phase, changes, main, replayed := l.phase, l.changes, 0, 0
-	settled := h.arrived.len() == 0
-	for _, hd := range h.holds {
-		settled = settled && hd.stage != settling && !hd.doubtful
-		if hd.replay {
-			replayed++
-		} else {
-			main++
-		}
-	}
+	queue, replays := h.queue, h.replays
+	phase, changes := l.phase, l.changes
+	_, _, before := h.counted(0)
 	h.mu.Unlock()
 
-	ctx, cancel := context.WithTimeout(h.ctx, lookTime)
-	defer cancel()
-	st, err := h.m.engine.QueueState(ctx, queue)
+	seen, err := h.lookAtQueues(queue, replays, phase == collecting)
 	if err != nil {
 		return
-	}
-	complete := settled && int(st.Held) == main
-	if complete && withReplays {
-		rst, err := h.m.engine.QueueState(ctx, replays)
-		complete = err == nil && int(rst.Held) == replayed
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.lanes != l || l.phase != phase {
 		return
 	}
-	l.foreign = max(int(st.Held)-main, 0)
+	main, replayed, settled := h.counted(seen.first)
+	l.foreign = max(int(seen.held)-main, 0)
 	if l.changes != changes {
 		return
 	}
-	if phase == elsewhere {
-		if other := st.Pin != ""; other != l.other {
+	switch {
+	case phase == elsewhere:
+		if other := seen.pin != ""; other != l.other {
 			l.other = other
 			h.wakeAll()
 		}
-		return
-	}
-	if complete && h.arrived.len() == 0 {
+	case l.pinless && seen.pin != "" && !h.pin.Ours():
+		l.other = true
+		h.standBy()
+	case phase == collecting && before && settled && int(seen.held) == main && int(seen.replayed) == replayed:
 		for _, hd := range l.serve() {
 			h.makeReady(hd)
 		}
 		h.wakeAll()
 		h.poke()
+	case phase == collecting && l.pinless && time.Since(l.since) > pinlessTime:
+		h.standBy()
+		l.pinlessRest = time.Now().Add(pinlessPause/2 + rand.N(pinlessPause))
 	}
+}
+
+// standBy ends handing out.
+func (h *home) standBy() {
+	h.lanes.stop()
+	h.giveBackIdle()
+	h.wakeAll()
+}
+
+// looked is what JetStream says of an ordered subscription.
+type looked struct {
+	pin            string
+	held, replayed int64
+	first          uint64 // of the log: what lies before is in nobody's count
+}
+
+// lookAtQueues asks JetStream, for the log's first event last: what it drops
+// meanwhile makes the count incomplete, and never complete.
+func (h *home) lookAtQueues(queue, replays eventlog.QueueConfig, all bool) (out looked, err error) {
+	ctx, cancel := context.WithTimeout(h.ctx, lookTime)
+	defer cancel()
+	st, err := h.m.engine.QueueState(ctx, queue)
+	if err != nil || !all {
+		return looked{pin: st.Pin, held: st.Held}, err
+	}
+	rst, err := h.m.engine.QueueState(ctx, replays)
+	if err != nil && !errors.Is(err, eventlog.ErrNoQueue) {
+		return looked{}, err
+	}
+	b, err := h.m.engine.Events().Bounds(ctx)
+	return looked{st.Pin, st.Held, rst.Held, b.First}, err
+}
+
+// counted answers how much is held here of what JetStream counts, and whether there
+// is nothing of which that is in doubt.
+func (h *home) counted(first uint64) (main, replayed int, settled bool) {
+	settled = h.arrived.len() == 0
+	for _, hd := range h.holds {
+		settled = settled && hd.stage != settling && !hd.doubtful
+		switch {
+		case hd.replay:
+			replayed++
+		case hd.seq >= first:
+			main++
+		}
+	}
+	return main, replayed, settled
 }
 
 // mindConnection stops a subscription from handing out while its gateway is cut

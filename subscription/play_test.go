@@ -133,6 +133,8 @@ func (p *play) step(s step) {
 			p.drops(seq)
 			p.w.drop(seq)
 		}
+	case "replay":
+		p.replay(gs[s.N%len(gs)])
 	case "heal":
 		p.say("all is healed")
 		p.w.heal()
@@ -215,6 +217,23 @@ func (p *play) pause(g *subscription.Manager, pause bool) {
 	p.say("paused %v: %v", pause, err)
 }
 
+// replay hands out again what is parked.
+func (p *play) replay(g *subscription.Manager) {
+	parked, ok := p.parked()
+	if !ok || len(parked) == 0 {
+		return
+	}
+	at := p.replaying(parked)
+	which := subscription.Selection{}
+	for _, d := range parked {
+		which.IDs = append(which.IDs, d.ID)
+	}
+	ctx, cancel := context.WithTimeout(p.ctx, 10*time.Second)
+	defer cancel()
+	n, err := g.ReplayParked(ctx, subID, which, false)
+	p.replayed(at, parked, n, err)
+}
+
 func (p *play) attach(g *subscription.Manager, kind string, seed uint64) *consuming {
 	c := &consuming{
 		name: fmt.Sprintf("%s-%d", kind, len(p.consumers)), g: g, p: p, kind: kind, rand: rand.New(rand.NewPCG(seed, 1)),
@@ -243,6 +262,7 @@ func (c *consuming) pull(ctx context.Context, g *subscription.Manager, o subscri
 	for ctx.Err() == nil {
 		some, err := g.Pull(ctx, subID, o, 2*time.Second)
 		if errors.Is(err, subscription.ErrClosed) || c.p.isDead(g) {
+			c.p.lost(c, some)
 			return
 		}
 		for _, h := range c.p.handed(c, some) {
@@ -261,6 +281,7 @@ func (c *consuming) take(ctx context.Context, f subscription.Frame) error {
 		return nil
 	}
 	if c.p.isDead(c.g) {
+		c.p.lost(c, f.Deliveries)
 		return errDead
 	}
 	some := c.p.handed(c, f.Deliveries)
@@ -324,6 +345,8 @@ func (c *consuming) flaky(ctx context.Context, h *handed, r *rand.Rand, short, l
 		short = long
 	case n == 11:
 		return
+	case n < 14:
+		s.Verdict = subscription.Release
 	}
 	if sleep(ctx, short) {
 		c.settle(ctx, h, r, s)
@@ -414,17 +437,18 @@ func (p *play) resume() {
 	}
 }
 
-func (p *play) parked() (out []subscription.ParkedDelivery) {
+// parked answers what is parked, and whether that is all.
+func (p *play) parked() (out []subscription.ParkedDelivery, ok bool) {
 	g := p.w.gateways()[0]
 	page := ""
 	for {
 		some, next, err := g.ListParked(p.ctx, subID, 100, page)
 		if err != nil {
 			p.say("list parked: %v", err)
-			return out
+			return out, false
 		}
 		if out = append(out, some...); next == "" {
-			return out
+			return out, true
 		}
 		page = next
 	}

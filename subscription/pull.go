@@ -36,7 +36,7 @@ func (h *home) pull() {
 	if h.lanes != nil && room <= 0 && now.Sub(h.askedAt) > signEvery {
 		room = 1 // a sign of life, or another gateway would be chosen
 	}
-	if room > 0 && h.hungry && h.replayer != nil && (h.lanes == nil || h.lanes.active()) {
+	if room > 0 && h.hungry && h.replayer != nil && (h.lanes == nil || h.lanes.active() || h.lanes.mayServePinless(now)) {
 		h.hungry = false
 		h.replayer.FillNow(room)
 	}

@@ -167,7 +167,7 @@ func (h *home) settlementOf(o order, hd *hold) settlement {
 			s.delay = *o.Delay
 		}
 	case Release:
-		s.delay = h.releaseDelay(hd, o.Unsent)
+		s.next, s.delay = hd.over(), h.releaseDelay(hd, o.Unsent)
 	}
 	if !s.stays {
 		s.next = s.next.told(hd.queued)
@@ -206,7 +206,7 @@ func (h *home) find(o order) (*hold, chan struct{}) {
 		return hd, nil
 	}
 	o.result.Outcome = Expired
-	if m, ok := h.memos.get(key{t.replay, t.seq}); ok && m.turn == t.turn && m.verdict == o.Verdict && (hd == nil || h.lanes != nil) {
+	if m, ok := h.memos.get(key{t.replay, t.seq}); ok && m.hand == t.hand && m.verdict == o.Verdict {
 		o.result.Outcome = m.outcome // it says the same again
 	}
 	return nil, nil
@@ -264,7 +264,7 @@ func (h *home) keepWords(ctx context.Context, queue eventlog.QueueConfig, some [
 func (h *home) count(ctx context.Context, some []settlement) error {
 	var all []eventlog.Attempted
 	for _, s := range some {
-		if s.Verdict == Retry || s.Verdict == Release && !s.stays {
+		if s.Verdict == Retry || s.Verdict == Release {
 			all = append(all, h.m.tallies.note(s.hold.queue.Name, s.hold.seq, s.next)...)
 		}
 	}
@@ -354,7 +354,7 @@ func (h *home) inTime(hd *hold) bool {
 // before.
 func (h *home) kept(s settlement, ok bool) bool {
 	hd := s.hold
-	defer h.endSettling(hd)
+	h.endSettling(hd) // before it may begin anew, with another end
 	if !ok {
 		s.result.Outcome = Unavailable
 		if h.holds[hd.key] == hd {
@@ -380,7 +380,7 @@ func (h *home) orphaned(hd *hold) {
 // generation says nothing of the same event in this one: it comes again.
 func (h *home) finish(s settlement, outcome Outcome) {
 	hd := s.hold
-	m := memo{turn: hd.turn, verdict: s.Verdict, outcome: outcome, by: hd.consumer, releases: hd.releases}
+	m := memo{hand: uint64(hd.HandOut), verdict: s.Verdict, outcome: outcome, by: hd.consumer, releases: hd.releases}
 	if m.final() {
 		h.m.tallies.settled(hd.queue.Name, hd.seq)
 		if hd.replay {
@@ -431,7 +431,7 @@ func (h *home) effect(some []settlement, sent time.Time, ok []bool) {
 // gateway has ceased to hand out meanwhile.
 func (h *home) stay(s settlement) {
 	hd := s.hold
-	h.memos.put(hd.key, memo{turn: hd.turn, verdict: s.Verdict, outcome: Done})
+	h.memos.put(hd.key, memo{hand: uint64(hd.HandOut), verdict: s.Verdict, outcome: Done})
 	hd.last = hd.consumer
 	h.withdraw(hd)
 	if h.lanes.serving() {

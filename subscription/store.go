@@ -408,8 +408,21 @@ func (s *store) update(ctx context.Context, id, etag string, change func(*Subscr
 		}
 		next, replays := *st.sub, st.replays
 		keep, err := change(&next, &replays)
-		if err != nil || !keep {
-			return st.sub, err
+		if err != nil {
+			return nil, err
+		}
+		if !keep { // of what is known here, which may be old
+			now, err := s.bucket.Now(ctx, id)
+			if err == nil && now.Revision == st.revision {
+				return st.sub, nil
+			}
+			if err == nil {
+				err = eventlog.ErrConflict
+			}
+			if again, err := s.again(ctx, id, etag, st.revision, err); !again {
+				return nil, err
+			}
+			continue
 		}
 		next.UpdateTime = time.Now()
 		value, err := encode(&next, replays)

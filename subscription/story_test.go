@@ -2,7 +2,6 @@ package subscription_test
 
 import (
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -39,7 +38,19 @@ type told struct {
 	selected   bool
 	published  int
 	deliveries []*handed
+	lost       []lost
 	parked     []subscription.ParkedDelivery
+	// before is what was parked and replayed, and replays how often that was, the
+	// last of them for certain since the number is not zero.
+	before  []subscription.ParkedDelivery
+	replays int
+	since   int
+}
+
+// lost is a delivery that a gateway sent just before it died, and nobody saw.
+type lost struct {
+	gen      int
+	replayed bool
 }
 
 // handed is one delivery.
@@ -111,23 +122,6 @@ func (s *story) event(seq uint64) *told {
 	return e
 }
 
-// handOut answers the number of the hand-out, 0 when deliveries have none.
-func handOut(d subscription.Delivery) int64 {
-	v := reflect.ValueOf(d).FieldByName("HandOut")
-	switch {
-	case !v.IsValid():
-		return 0
-	case v.CanInt():
-		return v.Int()
-	}
-	return int64(v.Uint())
-}
-
-// attemptsAreExact: an attempt is an event that a consumer was really at.
-func attemptsAreExact() bool {
-	return reflect.ValueOf(subscription.Delivery{}).FieldByName("HandOut").IsValid()
-}
-
 // handed tells of a frame, or of the answer to a Pull.
 func (s *story) handed(c *consuming, some []subscription.Delivery) (out []*handed) {
 	s.mu.Lock()
@@ -135,7 +129,7 @@ func (s *story) handed(c *consuming, some []subscription.Delivery) (out []*hande
 	for _, d := range some {
 		e := s.event(d.Event.Seq())
 		h := &handed{Delivery: d, of: e, by: c, gen: c.g.Generation(d.Token), time: time.Now(), deadline: d.Deadline}
-		h.at = s.tick("event %d of %q to %s: attempt %d, hand-out %d, generation %d, replayed %v", e.seq, e.entity, c, d.Attempt, handOut(d), h.gen, d.Replayed)
+		h.at = s.tick("event %d of %q to %s: attempt %d, hand-out %d, generation %d, replayed %v", e.seq, e.entity, c, d.Attempt, d.HandOut, h.gen, d.Replayed)
 		s.check(h)
 		h.alone = c.makeRoom(len(some), h.gen)
 		c.holds[h] = true
@@ -146,6 +140,16 @@ func (s *story) handed(c *consuming, some []subscription.Delivery) (out []*hande
 		s.quiet = time.Now()
 	}
 	return out
+}
+
+// lost tells of deliveries that reach nobody any more.
+func (s *story) lost(c *consuming, some []subscription.Delivery) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, d := range some {
+		e := s.event(d.Event.Seq())
+		e.lost = append(e.lost, lost{c.g.Generation(d.Token), d.Replayed})
+	}
 }
 
 // makeRoom notes that more is handed to the consumer, and reports whether it has
@@ -178,19 +182,21 @@ func (s *story) check(h *handed) {
 		if !d.comparable(h) {
 			continue
 		}
-		if w := d.final(); w != nil && w.done > 0 && w.outcome == subscription.Done && !w.doubt {
+		if w := d.final(); w != nil && w.done > 0 && w.outcome == subscription.Done && !w.doubt && !(h.Replayed && e.replays > 1) {
 			s.broken("event %d was handed out after its acknowledgement, hand-out %d, was confirmed at %d", e.seq, d.at, w.done)
 		}
-		if s.inForce(d) {
+		if s.inForce(d) && !(h.Replayed && e.replays > 1) { // else it was parked by itself in two generations
 			s.broken("event %d was handed out to %s while it is in force with %s until %s", e.seq, h.by, d.by, d.deadline.Sub(s.began))
 		}
-		if n, m := handOut(d.Delivery), handOut(h.Delivery); n >= m && m > 0 {
+	}
+	for _, d := range e.deliveries {
+		// After a seek an event may be handed out beside its replay.
+		both := s.last == 1 || d.comparable(h)
+		if n, m := d.HandOut, h.HandOut; both && n >= m {
 			s.broken("event %d: hand-out %d comes after %d", e.seq, m, n)
 		}
 	}
-	if attemptsAreExact() {
-		s.checkAttempt(h)
-	}
+	s.checkAttempt(h)
 }
 
 // comparable reports whether one delivery says something of the other: each seek
@@ -227,7 +233,7 @@ func (d *handed) final() *word {
 // moment, and how many of them by word.
 func (s *story) failures(e *told, gen, before int, replayed bool) (most, refused int) {
 	for _, d := range e.deliveries {
-		if d.at >= before || d.gen != gen || d.Replayed != replayed {
+		if d.at >= before || d.Replayed != replayed || !replayed && d.gen != gen { // replays outlive a seek
 			continue
 		}
 		by := slices.ContainsFunc(d.words, func(w *word) bool { return w.verdict == subscription.Retry && w.begun < before })
@@ -242,6 +248,11 @@ func (s *story) failures(e *told, gen, before int, replayed bool) (most, refused
 			most++
 		}
 	}
+	for _, l := range e.lost {
+		if l.replayed == replayed && (replayed || l.gen == gen) {
+			most++
+		}
+	}
 	return most, refused
 }
 
@@ -250,7 +261,7 @@ func (s *story) checkAttempt(h *handed) {
 	if h.Attempt > 1+most {
 		s.broken("event %d: attempt %d, and at most %d have failed", h.of.seq, h.Attempt, most)
 	}
-	if h.Attempt < 1+refused {
+	if h.Attempt < 1+refused && (!h.Replayed || h.of.replays == 1) {
 		s.broken("event %d: attempt %d, and %d were refused", h.of.seq, h.Attempt, refused)
 	}
 }
@@ -265,7 +276,7 @@ func (s *story) word(h *handed, v subscription.Verdict) *word {
 }
 
 var verdictName = map[subscription.Verdict]string{
-	subscription.Ack: "ack", subscription.Retry: "retry", subscription.Park: "park", subscription.Skip: "skip", subscription.Extend: "extend",
+	subscription.Ack: "ack", subscription.Retry: "retry", subscription.Park: "park", subscription.Skip: "skip", subscription.Extend: "extend", subscription.Release: "release",
 }
 
 func (s *story) answered(h *handed, w *word, r subscription.Result) {
@@ -332,8 +343,49 @@ func (s *story) drops(seq uint64) {
 	s.tick("events up to %d are dropped", seq)
 }
 
+// replaying tells that what is parked is about to be replayed.
+func (s *story) replaying(parked []subscription.ParkedDelivery) (at int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at = s.tick("%d are to be replayed", len(parked))
+	for _, p := range parked {
+		e := s.event(p.Event.Seq())
+		e.before = append(e.before, p)
+		e.replays, e.since = e.replays+1, 0
+	}
+	return at
+}
+
+// replayed tells that they were.
+func (s *story) replayed(at int, parked []subscription.ParkedDelivery, n int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tick("%d were replayed: %v", n, err)
+	if err != nil || n != len(parked) {
+		return // nobody knows which
+	}
+	for _, p := range parked {
+		s.event(p.Event.Seq()).since = at
+	}
+}
+
+// replayedAgain reports whether a replayed event is done with, once more.
+func (e *told) replayedAgain() bool {
+	for _, d := range e.deliveries {
+		if w := d.final(); d.Replayed && w != nil && w.begun > e.since {
+			return true
+		}
+	}
+	return slices.ContainsFunc(e.parked, func(p subscription.ParkedDelivery) bool {
+		return !slices.ContainsFunc(e.before, func(b subscription.ParkedDelivery) bool { return b.ID == p.ID })
+	})
+}
+
 // resolved reports whether nobody has to be handed the event any more.
 func (s *story) resolved(e *told) bool {
+	if e.since > 0 && !e.replayedAgain() {
+		return false
+	}
 	if !e.selected || e.seq < s.starts[s.last] || e.seq <= s.dropped {
 		return true
 	}
@@ -342,15 +394,20 @@ func (s *story) resolved(e *told) bool {
 			return true
 		}
 	}
-	return slices.ContainsFunc(e.parked, func(p subscription.ParkedDelivery) bool { return !p.ParkTime.Before(s.sought) })
+	return slices.ContainsFunc(slices.Concat(e.parked, e.before), func(p subscription.ParkedDelivery) bool { return !p.ParkTime.Before(s.sought) })
 }
 
 // unresolved answers what is still to be handed out.
-func (s *story) unresolved(parked []subscription.ParkedDelivery) (left []uint64, quiet time.Duration) {
+func (s *story) unresolved(parked []subscription.ParkedDelivery, all bool) (left []uint64, quiet time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !all { // what was heard before stays
+		parked = nil
+	}
 	for _, e := range s.events {
-		e.parked = nil
+		if all {
+			e.parked = nil
+		}
 	}
 	for _, p := range parked {
 		e := s.event(p.Event.Seq())
@@ -378,7 +435,10 @@ func (s *story) finish() {
 }
 
 func (s *story) checkParked(e *told) {
-	if len(e.parked) > 1 && s.last == 1 && !slices.ContainsFunc(e.deliveries, func(d *handed) bool { return d.Replayed }) {
+	if e.replays > 0 {
+		return // it may have been parked anew
+	}
+	if len(e.parked) > 1 && s.last == 1 {
 		s.broken("event %d is parked %d times", e.seq, len(e.parked))
 	}
 	for _, p := range e.parked {
@@ -388,7 +448,7 @@ func (s *story) checkParked(e *told) {
 			continue
 		}
 		most := s.settings.MaxAttempts
-		if attemptsAreExact() && s.last == 1 {
+		if s.last == 1 {
 			most, _ = s.failures(e, 1, s.now+1, false)
 		}
 		if most < s.settings.MaxAttempts {
@@ -421,7 +481,7 @@ func (s *story) doneBy(e *told, next *handed) bool {
 			return true
 		}
 	}
-	return slices.ContainsFunc(e.parked, func(p subscription.ParkedDelivery) bool { return !p.ParkTime.After(next.time) })
+	return slices.ContainsFunc(slices.Concat(e.parked, e.before), func(p subscription.ParkedDelivery) bool { return !p.ParkTime.After(next.time) })
 }
 
 // tell answers what is wrong and what happened, the last part of it.

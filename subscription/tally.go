@@ -23,9 +23,11 @@ type tally struct {
 	Suspect bool `json:"s,omitempty"`
 	// Told is up to which of JetStream's hand-outs it is known what ended them.
 	Told int `json:"t,omitempty"`
-	// Begun is the one of JetStream's hand-outs in which a suspect was last handed
-	// to a consumer.
+	// Begun counts how often a suspect was handed to a consumer, and Ended how many
+	// of these deliveries are known to be over: one that is not ended with its
+	// gateway.
 	Begun int `json:"b,omitempty"`
+	Ended int `json:"e,omitempty"`
 	// Deaths of gateways that held it, of which nobody told.
 	Deaths int `json:"d,omitempty"`
 	// HandOut is the highest number of a delivery, as far as it was kept.
@@ -56,7 +58,13 @@ func (t tally) ended(how ending, alone bool) (_ tally, failed bool) {
 		t.Failed++
 	}
 	t.Suspect = t.Suspect || how == lost
-	return t, failed
+	return t.over(), failed
+}
+
+// over says that no delivery is under way.
+func (t tally) over() tally {
+	t.Ended = max(t.Begun, t.Ended)
+	return t
 }
 
 // told says what ended all hand-outs up to one of JetStream's count.
@@ -78,50 +86,71 @@ const toleratedDeaths = 1
 // the count-th time, and reports whether it was an attempt that failed: a suspect
 // was alone with a consumer then.
 func (t tally) died(count int) (_ tally, failed bool) {
-	failed = t.Suspect && t.Begun == count-1
+	failed = t.Suspect && t.Begun > t.Ended
 	if failed {
 		t.Failed++
 	}
 	t.Deaths++
 	t.Suspect = t.Suspect || t.Deaths > toleratedDeaths
-	return t.told(count - 1), failed
+	return t.over().told(count - 1), failed
 }
 
 // and joins what two gateways know.
 func (t tally) and(o tally) tally {
 	return tally{
+		Ended:  max(t.Ended, o.Ended),
 		Failed: max(t.Failed, o.Failed), Suspect: t.Suspect || o.Suspect, Told: max(t.Told, o.Told),
 		Begun: max(t.Begun, o.Begun), Deaths: max(t.Deaths, o.Deaths), HandOut: max(t.HandOut, o.HandOut),
 	}
 }
 
-// The number of a hand-out is made of, from the highest bits: the generation,
-// JetStream's count of hand-outs of the message (replays are later than all
-// others), and the time. The count grows with what passes from one gateway to
-// another, whose clocks may differ, and the time with what does not; when a crash
-// takes JetStream's count back, the time alone has grown. Beyond its bits a part
-// stands still, and the number grows by one from the last that is known.
+// The number of a hand-out is made of the generation, in the highest bits, and the
+// time at the gateway that hands out; it is higher than the last that is known in
+// any case. What is not known of earlier hand-outs, time makes up for:
+//
+//   - An event is hardly ever handed out twice in a tick, so that numbers do not
+//     run ahead of time. Who begins anew hands out nothing in its first tick.
+//   - Another gateway is handed a message when its hold is over, or when it is
+//     given back, which is kept before. Clocks may differ: each hand-out that a
+//     cluster has counted is worth handOutSkew.
+//   - An embedded JetStream may forget in a crash what it has counted: there time
+//     alone counts.
 const (
-	handOutCountBits = 14
-	handOutTimeBits  = 34
-	handOutTick      = 100 * time.Millisecond
-	maxGeneration    = 1<<(63-handOutCountBits-handOutTimeBits) - 1
-	replayCount      = 1 << (handOutCountBits - 1)
+	handOutTimeBits = 48
+	handOutTick     = time.Millisecond
+	handOutSkew     = int64(time.Minute / handOutTick)
+	maxGeneration   = 1<<(63-handOutTimeBits) - 1
+	maxCounted      = 1 << 20
 )
 
-// handOutEpoch is where the time of hand-outs begins; it lasts for 54 years.
-var handOutEpoch = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
-
-// nextHandOut answers a number higher than last.
-func nextHandOut(last int64, generation, count int, replay bool, now time.Time) int64 {
-	count = min(count, replayCount-1)
-	if replay {
-		count += replayCount
-	}
-	n := int64(min(generation, maxGeneration))
-	n = n<<handOutCountBits | int64(count)
-	n = n<<handOutTimeBits | int64(now.Sub(handOutEpoch)/handOutTick)&(1<<handOutTimeBits-1)
+// nextHandOut answers a number higher than last. Counted is how often a cluster has
+// handed the message out.
+func nextHandOut(last int64, generation, counted int, now time.Time) int64 {
+	n := now.UnixNano()/int64(handOutTick) + int64(min(counted, maxCounted))*handOutSkew
+	n += int64(min(generation, maxGeneration)) << handOutTimeBits
 	return max(n, last+1)
+}
+
+// nextHandOut numbers the delivery of a hold. The caller holds mu.
+func (h *home) nextHandOut(hd *hold, now time.Time) {
+	counted := hd.queued
+	if h.m.engine.Embedded() {
+		counted = 0
+	}
+	// One event may be in hands several times: by itself after a Seek, and replayed,
+	// as often as it was parked.
+	seq := hd.event.Seq()
+	last := max(hd.HandOut, h.replayed[seq])
+	if other := h.holds[key{seq: seq}]; other != nil {
+		last = max(last, other.HandOut)
+	}
+	hd.HandOut = nextHandOut(last, h.sub.Generation, counted, now)
+	if hd.replay {
+		if h.replayed == nil || len(h.replayed) >= maxMemos {
+			h.replayed = make(map[uint64]int64)
+		}
+		h.replayed[seq] = hd.HandOut
+	}
 }
 
 // tallies are all that are known here, by queue and sequence.

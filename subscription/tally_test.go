@@ -57,9 +57,14 @@ func TestDeathsOfGateways(t *testing.T) {
 	if die() { // it was held, and nobody had it
 		t.Errorf("after three: %+v", known)
 	}
-	known.Begun = count
+	known.Begun++
 	if !die() || known.Failed != 1 {
 		t.Errorf("a suspect that was in hands: %+v", known)
+	}
+	known.Begun++
+	known, _ = known.ended(lost, true) // it waits here for its next attempt
+	if die() || known.Failed != 2 {
+		t.Errorf("one that had ended before the gateway did: %+v", known)
 	}
 	known = known.told(count)
 	if count++; known.unexplained(count) {
@@ -77,15 +82,15 @@ func TestHandOutsGrow(t *testing.T) {
 		}
 		last = n
 	}
-	grows("first", nextHandOut(0, 1, 1, false, now))
-	grows("again here", nextHandOut(last, 1, 1, false, now))
-	grows("elsewhere, with a clock that is late", nextHandOut(0, 1, 2, false, now.Add(-5*time.Second)))
-	grows("after a crash that took JetStream's count back", nextHandOut(0, 1, 2, false, now.Add(time.Second)))
-	grows("very often", nextHandOut(last, 1, 1<<20, false, now.Add(time.Second)))
-	grows("a replay", nextHandOut(0, 1, 1, true, now.Add(2*time.Second)))
-	grows("after a seek", nextHandOut(0, 2, 1, false, now.Add(3*time.Second)))
-	grows("after too many", nextHandOut(last, 1<<40, 1<<20, true, now))
-	grows("and again", nextHandOut(last, 1<<40, 1<<20, true, now))
+	grows("first", nextHandOut(0, 1, 1, now))
+	grows("again here", nextHandOut(last, 1, 1, now))
+	grows("elsewhere, with a clock that is late", nextHandOut(0, 1, 2, now.Add(-50*time.Second)))
+	grows("very often", nextHandOut(last, 1, 1<<30, now.Add(time.Second)))
+	grows("a replay, whose entry knows the last", nextHandOut(last, 1, 1, now.Add(2*time.Second)))
+	grows("after a seek", nextHandOut(0, 2, 0, now.Add(3*time.Second)))
+	grows("after a crash of an embedded gateway", nextHandOut(0, 2, 0, now.Add(3*time.Second+handOutTick)))
+	grows("after too many", nextHandOut(last, 1<<40, 1<<30, now))
+	grows("and again", nextHandOut(last, 1<<40, 1<<30, now))
 }
 
 // Who ends without having settled anything waits longer and longer; two ends are
@@ -147,7 +152,7 @@ func (e at) Seq() uint64 { return e.seq }
 
 // The home wakes up for what is due, and not only now and then.
 func TestNextAlarmIsNotMissed(t *testing.T) {
-	h := &home{}
+	h := &home{m: new(Manager)}
 	h.clock.set(time.Now().Add(10*time.Millisecond), &hold{})
 	if d := h.untilNext(); d > 10*time.Millisecond {
 		t.Errorf("it sleeps for %s", d)

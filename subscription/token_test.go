@@ -71,12 +71,12 @@ func TestBackoff(t *testing.T) {
 func TestMemosForgetTheOldest(t *testing.T) {
 	var m memos
 	for n := range uint64(maxMemos + 10) {
-		m.put(key{seq: n}, memo{turn: n})
+		m.put(key{seq: n}, memo{hand: n})
 	}
 	if _, ok := m.get(key{seq: 9}); ok || len(m.of) != maxMemos {
 		t.Errorf("%d are remembered", len(m.of))
 	}
-	if v, ok := m.get(key{seq: 10}); !ok || v.turn != 10 {
+	if v, ok := m.get(key{seq: 10}); !ok || v.hand != 10 {
 		t.Error("one too many is forgotten")
 	}
 }

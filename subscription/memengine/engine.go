@@ -52,6 +52,7 @@ func (s *Store) Engine() *Engine {
 // As those of eventlog.
 const (
 	beatEvery = time.Second
+	beatTime  = 2 * time.Second
 	quietTime = 4 * time.Second
 	leaveTime = 5 * time.Second
 )
@@ -61,10 +62,16 @@ const (
 func (e *Engine) mind() {
 	for {
 		sent := time.Now()
-		if e.request(e.ctx, func() error { return nil }) == nil {
+		ctx, cancel := context.WithTimeout(e.ctx, beatTime)
+		err := e.request(ctx, func() error { return nil })
+		cancel()
+		if err == nil {
 			e.reached(sent)
 		} else if time.Since(e.Reached()) > leaveTime && e.ctx.Err() == nil {
 			e.drop()
+			if e.isWhole() { // it was healed meanwhile: the next connection stands
+				e.Heal()
+			}
 		}
 		select {
 		case <-time.After(beatEvery):
@@ -187,6 +194,17 @@ func (e *Engine) gone() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.closed
+}
+
+func (e *Engine) isWhole() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	select {
+	case <-e.healed:
+		return true
+	default:
+		return false
+	}
 }
 
 func (e *Engine) whole(ctx context.Context) bool {

@@ -265,6 +265,22 @@ func (b bucket) Delete(ctx context.Context, key string, revision uint64) error {
 	return err
 }
 
+func (b bucket) Now(ctx context.Context, key string) (eventlog.Change, error) {
+	answer := make(chan eventlog.Change, 1)
+	err := b.e.request(ctx, func() error {
+		c, ok := b.e.s.values[key]
+		if !ok {
+			c.Key = key
+		}
+		answer <- c
+		return nil
+	})
+	if err != nil {
+		return eventlog.Change{}, err
+	}
+	return <-answer, nil
+}
+
 func (b bucket) Latest(ctx context.Context, fn func(eventlog.Change)) error {
 	answer := make(chan []eventlog.Change, 1)
 	err := b.e.request(ctx, func() error {
