@@ -2,6 +2,8 @@ package subscription
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/hookstream/hookstream/eventlog"
@@ -118,4 +120,29 @@ func (m *Manager) Generation(token string) int {
 		return -1
 	}
 	return t.generation
+}
+
+// Describe tells what a gateway holds of a subscription, for the report of a test.
+func (m *Manager) Describe(id string) string {
+	sub, err := m.Get(id)
+	if err != nil {
+		return err.Error()
+	}
+	h := m.known(sub.UID)
+	if h == nil {
+		return m.gateway + " has no consumers"
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := time.Now()
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: paused %v, idle %v, ready %d, suspects %d, in force %d, arrived %d", m.gateway, h.sub.Paused, h.idle(), len(h.ready), len(h.suspects), h.force, h.arrived.len())
+	if h.lanes != nil {
+		fmt.Fprintf(&b, ", phase %d, pin ours %v, pinless %v, foreign %d", h.lanes.phase, h.pin.Ours(), h.lanes.pinless, h.lanes.foreign)
+	}
+	for _, hd := range h.holds {
+		fmt.Fprintf(&b, "\n   %d (replay %v) stage %d, hand-outs %d, surely for %s, not for %s, doubtful %v, %+v",
+			hd.seq, hd.replay, hd.stage, hd.queued, hd.sure.Sub(now), hd.notBefore.Sub(now), hd.doubtful, hd.tally)
+	}
+	return b.String()
 }

@@ -415,6 +415,9 @@ func (p *play) drain(bound time.Duration) {
 			p.mu.Lock()
 			p.broken("silence of %s: events %d are neither acknowledged nor parked, and nobody is handed them", quiet, left)
 			p.tick("the engine: %s", p.w.describe())
+			for _, g := range p.w.gateways() {
+				p.tick("gateway %s", g.Describe(subID))
+			}
 			p.mu.Unlock()
 			return
 		}

@@ -145,7 +145,7 @@ func (h *home) nextHandOut(hd *hold, now time.Time) {
 		last = max(last, other.HandOut)
 	}
 	hd.HandOut = nextHandOut(last, h.sub.Generation, counted, now)
-	if hd.replay {
+	if _, before := h.replayed[seq]; before || hd.replay {
 		if h.replayed == nil || len(h.replayed) >= maxMemos {
 			h.replayed = make(map[uint64]int64)
 		}
