@@ -74,7 +74,7 @@ func (a *tries) Put(some []eventlog.Attempted, done func(error)) {
 		s.mu.Unlock()
 		a.e.down.put(func() { answer <- nil })
 	})
-	a.e.wg.Go(func() {
+	a.e.spawn(func() {
 		ctx, cancel := context.WithTimeout(a.e.ctx, answerTime)
 		defer cancel()
 		var err error

@@ -190,6 +190,17 @@ func (e *Engine) Close() {
 	e.wg.Wait()
 }
 
+// spawn runs fn, which ends soon after the engine does.
+func (e *Engine) spawn(fn func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed { // Close may be waiting already
+		go fn()
+		return
+	}
+	e.wg.Go(fn)
+}
+
 func (e *Engine) gone() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -158,7 +158,7 @@ func (b *bus) deliver(question string, data []byte, back func([]byte)) {
 		if fn == nil {
 			return
 		}
-		b.e.wg.Go(func() {
+		b.e.spawn(func() {
 			if answer := fn(data); answer != nil && back != nil {
 				b.e.up.put(func() { back(answer) })
 			}
