@@ -250,9 +250,9 @@ type Event struct {
 	// How well the body could be turned into `payload`. Unspecified in views
 	// that do not decode.
 	DecodeState DecodeState `protobuf:"varint,13,opt,name=decode_state,json=decodeState,proto3,enum=hookstream.v1.DecodeState" json:"decode_state,omitempty"`
-	// `events/{event}` of an earlier event of the same source with the same
-	// content. The sender gives no id that would tell a repetition from a new
-	// event, so both are published. Empty for senders that give ids.
+	// `events/{event}` of an earlier event of the same source that this one may be
+	// a repetition of: one with the same content, where the sender gives no id that
+	// would tell, or one with the same id and other content. Both are published.
 	PossibleDuplicateOf string `protobuf:"bytes,14,opt,name=possible_duplicate_of,json=possibleDuplicateOf,proto3" json:"possible_duplicate_of,omitempty"`
 	// W3C `traceparent` of the request, when it carried a valid one.
 	TraceParent string `protobuf:"bytes,15,opt,name=trace_parent,json=traceParent,proto3" json:"trace_parent,omitempty"`
