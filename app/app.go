@@ -171,10 +171,10 @@ func (o Options) encryptionKey(used func() (bool, error)) (source.Key, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return key, err
 	}
-	switch any, err := used(); {
+	switch inUse, err := used(); {
 	case err != nil:
 		return key, err
-	case any:
+	case inUse:
 		return key, fmt.Errorf("there are sources, and the key file %s that they were encrypted with is not there: put it back from a backup; without it their credentials are lost", path)
 	}
 	return source.LoadOrCreateKey(path)

@@ -144,19 +144,19 @@ func TestName(t *testing.T) {
 
 func sample() (*hookstreamv1.Event, *hookstreamv1.RawRequest) {
 	return &hookstreamv1.Event{
-			Source: "sources/billing", Provider: "yousign", Environment: "sandbox",
-			Topic: "signer", Action: "done", Type: "signer.done", Entity: "signature_requests/1",
-			ReceiveTime:  timestamppb.New(time.Unix(1772439061, 0)),
-			Verification: &hookstreamv1.Verification{State: hookstreamv1.Verification_STATE_VERIFIED},
-			Proof: &hookstreamv1.Proof{
-				Headers:        []*hookstreamv1.Proof_Line{{Name: "X-Yousign-Signature-256", Value: "sha256=00"}, {Name: "X", ValueBytes: []byte{0xff}}},
-				KeyFingerprint: "0123456789abcdef", Salt: bytes.Repeat([]byte{7}, 16),
-			},
-		}, &hookstreamv1.RawRequest{
-			Headers:     []*hookstreamv1.RawRequest_Header{{Name: "X-Yousign-Retry", Value: "0"}},
-			Body:        []byte(`{"event_name":"signer.done"}`),
-			ContentType: "application/json",
-		}
+		Source: "sources/billing", Provider: "yousign", Environment: "sandbox",
+		Topic: "signer", Action: "done", Type: "signer.done", Entity: "signature_requests/1",
+		ReceiveTime:  timestamppb.New(time.Unix(1772439061, 0)),
+		Verification: &hookstreamv1.Verification{State: hookstreamv1.Verification_STATE_VERIFIED},
+		Proof: &hookstreamv1.Proof{
+			Headers:        []*hookstreamv1.Proof_Line{{Name: "X-Yousign-Signature-256", Value: "sha256=00"}, {Name: "X", ValueBytes: []byte{0xff}}},
+			KeyFingerprint: "0123456789abcdef", Salt: bytes.Repeat([]byte{7}, 16),
+		},
+	}, &hookstreamv1.RawRequest{
+		Headers:     []*hookstreamv1.RawRequest_Header{{Name: "X-Yousign-Retry", Value: "0"}},
+		Body:        []byte(`{"event_name":"signer.done"}`),
+		ContentType: "application/json",
+	}
 }
 
 func TestRecordPieces(t *testing.T) {

@@ -22,8 +22,10 @@ func TestRedactContentWithoutSchema(t *testing.T) {
 		{`{"links": ["a"], "embedded_link": {"a": 1}, "API-KEYS": null, "link2": "x"}`, `{}`, []string{"rest.API-KEYS", "rest.embedded_link", "rest.link2", "rest.links"}},
 		{`{"password": "p", "otp": "1", "credentials": "c", "callback_uri": "u"}`, `{}`, []string{"rest.callback_uri", "rest.credentials", "rest.otp", "rest.password"}},
 		{`{"page": "https://sign.example/?t=x", "list": ["a", " HTTP://x", "b"]}`, `{"list": ["a", null, "b"]}`, []string{"rest.list[1]", "rest.page"}},
-		{`{"token_type": "bearer", "link_expiration": "d", "keyboard": "k", "secretary": "s", "n": 1, "note": "see http"}`,
-			`{"token_type": "bearer", "link_expiration": "d", "keyboard": "k", "secretary": "s", "n": 1, "note": "see http"}`, nil},
+		{
+			`{"token_type": "bearer", "link_expiration": "d", "keyboard": "k", "secretary": "s", "n": 1, "note": "see http"}`,
+			`{"token_type": "bearer", "link_expiration": "d", "keyboard": "k", "secretary": "s", "n": 1, "note": "see http"}`, nil,
+		},
 		{`{"deep": "{\"a\":[{\"signatureLink\":\"x\"}]}"}`, `{}`, []string{"rest.deep"}},
 		{`{"deep": " [\"https://x.example\"]"}`, `{}`, []string{"rest.deep"}},
 		{`{"deep": "{\"signature\\u005flink\":1}"}`, `{}`, []string{"rest.deep"}},

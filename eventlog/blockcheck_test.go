@@ -63,7 +63,7 @@ func TestOneByteCostsOneRecord(t *testing.T) {
 func TestCutBlockIsTorn(t *testing.T) {
 	data, begins := block(t, "S", 4)
 	hash, _ := blockHash("S", 1)
-	for n := range len(data) {
+	for n := range data {
 		c := checkBlock(data[:n], hash)
 		_, whole := slices.BinarySearch(begins, n)
 		if whole != (len(c.bad) == 0) || !whole && !c.torn {

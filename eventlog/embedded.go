@@ -102,6 +102,7 @@ func (n natsLogger) Errorf(f string, v ...any) {
 		go n.failed(fmt.Errorf("%w: %s", errStoreFailed, text(f, v)))
 	}
 }
+
 func (n natsLogger) Fatalf(f string, v ...any) { n.l.Error(text(f, v), "from", "nats", "fatal", true) }
 func (n natsLogger) Debugf(string, ...any)     {}
 func (n natsLogger) Tracef(string, ...any)     {}

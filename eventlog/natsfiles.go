@@ -80,11 +80,11 @@ func stateBounds(stream, msgs string) (first, last uint64, err error) {
 	b = b[2:]
 	var v [5]uint64
 	for i := range v {
-		n := 0
-		if v[i], n = binary.Uvarint(b); n <= 0 {
+		number, n := binary.Uvarint(b)
+		if n <= 0 {
 			return 0, 0, errNoState
 		}
-		b = b[n:]
+		v[i], b = number, b[n:]
 	}
 	return v[2], v[4], nil
 }

@@ -64,7 +64,6 @@ type consuming struct {
 	left  int // of a mortal: until it dies
 	end   context.CancelFunc
 	done  chan struct{}
-	work  chan *handed
 	wg    sync.WaitGroup
 }
 

@@ -105,14 +105,6 @@ func (s *story) broken(format string, args ...any) {
 	s.wrong = append(s.wrong, msg)
 }
 
-func (s *story) published(seq uint64, entity string, selected bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	e := s.event(seq)
-	e.entity, e.selected = entity, selected
-	e.published = s.tick("event %d of %q is published, selected: %v", seq, entity, selected)
-}
-
 func (s *story) event(seq uint64) *told {
 	e := s.events[seq]
 	if e == nil {

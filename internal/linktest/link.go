@@ -8,6 +8,7 @@
 package linktest
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
 	"net"
@@ -47,7 +48,7 @@ const (
 // New opens a link to an address, which ends with the test.
 func New(t testing.TB, to string) *Link {
 	t.Helper()
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	lis, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +149,7 @@ func (l *Link) serve() {
 var errCut = errors.New("the link is cut")
 
 func (l *Link) pass(in net.Conn) error {
-	out, err := net.DialTimeout("tcp", l.to, 5*time.Second)
+	out, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(context.Background(), "tcp", l.to)
 	if err != nil {
 		return err
 	}
@@ -261,4 +262,3 @@ func (l *Link) forget(conn net.Conn) {
 	defer l.mu.Unlock()
 	delete(l.conns, conn)
 }
-

@@ -162,12 +162,11 @@ func (h *Hub) mindGap(ctx context.Context, seq uint64) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	// Who does not know looks into the log.
-	if err != nil || b.First > next {
-		h.ring.begin(seq)
+	if err == nil && b.First <= next {
+		h.ring.hole()
 		return nil
 	}
-	h.ring.hole()
+	h.ring.begin(seq) // who does not know looks into the log
 	return nil
 }
 

@@ -79,7 +79,7 @@ func (a *tries) Put(some []eventlog.Attempted, done func(error)) {
 		defer cancel()
 		var err error
 		select {
-		case <-answer:
+		case err = <-answer:
 		case <-ctx.Done():
 			err = fmt.Errorf("%w: %w", eventlog.ErrUnavailable, context.Cause(ctx))
 		}
