@@ -47,7 +47,7 @@ var arrows = map[string][]string{
 	"bench/baseline": {"event"},
 	"bench":          {"bench/baseline", "bench/load", "ingress/ignisign", "simulator"},
 
-	"cmd/hookstream": {"app", "bench", "client", "event", "ingress", "ingress/yousign", "ingress/ignisign", "simulator", "source"},
+	"cmd/hookstream": {"app", "bench", "client", "event", "eventlog", "ingress", "ingress/yousign", "ingress/ignisign", "simulator", "source"},
 
 	// Only for tests.
 	"eventlog/logtest":            {"event", "eventlog"},

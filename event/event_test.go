@@ -76,7 +76,9 @@ func FuzzPatterns(f *testing.F) {
 		if err != nil || strings.ToValidUTF8(pattern, "") != pattern || strings.ToValidUTF8(s, "") != s {
 			t.Skip()
 		}
-		if got, want := event.CompilePatterns([]string{pattern}).Match(s), re.MatchString(s); got != want {
+		// One that ends with a dot is also that of a type without an action.
+		want := re.MatchString(s) || len(parts) == 1 && s != "" && s+"." == pattern
+		if got := event.CompilePatterns([]string{pattern}).Match(s); got != want {
 			t.Errorf("%q on %q: %v, the expression says %v", pattern, s, got, want)
 		}
 	})

@@ -218,7 +218,7 @@ func doubtful(t *testing.T, e *Engine, key string) *pending {
 	if other := e.events.local.flights.begin(r); other != nil {
 		t.Fatal("it is there already")
 	}
-	pub := e.events.commit.pub.(*burst)
+	pub := e.events.commit.pub.(*judgedPublisher).publisher.(*burst)
 	r.group, pub.unsure = pub.group, true // nothing is published now
 	return r
 }

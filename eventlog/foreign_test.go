@@ -51,12 +51,10 @@ func TestForeignRecords(t *testing.T) {
 			newer := make([]byte, 700)
 			newer[699] = 2
 			for _, data := range [][]byte{make([]byte, 700), newer, nil} {
-				if err := eventlog.QueueConn(e).Publish("hookstream.events.x.y.z", data); err != nil {
+				// With an answer: it must lie before what comes next.
+				if _, err := eventlog.QueueConn(e).RequestWithContext(ctx, "hookstream.events.x.y.z", data); err != nil {
 					t.Fatal(err)
 				}
-			}
-			if err := eventlog.QueueConn(e).Flush(); err != nil {
-				t.Fatal(err)
 			}
 			last := put(1)
 			if again := put(0); again != 1 {

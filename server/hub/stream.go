@@ -176,7 +176,15 @@ func (s *stream) passHole(to uint64) {
 	if !s.floating {
 		s.hole += to - s.pos
 	}
-	s.pos, s.cursor = to, event.Cursor{Incarnation: s.hub.inc, Seq: to - 1}
+	s.pos = to
+	if s.hole == 0 { // a cursor must not lie after what nobody was told of
+		s.moveCursor()
+	}
+}
+
+// moveCursor puts the cursor before what is looked at next.
+func (s *stream) moveCursor() {
+	s.cursor = event.Cursor{Incarnation: s.hub.inc, Seq: s.pos - 1}
 }
 
 // tellHole tells of events that the log has lost, when there is more to show, or no
@@ -185,6 +193,10 @@ func (s *stream) tellHole(resume time.Time) error {
 	if s.hole == 0 {
 		return nil
 	}
+	if err := s.flush(); err != nil {
+		return err
+	}
+	s.moveCursor()
 	gap := &hookstreamv1.Gap{MissedEvents: int64(s.hole)}
 	if !resume.IsZero() {
 		gap.ResumeTime = timestamppb.New(resume)
