@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -370,14 +371,14 @@ func FuzzDecode(f *testing.F) {
 		}
 		checkEncode(t, body)
 		e, err := readEnvelope(body)
-		if err != nil {
+		if err != nil || !e.whole {
 			return
 		}
 		if event.GetAppId() != e.appID || event.GetAppEnvRaw() != e.appEnv || event.GetTopicRaw() != e.topic ||
 			event.GetActionRaw() != e.action || event.GetMsgNatureRaw() != e.nature || event.GetVerificationToken() != e.token {
 			t.Errorf("verified %+v, decoded %v", e, event)
 		}
-		if state == failed {
+		if state == failed && !slices.Contains([]string{e.appID, e.appEnv, e.topic, e.action}, "") {
 			t.Error("an intact envelope failed")
 		}
 		if !utf8.Valid(body) || ambiguousKeys(gjson.ParseBytes(body)) || !shallow(body) {
