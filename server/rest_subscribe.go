@@ -17,8 +17,8 @@ import (
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
 
-// frameTimeout bounds how long a client may take to read one frame. While it
-// does not read, the stream behind it holds a few frames and waits.
+// frameTimeout bounds how long a client may take to read what was written last, a
+// page of memory or one delivery. While it does not read, its stream waits there.
 const frameTimeout = 30 * time.Second
 
 // subscribePath is where restStream is served.

@@ -88,7 +88,8 @@ type Server struct {
 	opts   Options
 	health *health.Server
 	// public serves the network, inner the REST face: over one connection in
-	// this process, whose streams are as many as the HTTP clients'.
+	// this process, with as many calls at once as HTTP clients make. Streams of
+	// REST go over none: see subscribe.
 	public, inner *grpc.Server
 	pipe          *bufconn.Listener
 	conn          *grpc.ClientConn
