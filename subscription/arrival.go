@@ -247,9 +247,7 @@ func (h *home) keep(a arrival, ev Event, known tally, wait time.Duration) {
 		return
 	}
 	h.lanes.seen(a.hand.Pin, a.replay)
-	if !a.replay {
-		h.lanes.collected(a.hand.Attempt)
-	}
+	h.lanes.collected(a.hand.Attempt, a.replay)
 	hd.entity = ev.Entity()
 	if h.lanes.add(hd) {
 		h.makeReady(hd)

@@ -19,11 +19,22 @@ func (h *home) ring() {
 		case hd.stage == given:
 			h.clock.set(hd.deadline, hd) // it was extended
 		case hd.stage == boxed && !hd.deadline.After(now):
-			h.unbox(hd)
+			h.untaken(hd)
 		case hd.stage == waiting && !hd.notBefore.IsZero() && !hd.notBefore.After(now):
 			hd.notBefore = time.Time{}
 			h.makeReady(hd)
 		}
+	}
+}
+
+// untaken takes back what a consumer did not take before its deadline would have
+// passed: one that is frozen, or reads nothing. When there is no other here, another
+// gateway is to have one.
+func (h *home) untaken(hd *hold) {
+	hd.consumer.stuck = true
+	h.unbox(hd)
+	if h.idle() {
+		h.standDown()
 	}
 }
 

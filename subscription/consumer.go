@@ -29,6 +29,7 @@ type consumer struct {
 	sending   []*hold   // handed over in the frame that is on its way
 	alone     bool      // it holds a suspect, and gets nothing else
 	deaf      bool      // its last delivery expired, and it has settled none since
+	stuck     bool      // it did not take what was chosen for it, and gets nothing until it does
 	handed    bool      // it was handed something
 	settled   bool      // it settled something
 	client    client    // that it is of
@@ -151,7 +152,7 @@ func (c *consumer) waits() bool { return !c.notBefore.IsZero() && time.Now().Bef
 
 func (c *consumer) room(s *Subscription) int {
 	switch {
-	case c.alone, c.waits():
+	case c.alone, c.stuck, c.waits():
 		return 0
 	case c.deaf:
 		return max(1-len(c.held), 0)
@@ -209,6 +210,10 @@ func (c *consumer) clear() {
 // handOver answers the next frame's deliveries, which are in force from then on.
 func (h *home) handOver(c *consumer, events, bytes int) []Delivery {
 	h.mu.Lock()
+	if c.stuck {
+		c.stuck = false
+		h.poke()
+	}
 	out := make([]Delivery, 0, min(len(c.box), events))
 	tokens := make([]token, 0, cap(out))
 	now := time.Now()

@@ -138,7 +138,7 @@ func (m *Manager) Describe(id string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: paused %v, idle %v, ready %d, suspects %d, in force %d, arrived %d", m.gateway, h.sub.Paused, h.idle(), len(h.ready), len(h.suspects), h.force, h.arrived.len())
 	if h.lanes != nil {
-		fmt.Fprintf(&b, ", phase %d, pin ours %v, pinless %v, foreign %d", h.lanes.phase, h.pin.Ours(), h.lanes.pinless, h.lanes.foreign)
+		fmt.Fprintf(&b, ", phase %d, pin ours %v, pinless %v, foreign %d", h.lanes.phase, h.pin.Ours(), h.lanes.pinless, h.lanes.main.foreign)
 	}
 	for _, hd := range h.holds {
 		fmt.Fprintf(&b, "\n   %d (replay %v) stage %d, hand-outs %d, surely for %s, not for %s, doubtful %v, %+v",

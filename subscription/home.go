@@ -275,7 +275,7 @@ const lingerTime = time.Second
 
 // idle reports whether there is nobody to hand anything to.
 func (h *home) idle() bool {
-	return len(h.consumers) == 0 && (time.Since(h.pulledAt) > lingerTime || h.m.draining() != nil)
+	return !slices.ContainsFunc(h.consumers, func(c *consumer) bool { return !c.stuck }) && (time.Since(h.pulledAt) > lingerTime || h.m.draining() != nil)
 }
 
 func (h *home) look() {

@@ -24,11 +24,17 @@ type lanes struct {
 	// other gateway has the pin.
 	other    bool
 	lookedAt time.Time
-	// While it collects: how much others held when it looked last, how much of that
-	// is asked for at a time, and when it asks again.
+	// What it collects, of each of the two queues.
+	main, replays gathering
+	pinlessRest   time.Time // nothing that was replayed is asked for without the pin
+}
+
+// gathering is what a gateway that collects knows of one queue: how much others
+// held when it looked last, how much of that is asked for at a time, and when it
+// asks again.
+type gathering struct {
 	foreign, window int
 	restUntil       time.Time
-	pinlessRest     time.Time // nothing that was replayed is asked for without the pin
 }
 
 type lanePhase int
@@ -74,23 +80,33 @@ func (l *lanes) collect() {
 	if l.phase != collecting {
 		l.since = time.Now()
 	}
-	l.phase, l.window, l.foreign = collecting, 1, 0
+	l.phase = collecting
+	l.main, l.replays = gathering{window: 1}, gathering{window: 1}
 }
 
 // newRest is how long a gateway that collects does not ask after it was handed what
 // nobody held: JetStream hands out what was held first, so that there is none now.
 const newRest = 500 * time.Millisecond
 
-// collected notices what came while it collects. What others held is asked for in
-// growing numbers, so that little comes with it that is new, and makes the count
+// came notices what came of the queue. What others held is asked for in growing
+// numbers, so that little comes with it that is new, and makes the count
 // harder to complete.
-func (l *lanes) collected(attempt int) {
+func (g *gathering) came(attempt int) {
+	if attempt > 1 {
+		g.window, g.restUntil = min(2*g.window, maxWindow), time.Time{}
+	} else {
+		g.window, g.restUntil = 1, time.Now().Add(newRest)
+	}
+}
+
+// collected notices what came while it collects.
+func (l *lanes) collected(attempt int, replay bool) {
 	switch {
 	case l.phase != collecting:
-	case attempt > 1:
-		l.window, l.restUntil = min(2*l.window, maxWindow), time.Time{}
+	case replay:
+		l.replays.came(attempt)
 	default:
-		l.window, l.restUntil = 1, time.Now().Add(newRest)
+		l.main.came(attempt)
 	}
 }
 
@@ -111,12 +127,12 @@ const (
 	pinlessPause = 2 * time.Second
 )
 
-// wants answers how much to ask for while it collects.
-func (l *lanes) wants(now time.Time) int {
-	if now.Before(l.restUntil) {
+// wants answers how much to ask for.
+func (g *gathering) wants(now time.Time) int {
+	if now.Before(g.restUntil) {
 		return 0
 	}
-	return min(l.window, l.foreign)
+	return min(g.window, g.foreign)
 }
 
 // stop ends serving.

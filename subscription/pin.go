@@ -58,7 +58,8 @@ func (h *home) mindPin() {
 		return
 	}
 	main, replayed, settled := h.counted(seen.first)
-	l.foreign = max(int(seen.held)-main, 0)
+	l.main.foreign, l.replays.foreign = max(int(seen.held)-main, 0), max(int(seen.replayed)-replayed, 0)
+	h.hungry = h.hungry || l.replays.foreign > 0
 	if l.changes != changes {
 		return
 	}

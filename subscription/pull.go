@@ -36,10 +36,7 @@ func (h *home) pull() {
 	if h.lanes != nil && room <= 0 && now.Sub(h.askedAt) > signEvery {
 		room = 1 // a sign of life, or another gateway would be chosen
 	}
-	if room > 0 && h.hungry && h.replayer != nil && (h.lanes == nil || h.lanes.active() || h.lanes.mayServePinless(now)) {
-		h.hungry = false
-		h.replayer.FillNow(room)
-	}
+	h.pullReplays(room, now)
 	if h.lanes == nil && h.share < 1 && room > 0 {
 		// Most of what comes is not selected: ask for more than there is room for.
 		room = max(min(int(float64(room)/h.share), maxUnselected), room)
@@ -54,11 +51,27 @@ func (h *home) pull() {
 	}
 }
 
+// pullReplays asks for as much of what is replayed as there is room for.
+func (h *home) pullReplays(room int, now time.Time) {
+	if l := h.lanes; l != nil {
+		switch {
+		case !l.active() && !l.mayServePinless(now):
+			return
+		case l.phase == collecting:
+			room = l.replays.wants(now)
+		}
+	}
+	if room > 0 && h.hungry && h.replayer != nil {
+		h.hungry = false
+		h.replayer.FillNow(room)
+	}
+}
+
 // room is how many more there is room for.
 func (h *home) room() int {
 	waits := h.arrived.len()
 	if h.lanes != nil && h.lanes.phase == collecting {
-		return h.lanes.wants(time.Now()) - waits
+		return h.lanes.main.wants(time.Now()) - waits
 	}
 	if h.lanes != nil {
 		return aheadOf(h.sub) - len(h.holds) - waits

@@ -1,0 +1,122 @@
+package subscription_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hookstream/hookstream/subscription"
+)
+
+// inMemory runs a test on three gateways whose time costs none, with a subscription
+// for which some events were published.
+func inMemory(t *testing.T, s subscription.Settings, events int, test func(*testing.T, *memory)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(1, false)
+		defer m.close()
+		gs := m.gateways()
+		if _, err := gs[0].Create(t.Context(), subID, s, subscription.Position{Earliest: true}); err != nil {
+			t.Fatal(err)
+		}
+		for n := range events {
+			if _, err := m.publish("signature_request.done", fmt.Sprint(n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Second)
+		test(t, m)
+	})
+}
+
+// consume settles what comes, and answers how many events have come. It ends with
+// stop.
+func consume(g *subscription.Manager, v subscription.Verdict) (count func() int, stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	seen := make(map[uint64]bool)
+	wg.Go(func() {
+		_ = g.Attach(ctx, subID, subscription.ConsumerOptions{}, func(f subscription.Frame) error {
+			for _, d := range f.Deliveries {
+				mu.Lock()
+				seen[d.Event.Seq()] = true
+				mu.Unlock()
+				if v != 0 {
+					g.Settle(ctx, "", []subscription.Settlement{{Token: d.Token, Verdict: v}})
+				}
+			}
+			return nil
+		})
+	})
+	count = func() int { mu.Lock(); defer mu.Unlock(); return len(seen) }
+	return count, sync.OnceFunc(func() { cancel(); wg.Wait() })
+}
+
+// Who takes over an ordered subscription collects what was replayed and is held by
+// others as fast as anything else: it hands out nothing meanwhile.
+func TestTakeOverOfManyReplays(t *testing.T) {
+	t.Parallel()
+	const events = 200
+	inMemory(t, subscription.Settings{Ordering: subscription.OrderByEntity, AckDeadline: time.Second, MaxOutstandingEvents: events}, events, func(t *testing.T, m *memory) {
+		gs := m.gateways()
+		_, stop := consume(gs[0], subscription.Park)
+		time.Sleep(time.Minute)
+		stop()
+		if n, err := gs[1].ReplayParked(t.Context(), subID, subscription.Selection{All: true}, false); n != events || err != nil {
+			t.Fatalf("%d are replayed: %v", n, err)
+		}
+		took, stop := consume(gs[0], 0) // settles nothing, and goes
+		time.Sleep(time.Second)
+		stop()
+		if took() == 0 {
+			t.Fatal("nothing is in anybody's hands")
+		}
+		if _, err := m.publish("signature_request.done", "new"); err != nil { // now there is a pin to be had
+			t.Fatal(err)
+		}
+		count, stop := consume(gs[2], subscription.Ack)
+		defer stop()
+		if time.Sleep(40 * time.Second); count() != events+1 {
+			t.Errorf("%d of %d replayed events came within 40 s", count(), events)
+		}
+	})
+}
+
+// What a consumer does not even take, since it is frozen or does not read, goes to
+// another one, on whichever gateway that is.
+func TestFrozenConsumerKeepsNothingFromOthers(t *testing.T) {
+	t.Parallel()
+	for _, ordering := range []subscription.Ordering{subscription.Unordered, subscription.OrderByEntity} {
+		for _, where := range []int{0, 1} {
+			t.Run(fmt.Sprintf("ordering %d, at gateway %d", ordering, where), func(t *testing.T) {
+				t.Parallel()
+				const events = 20
+				inMemory(t, subscription.Settings{Ordering: ordering, AckDeadline: 5 * time.Second}, events, func(t *testing.T, m *memory) {
+					gs := m.gateways()
+					ctx, thaw := context.WithCancel(t.Context())
+					defer thaw()
+					frozen := make(chan struct{})
+					go func() {
+						defer close(frozen)
+						_ = gs[0].Attach(ctx, subID, subscription.ConsumerOptions{}, func(subscription.Frame) error {
+							<-ctx.Done()
+							return ctx.Err()
+						})
+					}()
+					time.Sleep(2 * time.Second)
+					count, stop := consume(gs[where], subscription.Ack)
+					defer stop()
+					if time.Sleep(time.Minute); count() != events {
+						t.Errorf("%d of %d events came within a minute", count(), events)
+					}
+					thaw()
+					<-frozen
+				})
+			})
+		}
+	}
+}
