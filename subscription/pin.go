@@ -64,6 +64,10 @@ func (h *home) mindPin() {
 		return
 	}
 	switch {
+	case phase == elsewhere && h.pin.Ours(): // what it was chosen with is settled, or not selected
+		l.seen(seen.pin, false)
+		h.wakeAll()
+		h.poke()
 	case phase == elsewhere:
 		if other := seen.pin != ""; other != l.other {
 			l.other = other

@@ -86,6 +86,33 @@ func TestTakeOverOfManyReplays(t *testing.T) {
 	})
 }
 
+// Who is chosen with an event that is not selected has the pin as well, and hands out
+// what is replayed.
+func TestReplaysComeThoughTheGatewayWasChosenWithSomethingElse(t *testing.T) {
+	t.Parallel()
+	s := subscription.Settings{Ordering: subscription.OrderByEntity, Selector: selector("types: 'signature_request.done'")}
+	inMemory(t, s, 3, func(t *testing.T, m *memory) {
+		gs := m.gateways()
+		_, stop := consume(gs[0], subscription.Park)
+		time.Sleep(time.Minute)
+		stop()
+		time.Sleep(time.Minute) // nobody has the pin
+		count, stop := consume(gs[1], subscription.Ack)
+		defer stop()
+		time.Sleep(10 * time.Second)
+		if _, err := m.publish("signer.done", ""); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second)
+		if n, err := gs[2].ReplayParked(t.Context(), subID, subscription.Selection{All: true}, false); n != 3 || err != nil {
+			t.Fatalf("%d are replayed: %v", n, err)
+		}
+		if time.Sleep(time.Minute); count() != 3 {
+			t.Errorf("%d of 3 replayed events came within a minute", count())
+		}
+	})
+}
+
 // What a consumer does not even take, since it is frozen or does not read, goes to
 // another one, on whichever gateway that is.
 func TestFrozenConsumerKeepsNothingFromOthers(t *testing.T) {
