@@ -50,6 +50,15 @@ type slot struct {
 // room for meanwhile is asked for together, when one is over.
 const maxSlots = 8
 
+// slots answers how many pulls may be open. What is pinned is handed out in order,
+// which only one inbox keeps: nats.go has a goroutine for each.
+func (c QueueConfig) slots() int {
+	if c.Pinned {
+		return 1
+	}
+	return maxSlots
+}
+
 // pullTime is how long a pull waits. It bounds how long a lost one is missed, and
 // how old the hold of what it brings can be.
 const pullTime = 4 * time.Second
@@ -224,7 +233,7 @@ func (p *Puller) free() *slot {
 			return s
 		}
 	}
-	if len(p.slots) == maxSlots {
+	if len(p.slots) >= p.cfg.slots() {
 		return nil
 	}
 	s, err := p.newSlot()

@@ -90,6 +90,9 @@ const againSoon = time.Second
 func (h *home) takeOne(a arrival) {
 	h.mu.Lock()
 	h.follow(a)
+	if h.lanes != nil && !a.replay && a.generation == h.sub.Generation {
+		h.lanes.follows(a.hand.Turn)
+	}
 	if !h.isNew(a) {
 		h.mu.Unlock()
 		return
@@ -246,7 +249,7 @@ func (h *home) keep(a arrival, ev Event, known tally, wait time.Duration) {
 		h.makeReady(hd)
 		return
 	}
-	h.lanes.seen(a.hand.Pin, a.replay)
+	h.lanes.seen(a.hand.Pin, a.hand.Turn, a.replay)
 	h.lanes.collected(a.hand.Attempt, a.replay)
 	hd.entity = ev.Entity()
 	if h.lanes.add(hd) {

@@ -15,6 +15,7 @@ type lanes struct {
 	of    map[string]*lane
 	phase lanePhase
 	pin   string
+	turn  uint64 // the last hand-out of the main queue that came here
 	// changes counts what came and went.
 	changes int
 	since   time.Time // it collects
@@ -61,17 +62,30 @@ func (l *lanes) active() bool { return l.phase != elsewhere }
 // chosen. What is replayed comes without one: who is handed it while nobody has the
 // pin serves once it is sure again that nobody has, and counts what is replayed.
 // Who is given the pin meanwhile counts it too, and waits.
-func (l *lanes) seen(pin string, replay bool) {
+func (l *lanes) seen(pin string, turn uint64, replay bool) {
 	l.changes++
 	if replay && l.phase != elsewhere && !l.pinless || !replay && pin == l.pin && l.phase != elsewhere {
 		return
 	}
 	if l.pinless = replay; replay {
 		pin = ""
+	} else {
+		l.turn = turn
 	}
 	l.pin, l.other = pin, false
 	l.collect()
 	l.lookedAt = time.Time{} // look at once: mostly everything is here
+}
+
+// follows notices which hand-out of the main queue came. When one before it did not,
+// or comes only now, it is counted anew what there is: what is on its way may come
+// before it in the log.
+func (l *lanes) follows(turn uint64) {
+	if l.phase != elsewhere && turn != l.turn+1 {
+		l.collect()
+		l.lookedAt = time.Time{}
+	}
+	l.turn = max(l.turn, turn)
 }
 
 // collect stops handing out until it is sure again what there is to be handed

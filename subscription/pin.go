@@ -65,7 +65,7 @@ func (h *home) mindPin() {
 	}
 	switch {
 	case phase == elsewhere && h.pin.Ours(): // what it was chosen with is settled, or not selected
-		l.seen(seen.pin, false)
+		l.seen(seen.pin, l.turn, false)
 		h.wakeAll()
 		h.poke()
 	case phase == elsewhere:

@@ -42,7 +42,7 @@ const (
 	restTime   = 200 * time.Millisecond
 	lostTime   = pullTime + time.Second
 	maxPull    = 1000
-	maxOpen    = 8
+	maxOpen    = 8 // 1 of what is pinned
 	lingering  = 30 * time.Second
 )
 
@@ -114,7 +114,7 @@ func (p *puller) ask(n int, wait bool) {
 			open++
 		}
 	}
-	if !p.closed.IsZero() || now.Before(p.rest) || open >= maxOpen {
+	if !p.closed.IsZero() || now.Before(p.rest) || open >= maxOpen || p.cfg.Pinned && open > 0 {
 		p.mu.Unlock()
 		return
 	}
