@@ -137,7 +137,7 @@ func (a *Acks) read(ctx context.Context) error {
 	if a.js.CachedInfo().State.Msgs == 0 {
 		return nil
 	}
-	cons, err := a.js.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{})
+	cons, err := a.js.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{MaxResetAttempts: 1})
 	if err != nil {
 		return err
 	}

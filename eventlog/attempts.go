@@ -129,7 +129,9 @@ func (a *Attempts) tail(heard func(Attempted), ready func()) error {
 	if info.State.Msgs == 0 {
 		ready()
 	}
-	cons, err := a.js.OrderedConsumer(a.ctx, jetstream.OrderedConsumerConfig{})
+	// It tries again by itself for ever otherwise, and does not look at the context
+	// meanwhile: who is cut off would never be closed.
+	cons, err := a.js.OrderedConsumer(a.ctx, jetstream.OrderedConsumerConfig{MaxResetAttempts: 1})
 	if err != nil {
 		return unavailable("attempts", err)
 	}
