@@ -57,12 +57,32 @@ func (m *memory) open() *memGateway {
 	m.made++
 	e := m.store.Engine()
 	g, err := subscription.Open(context.Background(), subscription.Options{
-		Engine: e, Feed: memFeed{m.log}, Gateway: fmt.Sprintf("g%d", m.made), Logger: slog.New(slog.DiscardHandler),
+		Engine: disorderly{e}, Feed: memFeed{m.log}, Gateway: fmt.Sprintf("g%d", m.made), Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		panic(err)
 	}
 	return &memGateway{g, e}
+}
+
+// A disorderly engine has some messages arrive after later ones, as those do that
+// answer two pulls of the real one.
+type disorderly struct{ *memengine.Engine }
+
+func (d disorderly) Pull(c eventlog.QueueConfig, pin subscription.Pin, take func(eventlog.Hand), ended func()) (subscription.Puller, error) {
+	var mu sync.Mutex
+	one := func(h eventlog.Hand) {
+		mu.Lock()
+		defer mu.Unlock()
+		take(h)
+	}
+	return d.Engine.Pull(c, pin, func(h eventlog.Hand) {
+		if h.Turn%8 == 0 {
+			time.AfterFunc(20*time.Millisecond, func() { one(h) })
+			return
+		}
+		one(h)
+	}, ended)
 }
 
 func (m *memory) close() {
@@ -259,7 +279,7 @@ func (sch schedule) silence() time.Duration {
 
 func testModel(t *testing.T, ordering subscription.Ordering, embedded bool, faults ...string) {
 	rapid.Check(t, func(rt *rapid.T) {
-		sch := drawSchedule(rt, ordering, faults, []int{0, 1, 10, 50, 100, 300, 1000, 4000})
+		sch := drawSchedule(rt, ordering, faults, []int{0, 1, 10, 50, 100, 300, 1000, 4000, 0, 1, 10, 50, 100, 300, 1000, 4000, 0, 10, 100, 300, 50000})
 		var wrong string
 		synctest.Test(t, func(*testing.T) {
 			m := newMemory(sch.Seed, embedded)

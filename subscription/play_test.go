@@ -62,6 +62,7 @@ type consuming struct {
 	rand  *rand.Rand
 	kind  string
 	left  int // of a mortal: until it dies
+	since time.Time
 	end   context.CancelFunc
 	done  chan struct{}
 	wg    sync.WaitGroup
@@ -78,6 +79,7 @@ type play struct {
 	end       context.CancelFunc
 	consumers []*consuming
 	seqs      []uint64
+	dog       watchdog
 }
 
 const subID = "crm"
@@ -94,10 +96,18 @@ func (sch schedule) run(w world, bound time.Duration) string {
 	}
 	p.generation(sub)
 	p.story.forgets = w.forgets()
+	p.dog = watchdog{calm: bound, troubled: silence, changed: time.Now()}
+	watching, enough := context.WithCancel(p.ctx)
+	watched := make(chan struct{})
+	go func() { defer close(watched); p.watch(watching) }()
 	for _, s := range sch.Steps {
 		time.Sleep(s.Wait)
+		p.begins(s)
 		p.step(s)
+		p.ends(s)
 	}
+	enough()
+	<-watched
 	p.drain(bound)
 	for _, c := range p.consumers {
 		p.stop(c)
@@ -176,6 +186,7 @@ func (p *play) publishOne(entity string) {
 	p.seqs = append(p.seqs, seq)
 	e := p.event(seq)
 	e.entity, e.selected = entity, entity != "unselected"
+	e.at = time.Now()
 	e.published = p.tick("event %d of %q is published", seq, entity)
 }
 
@@ -237,11 +248,13 @@ func (p *play) attach(g *subscription.Manager, kind string, seed uint64) *consum
 	c := &consuming{
 		name: fmt.Sprintf("%s-%d", kind, len(p.consumers)), g: g, p: p, kind: kind, rand: rand.New(rand.NewPCG(seed, 1)),
 		holds: make(map[*handed]bool), done: make(chan struct{}), left: int(seed%5) + 1,
-		pulls: kind == "puller",
+		pulls: kind == "puller", since: time.Now(),
 	}
 	ctx, cancel := context.WithCancel(p.ctx)
 	c.end = cancel
+	p.mu.Lock()
 	p.consumers = append(p.consumers, c)
+	p.mu.Unlock()
 	o := subscription.ConsumerOptions{ClientID: c.name, MaxEvents: []int{0, 1, 3, 10}[seed%4]}
 	p.say("%s begins, takes %d", c, o.MaxEvents)
 	go func() {
@@ -264,8 +277,14 @@ func (c *consuming) pull(ctx context.Context, g *subscription.Manager, o subscri
 			c.p.lost(c, some)
 			return
 		}
+		if len(some) > 0 {
+			c.p.takesFrom(c, time.Now().Add(time.Hour)) // not before it is done with these
+		}
 		for _, h := range c.p.handed(c, some) {
 			c.handle(ctx, h)
+		}
+		if len(some) > 0 {
+			c.p.takesFrom(c, time.Now())
 		}
 		if err != nil {
 			time.Sleep(200 * time.Millisecond)
@@ -307,9 +326,14 @@ func (c *consuming) handle(ctx context.Context, h *handed) { c.handleWith(ctx, h
 func (c *consuming) handleWith(ctx context.Context, h *handed, r *rand.Rand) {
 	short := time.Duration(r.Int64N(int64(50 * time.Millisecond)))
 	long := time.Duration(r.Int64N(int64(2 * c.p.sch.Settings.AckDeadline)))
+	s := subscription.Settlement{Verdict: subscription.Ack}
 	switch c.kind {
 	case "deaf", "frozen":
 		return
+	case "refusing":
+		if r.IntN(10) == 0 {
+			s.Verdict = subscription.Retry
+		}
 	case "slow":
 		short = long
 	case "flaky":
@@ -317,7 +341,7 @@ func (c *consuming) handleWith(ctx context.Context, h *handed, r *rand.Rand) {
 		return
 	}
 	if sleep(ctx, short) {
-		c.settle(ctx, h, r, subscription.Settlement{Verdict: subscription.Ack})
+		c.settle(ctx, h, r, s)
 	}
 }
 
@@ -413,13 +437,18 @@ func (p *play) drain(bound time.Duration) {
 		if quiet > bound || time.Since(began) > 20*bound {
 			p.mu.Lock()
 			p.broken("silence of %s: events %d are neither acknowledged nor parked, and nobody is handed them", quiet, left)
-			p.tick("the engine: %s", p.w.describe())
-			for _, g := range p.w.gateways() {
-				p.tick("gateway %s", g.Describe(subID))
-			}
+			p.describe()
 			p.mu.Unlock()
 			return
 		}
+	}
+}
+
+// describe tells of the engine and its gateways. The caller holds mu.
+func (p *play) describe() {
+	p.tick("the engine: %s", p.w.describe())
+	for _, g := range p.w.gateways() {
+		p.tick("gateway %s", g.Describe(subID))
 	}
 }
 
@@ -441,10 +470,13 @@ func (p *play) resume() {
 
 // parked answers what is parked, and whether that is all.
 func (p *play) parked() (out []subscription.ParkedDelivery, ok bool) {
-	g := p.w.gateways()[0]
+	return p.parkedAt(p.ctx, p.w.gateways()[0])
+}
+
+func (p *play) parkedAt(ctx context.Context, g *subscription.Manager) (out []subscription.ParkedDelivery, ok bool) {
 	page := ""
 	for {
-		some, next, err := g.ListParked(p.ctx, subID, 100, page)
+		some, next, err := g.ListParked(ctx, subID, 100, page)
 		if err != nil {
 			p.say("list parked: %v", err)
 			return out, false

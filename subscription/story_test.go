@@ -2,6 +2,7 @@ package subscription_test
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -37,6 +38,7 @@ type told struct {
 	entity     string
 	selected   bool
 	published  int
+	at         time.Time // then
 	deliveries []*handed
 	lost       []lost
 	parked     []subscription.ParkedDelivery
@@ -476,14 +478,22 @@ func (s *story) doneBy(e *told, next *handed) bool {
 	return slices.ContainsFunc(slices.Concat(e.parked, e.before), func(p subscription.ParkedDelivery) bool { return !p.ParkTime.After(next.time) })
 }
 
+var anEvent = regexp.MustCompile(`event \d+`)
+
 // tell answers what is wrong and what happened, the last part of it.
 func (s *story) tell() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	log := s.log
 	const most = 400
+	var early []string // what happened before to the events that are named
 	if len(log) > most {
+		for _, line := range log[:len(log)-most] {
+			if slices.ContainsFunc(anEvent.FindAllString(strings.Join(s.wrong, "\n"), 20), func(e string) bool { return strings.Contains(line, e+" ") || strings.Contains(line, e+",") }) {
+				early = append(early, line)
+			}
+		}
 		log = log[len(log)-most:]
 	}
-	return strings.Join(s.wrong, "\n") + "\n\n" + strings.Join(log, "\n")
+	return strings.Join(s.wrong, "\n") + "\n\n" + strings.Join(append(early, log...), "\n")
 }
