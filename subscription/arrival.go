@@ -109,7 +109,7 @@ func (h *home) takeOne(a arrival) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
-	case a.generation != h.sub.Generation: // its queue is gone
+	case h.past(a):
 	case errors.Is(err, eventlog.ErrNotFound): // the log dropped it
 		if h.isNew(a) {
 			h.miss(a.seq, a.seq+1, false)
@@ -118,7 +118,7 @@ func (h *home) takeOne(a arrival) {
 		h.skip(a)
 	case err != nil, !selected && h.ctx.Err() != nil: // who is interrupted matches nothing
 		if h.wanted(a) {
-			h.m.bounce(h.queueOf(a.key), a.hand, againSoon)
+			h.m.bounce(h.queueOf(a.key), a.hand, againSoon, h.surely)
 		}
 	case !selected: // whether anybody is there or not: it is done with
 		h.skip(a)
@@ -161,10 +161,14 @@ func (h *home) wanted(a arrival) bool {
 	return true
 }
 
+// past reports whether the queue that a message came from is gone: each generation
+// has its own, but what is replayed stays. The caller holds mu.
+func (h *home) past(a arrival) bool { return !a.replay && a.generation != h.sub.Generation }
+
 // isNew reports whether the message is neither held nor settled here. The caller
 // holds mu.
 func (h *home) isNew(a arrival) bool {
-	if a.generation != h.sub.Generation {
+	if h.past(a) {
 		return false
 	}
 	if m, ok := h.memos.get(a.key); ok && m.final() || h.m.wasSettled(h.queueOf(a.key).Name, a.seq) {
@@ -206,9 +210,9 @@ func (h *home) endSettling(hd *hold) {
 // long its back-off is when the last of them ended with its gateway.
 func (h *home) tallyOf(a arrival) (t tally, wait time.Duration, err error) {
 	h.mu.Lock()
-	queue, sub := h.queueOf(a.key).Name, h.sub
+	queue, sub, past := h.queueOf(a.key).Name, h.sub, h.past(a)
 	h.mu.Unlock()
-	if a.generation != sub.Generation {
+	if past {
 		return tally{}, 0, nil // nobody keeps it
 	}
 	t = h.m.tallies.get(queue, a.seq)

@@ -158,14 +158,16 @@ func (h *home) standDown() {
 
 // bounce gives back what arrived and nobody is there to take.
 func (h *home) bounce(a arrival) {
-	h.m.bounce(h.queueOf(a.key), a.hand, 0)
+	h.m.bounce(h.queueOf(a.key), a.hand, 0, h.surely)
 	h.pin.Release()
 }
 
 // bounce gives back what reached no consumer. Those who are handed it next must
 // know that nobody died with it.
-func (m *Manager) bounce(queue eventlog.QueueConfig, hand eventlog.Hand, delay time.Duration) {
-	word := eventlog.Word{Seq: hand.Seq, Turn: hand.Turn, Attempt: hand.Attempt, Say: eventlog.Back, Delay: delay}
+//
+// Surely is how long JetStream holds at least what it has handed out.
+func (m *Manager) bounce(queue eventlog.QueueConfig, hand eventlog.Hand, delay, surely time.Duration) {
+	word := eventlog.Word{Seq: hand.Seq, Turn: hand.Turn, Attempt: hand.Attempt, Say: eventlog.Back, Delay: delay, Until: hand.Asked.Add(surely)}
 	t := m.tallies.get(queue.Name, hand.Seq)
 	if !t.unexplained(hand.Attempt) { // else it is for the next to find out
 		t = t.told(hand.Attempt)

@@ -65,12 +65,12 @@ func (m *Manager) Create(ctx context.Context, id string, s Settings, at Position
 		return nil, err
 	}
 	sub.UID = strings.ToLower(rand.Text()[:16])
-	if _, err := m.engine.EnsureQueue(ctx, mainQueue(sub)); err != nil {
+	if _, err := m.ensureQueue(ctx, sub, m.mainQueue(sub)); err != nil {
 		return nil, err
 	}
 	created, err := m.store.create(ctx, sub)
 	if errors.Is(err, ErrExists) {
-		err = errors.Join(err, m.engine.DeleteQueue(ctx, mainQueue(sub)))
+		err = errors.Join(err, m.engine.DeleteQueue(ctx, m.mainQueue(sub)))
 	}
 	return created, err
 }
@@ -135,7 +135,7 @@ func (m *Manager) Update(ctx context.Context, id, etag string, change func(*Sett
 	if err != nil || before != nil && before.Etag == sub.Etag {
 		return sub, err
 	}
-	_, err = m.engine.EnsureQueue(ctx, mainQueue(sub))
+	_, err = m.ensureQueue(ctx, sub, m.mainQueue(sub))
 	return sub, err
 }
 
@@ -165,7 +165,9 @@ func (m *Manager) apply(s *Subscription, change func(*Settings) error) error {
 	if next.Ordering != s.Ordering {
 		return &InvalidError{[]Violation{{"ordering", "cannot be changed: make another subscription"}}}
 	}
-	s.Settings = next.withDefaults()
+	next = next.withDefaults()
+	m.shorten(s, next.AckDeadline)
+	s.Settings = next
 	return nil
 }
 
@@ -178,11 +180,11 @@ func (m *Manager) Delete(ctx context.Context, id, etag string) error {
 	}
 	return errors.Join(
 		m.forgetMissed(ctx, sub.UID),
-		m.engine.DeleteQueue(ctx, mainQueue(sub)),
-		m.engine.DeleteQueue(ctx, replayQueue(sub)),
+		m.engine.DeleteQueue(ctx, m.mainQueue(sub)),
+		m.engine.DeleteQueue(ctx, m.replayQueue(sub)),
 		m.parked.ForgetAll(ctx, sub.UID, true),
 		m.forgetTallies(ctx, queueName(sub)),
-		m.forgetTallies(ctx, replayQueue(sub).Name),
+		m.forgetTallies(ctx, replayName(sub)),
 	)
 }
 
@@ -218,14 +220,14 @@ func (m *Manager) Seek(ctx context.Context, id, etag string, to Position) (*Subs
 	sub, err := m.store.update(ctx, id, etag, func(s *Subscription, _ *bool) (bool, error) {
 		old = *s
 		s.Start, s.Generation = start, s.Generation+1
-		_, err := m.engine.EnsureQueue(ctx, mainQueue(s))
+		_, err := m.ensureQueue(ctx, s, m.mainQueue(s))
 		return true, err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return sub, errors.Join(
-		m.engine.DeleteQueue(ctx, mainQueue(&old)),
+		m.engine.DeleteQueue(ctx, m.mainQueue(&old)),
 		m.forgetTallies(ctx, queueName(&old)),
 	)
 }
@@ -286,33 +288,76 @@ func uidOfQueue(name string) string {
 	return uid
 }
 
-// holdMargin is how much longer than a delivery's deadline JetStream holds it:
-// the home decides, and JetStream takes over when the home is gone.
+// holdMargin is how much longer than a delivery's deadline JetStream holds it,
+// unless Options say otherwise: the home decides, and JetStream takes over when the
+// home is gone.
 const holdMargin = 10 * time.Second
 
-func mainQueue(s *Subscription) eventlog.QueueConfig {
+// mainQueue is the queue of the subscription's events. Its Hold is the one to rely
+// on: JetStream may be asked for a longer one, see ensureQueue.
+func (m *Manager) mainQueue(s *Subscription) eventlog.QueueConfig {
 	c := eventlog.QueueConfig{
-		Name: queueName(s), From: s.Start, Hold: s.AckDeadline + holdMargin,
+		Name: queueName(s), From: s.Start, Hold: s.AckDeadline + m.opts.holdMargin,
 		MaxHeld: s.MaxOutstandingEvents, Pinned: s.Ordering == OrderByEntity,
+		Subjects: s.subjects(),
 	}
 	if c.Pinned {
 		// Whoever takes over has room for all that is held then.
 		c.MaxHeld = aheadOf(s)
 	}
+	return c
+}
+
+// subjects that cover what is selected; nil: all.
+func (s *Subscription) subjects() []string {
 	sel := s.Selector
 	sources := make([]string, len(sel.GetSources()))
 	for i, source := range sel.GetSources() {
 		sources[i] = strings.TrimPrefix(source, "sources/")
 	}
-	c.Subjects = eventlog.EventSubjects(sources, sel.GetTypes())
-	return c
+	return eventlog.EventSubjects(sources, sel.GetTypes())
 }
 
-func replayQueue(s *Subscription) eventlog.QueueConfig {
+func replayName(s *Subscription) string { return queuePrefix + s.UID + "-replays" }
+
+func (m *Manager) replayQueue(s *Subscription) eventlog.QueueConfig {
 	return eventlog.QueueConfig{
-		Name: queuePrefix + s.UID + "-replays", Replays: s.UID,
-		Hold: s.AckDeadline + holdMargin, MaxHeld: s.MaxOutstandingEvents,
+		Name: replayName(s), Replays: s.UID,
+		Hold: s.AckDeadline + m.opts.holdMargin, MaxHeld: s.MaxOutstandingEvents,
 	}
+}
+
+// ensureQueue makes a queue of the subscription or brings it up to date. While
+// deliveries may be in force that were handed out with a longer deadline, JetStream
+// holds for as long as that: a shorter hold is in force at once, also of what was
+// handed out before.
+func (m *Manager) ensureQueue(ctx context.Context, s *Subscription, c eventlog.QueueConfig) (made bool, err error) {
+	if s.lingers(time.Now()) {
+		c.Hold = max(c.Hold, s.FormerDeadline+m.opts.holdMargin)
+	}
+	return m.engine.EnsureQueue(ctx, c)
+}
+
+// lingers reports whether a delivery may be in force that was handed out with the
+// former deadline.
+func (s *Subscription) lingers(now time.Time) bool { return now.Before(s.FormerUntil) }
+
+// hearTime is how long a gateway may take to hear of a change, the difference of two
+// clocks included.
+const hearTime = time.Minute
+
+// shorten keeps in mind which deadline deliveries have that are in force when it is
+// shortened.
+func (m *Manager) shorten(s *Subscription, to time.Duration) {
+	if to >= s.AckDeadline {
+		return
+	}
+	now := time.Now()
+	former := s.AckDeadline
+	if s.lingers(now) {
+		former = max(former, s.FormerDeadline)
+	}
+	s.FormerDeadline, s.FormerUntil = former, now.Add(former+m.opts.holdMargin+hearTime)
 }
 
 // aheadOf answers how many events of an ordered subscription its gateway holds,

@@ -146,3 +146,23 @@ func (m *Manager) Describe(id string) string {
 	}
 	return b.String()
 }
+
+// Renewing answers how many holds of a subscription are being renewed.
+func (m *Manager) Renewing(id string) (n int) {
+	sub, err := m.Get(id)
+	if err != nil {
+		return -1
+	}
+	h := m.known(sub.UID)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, hd := range h.holds {
+		if hd.renewing {
+			n++
+		}
+	}
+	return n
+}
+
+// HoldFor sets how much longer than a delivery's deadline JetStream holds it.
+func (o *Options) HoldFor(margin time.Duration) { o.holdMargin = margin }

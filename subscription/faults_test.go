@@ -56,12 +56,6 @@ func (b *book) ack(g *gateway, d subscription.Delivery) {
 	}
 }
 
-func (b *book) handedOut() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return len(b.handed)
-}
-
 func (b *book) count() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -128,7 +128,7 @@ func (m *Manager) lookForGaps(ctx context.Context) error {
 // first of the log. It asks JetStream only when what it knows does not say that
 // nothing does.
 func (m *Manager) lookForGap(ctx context.Context, sub *Subscription, first uint64) error {
-	queue := mainQueue(sub)
+	queue := m.mainQueue(sub)
 	done := m.gaps.now(sub).UpTo
 	m.gaps.mu.Lock()
 	last := m.gaps.last[queue.Name]

@@ -43,8 +43,11 @@ type hold struct {
 	stage stage
 	// sure is until when JetStream certainly hands it to nobody else.
 	sure time.Time
-	// renewing: the answer to a longer hold is on its way.
-	renewing bool
+	// renewing: the answer to a longer hold is on its way. What is given back
+	// meanwhile is owed: it is no hold of its home any more, and JetStream is told
+	// after the answer, that it be handed out from returnAt on.
+	renewing, owed bool
+	returnAt       time.Time
 	// doubtful: it was in force when its gateway was cut off, and may have been
 	// settled through another one. Only its own end makes that known.
 	doubtful bool

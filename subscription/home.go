@@ -25,6 +25,8 @@ type home struct {
 	cancel context.CancelCauseFunc
 	wake   chan struct{} // for run: something has changed
 	wg     sync.WaitGroup
+	// hanging are renewals under way, the last things that end.
+	hanging sync.WaitGroup
 
 	arrived arrivals
 
@@ -48,6 +50,7 @@ type home struct {
 	bytes                  int64     // of what is boxed, given and settling
 	force                  int       // how many are
 	clock                  clock
+	renewals               []*hold // to be renewed: see hangAll
 	memos                  memos
 	replayed               map[uint64]int64 // by event: the last number of what was replayed here
 	pin                    Pin              // of the queue
@@ -60,6 +63,7 @@ type home struct {
 	dropped   map[uint64]bool
 	share     float64 // of what is pulled, the selector selects
 	ensured   bool    // the queue was seen to be as it should
+	lingers   bool    // and holds for longer, for what was handed out before
 	fedAt     time.Time
 	askedAt   time.Time
 	arrivedAt time.Time // of the last message that is held
@@ -95,7 +99,7 @@ func (h *home) begin(sub *Subscription) error {
 		return err
 	}
 	h.sub, h.match = sub, match
-	h.queue, h.replays = mainQueue(sub), replayQueue(sub)
+	h.queue, h.replays = h.m.mainQueue(sub), h.m.replayQueue(sub)
 	h.holds, h.ready, h.suspects, h.spared = make(map[key]*hold), nil, nil, nil
 	h.clock, h.bytes, h.force = nil, 0, 0
 	main, replayed := h.queue, h.replays
@@ -117,7 +121,6 @@ func (h *home) change(sub *Subscription) {
 	old := h.sub
 	if sub.Generation != old.Generation {
 		h.closePullers()
-		h.arrived.clear()
 		h.giveBackReplays()
 		h.m.tallies.forgetQueue(h.queue.Name)
 		for _, c := range h.consumers {
@@ -130,12 +133,12 @@ func (h *home) change(sub *Subscription) {
 		if match, err := h.m.feed.Compile(sub.Selector); err == nil {
 			h.match = match
 		}
-		queue := mainQueue(sub)
+		queue := h.m.mainQueue(sub)
 		if queue.Hold != h.queue.Hold || queue.MaxHeld != h.queue.MaxHeld || !slices.Equal(queue.Subjects, h.queue.Subjects) {
 			h.ensured = false
 		}
 		h.surely = min(h.surely, queue.Hold)
-		h.sub, h.queue, h.replays, h.hungry = sub, queue, replayQueue(sub), true
+		h.sub, h.queue, h.replays, h.hungry = sub, queue, h.m.replayQueue(sub), true
 	}
 	if sub.Paused {
 		h.standDown()
@@ -174,9 +177,11 @@ func (h *home) close(cause error) {
 	}
 	h.wg.Wait()
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	h.standDown()
 	h.releaseAll()
+	h.hangAll()
+	h.mu.Unlock()
+	h.hanging.Wait()
 }
 
 // releaseAll gives back what is in force, of pulls: their consumers may still
@@ -210,6 +215,15 @@ func (h *home) giveBackReplays() {
 // it: so who is handed it next can know. The caller has ended the hold.
 func (h *home) back(hd *hold, delay time.Duration) {
 	hd.tally = hd.over().told(hd.queued)
+	if h.owes(hd) {
+		hd.owed, hd.returnAt = true, time.Now().Add(delay)
+		h.m.tallies.put(hd.queue.Name, hd.seq, hd.tally, nil)
+		return
+	}
+	h.sayBack(hd, delay)
+}
+
+func (h *home) sayBack(hd *hold, delay time.Duration) {
 	engine, queue, word := h.m.engine, *hd.queue, hd.word(eventlog.Back, delay)
 	h.m.tallies.put(queue.Name, hd.seq, hd.tally, func(error) { engine.Say(queue, word) })
 }
@@ -265,7 +279,7 @@ func (h *home) untilNext() time.Duration {
 func (h *home) busy() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return len(h.consumers) > 0 || len(h.holds) > 0 || h.puller != nil
+	return len(h.consumers) > 0 || len(h.holds) > 0 || len(h.renewals) > 0 || h.puller != nil
 }
 
 // lingerTime is how long a gateway goes on as if it had consumers after the last
@@ -299,7 +313,9 @@ func (h *home) look() {
 // anything is pulled.
 func (h *home) ensure() {
 	h.mu.Lock()
-	sub, queue, replays, ensured := h.sub, h.queue, h.replays, h.ensured
+	sub, queue, replays := h.sub, h.queue, h.replays
+	lingers := sub.lingers(time.Now())
+	ensured := h.ensured && (lingers || !h.lingers)
 	nobody := len(h.consumers) == 0
 	h.mu.Unlock()
 	if ensured || nobody {
@@ -307,9 +323,9 @@ func (h *home) ensure() {
 	}
 	ctx, cancel := context.WithTimeout(h.ctx, requestTime)
 	defer cancel()
-	made, err := h.m.engine.EnsureQueue(ctx, queue)
+	made, err := h.m.ensureQueue(ctx, sub, queue)
 	if st, ok := h.m.store.get(sub.ID); err == nil && ok && st.replays {
-		_, err = h.m.engine.EnsureQueue(ctx, replays)
+		_, err = h.m.ensureQueue(ctx, sub, replays)
 	}
 	if err != nil {
 		if h.ctx.Err() == nil {
@@ -323,7 +339,7 @@ func (h *home) ensure() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.sub == sub {
-		h.ensured, h.surely = true, queue.Hold
+		h.ensured, h.lingers, h.surely = true, lingers, queue.Hold
 	}
 }
 

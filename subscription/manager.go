@@ -23,6 +23,8 @@ type Options struct {
 	MaxConsumers int
 	// Logger takes what an operator should know. nil: nothing.
 	Logger *slog.Logger
+
+	holdMargin time.Duration // 0: the constant; shorter in tests
 }
 
 // Manager keeps all subscriptions and hands out their deliveries on one gateway.
@@ -76,6 +78,9 @@ func Open(ctx context.Context, o Options) (_ *Manager, err error) {
 	}
 	if o.MaxConsumers == 0 {
 		o.MaxConsumers = defaultMaxConsumers
+	}
+	if o.holdMargin == 0 {
+		o.holdMargin = holdMargin
 	}
 	m := &Manager{
 		opts: o, engine: o.Engine, feed: o.Feed, logger: o.Logger,

@@ -29,6 +29,11 @@ type memory struct {
 	log      *memlog.Log
 	embedded bool
 
+	// wrap, when set, answers what a gateway takes for its engine, and feed for
+	// where it gets events from.
+	wrap func(n int, e subscription.Engine) subscription.Engine
+	feed func(n int, f subscription.Feed) subscription.Feed
+
 	mu    sync.Mutex
 	alive []*memGateway
 	made  int
@@ -41,23 +46,39 @@ type memGateway struct {
 }
 
 func newMemory(seed uint64, embedded bool) *memory {
+	m := emptyMemory(seed, embedded)
+	m.begin()
+	return m
+}
+
+func emptyMemory(seed uint64, embedded bool) *memory {
 	s := memengine.New(memengine.Options{Journal: embedded, Rand: rand.New(rand.NewPCG(seed, 3)), Latency: 5 * time.Millisecond})
-	m := &memory{store: s, log: s.Log(), embedded: embedded}
+	return &memory{store: s, log: s.Log(), embedded: embedded}
+}
+
+func (m *memory) begin() {
 	n := 3
-	if embedded {
+	if m.embedded {
 		n = 1
 	}
 	for range n {
 		m.alive = append(m.alive, m.open())
 	}
-	return m
 }
 
 func (m *memory) open() *memGateway {
-	m.made++
 	e := m.store.Engine()
+	var engine subscription.Engine = disorderly{e}
+	if m.wrap != nil {
+		engine = m.wrap(m.made, e)
+	}
+	var feed subscription.Feed = memFeed{m.log}
+	if m.feed != nil {
+		feed = m.feed(m.made, feed)
+	}
+	m.made++
 	g, err := subscription.Open(context.Background(), subscription.Options{
-		Engine: disorderly{e}, Feed: memFeed{m.log}, Gateway: fmt.Sprintf("g%d", m.made), Logger: slog.New(slog.DiscardHandler),
+		Engine: engine, Feed: feed, Gateway: fmt.Sprintf("g%d", m.made), Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		panic(err)
@@ -257,9 +278,8 @@ const (
 	// its deadline and a margin, and back-off comes on top.
 	silence = 45 * time.Second
 	// calm is the longest when nothing happened to a gateway: a deadline and the
-	// longest back-off; and what was given back while it was renewed waits until
-	// JetStream's hold is over.
-	calm = 20 * time.Second
+	// longest back-off, and a moment to renew what is given back.
+	calm = 8 * time.Second
 	// calmOrdered allows for a pin that runs out, and what was on its way meanwhile.
 	calmOrdered = calm + 2*eventlog.PinTime
 )
@@ -311,6 +331,19 @@ func TestModel(t *testing.T) {
 			testModel(t, w.ordering, w.embedded, faults(
 				[]string{"pause", "resume", "heal", "heal", "stall", "sever", "kill", "seek", "drop", "replay"}, nil)...)
 		})
+	}
+}
+
+// Plays in which nothing happens to a gateway explain less silence.
+func TestCalmModel(t *testing.T) {
+	checks(t, 200) // of all models: the flag is one
+	for _, ordering := range []subscription.Ordering{subscription.Unordered, subscription.OrderByEntity} {
+		for _, embedded := range []bool{false, true} {
+			t.Run(fmt.Sprintf("ordering %d, embedded %v", ordering, embedded), func(t *testing.T) {
+				t.Parallel()
+				testModel(t, ordering, embedded, "pause", "resume", "seek", "drop", "replay")
+			})
+		}
 	}
 }
 

@@ -163,9 +163,9 @@ func (m *Manager) answerClaim(data []byte) []byte {
 // settleFree settles what nobody holds.
 func (m *Manager) settleFree(ctx context.Context, sub *Subscription, orders []order) {
 	for _, o := range orders {
-		queue := mainQueue(sub)
+		queue := m.mainQueue(sub)
 		if o.token.replay {
-			queue = replayQueue(sub)
+			queue = m.replayQueue(sub)
 		}
 		w := eventlog.Word{Seq: o.token.seq, Turn: o.token.turn, Attempt: o.token.attempt}
 		var ok bool
@@ -218,8 +218,8 @@ func (m *Manager) returnOrphan(ctx context.Context, sub *Subscription, queue eve
 // extendOrphan keeps a delivery in force for as long as JetStream holds it.
 func (m *Manager) extendOrphan(ctx context.Context, queue eventlog.QueueConfig, w eventlog.Word, o order) {
 	by := o.Extension
-	if by == 0 || by > queue.Hold-holdMargin {
-		by = queue.Hold - holdMargin
+	if by == 0 || by > queue.Hold-m.opts.holdMargin {
+		by = queue.Hold - m.opts.holdMargin
 	}
 	w.Say = eventlog.Held
 	t := o.token

@@ -157,7 +157,7 @@ func (m *Manager) openReplays(ctx context.Context, id string) error {
 			return false, nil
 		}
 		*replays = true
-		_, err := m.engine.EnsureQueue(ctx, replayQueue(s))
+		_, err := m.ensureQueue(ctx, s, m.replayQueue(s))
 		return true, err
 	})
 	return err

@@ -109,7 +109,7 @@ func (h *home) taker(replay bool) func(eventlog.Hand) {
 	}
 	return func(hand eventlog.Hand) {
 		if h.ctx.Err() != nil { // nobody takes it any more
-			h.m.bounce(queue, hand, 0)
+			h.m.bounce(queue, hand, 0, queue.Hold)
 			pin.Release()
 			return
 		}

@@ -9,7 +9,7 @@ import (
 
 // renewAhead is how long before a hold is not sure any more it is renewed. A
 // cluster takes a moment to prove that the answer is a quorum's.
-const renewAhead = 5 * time.Second
+func (m *Manager) renewAhead() time.Duration { return m.opts.holdMargin / 2 }
 
 // renew has JetStream hold on to what waits here, and to what was extended. What
 // is not sure any more is given up: it comes again, if it is not settled.
@@ -18,31 +18,74 @@ func (h *home) renew() {
 	for _, hd := range h.overdue(now) {
 		h.lose(hd)
 	}
-	var main, replays []*hold
 	for _, hd := range h.holds {
-		if hd.renewing || !h.needsRenewal(hd, now) {
-			continue
-		}
-		hd.renewing = true
-		if hd.replay {
-			replays = append(replays, hd)
-		} else {
-			main = append(main, hd)
+		if !hd.renewing && h.needsRenewal(hd, now) {
+			h.toRenew(hd)
 		}
 	}
-	for _, some := range [][]*hold{main, replays} {
-		if len(some) > 0 {
-			go h.hang(some)
-		}
+	h.hangAll()
+}
+
+// toRenew has a hold renewed with the next ones.
+func (h *home) toRenew(hd *hold) {
+	hd.renewing = true
+	h.renewals = append(h.renewals, hd)
+}
+
+// hangAll renews what is to be renewed. The caller holds mu.
+func (h *home) hangAll() {
+	byQueue := make(map[*eventlog.QueueConfig][]*hold)
+	for _, hd := range h.renewals {
+		byQueue[hd.queue] = append(byQueue[hd.queue], hd)
+	}
+	h.renewals = nil
+	for _, some := range byQueue {
+		h.hanging.Go(func() { h.hang(some) })
+	}
+}
+
+// sayAhead is how long before a hold is not sure any more JetStream must be told of
+// what is given back. It is not told later: the word may lie in a connection that is
+// cut off until somebody else has the message.
+func (m *Manager) sayAhead() time.Duration { return m.renewAhead() + m.opts.holdMargin/5 }
+
+// owes reports whether JetStream can be told of what is given back only when it has
+// answered to a renewal: before, nobody knows until when the message is held.
+func (h *home) owes(hd *hold) bool {
+	left := time.Until(hd.sure)
+	if hd.renewing {
+		return true
+	}
+	if h.m.engine.Embedded() || left <= 0 || left > h.m.sayAhead() {
+		return false
+	}
+	h.toRenew(hd)
+	h.poke()
+	return true
+}
+
+// repay tells JetStream what it was not told of a hold while that was renewed,
+// unless it has come here again. What was not renewed is tried once more, as long as
+// it is surely held.
+func (h *home) repay(hd *hold, renewed bool) {
+	hd.owed = false
+	if now := h.holds[hd.key]; now != nil && now.queue == hd.queue {
+		return
+	}
+	delay := max(time.Until(hd.returnAt), 0)
+	if renewed {
+		h.sayBack(hd, delay)
+	} else {
+		h.back(hd, delay)
 	}
 }
 
 func (h *home) needsRenewal(hd *hold, now time.Time) bool {
 	switch hd.stage {
 	case waiting, ready:
-		return now.Add(h.sub.AckDeadline + renewAhead).After(hd.sure)
+		return now.Add(h.sub.AckDeadline + h.m.renewAhead()).After(hd.sure)
 	case given:
-		return hd.deadline.After(hd.sure) && now.Add(renewAhead).After(hd.sure)
+		return hd.deadline.After(hd.sure) && now.Add(h.m.renewAhead()).After(hd.sure)
 	}
 	return false
 }
@@ -89,9 +132,25 @@ func (h *home) proven(ctx context.Context, said time.Time) bool {
 	return true
 }
 
+// hangOn is how long a renewal goes on when its home ends: something may be owed.
+const hangOn = 2 * time.Second
+
+// hangTime answers a context for a renewal.
+func (h *home) hangTime() (context.Context, func()) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(h.ctx), requestTime)
+	stop := context.AfterFunc(h.ctx, func() {
+		select {
+		case <-time.After(hangOn):
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	return ctx, func() { stop(); cancel() }
+}
+
 // hang renews holds of one queue.
 func (h *home) hang(holds []*hold) {
-	ctx, cancel := context.WithTimeout(h.ctx, requestTime)
+	ctx, cancel := h.hangTime()
 	defer cancel()
 	h.mu.Lock()
 	queue, surely := *holds[0].queue, h.surely
@@ -110,8 +169,12 @@ func (h *home) hang(holds []*hold) {
 		hd.renewing = false
 		// JetStream confirms it of what is not pending too: only what was surely
 		// held here when it answered is held on.
-		if ok[i] && proven && now.Before(hd.sure) && hd.turn == words[i].Turn {
+		renewed := ok[i] && proven && now.Before(hd.sure) && hd.turn == words[i].Turn
+		if renewed {
 			hd.sure = later(hd.sure, sent.Add(surely))
+		}
+		if hd.owed {
+			h.repay(hd, renewed)
 		}
 	}
 	h.poke()

@@ -78,6 +78,11 @@ func openGateway(t testing.TB, e *eventlog.Engine, name string) *gateway {
 
 func openGatewayOn(t testing.TB, e *eventlog.Engine, name string, feed func(*hub.Hub) subscription.Feed) *gateway {
 	t.Helper()
+	return openGatewayWith(t, e, feed, subscription.Options{Gateway: name})
+}
+
+func openGatewayWith(t testing.TB, e *eventlog.Engine, feed func(*hub.Hub) subscription.Feed, o subscription.Options) *gateway {
+	t.Helper()
 	h, err := hub.New(hub.Options{Log: e.Events()})
 	if err != nil {
 		t.Fatal(err)
@@ -85,10 +90,9 @@ func openGatewayOn(t testing.TB, e *eventlog.Engine, name string, feed func(*hub
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = h.Run(ctx) })
-	m, err := subscription.Open(ctx, subscription.Options{
-		Engine: subscription.On(e), Feed: feed(h), Gateway: name,
-		Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
-	})
+	o.Engine, o.Feed = subscription.On(e), feed(h)
+	o.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	m, err := subscription.Open(ctx, o)
 	if err != nil {
 		cancel()
 		t.Fatal(err)

@@ -41,14 +41,14 @@ func (m *Manager) State(ctx context.Context, id string) (*State, error) {
 		return nil, err
 	}
 	s := &State{Paused: sub.Paused, Missed: m.gaps.now(sub).Events}
-	q, err := m.engine.QueueState(ctx, mainQueue(sub))
+	q, err := m.engine.QueueState(ctx, m.mainQueue(sub))
 	if err != nil && !errors.Is(err, eventlog.ErrNoQueue) {
 		return nil, err
 	}
 	s.Backlog, s.Outstanding, s.Redelivered = q.Waiting, q.Held, q.Redelivered
 	s.BacklogEstimated = sub.looksInside()
 	if st, ok := m.store.get(id); ok && st.replays {
-		r, err := m.engine.QueueState(ctx, replayQueue(sub))
+		r, err := m.engine.QueueState(ctx, m.replayQueue(sub))
 		if err != nil && !errors.Is(err, eventlog.ErrNoQueue) {
 			return nil, err
 		}
@@ -81,7 +81,7 @@ func (m *Manager) countParked(ctx context.Context, sub *Subscription) (int64, er
 func (s *Subscription) looksInside() bool {
 	sel := s.Selector
 	return len(sel.GetEnvironments()) > 0 || sel.GetIgnisign() != nil || sel.GetYousign() != nil || sel.GetFilter() != "" ||
-		(len(sel.GetTypes()) > 0 || len(sel.GetSources()) > 0) && (mainQueue(s).Subjects == nil || slices.ContainsFunc(sel.GetTypes(), func(t string) bool { return strings.Contains(t, "*") }))
+		(len(sel.GetTypes()) > 0 || len(sel.GetSources()) > 0) && (s.subjects() == nil || slices.ContainsFunc(sel.GetTypes(), func(t string) bool { return strings.Contains(t, "*") }))
 }
 
 func (m *Manager) parts(ctx context.Context, sub *Subscription) (out []part, err error) {

@@ -71,6 +71,8 @@ type kept struct {
 	MaxOutstandingBytes  int64             `json:"max_outstanding_bytes"`
 	CreateTime           time.Time         `json:"create_time"`
 	UpdateTime           time.Time         `json:"update_time"`
+	FormerDeadline       time.Duration     `json:"former_deadline,omitzero"`
+	FormerUntil          time.Time         `json:"former_until,omitzero"`
 }
 
 func encode(s *Subscription, replays bool) ([]byte, error) {
@@ -80,6 +82,7 @@ func encode(s *Subscription, replays bool) ([]byte, error) {
 		AckDeadline: s.AckDeadline, MaxAttempts: s.MaxAttempts, BackoffMin: s.BackoffMin, BackoffMax: s.BackoffMax,
 		MaxOutstandingEvents: s.MaxOutstandingEvents, MaxOutstandingBytes: s.MaxOutstandingBytes,
 		CreateTime: s.CreateTime, UpdateTime: s.UpdateTime,
+		FormerDeadline: s.FormerDeadline, FormerUntil: s.FormerUntil,
 	}
 	if s.Selector != nil {
 		var err error
@@ -100,7 +103,7 @@ func decode(id string, value []byte, revision uint64) (*stored, error) {
 	}
 	s := &Subscription{
 		ID: id, UID: k.UID, Generation: k.Generation, Start: k.Start, Paused: k.Paused,
-		CreateTime: k.CreateTime, UpdateTime: k.UpdateTime, Etag: strconv.FormatUint(revision, 36),
+		CreateTime: k.CreateTime, UpdateTime: k.UpdateTime, FormerDeadline: k.FormerDeadline, FormerUntil: k.FormerUntil, Etag: strconv.FormatUint(revision, 36),
 		Settings: Settings{
 			Description: k.Description, Labels: k.Labels, Ordering: k.Ordering,
 			AckDeadline: k.AckDeadline, MaxAttempts: k.MaxAttempts, BackoffMin: k.BackoffMin, BackoffMax: k.BackoffMax,
@@ -347,7 +350,7 @@ func (s *store) ownsQueue(name string) bool {
 		return true
 	}
 	st := s.uids[uidOfQueue(name)]
-	return st != nil && (name == queueName(st.sub) || name == replayQueue(st.sub).Name)
+	return st != nil && (name == queueName(st.sub) || name == replayName(st.sub))
 }
 
 // readable answers an error for an id whose stored form cannot be read here.

@@ -23,6 +23,10 @@ type Subscription struct {
 	// earlier ones are expired.
 	Generation             int
 	CreateTime, UpdateTime time.Time
+	// FormerDeadline is the AckDeadline before it was shortened. Until FormerUntil, a
+	// delivery that was handed out then may be in force.
+	FormerDeadline time.Duration
+	FormerUntil    time.Time
 	// Etag changes with every change.
 	Etag string
 }

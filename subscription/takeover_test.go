@@ -5,27 +5,18 @@ import (
 	"fmt"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/hookstream/hookstream/subscription"
 )
 
-// inMemory runs a test on three gateways whose time costs none, with a subscription
-// for which some events were published.
-func inMemory(t *testing.T, s subscription.Settings, events int, test func(*testing.T, *memory)) {
+// inMemoryWith is inMemory with a subscription for which some events were published.
+func inMemoryWith(t *testing.T, s subscription.Settings, events int, test func(*testing.T, *memory)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		m := newMemory(1, false)
-		defer m.close()
-		gs := m.gateways()
-		if _, err := gs[0].Create(t.Context(), subID, s, subscription.Position{Earliest: true}); err != nil {
-			t.Fatal(err)
-		}
+	inMemory(t, func(t *testing.T, m *memory, _ func(int) *gateway) {
+		m.created(t, s)
 		for n := range events {
-			if _, err := m.publish("signature_request.done", fmt.Sprint(n)); err != nil {
-				t.Fatal(err)
-			}
+			m.published(t, fmt.Sprint(n))
 		}
 		time.Sleep(time.Second)
 		test(t, m)
@@ -59,9 +50,8 @@ func consume(g *subscription.Manager, v subscription.Verdict) (count func() int,
 // Who takes over an ordered subscription collects what was replayed and is held by
 // others as fast as anything else: it hands out nothing meanwhile.
 func TestTakeOverOfManyReplays(t *testing.T) {
-	t.Parallel()
 	const events = 200
-	inMemory(t, subscription.Settings{Ordering: subscription.OrderByEntity, AckDeadline: time.Second, MaxOutstandingEvents: events}, events, func(t *testing.T, m *memory) {
+	inMemoryWith(t, subscription.Settings{Ordering: subscription.OrderByEntity, AckDeadline: time.Second, MaxOutstandingEvents: events}, events, func(t *testing.T, m *memory) {
 		gs := m.gateways()
 		_, stop := consume(gs[0], subscription.Park)
 		time.Sleep(time.Minute)
@@ -89,9 +79,8 @@ func TestTakeOverOfManyReplays(t *testing.T) {
 // Who is chosen with an event that is not selected has the pin as well, and hands out
 // what is replayed.
 func TestReplaysComeThoughTheGatewayWasChosenWithSomethingElse(t *testing.T) {
-	t.Parallel()
 	s := subscription.Settings{Ordering: subscription.OrderByEntity, Selector: selector("types: 'signature_request.done'")}
-	inMemory(t, s, 3, func(t *testing.T, m *memory) {
+	inMemoryWith(t, s, 3, func(t *testing.T, m *memory) {
 		gs := m.gateways()
 		_, stop := consume(gs[0], subscription.Park)
 		time.Sleep(time.Minute)
@@ -116,13 +105,11 @@ func TestReplaysComeThoughTheGatewayWasChosenWithSomethingElse(t *testing.T) {
 // What a consumer does not even take, since it is frozen or does not read, goes to
 // another one, on whichever gateway that is.
 func TestFrozenConsumerKeepsNothingFromOthers(t *testing.T) {
-	t.Parallel()
 	for _, ordering := range []subscription.Ordering{subscription.Unordered, subscription.OrderByEntity} {
 		for _, where := range []int{0, 1} {
 			t.Run(fmt.Sprintf("ordering %d, at gateway %d", ordering, where), func(t *testing.T) {
-				t.Parallel()
 				const events = 20
-				inMemory(t, subscription.Settings{Ordering: ordering, AckDeadline: 5 * time.Second}, events, func(t *testing.T, m *memory) {
+				inMemoryWith(t, subscription.Settings{Ordering: ordering, AckDeadline: 5 * time.Second}, events, func(t *testing.T, m *memory) {
 					gs := m.gateways()
 					ctx, thaw := context.WithCancel(t.Context())
 					defer thaw()

@@ -282,6 +282,9 @@ func (e *Engine) EnsureQueue(ctx context.Context, c eventlog.QueueConfig) (made 
 			e.s.queues[c.Name] = q
 		}
 		c.From, c.Pinned = q.cfg.From, q.cfg.Pinned
+		for _, p := range q.pending { // as of what was handed out before
+			p.due = p.due.Add(c.Hold - q.cfg.Hold)
+		}
 		q.cfg = c
 		e.s.pump(q)
 		return nil
