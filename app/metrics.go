@@ -85,6 +85,14 @@ func (m *metrics) engine(e *eventlog.Engine) {
 		rows, _ := e.Inbox().Pending()
 		return float64(rows)
 	})
+	m.gauge("hookstream_acks_bytes", "Size of the journal of what was settled; 0 on a cluster, which has none.", func() float64 {
+		size, _ := e.AcksBytes()
+		return float64(size)
+	})
+	m.gauge("hookstream_acks_max_bytes", "Size of that journal with which acknowledgements are refused.", func() float64 {
+		_, limit := e.AcksBytes()
+		return float64(limit)
+	})
 	m.gauge("hookstream_log_healthy", "1 while the log can be read and written.", func() float64 {
 		if e.Healthy() != nil {
 			return 0

@@ -80,6 +80,17 @@ func (e *Engine) OpenAcks(ctx context.Context) (*Acks, error) {
 	return e.acks.one, err
 }
 
+// AcksBytes answers how large the journal of what was settled is, about, and how
+// large it may become; zeros when there is none.
+func (e *Engine) AcksBytes() (size, limit int64) {
+	e.acks.mu.Lock()
+	defer e.acks.mu.Unlock()
+	if e.acks.one == nil {
+		return 0, 0
+	}
+	return e.acks.one.Bytes()
+}
+
 // oneAcks is that of an engine: a snapshot of one of two would purge what the
 // other knows.
 type oneAcks struct {

@@ -319,13 +319,28 @@ func (h *home) follow(a arrival) {
 // miss counts events as missed.
 func (h *home) miss(from, to uint64, inOrder bool) {
 	sub := h.sub
-	h.wg.Go(func() {
-		ctx, cancel := context.WithTimeout(h.ctx, requestTime)
-		defer cancel()
-		if err := h.m.missed(ctx, sub, from, to, inOrder); err != nil && h.ctx.Err() == nil {
-			h.m.logger.Error("events were missed, which could not be kept", "subscription", sub.ID, "from", from, "to", to-1, "err", err)
+	h.wg.Go(func() { h.m.keepMissing(h.ctx, sub, from, to, inOrder) })
+}
+
+// keepMissing counts events as missed, again and again until that is kept: nobody
+// will notice it once more. A gateway that dies before takes it along.
+func (m *Manager) keepMissing(ctx context.Context, sub *Subscription, from, to uint64, inOrder bool) {
+	for {
+		asking, cancel := context.WithTimeout(ctx, requestTime)
+		err := m.missed(asking, sub, from, to, inOrder)
+		cancel()
+		if now := m.store.byUID(sub.UID); err == nil || now == nil || now.Generation != sub.Generation {
+			return
 		}
-	})
+		if ctx.Err() == nil {
+			m.logger.Error("events were missed, which could not be kept; trying again", "subscription", sub.ID, "from", from, "to", to-1, "err", err)
+		}
+		select {
+		case <-time.After(gapEvery):
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // hearDropped hears of an event that the log dropped before it was settled. One
@@ -339,7 +354,7 @@ func (m *Manager) hearDropped(queue string, seq uint64) {
 	if h == nil {
 		// On a cluster it is told by the gateway that handed it out.
 		if m.engine.Embedded() {
-			m.missOne(sub, seq)
+			go m.missOne(sub, seq)
 		}
 		return
 	}
@@ -376,9 +391,5 @@ func (h *home) lookAtDropped() {
 var skippedMemo = memo{verdict: Skip, outcome: Done}
 
 func (m *Manager) missOne(sub *Subscription, seq uint64) {
-	ctx, cancel := context.WithTimeout(m.ctx, requestTime)
-	defer cancel()
-	if err := m.missed(ctx, sub, seq, seq+1, false); err != nil && m.ctx.Err() == nil {
-		m.logger.Error("an event was missed, which could not be kept", "subscription", sub.ID, "seq", seq, "err", err)
-	}
+	m.keepMissing(m.ctx, sub, seq, seq+1, false)
 }

@@ -4,6 +4,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/hookstream/hookstream/eventlog/natstest"
 	"github.com/hookstream/hookstream/subscription"
 )
@@ -192,4 +195,46 @@ func TestRetentionTakesWhatWaitsForARetry(t *testing.T) {
 	waitFor(t, "the rest", func() bool { return s.count() == 10 })
 	waitFor(t, "the gap", func() bool { return s.gaps() == 13 })
 	s.stop()
+}
+
+// A gap that cannot be written down is written when that can be done again: what
+// the queue has jumped over nobody notices once more.
+func TestAGapThatCannotBeKeptIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	r, _ := short(t, true)
+	r.create("crm", subscription.Settings{MaxOutstandingEvents: 5, AckDeadline: time.Hour})
+	s := attach(r.a, "crm", subscription.ConsumerOptions{}, nil)
+	defer s.stop()
+	r.publishN(5)
+	waitFor(t, "the first", func() bool { return s.count() == 5 })
+	nc, err := nats.Connect(r.cluster.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bound := func(bytes int32) { // the largest value that the bucket takes
+		st, err := js.Stream(t.Context(), "KV_HOOKSTREAM_SUBSCRIPTIONS")
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg := st.CachedInfo().Config
+		cfg.MaxMsgSize = bytes
+		if _, err := js.UpdateStream(t.Context(), cfg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bound(1)
+	r.publishN(55)
+	ack(t, r.a, s.deliveries()...)
+	waitFor(t, "what comes after the gap", func() bool { return s.count() == 10 })
+	time.Sleep(1500 * time.Millisecond) // it is tried in vain
+	if n := missedOf(t, r.a, "crm"); n != 0 {
+		t.Errorf("%d are kept as missed, and nothing can be written", n)
+	}
+	bound(-1)
+	waitFor(t, "the gap", func() bool { return s.gaps() == 45 && missedOf(t, r.a, "crm") == 45 })
 }
