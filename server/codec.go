@@ -6,7 +6,8 @@ import (
 	"google.golang.org/grpc/mem"
 )
 
-// codec lets a message be sent that is on the wire already. Everything else is
+// codec lets a message be sent that is on the wire already, and keeps what is wrong
+// with one that came for whoever receives it, see incoming. Everything else is
 // ordinary Protobuf. Set it with grpc.ForceServerCodecV2.
 //
 // mem and ForceServerCodecV2 are marked experimental in grpc-go: besides this
@@ -36,7 +37,13 @@ func (codec) Marshal(v any) (mem.BufferSlice, error) {
 }
 
 // Unmarshal implements encoding.CodecV2.
-func (codec) Unmarshal(data mem.BufferSlice, v any) error { return protoCodec.Unmarshal(data, v) }
+func (codec) Unmarshal(data mem.BufferSlice, v any) error {
+	if in, ok := v.(*incoming); ok {
+		in.err = protoCodec.Unmarshal(data, in.message)
+		return nil
+	}
+	return protoCodec.Unmarshal(data, v)
+}
 
 // Name implements encoding.CodecV2. To a client it is Protobuf.
 func (codec) Name() string { return grpcproto.Name }

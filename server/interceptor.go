@@ -114,8 +114,12 @@ func validateStream(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo,
 type validatingStream struct{ grpc.ServerStream }
 
 func (s validatingStream) RecvMsg(m any) error {
-	if err := s.ServerStream.RecvMsg(m); err != nil {
+	in := incoming{message: m}
+	if err := s.ServerStream.RecvMsg(&in); err != nil {
 		return err
+	}
+	if in.err != nil {
+		return errUndecodable()
 	}
 	return validate(m)
 }

@@ -54,7 +54,8 @@ type localStream struct {
 func (s *localStream) Context() context.Context { return s.ctx }
 
 func (s *localStream) RecvMsg(m any) error {
-	proto.Merge(m.(proto.Message), s.req) // the request's type is the method's
+	in := m.(*incoming)                            // as the interceptors receive
+	proto.Merge(in.message.(proto.Message), s.req) // the request's type is the method's
 	return nil
 }
 

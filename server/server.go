@@ -146,7 +146,8 @@ func (s *Server) newGRPC(maxStreams uint32) *grpc.Server {
 	return g
 }
 
-func (s *Server) register(g *grpc.Server) {
+func (s *Server) register(server *grpc.Server) {
+	g := decodingRegistrar{server}
 	hookstreamv1.RegisterSourceServiceServer(g, &sourceService{
 		store: s.opts.Sources,
 		check: s.opts.CheckSource,
@@ -162,8 +163,8 @@ func (s *Server) register(g *grpc.Server) {
 		s.opts.Register(g)
 	}
 	healthv1.RegisterHealthServer(g, s.health)
-	reflection.Register(g)
-	s.serving(g, healthv1.HealthCheckResponse_SERVING)
+	reflection.Register(server)
+	s.serving(server, healthv1.HealthCheckResponse_SERVING)
 }
 
 func (s *Server) serving(g *grpc.Server, status healthv1.HealthCheckResponse_ServingStatus) {
