@@ -60,6 +60,9 @@ func (c *subscriptionPullCommand) print(p *program, resp *hookstreamv1.PullRespo
 	if c.json() {
 		return writeJSON(p.stdout, resp)
 	}
+	if resp.GetGap() != nil {
+		p.say("%s", gapWords(resp.GetGap()))
+	}
 	if len(resp.GetDeliveries()) == 0 {
 		p.say("nothing to hand out")
 		return nil
@@ -79,7 +82,7 @@ type subscriptionAckCommand struct {
 	output
 	subscriptionArgument
 	Token  []string `arg:"" help:"Tokens as pull and tail print them; - reads them from standard input, one a line."`
-	As     string   `help:"What becomes of them: ack is done; retry, later; park, set aside for an operator; skip, given up; extend, takes longer." enum:"ack,retry,park,skip,extend" default:"ack" placeholder:"ack|retry|park|skip|extend"`
+	As     string   `help:"What becomes of them: ack is done; retry, later; release, not begun, to somebody else at the cost of no attempt; park, set aside for an operator; skip, given up; extend, takes longer." enum:"ack,retry,release,park,skip,extend" default:"ack" placeholder:"ack|retry|release|park|skip|extend"`
 	Delay  *span    `help:"With retry: how long to wait; the subscription's back-off unless said otherwise." placeholder:"DURATION"`
 	By     *span    `help:"With extend: the new deadline from now; the subscription's unless said otherwise." placeholder:"DURATION"`
 	Reason string   `help:"With retry, park and skip: why, for whoever looks at what was parked." placeholder:"TEXT"`
@@ -138,9 +141,10 @@ func (c *subscriptionAckCommand) tokens(p *program) ([]string, error) {
 }
 
 var nackActions = map[string]hookstreamv1.Nack_Action{
-	"retry": hookstreamv1.Nack_ACTION_RETRY,
-	"park":  hookstreamv1.Nack_ACTION_PARK,
-	"skip":  hookstreamv1.Nack_ACTION_SKIP,
+	"retry":   hookstreamv1.Nack_ACTION_RETRY,
+	"release": hookstreamv1.Nack_ACTION_RELEASE,
+	"park":    hookstreamv1.Nack_ACTION_PARK,
+	"skip":    hookstreamv1.Nack_ACTION_SKIP,
 }
 
 func (c *subscriptionAckCommand) request(tokens []string) (*hookstreamv1.AcknowledgeRequest, error) {
@@ -150,7 +154,7 @@ func (c *subscriptionAckCommand) request(tokens []string) (*hookstreamv1.Acknowl
 		return nil, misused("--delay is for --as retry")
 	case c.By != nil && c.As != "extend":
 		return nil, misused("--by is for --as extend")
-	case c.Reason != "" && !nack:
+	case c.Reason != "" && (!nack || c.As == "release"):
 		return nil, misused("--reason is for --as retry, park and skip")
 	}
 	req := &hookstreamv1.AcknowledgeRequest{Name: c.name()}

@@ -39,6 +39,7 @@ func (p *program) printState(s *hookstreamv1.SubscriptionState, now time.Time) e
 		property{"outstanding", strconv.FormatInt(s.GetOutstandingEvents(), 10)},
 		property{"redelivered", strconv.FormatInt(s.GetRedeliveredEvents(), 10)},
 		property{"parked", strconv.FormatInt(s.GetParkedEvents(), 10)},
+		property{"missed", missedOf(s)},
 		property{"gateways", strings.Join(s.GetGateways(), " ")},
 		property{"consumers", strconv.Itoa(len(s.GetConsumers()))},
 	)
@@ -48,7 +49,7 @@ func (p *program) printState(s *hookstreamv1.SubscriptionState, now time.Time) e
 	var rows [][]string
 	for _, c := range s.GetConsumers() {
 		rows = append(rows, []string{
-			c.GetClientId(), c.GetAddress(), c.GetGateway(), wordOf(c.GetPhase().String(), "SUBSCRIPTION_PHASE_"),
+			c.GetClientId(), c.GetAddress(), c.GetGateway(), phaseOf(c),
 			strconv.Itoa(int(c.GetOutstandingEvents())), size(c.GetOutstandingBytes()).String(), timeOf(c.GetConnectTime()),
 		})
 	}
@@ -62,6 +63,7 @@ var blockedWords = map[hookstreamv1.BlockedReason]string{
 	hookstreamv1.BlockedReason_BLOCKED_REASON_MAX_OUTSTANDING_EVENTS: "stands still: as many events as allowed are outstanding (max outstanding events)",
 	hookstreamv1.BlockedReason_BLOCKED_REASON_MAX_OUTSTANDING_BYTES:  "stands still: as many bytes as allowed are outstanding (max outstanding bytes)",
 	hookstreamv1.BlockedReason_BLOCKED_REASON_CONSUMERS_BUSY:         "stands still: every consumer holds as much as it takes",
+	hookstreamv1.BlockedReason_BLOCKED_REASON_CONSUMERS_UNRESPONSIVE: "stands still: every consumer lets its deliveries expire, and is handed one at a time until it settles one",
 	hookstreamv1.BlockedReason_BLOCKED_REASON_ENTITY:                 "stands still: what waits is for entities that have a delivery outstanding",
 	hookstreamv1.BlockedReason_BLOCKED_REASON_TAKEOVER:               "stands still: another gateway is taking over",
 	hookstreamv1.BlockedReason_BLOCKED_REASON_PAUSED:                 "paused",
@@ -77,6 +79,23 @@ func deliveryOf(s *hookstreamv1.SubscriptionState) string {
 		return "stands still: " + s.GetBlockedReason().String()
 	}
 	return "flows"
+}
+
+// phaseOf says what a consumer is given. One that answers nothing is named: its
+// process may be stopped, or its network gone.
+func phaseOf(c *hookstreamv1.SubscriptionConsumer) string {
+	if c.GetUnresponsive() {
+		return "unresponsive"
+	}
+	return wordOf(c.GetPhase().String(), "SUBSCRIPTION_PHASE_")
+}
+
+// missedOf is left out where nothing was missed, which is usual.
+func missedOf(s *hookstreamv1.SubscriptionState) string {
+	if s.GetMissedEvents() == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d events that the log dropped before they were settled", s.GetMissedEvents())
 }
 
 func backlogOf(s *hookstreamv1.SubscriptionState) string {

@@ -222,12 +222,17 @@ func (f *follower) tell(frame *hookstreamv1.SubscribeResponse) {
 	case frame.GetFellBehind() != nil:
 		f.say("too slow for live events, reading from the log; %d events to look at, none lost", frame.GetFellBehind().GetLagEvents())
 	case frame.GetGap() != nil:
-		f.say("GAP: the log dropped %d events before they could be read%s", frame.GetGap().GetMissedEvents(), resumeOf(frame.GetGap()))
+		f.say("%s", gapWords(frame.GetGap()))
 	case frame.GetHeartbeat() != nil:
 		f.tellPhase(frame.GetHeartbeat().GetPhase())
 	case frame.GetDraining() != nil:
 		f.say("the gateway is going down within %s", frame.GetDraining().GetGracePeriod().AsDuration())
 	}
+}
+
+// gapWords tell people of events that nobody will see.
+func gapWords(gap *hookstreamv1.Gap) string {
+	return fmt.Sprintf("GAP: the log dropped %d events before they could be read%s", gap.GetMissedEvents(), resumeOf(gap))
 }
 
 func resumeOf(gap *hookstreamv1.Gap) string {
