@@ -29,11 +29,14 @@ type subscriptionWorld struct {
 
 // startSubscriptions runs a gateway until the test ends. The source `open`
 // includes sensitive fields, the source `closed` does not.
-func startSubscriptions(t *testing.T) *subscriptionWorld {
+func startSubscriptions(t *testing.T, change ...func(*eventlog.Options)) *subscriptionWorld {
 	t.Helper()
 	w := &subscriptionWorld{t: t}
 	o := eventlog.DefaultOptions()
 	o.Dir = t.TempDir()
+	for _, c := range change {
+		c(&o)
+	}
 	var err error
 	if w.engine, err = eventlog.Open(t.Context(), o); err != nil {
 		t.Fatal(err)

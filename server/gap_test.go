@@ -1,0 +1,110 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/hookstream/hookstream/eventlog"
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+)
+
+// keep has the log keep that many events.
+func keep(n int64) func(*eventlog.Options) {
+	return func(o *eventlog.Options) { o.MaxEvents = n }
+}
+
+// What the log dropped before a subscription had settled it is told to whoever
+// consumes it, whatever it consumes by, once and in the state.
+func TestAGapIsToldInEveryForm(t *testing.T) {
+	w := startSubscriptions(t, keep(10))
+	for i, by := range ways {
+		id := fmt.Sprintf("by-%d", i)
+		w.create(id, &hookstreamv1.Subscription{})
+		w.create(id+"-ordered", &hookstreamv1.Subscription{Ordering: hookstreamv1.Ordering_ORDERING_BY_ENTITY})
+		t.Logf("%s is for %s", id, by.name)
+	}
+	w.put(60)
+	for i, by := range ways {
+		for _, ordering := range []string{"", "-ordered"} {
+			t.Run(by.name+ordering, func(t *testing.T) {
+				name := fmt.Sprintf("subscriptions/by-%d%s", i, ordering)
+				eventually(t, "the state has the gap", func() bool { return w.state(name).GetMissedEvents() == 50 })
+				p := w.open(t, by, w.addrs(), &hookstreamv1.SubscribeRequest{Subscription: name})
+				missed, got := int64(0), 0
+				for got < 10 || missed < 50 {
+					f, err := p.next()
+					if err != nil {
+						t.Fatal(err)
+					}
+					missed += f.GetGap().GetMissedEvents()
+					got += len(f.GetBatch().GetDeliveries())
+					if ds := f.GetBatch().GetDeliveries(); len(ds) > 0 {
+						w.ack(name, ds)
+					}
+				}
+				if missed != 50 || got != 10 {
+					t.Errorf("told of %d missed events and handed %d", missed, got)
+				}
+			})
+		}
+	}
+}
+
+// A stream without a subscription ends at a gap, or tells it, as it was asked.
+func TestAGapOfAPlainStreamInEveryForm(t *testing.T) {
+	dir := t.TempDir()
+	in := func(o *eventlog.Options) { o.Dir, o.MaxEvents = dir, 10 }
+	var cursor string
+	t.Run("before", func(t *testing.T) {
+		w := startSubscriptions(t, in)
+		w.put(1)
+		s := w.open(t, ways[0], w.addrs(), &hookstreamv1.SubscribeRequest{Start: earliest(), Stop: atHead()})
+		for cursor == "" {
+			f, err := s.next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if ds := f.GetBatch().GetDeliveries(); len(ds) > 0 {
+				cursor = ds[0].GetCursor()
+			}
+		}
+		w.put(60)
+	})
+	w := startSubscriptions(t, in) // which has nothing in memory
+	for _, by := range ways {
+		if by.pull {
+			continue
+		}
+		t.Run(by.name, func(t *testing.T) {
+			after := &hookstreamv1.SubscribeRequest_AfterCursor{AfterCursor: cursor}
+			failing, err := by.open(t.Context(), w.addrs(), &hookstreamv1.SubscribeRequest{Start: after, Stop: atHead()})
+			if err == nil {
+				_, err = failing.next()
+			}
+			if err == nil || !strings.Contains(err.Error(), expiredMessage) {
+				t.Errorf("over the gap without being asked: %v", err)
+			}
+			p := w.open(t, by, w.addrs(), &hookstreamv1.SubscribeRequest{
+				Start: after, Stop: atHead(), OnCursorExpired: hookstreamv1.CursorExpiredPolicy_CURSOR_EXPIRED_POLICY_SKIP_TO_EARLIEST,
+			})
+			missed, got := int64(0), 0
+			for {
+				f, err := p.next()
+				if errors.Is(err, io.EOF) {
+					break
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				missed += f.GetGap().GetMissedEvents()
+				got += len(f.GetBatch().GetDeliveries())
+			}
+			if missed != 50 || got != 10 {
+				t.Errorf("told of %d missed events and sent %d", missed, got)
+			}
+		})
+	}
+}
