@@ -407,6 +407,38 @@ func TestKillKeepsConfirmedAcks(t *testing.T) {
 	l.check(t, ids)
 }
 
+// An embedded gateway is killed again and again, with a backlog in the hands of its
+// consumers each time. That is nobody's fault: nothing is parked although few
+// attempts are allowed, nothing is lost, and what was confirmed stays done.
+func TestKillParksNothing(t *testing.T) {
+	t.Parallel()
+	const deadline, total, kills = 2 * time.Second, 1500, 4
+	p := newProcess(t)
+	p.start()
+	src := p.createSource("load", yousignSource())
+	p.createSubscription(&hookstreamv1.Subscription{AckDeadline: durationpb.New(deadline), MaxAttempts: 3, BackoffMin: durationpb.New(0)})
+	ids := p.sendEvents(src.GetIngressPath(), total)
+	l := newLedger(deadline)
+	stop := work(3, l, 0, p.grpc)
+	defer stop()
+	for k := range kills {
+		l.until(t, (k+1)*total/(kills+2), time.Minute)
+		p.kill()
+		p.start()
+	}
+	p.untilDone(time.Minute)
+	stop()
+	l.check(t, ids)
+	parked, err := hookstreamv1.NewSubscriptionServiceClient(p.conn).ListParkedDeliveries(t.Context(),
+		&hookstreamv1.ListParkedDeliveriesRequest{Parent: "subscriptions/crm"}, grpc.WaitForReady(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range parked.GetParkedDeliveries() {
+		t.Errorf("parked: %s after %d attempts, %s", d.GetEvent().GetProviderEventId(), d.GetAttempts(), d.GetReason())
+	}
+}
+
 // sendEvents posts n webhooks and answers their ids.
 func (p *process) sendEvents(path string, n int) []string {
 	p.t.Helper()
