@@ -81,7 +81,8 @@ func bucketError(err error) error {
 	switch {
 	case errors.Is(err, jetstream.ErrKeyExists):
 		return ErrConflict
-	case errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence:
+	// The second, of a change that another overtook on its way to the replicas.
+	case errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant):
 		return ErrConflict
 	}
 	return fmt.Errorf("%w: %w", ErrUnavailable, err)
