@@ -110,7 +110,7 @@ func (h *home) takeOne(a arrival) {
 	defer h.mu.Unlock()
 	switch {
 	case h.past(a):
-	case errors.Is(err, eventlog.ErrNotFound): // the log dropped it
+	case errors.Is(err, eventlog.ErrNotFound), err == nil && !ev.Readable(): // the log dropped it, or nothing can be shown of it
 		if h.isNew(a) {
 			h.miss(a.seq, a.seq+1, false)
 			h.memos.put(a.key, skippedMemo)

@@ -1,12 +1,14 @@
 package subscription_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/hookstream/hookstream/eventlog"
 	"github.com/hookstream/hookstream/eventlog/natstest"
 	"github.com/hookstream/hookstream/subscription"
 )
@@ -237,4 +239,27 @@ func TestAGapThatCannotBeKeptIsTriedAgain(t *testing.T) {
 	}
 	bound(-1)
 	waitFor(t, "the gap", func() bool { return s.gaps() == 45 && missedOf(t, r.a, "crm") == 45 })
+}
+
+// A record that is no event is told as a gap of one, once, whatever the order.
+func TestWhatIsNoEventIsAGapOfOne(t *testing.T) {
+	onBoth(t, func(t *testing.T, r *rig) {
+		for _, order := range []subscription.Ordering{subscription.Unordered, subscription.OrderByEntity} {
+			id := fmt.Sprint("crm", order)
+			r.create(id, subscription.Settings{Ordering: order})
+			s := attach(r.a, id, subscription.ConsumerOptions{}, nil)
+			defer s.stop()
+			entry := eventlog.Entry{Source: "s", Topic: "t", Action: "a", DedupKey: id, Data: []byte{0xff}}
+			if _, err := r.log.Append(t.Context(), entry); err != nil {
+				t.Fatal(err)
+			}
+			r.publishN(1)
+			// The second finds that of the first as well.
+			want := int64(1 + order)
+			waitFor(t, "the gap", func() bool { return s.gaps() == want && s.count() == int(want) })
+			if n := missedOf(t, r.a, id); n != want {
+				t.Errorf("%s missed %d, want %d", id, n, want)
+			}
+		}
+	})
 }

@@ -18,8 +18,7 @@ import (
 type entry struct {
 	seq   uint64
 	time  time.Time
-	route *route // nil when the record is not an event
-	lost  bool   // it was an event once, and is lost
+	route *route // nil when the record is not an event: lost, or of no known form
 	data  []byte // the record; the others are parts of it
 	meta  []byte
 	raw   []byte
@@ -48,7 +47,7 @@ const entryOverhead = 256
 // newEntry answers the entry of a record. account is charged with its size until
 // release.
 func (h *Hub) newEntry(rec event.Record, account *atomic.Int64) *entry {
-	e := &entry{seq: rec.Seq, time: rec.Time, lost: rec.Lost, account: account}
+	e := &entry{seq: rec.Seq, time: rec.Time, account: account}
 	if rec.Lost {
 		return e
 	}

@@ -330,18 +330,40 @@ func TestEncoderPanicIsOneEventsMisfortune(t *testing.T) {
 	}
 }
 
-func TestBrokenRecordIsLeftOut(t *testing.T) {
+// A record that is no event is a hole of one: streams are told, from the log and
+// from the ring, also those that wait for something else.
+func TestBrokenRecordIsAGapOfOne(t *testing.T) {
 	l := newLog()
 	h := running(t, newHub(t, l))
 	last := put(t, l, sample{})
+	waiting := read(t, h, request(t, h, earliest, func(r *Request) {
+		r.Selector = selector(t, h, &hookstreamv1.EventSelector{Sources: []string{"nobody"}})
+	}))
+	waiting.until("the head", func(fs []got) bool { return len(fs) > 1 })
 	if _, err := l.Append(t.Context(), brokenEntry()); err != nil {
 		t.Fatal(err)
 	}
+	waiting.until("the gap", func(fs []got) bool { return missedIn(fs) == 1 })
 	put(t, l, sample{})
-	fs, err := read(t, h, request(t, h, earliest, atHead)).end()
-	if diff := cmp.Diff([]uint64{last, last + 2}, seqsOf(t, fs)); err != nil || diff != "" || h.Stats().BrokenRecords == 0 {
-		t.Errorf("%v, %s", err, diff)
+	for _, ring := range []int{1, 100} {
+		h := running(t, newHub(t, l, func(o *Options) { o.RingEvents = ring }))
+		fs, err := read(t, h, request(t, h, earliest, atHead)).end()
+		if diff := cmp.Diff([]uint64{last, last + 2}, seqsOf(t, fs)); err != nil || diff != "" || h.Stats().BrokenRecords == 0 {
+			t.Errorf("%v, %s", err, diff)
+		}
+		if n := missedIn(fs); n != 1 {
+			t.Errorf("ring of %d: told of %d, want 1", ring, n)
+		}
 	}
+}
+
+func missedIn(fs []got) (n int64) {
+	for _, f := range fs {
+		if g, ok := f.message.(*hookstreamv1.Gap); ok {
+			n += g.MissedEvents
+		}
+	}
+	return n
 }
 
 func TestGet(t *testing.T) {

@@ -102,7 +102,8 @@ func (in *interests) wake(es []*entry) {
 	}
 	in.round++
 	for _, e := range es {
-		if e.route == nil {
+		if e.route == nil { // a hole, which concerns everybody
+			in.wakeAll(e.seq)
 			continue
 		}
 		c := in.of(e.route)

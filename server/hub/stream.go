@@ -145,7 +145,7 @@ func (s *stream) look(ctx context.Context, es []*entry, next uint64) error {
 		if s.past(e.seq) || s.req.Stop.Until != nil && e.time.After(*s.req.Stop.Until) {
 			return errStop
 		}
-		if e.lost {
+		if e.route == nil { // lost, or of no known form: a hole of one
 			s.passHole(e.seq + 1)
 			continue
 		}
@@ -210,16 +210,14 @@ func (s *stream) tellHole(resume time.Time) error {
 func (s *stream) past(seq uint64) bool { return s.req.Stop.AtHead && seq > s.head }
 
 func (s *stream) lookAt(ctx context.Context, e *entry) error {
-	if e.route != nil {
-		if shown, ok := s.wants(ctx, e); ok {
-			b := s.hub.framed(e, formOf(s.req.View, shown))
-			if s.batch.wouldExceed(b.Len(), s.req.BatchBytes) {
-				if err := s.flush(); err != nil {
-					return err
-				}
+	if shown, ok := s.wants(ctx, e); ok {
+		b := s.hub.framed(e, formOf(s.req.View, shown))
+		if s.batch.wouldExceed(b.Len(), s.req.BatchBytes) {
+			if err := s.flush(); err != nil {
+				return err
 			}
-			s.batch.add(b)
 		}
+		s.batch.add(b)
 	}
 	s.pos, s.cursor = e.seq+1, event.Cursor{Incarnation: s.hub.inc, Seq: e.seq, Time: e.time}
 	if s.batch.full(s.req.BatchEvents, s.req.BatchBytes) {
