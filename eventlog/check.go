@@ -88,6 +88,7 @@ type Check struct {
 	Partial bool
 
 	before *stopped
+	unread []unread
 }
 
 // checkDir looks at all streams of a data directory that nobody uses. After an
@@ -152,7 +153,7 @@ func (c *Check) checkStream(name string, large int64) (*StreamCheck, error) {
 	for i, n := range numbers {
 		newest := i == len(numbers)-1
 		if size, ok := before.Blocks[n]; c.Clean && ok && size == sizes[i] && large > 0 && total > large && !newest && !isBucket(name) {
-			c.Partial = true
+			c.Partial, c.unread = true, append(c.unread, unread{s, n})
 			continue
 		}
 		if err := s.checkBlock(c, n, newest); err != nil {

@@ -92,6 +92,7 @@ func Open(ctx context.Context, o Options) (_ *Engine, err error) {
 	}
 	close(e.opened)
 	e.wg.Go(e.watch)
+	e.wg.Go(e.checkRest)
 	return e, nil
 }
 

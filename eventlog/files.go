@@ -17,11 +17,12 @@ type files struct {
 	started bool     // the server may have changed the streams
 	// distrust: something was found that the next start must look at.
 	distrust bool
+	unread   []unread // blocks that are looked at after the start
 }
 
 // checkedWhole is up to which size a stream is read before a start that follows an
 // orderly stop; of a larger one the rest is looked at afterwards.
-const checkedWhole = 1 << 30
+var checkedWhole int64 = 1 << 30 // a test has a smaller one
 
 // open looks through the data directory before the server does, which cuts a block
 // off at the first record that it cannot read. What can be read is kept, what
@@ -43,6 +44,7 @@ func (f *files) open(o Options, logger *slog.Logger) (err error) {
 	if err := f.settle(check, o.DedupWindow, logger); err != nil {
 		return err
 	}
+	f.unread = check.unread
 	logger.Debug("the data directory was checked", "clean", check.Clean, "partial", check.Partial, "took", time.Since(start))
 	if f.bounds, err = openMark(o.Dir); err != nil {
 		return err
@@ -54,6 +56,14 @@ func (f *files) open(o Options, logger *slog.Logger) (err error) {
 // settle tells of what is damaged, keeps in mind what is missing, and has the
 // server find files that it can read.
 func (f *files) settle(check *Check, window time.Duration, logger *slog.Logger) error {
+	if err := f.tell(check, window, logger); err != nil {
+		return err
+	}
+	return check.repair()
+}
+
+// tell tells of what is damaged, and keeps in mind what is missing.
+func (f *files) tell(check *Check, window time.Duration, logger *slog.Logger) error {
 	for _, s := range check.Streams {
 		for _, d := range s.Damage {
 			logger.Error("the data directory is damaged; what can be read is kept, and a copy of the file lies in "+filepath.Join(check.Dir, dirDamaged),
@@ -67,7 +77,7 @@ func (f *files) settle(check *Check, window time.Duration, logger *slog.Logger) 
 	for _, m := range news {
 		logger.Error("the log has lost events; who reads there is told of a gap, and who sends them again is heard", "from", m.From, "to", m.To, "events", m.Events())
 	}
-	return check.repair()
+	return nil
 }
 
 // noteFirst is told where the log begins.
