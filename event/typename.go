@@ -17,8 +17,7 @@ import (
 // have renamed a topic or an action, or may call one differently here and there.
 // The schema states what is one. A type of which it states nothing has one name.
 func TypeNames(typ string) []string {
-	topicName, action := SplitType(typ)
-	t := renamedTopics()[topicName]
+	t, action := renamed(typ)
 	if t == nil {
 		return []string{typ}
 	}
@@ -35,6 +34,23 @@ func TypeNames(typ string) []string {
 		}
 	}
 	return out
+}
+
+// renamed answers the topic with which a type begins, if that has several names,
+// and the action: one that nobody has heard of may hold dots.
+func renamed(typ string) (t *renamedTopic, action string) {
+	known := renamedTopics()
+	topic, action := SplitType(typ)
+	for {
+		if t = known[topic]; t != nil {
+			return t, action
+		}
+		i := strings.LastIndexByte(topic, '.')
+		if i < 0 {
+			return nil, ""
+		}
+		topic, action = topic[:i], typ[i+1:]
+	}
 }
 
 // MatchType reports whether any pattern matches a type under any of its names.

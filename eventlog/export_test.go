@@ -60,3 +60,6 @@ func Receive(s *Slot, m *nats.Msg) { s.receive(m) }
 
 // JetStream is what the engine asks.
 func JetStream(e *Engine) jetstream.JetStream { return e.js }
+
+// EventSubject is eventSubject.
+var EventSubject = eventSubject

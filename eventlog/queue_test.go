@@ -1,11 +1,13 @@
 package eventlog_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/hookstream/hookstream/event"
 	"github.com/hookstream/hookstream/eventlog"
 )
 
@@ -32,6 +34,47 @@ func TestEventSubjects(t *testing.T) {
 	} {
 		if diff := cmp.Diff(c.want, eventlog.EventSubjects(c.sources, c.types)); diff != "" {
 			t.Errorf("%s: %s", c.why, diff)
+		}
+	}
+}
+
+// Whatever the type of an event, however topic and action lie in it, a queue of
+// just that type is handed it: what its subjects leave out nobody would see.
+func TestEventsLieUnderTheSubjectsOfTheirTypes(t *testing.T) {
+	for _, c := range []struct{ topic, action string }{
+		{"signature_request", "done"},
+		{"verification.company", "done"},
+		{"SIGNATURE_REQUEST", "SIGNED.PARTLY"}, // nobody has heard of it yet
+		{"APPLICATION", "A.B.C"},
+		{"A.B", "C.D"},
+		{"A.B", ""},
+		{"A.", "B"},
+		{"A", ".B"},
+		{"A", "B."},
+		{"A..", ".."},
+		{"A", ""},
+		{"A.", ""},
+		{"", "B"},
+		{"", "B.C"},
+		{"", ""},
+		{">", ">"},
+		{"a b", "c\td"},
+		{"%", "%2E"},
+		{"é\u2028", "\x00"},
+		{strings.Repeat("a.", 100), strings.Repeat(".b", 100)},
+	} {
+		typ := event.JoinType(c.topic, c.action)
+		got := eventlog.EventSubject("s", c.topic, c.action)
+		for _, token := range strings.Split(got, ".") {
+			if token == "" || strings.ContainsAny(token, "*> \t") {
+				t.Errorf("%q and %q: the subject %q", c.topic, c.action, got)
+			}
+		}
+		for _, name := range event.TypeNames(typ) {
+			subjects := eventlog.EventSubjects([]string{"s"}, []string{name})
+			if !slices.Contains(subjects, got) && !slices.Contains(subjects, "hookstream.events.s.>") {
+				t.Errorf("%q and %q lie under %q, selected by %q are %q", c.topic, c.action, got, name, subjects)
+			}
 		}
 	}
 }

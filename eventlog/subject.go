@@ -1,6 +1,10 @@
 package eventlog
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/hookstream/hookstream/event"
+)
 
 // Names of streams, subjects and buckets. On a cluster that serves others too
 // they must not be anybody else's, hence the prefix.
@@ -22,8 +26,13 @@ const (
 	subjectSettled  = "hookstream.acks.settled"
 )
 
-// eventSubject is the subject of an entry: one per source, topic and action.
+// eventSubject is the subject of an entry: one per source and type. Where topic
+// and action lie in it is read off the type, as who selects a type does: a sender
+// may put dots into either.
 func eventSubject(source, topic, action string) string {
+	if strings.Contains(action, ".") || action == "" && strings.Contains(topic, ".") {
+		topic, action = event.SplitType(event.JoinType(topic, action))
+	}
 	return tokens(subjectEvents, source, topic, action)
 }
 
