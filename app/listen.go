@@ -18,6 +18,11 @@ import (
 // of an hour.
 const silentTime = time.Minute
 
+// maxUnsent is how much may wait in a connection for its peer to take more: beyond it
+// the stream waits. The system would take megabytes for a peer that never reads, made
+// while senders wait.
+const maxUnsent = 64 << 10
+
 // listen binds an address, with TLS when there is a certificate. protocols are
 // what is offered in its handshake.
 func listen(ctx context.Context, addr string, cert *tls.Certificate, protocols ...string) (net.Listener, error) {
@@ -38,7 +43,7 @@ func (o Options) apiConns() *conns.Table {
 func listenBounded(ctx context.Context, addr string, cert *tls.Certificate, table *conns.Table, protocols ...string) (net.Listener, error) {
 	lis, err := (&net.ListenConfig{
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: silentTime / 4, Interval: silentTime / 4, Count: 3},
-		Control:         endSilent,
+		Control:         control,
 	}).Listen(ctx, "tcp", addr)
 	if err == nil && table != nil {
 		lis = table.Listen(lis)

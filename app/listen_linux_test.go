@@ -8,8 +8,8 @@ import (
 )
 
 // A peer that acknowledges nothing any more is given up in bounded time, whatever
-// is served on the connection.
-func TestSilentPeersAreGivenUp(t *testing.T) {
+// is served on the connection, and little is made for one that does not read.
+func TestPeersThatTakeNothing(t *testing.T) {
 	lis, err := listen(t.Context(), "127.0.0.1:0", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -29,13 +29,18 @@ func TestSilentPeersAreGivenUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got int
-	if controlErr := raw.Control(func(fd uintptr) {
-		got, err = unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT)
-	}); controlErr != nil || err != nil {
-		t.Fatal(controlErr, err)
+	option := func(name int) (got int) {
+		if controlErr := raw.Control(func(fd uintptr) {
+			got, err = unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, name)
+		}); controlErr != nil || err != nil {
+			t.Fatal(controlErr, err)
+		}
+		return got
 	}
-	if int64(got) != silentTime.Milliseconds() {
+	if got := option(unix.TCP_USER_TIMEOUT); int64(got) != silentTime.Milliseconds() {
 		t.Errorf("it may be silent for %d ms", got)
+	}
+	if got := option(unix.TCP_NOTSENT_LOWAT); got != maxUnsent {
+		t.Errorf("%d bytes may wait to be sent", got)
 	}
 }

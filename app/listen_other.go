@@ -4,6 +4,6 @@ package app
 
 import "syscall"
 
-// endSilent leaves it to the system how long what was sent may stay
-// unacknowledged.
-func endSilent(string, string, syscall.RawConn) error { return nil }
+// control leaves it to the system how long what was sent may stay
+// unacknowledged, and how much may wait to be sent.
+func control(string, string, syscall.RawConn) error { return nil }

@@ -42,6 +42,7 @@ func newREST(conn *grpc.ClientConn, subscribe subscriber) (http.Handler, error) 
 		mux:          mux,
 		subscribe:    subscribe,
 		cache:        new(jsonCache),
+		turns:        newTurns(),
 		frameTimeout: frameTimeout,
 	})
 	routes.Handle("/", unaryDeadlines(headAsGet(mux)))

@@ -6,7 +6,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -21,11 +23,16 @@ import (
 func writtenAs(t *testing.T, m any, cache *jsonCache) string {
 	t.Helper()
 	rec := httptest.NewRecorder()
-	w := newFrameWriter(rec, httptest.NewRequest(http.MethodGet, subscribePath, nil), time.Second, cache)
+	w := frameWriterTo(rec, cache, newTurns())
 	if err := w.send(m); err != nil && !strings.Contains(err.Error(), "not supported") { // a recorder has no deadlines
 		t.Fatal(err)
 	}
 	return rec.Body.String()
+}
+
+func frameWriterTo(w http.ResponseWriter, cache *jsonCache, turns turns) *frameWriter {
+	s := &restStream{cache: cache, turns: turns, frameTimeout: time.Second}
+	return s.newFrameWriter(w, httptest.NewRequest(http.MethodGet, subscribePath, nil))
 }
 
 func checkWritten(t *testing.T, written string, want *hookstreamv1.SubscribeResponse) {
@@ -69,7 +76,7 @@ func TestBatchInPieces(t *testing.T) {
 	})
 	for _, broken := range [][]byte{{}, {0x1a}, {0x0a, 0xff, 0x01}, {0x22, 0x00}, {0x1a, 0x02, 0x12, 0x00}} {
 		rec := httptest.NewRecorder()
-		w := newFrameWriter(rec, httptest.NewRequest(http.MethodGet, subscribePath, nil), time.Second, new(jsonCache))
+		w := frameWriterTo(rec, new(jsonCache), newTurns())
 		if err := w.send(&wireFrame{mem.BufferSlice{mem.SliceBuffer(broken)}}); err == nil {
 			t.Errorf("% x is taken for a frame", broken)
 		}
@@ -108,4 +115,54 @@ func TestRESTStreamsPassTheInterceptors(t *testing.T) {
 	if err := g.Server.subscribe(context.Background(), bad, func(any) error { return nil }); err == nil || !strings.Contains(err.Error(), "client_id") {
 		t.Errorf("what is not valid is answered with %v", err)
 	}
+}
+
+// A deafClient takes nothing.
+type deafClient struct {
+	http.ResponseWriter
+	hangUp <-chan struct{}
+}
+
+func (c deafClient) Write([]byte) (int, error) {
+	<-c.hangUp
+	return 0, http.ErrHandlerTimeout
+}
+
+// However many streams there are, no more make JSON at once than there are
+// processors, and clients that take nothing hold nobody up.
+func TestStreamsTakeTurns(t *testing.T) {
+	frames, _ := framesOfAllKinds(t)
+	batch := response(frames[len(frames)-1])
+	synctest.Test(t, func(t *testing.T) {
+		turns, cache, hangUp := newTurns(), new(jsonCache), make(chan struct{})
+		send := func(w http.ResponseWriter) { _ = frameWriterTo(w, cache, turns).send(batch) }
+		var streams sync.WaitGroup
+		for range 3 * cap(turns) {
+			streams.Go(func() { send(deafClient{httptest.NewRecorder(), hangUp}) })
+		}
+		synctest.Wait()
+		good := httptest.NewRecorder()
+		streams.Go(func() { send(good) })
+		synctest.Wait()
+		if good.Body.Len() == 0 {
+			t.Error("clients that take nothing keep others from their turn")
+		}
+		for range cap(turns) {
+			turns.take()
+		}
+		late := httptest.NewRecorder()
+		streams.Go(func() { send(late) })
+		synctest.Wait()
+		if late.Body.Len() > 0 {
+			t.Error("a stream did not wait for its turn")
+		}
+		for range cap(turns) {
+			turns.give()
+		}
+		close(hangUp)
+		streams.Wait()
+		if late.Body.Len() != good.Body.Len() || len(turns) > 0 {
+			t.Errorf("%d bytes of %d were written, %d turns are taken", late.Body.Len(), good.Body.Len(), len(turns))
+		}
+	})
 }

@@ -21,6 +21,7 @@ type frameWriter struct {
 	timeout    time.Duration
 	format     frameFormat
 	cache      *jsonCache
+	turns      turns
 	buf        bytes.Buffer
 	gone       bool // the client does not take any more
 }
@@ -38,8 +39,11 @@ type frameFormat interface {
 }
 
 // newFrameWriter answers 200 and what stands before the first frame.
-func newFrameWriter(w http.ResponseWriter, r *http.Request, timeout time.Duration, cache *jsonCache) *frameWriter {
-	out := &frameWriter{w: w, connection: http.NewResponseController(w), timeout: timeout, format: jsonLines{}, cache: cache}
+func (s *restStream) newFrameWriter(w http.ResponseWriter, r *http.Request) *frameWriter {
+	out := &frameWriter{
+		w: w, connection: http.NewResponseController(w), timeout: s.frameTimeout,
+		format: jsonLines{}, cache: s.cache, turns: s.turns,
+	}
 	if acceptsEvents(r) {
 		out.format = serverSentEvents{}
 	}
@@ -96,6 +100,8 @@ func (o *frameWriter) batch(f *wireFrame) error {
 	}
 	o.buf.WriteString(`"batch":{"deliveries":[`)
 	first := true
+	o.turns.take()
+	defer o.turns.give()
 	for spans, err := range r.deliveries() {
 		if err == nil && !first {
 			o.buf.WriteByte(',')
@@ -128,11 +134,14 @@ func (o *frameWriter) end(err error) {
 // passBytes is how much is gathered before it is written.
 const passBytes = 4 << 10
 
-// pass writes what was gathered, if it is worth it.
+// pass writes what was gathered, if it is worth it. Others have their turn while
+// the client takes it.
 func (o *frameWriter) pass() error {
 	if o.buf.Len() < passBytes {
 		return nil
 	}
+	o.turns.give()
+	defer o.turns.take()
 	return o.write()
 }
 

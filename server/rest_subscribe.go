@@ -30,6 +30,7 @@ type restStream struct {
 	mux          *runtime.ServeMux
 	subscribe    subscriber
 	cache        *jsonCache
+	turns        turns
 	frameTimeout time.Duration
 }
 
@@ -45,7 +46,7 @@ func (s *restStream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.Method == http.MethodHead {
-		newFrameWriter(w, r, s.frameTimeout, s.cache) // what GET would begin with
+		s.newFrameWriter(w, r) // what GET would begin with
 		return
 	}
 	ctx, cancel := context.WithCancel(r.Context())
@@ -93,7 +94,7 @@ func (s *restStream) stream(ctx context.Context, w http.ResponseWriter, r *http.
 	var out *frameWriter
 	err = s.subscribe(ctx, req, func(m any) error {
 		if out == nil {
-			out = newFrameWriter(w, r, s.frameTimeout, s.cache)
+			out = s.newFrameWriter(w, r)
 		}
 		return out.send(m)
 	})
@@ -101,7 +102,7 @@ func (s *restStream) stream(ctx context.Context, w http.ResponseWriter, r *http.
 	case out == nil && err != nil:
 		return err
 	case out == nil: // it ended before its first frame
-		out = newFrameWriter(w, r, s.frameTimeout, s.cache)
+		out = s.newFrameWriter(w, r)
 	case out.gone:
 		return nil // nobody is left to hear how it ended
 	}

@@ -229,6 +229,7 @@ func TestAClientThatDoesNotReadIsCut(t *testing.T) {
 		mux:          newRESTMux(),
 		subscribe:    g.Server.subscribe,
 		cache:        new(jsonCache),
+		turns:        newTurns(),
 		frameTimeout: 200 * time.Millisecond,
 	})
 	defer srv.Close()
