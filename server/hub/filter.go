@@ -48,7 +48,12 @@ type filters struct {
 
 func newFilters() (*filters, error) {
 	enums := knownEnums()
+	registry, err := types.NewRegistry()
+	if err != nil {
+		return nil, fmt.Errorf("hub: filters: %w", err)
+	}
 	opts := []cel.EnvOption{
+		cel.CustomTypeAdapter(celTypes{registry}), cel.CustomTypeProvider(celTypes{registry}),
 		cel.Types(new(hookstreamv1.Event)),
 		cel.Container("hookstream.v1"),
 		cel.Variable("event", cel.ObjectType("hookstream.v1.Event")),
@@ -117,6 +122,7 @@ func programOptions(plain bool) []cel.ProgramOption {
 	patterns := make(sizes)
 	opts := []cel.ProgramOption{
 		cel.EvalOptions(cel.OptOptimize),
+		cel.CustomDecorator(boundComparison),
 		cel.OptimizeRegex(patterns.boundMatches(overloads.Matches), patterns.boundMatches(overloads.MatchesString)),
 	}
 	if !plain {

@@ -14,6 +14,7 @@ import (
 	"cel.dev/cel-go/common/types/traits"
 	"cel.dev/cel-go/interpreter"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
 )
 
 // What one evaluation may take is bounded in two ways, because CEL adds a call to
@@ -98,13 +99,17 @@ var plainCalls = map[string]bool{
 	operators.Negate: true, operators.Subtract: true, operators.Multiply: true, operators.Divide: true, operators.Modulo: true,
 	operators.Less: true, operators.LessEquals: true, operators.Greater: true, operators.GreaterEquals: true,
 	operators.Index: true, operators.NotStrictlyFalse: true,
-	overloads.StartsWith: true, overloads.EndsWith: true, overloads.Contains: true,
+	overloads.StartsWith: true, overloads.EndsWith: true,
 }
+
+// plainSearches is how many texts may be searched without a bill: each is looked
+// through whole.
+const plainSearches = 8
 
 // plain reports whether an expression is made of comparisons only, so that no bill
 // need be kept: that would triple what it takes.
 func plain(checked *ast.AST) bool {
-	out := true
+	out, searches := true, 0
 	ast.PreOrderVisit(checked.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
 		switch e.Kind() {
 		case ast.ComprehensionKind, ast.MapKind, ast.StructKind:
@@ -116,12 +121,14 @@ func plain(checked *ast.AST) bool {
 				out = out && (isScalar(checked, call.Args()[0]) || isScalar(checked, call.Args()[1]))
 			case operators.In:
 				out = out && call.Args()[1].Kind() == ast.ListKind && isScalar(checked, call.Args()[0])
+			case overloads.Contains:
+				searches++
 			default:
 				out = out && plainCalls[name]
 			}
 		}
 	}))
-	return out
+	return out && searches <= plainSearches
 }
 
 // isScalar reports whether an expression's value holds no others.
@@ -145,16 +152,104 @@ func (b bill) CallCost(function, _ string, args []ref.Val, _ ref.Val) *uint64 {
 	case operators.In:
 		cost += weight(args[1]) / 10
 	case overloads.Size:
-		cost += weight(args[0]) / 100
-	case overloads.StartsWith, overloads.EndsWith, overloads.Contains:
+		if isText(args[0]) { // that of others is known
+			cost += weight(args[0]) / 100
+		}
+	case operators.Add:
+		if both := weight(args[0]) + weight(args[1]); isText(args[0]) {
+			cost += both / 10
+		} else {
+			cost += both / 2 // who goes through it asks each list that it was made of
+		}
+	case overloads.StartsWith, overloads.EndsWith:
 		cost += weight(args[0]) / 1000
+	case overloads.Contains:
+		cost += weight(args[0]) / 100
+	case overloads.TypeConvertInt, overloads.TypeConvertUint, overloads.TypeConvertDouble, overloads.TypeConvertBool,
+		overloads.TypeConvertString, overloads.TypeConvertBytes, overloads.TypeConvertTimestamp, overloads.TypeConvertDuration:
+		cost += weight(args[0]) / 10 // an error quotes all of it
 	case overloads.Matches:
 		text, _ := args[1].(types.String)
 		cost += weight(args[0]) * uint64(b.patterns[string(text)]) / 32
 	default:
+		if len(args) == 2 && isTimeZone(args) {
+			return new(uint64(costOfZone))
+		}
 		return nil // what CEL takes
 	}
 	return &cost
+}
+
+// maxCompared bounds what is compared in one call, in bytes: some 20 ms.
+const maxCompared = 128 << 10
+
+var errLongComparison = errors.New("what is compared is too large")
+
+// boundComparison puts comparisons in the place of CEL's that refuse what would take
+// long: what a sender put into a body may be put into lists by the thousand.
+func boundComparison(i interpreter.Interpretable) (interpreter.Interpretable, error) {
+	call, ok := i.(interpreter.InterpretableCall)
+	if !ok || len(call.Args()) != 2 {
+		return i, nil
+	}
+	var compare func(a, b ref.Val) ref.Val
+	switch call.Function() {
+	case operators.Equals:
+		compare = types.Equal
+	case operators.NotEquals:
+		compare = func(a, b ref.Val) ref.Val { return types.Bool(types.Equal(a, b) != types.True) }
+	case operators.In:
+		compare = in
+	default:
+		return i, nil
+	}
+	bounded := func(args ...ref.Val) ref.Val {
+		if !mayCompare(args[0], args[1], call.Function()) {
+			return types.WrapErr(errLongComparison)
+		}
+		return compare(args[0], args[1])
+	}
+	return interpreter.NewCall(call.ID(), call.Function(), call.OverloadID(), call.Args(), bounded), nil
+}
+
+func in(value, all ref.Val) ref.Val {
+	if container, ok := all.(traits.Container); ok {
+		return container.Contains(value)
+	}
+	return types.ValOrErr(all, "no such overload")
+}
+
+func mayCompare(a, b ref.Val, function string) bool {
+	switch {
+	case !isAggregate(b):
+		return true // told by its kind, or as fast as memory is
+	case function != operators.In:
+		return !isAggregate(a) || min(weight(a), weight(b)) <= maxCompared
+	case isAggregate(a):
+		return weight(b) <= maxCompared
+	}
+	return true // as many steps as there are elements
+}
+
+// isAggregate reports whether a value may hold others.
+func isAggregate(v ref.Val) bool {
+	switch v.Type().TypeName() {
+	case "bool", "int", "uint", "double", "string", "bytes", "null_type", "type", "google.protobuf.Timestamp", "google.protobuf.Duration":
+		return false
+	}
+	return true
+}
+
+func isText(v ref.Val) bool { return v.Type() == types.StringType || v.Type() == types.BytesType }
+
+// costOfZone is what it takes to find a time zone, which is read from a file.
+const costOfZone = 1000
+
+// isTimeZone reports whether a part of a time is asked for in a time zone.
+func isTimeZone(args []ref.Val) bool {
+	_, isTime := args[0].(types.Timestamp)
+	_, isText := args[1].(types.String)
+	return isTime && isText
 }
 
 // weight is about how many bytes a value has, or elements if that is more.
@@ -168,14 +263,50 @@ func weight(v ref.Val) uint64 {
 		return weightOfAll(v)
 	}
 	if m, ok := v.Value().(proto.Message); ok {
-		return uint64(proto.Size(m))
+		return weightOfMessage(m)
 	}
 	return 1
 }
 
+func weightOfMessage(m proto.Message) uint64 {
+	switch m := m.(type) {
+	case *structpb.Struct:
+		return weightOfContent(structpb.NewStructValue(m), maxWeight)
+	case *structpb.ListValue:
+		return weightOfContent(structpb.NewListValue(m), maxWeight)
+	case *structpb.Value:
+		return weightOfContent(m, maxWeight)
+	}
+	return uint64(proto.Size(m))
+}
+
+// weightOfContent looks no further when there is more than room.
+func weightOfContent(v *structpb.Value, room uint64) uint64 {
+	total := uint64(1)
+	switch v := v.GetKind().(type) {
+	case *structpb.Value_StringValue:
+		total += uint64(len(v.StringValue))
+	case *structpb.Value_ListValue:
+		for _, item := range v.ListValue.GetValues() {
+			if total > room {
+				break
+			}
+			total += weightOfContent(item, room-total)
+		}
+	case *structpb.Value_StructValue:
+		for key, item := range v.StructValue.GetFields() {
+			if total > room {
+				break
+			}
+			total += uint64(len(key)) + weightOfContent(item, room-min(total, room))
+		}
+	}
+	return total
+}
+
 func weightOfAll(v ref.Val) uint64 {
 	if m, ok := v.Value().(proto.Message); ok {
-		return uint64(proto.Size(m))
+		return weightOfMessage(m)
 	}
 	total := uint64(1)
 	all, ok := v.(traits.Iterable)

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 
@@ -50,6 +51,15 @@ func TestAFilterCannotTakeLong(t *testing.T) {
 		"a loop over many":                   `event.yousign.rest["nested"][0].exists(x, x == "y")`,
 		"the length of a long text":          many(60, `size(event.entity)`, " + ") + " == 1",
 		"conversions of a long text":         many(60, `string(bytes(event.entity)) == "x"`, " || "),
+		"a long text that is no number":      many(60, `int(event.entity) == 1`, " || "),
+		"lists that are put together":        many(60, `event.yousign.rest["nested"][0]`, " + ") + " == [1]",
+		"the length of such lists":           "size(" + many(60, `event.yousign.rest["nested"][0]`, " + ") + ") == 1",
+		"lists of all there is":              "[" + many(60, `event.yousign.rest`, ",") + "] == [" + many(60, `event.yousign.rest`, ",") + "]",
+		"maps of all there is":               `{1: event.yousign.rest} == {1: event.yousign.rest}`,
+		"all there is, many times in a loop": `[1, 2, 3, 4, 5, 6, 7, 8].map(x, event.yousign.rest) == [1, 2, 3, 4, 5, 6, 7, 8].map(x, event.yousign.rest)`,
+		"one of many lists":                  `event.yousign.rest in [` + many(60, `event.yousign.rest["nested"]`, ",") + "]",
+		"messages of its own":                many(40, `Event{entity: event.entity, yousign: event.yousign} == event`, " || "),
+		"searches for a long text":           many(30, `event.entity.contains("`+strings.Repeat("a", 65)+`b")`, " || "),
 	} {
 		f, bad := fs.get(text)
 		if bad != nil {
@@ -80,7 +90,9 @@ func TestFiltersOverLargeEvents(t *testing.T) {
 		`event.entity.startsWith("aaa")`, `!event.entity.contains("needle")`, `event.entity != "x"`, `size(event.entity) > 3`,
 		`event.type.matches("^signature_request\\.(done|declined)$")`, `matches(event.type, "done$")`,
 		`event.yousign.rest["text"] != "x"`, `event.type in ["signature_request.done", "signer.done"]`, `has(event.yousign)`,
-		`event.entity.contains("a") && [1, 2].exists(i, i == 2)`,
+		`event.entity.contains("a") && [1, 2].exists(i, i == 2)`, `has(event.yousign.rest.text)`,
+		`event.yousign.rest.nested[0][7] == "x"`, `dyn(event).yousign.rest.text.startsWith("aa")`, `[event, 1][0].yousign.rest.nested != null`,
+		`"x" in event.yousign.rest.nested[0]`, `[1] + [2] == [1, 2]`, `{"a": 1} != {"a": 2}`,
 	} {
 		f, bad := fs.get(text)
 		if bad != nil {
@@ -115,6 +127,35 @@ func TestPlainFiltersKeepNoBill(t *testing.T) {
 			t.Errorf("%s: %v", text, bad)
 		} else if f.plain != want {
 			t.Errorf("%s: plain %v", text, f.plain)
+		}
+	}
+}
+
+// CEL copies content without a schema whenever a filter looks into it.
+func TestContentIsLookedIntoWhereItLies(t *testing.T) {
+	fs, err := newFilters()
+	if err != nil {
+		t.Fatal(err)
+	}
+	event := largeEvent(t)
+	for _, text := range []string{
+		strings.Join(repeat(`event.yousign.rest["nested"][0][9] == "y"`, 40), " || "),
+		strings.Join(repeat(`has(event.yousign.rest.other)`, 40), " || "),
+		strings.Join(repeat(`dyn(event.yousign).rest.text == "y"`, 40), " || "),
+		strings.Join(repeat(`[event, 1][0].yousign.rest.text == "y"`, 40), " || "),
+		`event.yousign.rest.exists(k, event.yousign.rest[k] == "y")`,
+	} {
+		f, bad := fs.get(text)
+		if bad != nil {
+			t.Errorf("%s: %v", text, bad)
+			continue
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		ok, err := f.matches(t.Context(), event)
+		runtime.ReadMemStats(&after)
+		if got := after.TotalAlloc - before.TotalAlloc; ok || err != nil || got > 8<<20 {
+			t.Errorf("%.60s...: %v, %v, %d bytes", text, ok, err, got)
 		}
 	}
 }
