@@ -81,10 +81,10 @@ var renamedTopics = sync.OnceValue(func() map[string]*renamedTopic {
 })
 
 func addTopic(to map[string]*renamedTopic, topic protoreflect.EnumValueDescriptor) {
-	t := &renamedTopic{names: wireNames(topic), actions: make(map[string][]string)}
+	t := &renamedTopic{names: SenderNames(topic), actions: make(map[string][]string)}
 	if actions := actionsOf(topic); actions != nil {
 		for i := range actions.Values().Len() {
-			names := wireNames(actions.Values().Get(i))
+			names := SenderNames(actions.Values().Get(i))
 			for _, name := range names {
 				if len(names) > 1 {
 					t.actions[name] = names
@@ -120,8 +120,8 @@ func actionsOf(topic protoreflect.EnumValueDescriptor) protoreflect.EnumDescript
 	return enum
 }
 
-// wireNames answers the sender's spellings of a value.
-func wireNames(v protoreflect.EnumValueDescriptor) []string {
+// SenderNames answers how the sender spells a value, its name of today first.
+func SenderNames(v protoreflect.EnumValueDescriptor) []string {
 	name := enumFacts(v).GetWire()
 	if name == "" {
 		name = shortName(v)

@@ -17,10 +17,10 @@ type subscriptionNewFlags struct {
 	From     string `help:"Where to begin: latest, earliest, a cursor, an RFC 3339 time, or how long ago (1h)." default:"latest" placeholder:"POSITION"`
 }
 
-func (c subscriptionNewFlags) subscription() *hookstreamv1.Subscription {
+func (c subscriptionNewFlags) subscription() (*hookstreamv1.Subscription, error) {
 	sub := &hookstreamv1.Subscription{Ordering: orderings[c.Ordering]}
-	c.apply(sub)
-	return sub
+	_, err := c.apply(sub)
+	return sub, err
 }
 
 type subscriptionCreateCommand struct {
@@ -30,8 +30,12 @@ type subscriptionCreateCommand struct {
 
 // Run creates a subscription.
 func (c *subscriptionCreateCommand) Run(ctx context.Context, p *program) error {
+	sub, err := c.subscription()
+	if err != nil {
+		return err
+	}
 	req := &hookstreamv1.CreateSubscriptionRequest{
-		SubscriptionId: c.ID, Subscription: c.subscription(), ValidateOnly: c.ValidateOnly,
+		SubscriptionId: c.ID, Subscription: sub, ValidateOnly: c.ValidateOnly,
 	}
 	at, err := parsePosition("--from", c.From, time.Now())
 	if err != nil {
@@ -54,7 +58,11 @@ type subscriptionEnsureCommand struct{ subscriptionNewFlags }
 
 // Run makes sure that a subscription is there.
 func (c *subscriptionEnsureCommand) Run(ctx context.Context, p *program) error {
-	req := &hookstreamv1.EnsureSubscriptionRequest{SubscriptionId: c.ID, Subscription: c.subscription()}
+	sub, err := c.subscription()
+	if err != nil {
+		return err
+	}
+	req := &hookstreamv1.EnsureSubscriptionRequest{SubscriptionId: c.ID, Subscription: sub}
 	at, err := parsePosition("--from", c.From, time.Now())
 	if err != nil {
 		return err

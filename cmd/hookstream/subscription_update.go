@@ -37,8 +37,10 @@ func (c *subscriptionUpdateCommand) Run(ctx context.Context, p *program) error {
 
 func (c *subscriptionUpdateCommand) request() (*hookstreamv1.UpdateSubscriptionRequest, error) {
 	sub := &hookstreamv1.Subscription{Name: c.name(), Etag: c.Etag}
-	paths := c.apply(sub)
+	paths, err := c.apply(sub)
 	switch {
+	case err != nil:
+		return nil, err
 	case c.NoLabels && len(c.Label) > 0, c.AllEvents && sub.GetSelector() != nil:
 		return nil, misused("--label and --no-labels, --all-events and what selects events exclude each other")
 	case c.NoLabels:

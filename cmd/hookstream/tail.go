@@ -16,14 +16,15 @@ type tailCommand struct {
 	Type         []string `help:"Pattern of types: signature_request.*, *.done; may be repeated." placeholder:"PATTERN" group:"Which events"`
 	Source       []string `help:"Only of this source; may be repeated." placeholder:"ID" group:"Which events"`
 	Environment  []string `help:"Only of this environment of the sender: sandbox, PRODUCTION; may be repeated." placeholder:"NAME" group:"Which events"`
-	Filter       string   `help:"CEL expression over event: 'event.topic == \"signer\"'." placeholder:"CEL" group:"Which events"`
-	From         string   `help:"Where to start: latest, earliest, a cursor, an RFC 3339 time, or how long ago (1h)." default:"latest" placeholder:"POSITION" group:"From where to where"`
-	Until        string   `help:"Where to stop: head (what there is now), an RFC 3339 time, or how long from now (10m). Follows on unless given." placeholder:"POSITION" group:"From where to where"`
-	Count        int      `help:"Stop after this many events; 0 is no bound." default:"0" placeholder:"N" group:"From where to where"`
-	CursorFile   string   `help:"Remember the position here and go on from it next time; --from then counts for the first time only." placeholder:"FILE" group:"From where to where"`
-	OnExpired    string   `help:"What to do when the log no longer holds the position: fail, or skip to the oldest event that is left." enum:"fail,skip" default:"fail" placeholder:"fail|skip" group:"From where to where"`
-	View         string   `help:"How much of each event to get: metadata, typed, raw, full." enum:"metadata,typed,raw,full" default:"typed" placeholder:"VIEW"`
-	NoColor      bool     `help:"No colours, as with $NO_COLOR."`
+	typedFlags
+	Filter     string `help:"CEL expression over event: 'event.topic == \"signer\"'." placeholder:"CEL" group:"Which events"`
+	From       string `help:"Where to start: latest, earliest, a cursor, an RFC 3339 time, or how long ago (1h)." default:"latest" placeholder:"POSITION" group:"From where to where"`
+	Until      string `help:"Where to stop: head (what there is now), an RFC 3339 time, or how long from now (10m). Follows on unless given." placeholder:"POSITION" group:"From where to where"`
+	Count      int    `help:"Stop after this many events; 0 is no bound." default:"0" placeholder:"N" group:"From where to where"`
+	CursorFile string `help:"Remember the position here and go on from it next time; --from then counts for the first time only." placeholder:"FILE" group:"From where to where"`
+	OnExpired  string `help:"What to do when the log no longer holds the position: fail, or skip to the oldest event that is left." enum:"fail,skip" default:"fail" placeholder:"fail|skip" group:"From where to where"`
+	View       string `help:"How much of each event to get: metadata, typed, raw, full." enum:"metadata,typed,raw,full" default:"typed" placeholder:"VIEW"`
+	NoColor    bool   `help:"No colours, as with $NO_COLOR."`
 }
 
 // Run follows until the stop is reached, --count events were printed or ctx
@@ -83,10 +84,14 @@ func (c *tailCommand) request(now time.Time) (*hookstreamv1.SubscribeRequest, er
 	if c.Subscription != "" {
 		return c.consume()
 	}
+	selector := &hookstreamv1.EventSelector{
+		Sources: c.Source, Types: c.Type, Environments: c.Environment, Filter: c.Filter,
+	}
+	if _, err := c.conditions(selector); err != nil {
+		return nil, err
+	}
 	req := &hookstreamv1.SubscribeRequest{
-		Selector: &hookstreamv1.EventSelector{
-			Sources: c.Source, Types: c.Type, Environments: c.Environment, Filter: c.Filter,
-		},
+		Selector:        selector,
 		View:            views[c.View],
 		OnCursorExpired: expiredPolicies[c.OnExpired],
 		ClientId:        "hookstream tail",
@@ -100,7 +105,7 @@ func (c *tailCommand) request(now time.Time) (*hookstreamv1.SubscribeRequest, er
 // consume is the request for a subscription, which has the selector and keeps
 // the place.
 func (c *tailCommand) consume() (*hookstreamv1.SubscribeRequest, error) {
-	if len(c.Type)+len(c.Source)+len(c.Environment) > 0 || c.Filter != "" || c.From != "latest" ||
+	if len(c.Type)+len(c.Source)+len(c.Environment) > 0 || c.given() || c.Filter != "" || c.From != "latest" ||
 		c.Until != "" || c.CursorFile != "" || c.OnExpired != "fail" {
 		return nil, misused("--subscription has events and a place of its own: of the flags for those, only --count goes with it")
 	}
