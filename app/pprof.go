@@ -7,6 +7,8 @@ import (
 	"net/http/pprof"
 	"runtime"
 	"time"
+
+	"github.com/hookstream/hookstream/conns"
 )
 
 // How much of what goroutines wait for is sampled while profiles are served: a
@@ -16,13 +18,17 @@ const (
 	blockRate     = int(100 * time.Microsecond)
 )
 
+// maxProfilers is how many connections there may be for profiles.
+const maxProfilers = 16
+
 // openPProf serves profiles to whoever measures, which is nobody by default: they
 // tell what the gateway holds in memory, and taking one costs.
 func (a *App) openPProf(ctx context.Context) error {
 	if a.opts.PProfAddr == "" {
 		return nil
 	}
-	lis, err := listen(ctx, a.opts.PProfAddr, nil)
+	few := conns.NewTable(conns.Options{Max: maxProfilers, Quiet: quietTime})
+	lis, err := listenBounded(ctx, a.opts.PProfAddr, nil, few)
 	if err != nil {
 		return fmt.Errorf("pprof listener: %w", err)
 	}

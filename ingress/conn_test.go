@@ -7,6 +7,8 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"github.com/valyala/fasthttp"
 )
 
 // connected answers both ends of a connection, ours and the sender's.
@@ -77,5 +79,32 @@ func TestWriteDeadlineIsMoved(t *testing.T) {
 	_ = c.SetWriteDeadline(time.Now().Add(20 * time.Millisecond))
 	if n, err := c.Write(make([]byte, size)); n == size || !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("to nobody: %d bytes written, %v", n, err)
+	}
+}
+
+// Once half of the time for a request has passed, each KiB of its body buys the next
+// second, and nothing more than the whole time.
+func TestBodiesComeAtARate(t *testing.T) {
+	const timeout = time.Hour
+	c, _ := connected(t)
+	ctx, start := new(fasthttp.RequestCtx), time.Now()
+	ctx.Init2(c, nil, false)
+	_ = c.SetReadDeadline(start.Add(timeout))
+	x := &exchange{g: &Gateway{o: Options{ReadTimeout: timeout}}, ctx: ctx, start: start}
+	slow := x.pace()
+	for _, step := range []struct {
+		have int
+		due  time.Duration
+	}{
+		{0, timeout / 2},
+		{1 << 10, timeout/2 + time.Second},
+		{600 << 10, timeout/2 + 600*time.Second},
+		{1 << 20, timeout/2 + 1024*time.Second},
+		{10 << 20, timeout},
+	} {
+		slow(step.have)
+		if got := c.reading.due.Sub(start); got != step.due {
+			t.Errorf("with %d bytes more are due within %v, want %v", step.have, got, step.due)
+		}
 	}
 }
