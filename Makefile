@@ -3,9 +3,18 @@ SHELL := /bin/bash -o pipefail
 .DEFAULT_GOAL := help
 
 BIN := bin
-BUF := $(BIN)/buf
-GOLANGCI := $(BIN)/golangci-lint
-GOLANGCI_VERSION := v2.15.0
+
+# Pinned tools are kept in the checkout, under a name that says what they were
+# made of: the go.sum that pins them, and the Go that compiled them. What is there
+# is never built again, whatever the times of files say.
+CACHE := .cache
+GOVERSION := $(shell go env GOVERSION)
+tool = $(CACHE)/$(1)-$(GOVERSION)-$(shell cat $(2)/go.mod $(2)/go.sum | git hash-object --stdin | cut -c 1-12)
+BUF := $(call tool,buf,tools)
+GOLANGCI := $(call tool,golangci-lint,tools/lint)
+ACTIONLINT := $(call tool,actionlint,tools/ci)
+GOVULNCHECK := $(call tool,govulncheck,tools/ci)
+BENCHSTAT := $(call tool,benchstat,tools/ci)
 
 # Named once: what ends in the binary as its version.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -24,12 +33,18 @@ demo: ## the whole thing in one command: gateway, both senders, live tail (Ctrl-
 build: ## build bin/hookstream, static
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/hookstream ./cmd/hookstream
 
+# The slowest first, so that none of them is alone at the end. They wait for real
+# clocks, disks and processes more than they compute, hence more at once than there
+# are cores. vet is the linter's.
+SLOW := ./eventlog ./app ./subscription ./cmd/hookstream
+TESTFLAGS ?= -p 4 -parallel 6 -vet=off
+
 .PHONY: test
-test: ## all tests, with the race detector
-	go test -race -timeout 15m ./...
+test: ## all tests, with the race detector, and the fuzz targets' seeds and corpora
+	go test -race -timeout 15m $(TESTFLAGS) $(SLOW) ./...
 
 .PHONY: check
-check: check-proto check-generated lint test fuzz ## everything CI runs
+check: check-proto check-generated lint test ## the gate: what must pass before anything lands
 
 .PHONY: generate
 generate: $(BUF) ## generate code and the published image from proto/
@@ -65,12 +80,21 @@ check-generated: third-party generate ## generated files are what the sources sa
 	cd tools && go mod tidy -diff
 
 .PHONY: lint
-lint: $(GOLANGCI) ## go vet and golangci-lint
-	go vet ./...
+lint: $(GOLANGCI) $(ACTIONLINT) ## golangci-lint, with go vet in it, and actionlint
 	$(GOLANGCI) run
+	$(ACTIONLINT)
+
+.PHONY: format
+format: $(GOLANGCI) $(BUF) ## format Go and proto
+	$(GOLANGCI) fmt
+	$(BUF) format -w
+
+.PHONY: vuln
+vuln: $(GOVULNCHECK) ## known vulnerabilities in what is called; asks the database of Go
+	$(GOVULNCHECK) ./...
 
 .PHONY: fuzz
-fuzz: ## each fuzz target for 20,000 inputs, from its corpus
+fuzz: ## the long one, each night: every fuzz target for FUZZTIME, 20000x inputs, from its corpus
 	@go list -f '{{if .TestGoFiles}}{{.Dir}}{{else if .XTestGoFiles}}{{.Dir}}{{end}}' ./... | while read -r dir; do \
 	  for f in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' $$dir/*_test.go | sed 's/^func //'); do \
 	    echo "fuzz $${dir#$(CURDIR)/} $$f"; \
@@ -93,21 +117,36 @@ profile: ## CPU, heap, mutex and block profiles of the gateway in bin/profile: m
 
 # The functions that every request or event goes through.
 HOT ?= ./event ./eventlog/... ./ingress/... ./server/hub
-BENCHSTAT := golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 
 .PHONY: benchstat
-benchstat: ## compare Go benchmarks of the hot functions with the last tag, or with BASE=commit
+benchstat: $(BENCHSTAT) ## compare Go benchmarks of the hot functions with the last tag, or with BASE=commit
 	@base=$${BASE:-$$(git describe --tags --abbrev=0 2>/dev/null)}; \
 	test -n "$$base" || { echo 'there is no tag yet: make benchstat BASE=COMMIT compares with a commit'; exit 1; }; \
 	bench/compare.sh "$$base" '$(HOT)' $(BENCHSTAT)
 
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf $(BIN)
+	rm -rf $(BIN) $(CACHE)
 
-$(BUF): tools/go.mod tools/go.sum
-	go build -modfile=tools/go.mod -o $@ github.com/bufbuild/buf/cmd/buf
+$(BUF):
+	$(call build-tool,tools,github.com/bufbuild/buf/cmd/buf)
 
-$(GOLANGCI): Makefile
-	GOBIN=$(CURDIR)/$(BIN) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
-	@touch $@
+$(GOLANGCI):
+	$(call build-tool,tools/lint,github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
+
+$(ACTIONLINT):
+	$(call build-tool,tools/ci,github.com/rhysd/actionlint/cmd/actionlint)
+
+$(GOVULNCHECK):
+	$(call build-tool,tools/ci,golang.org/x/vuln/cmd/govulncheck)
+
+$(BENCHSTAT):
+	$(call build-tool,tools/ci,golang.org/x/perf/cmd/benchstat)
+
+# Under another name until it is whole; what an earlier go.sum made goes.
+define build-tool
+@mkdir -p $(CACHE)
+@rm -f $(CACHE)/$(notdir $(2))-*
+go build -modfile=$(1)/go.mod -ldflags '-s -w' -o $@.part $(2)
+@mv $@.part $@
+endef

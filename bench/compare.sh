@@ -19,4 +19,4 @@ for _ in $(seq "${ROUNDS:-6}"); do
   measure "$work/base" "$work/base.txt"
   measure . "$work/now.txt"
 done
-go run "$benchstat" "$base=$work/base.txt" "now=$work/now.txt"
+"$benchstat" "$base=$work/base.txt" "now=$work/now.txt"
