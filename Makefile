@@ -43,6 +43,10 @@ TESTFLAGS ?= -p 4 -parallel 6 -vet=off
 test: ## all tests, with the race detector, and the fuzz targets' seeds and corpora
 	go test -race -timeout 15m $(TESTFLAGS) $(SLOW) ./...
 
+.PHONY: test-full
+test-full: ## the tests under load in their full size, each night
+	HOOKSTREAM_TEST_FULL=1 go test -race -timeout 30m -vet=off ./app
+
 .PHONY: check
 check: check-proto check-generated lint test ## the gate: what must pass before anything lands
 

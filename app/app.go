@@ -164,7 +164,11 @@ func (a *App) openSources(ctx context.Context) error {
 // yet: a new key beside old sources would hide that the old one is gone.
 func (o Options) encryptionKey(used func() (bool, error)) (source.Key, error) {
 	if o.EncryptionKey != "" {
-		return source.ParseKey(o.EncryptionKey)
+		key, err := source.ParseKey(o.EncryptionKey)
+		if err != nil {
+			return key, fmt.Errorf("HOOKSTREAM_ENCRYPTION_KEY: %w", err)
+		}
+		return key, nil
 	}
 	path := cmp.Or(o.EncryptionKeyFile, filepath.Join(o.DataDir, "secret.key"))
 	key, err := source.LoadKey(path)

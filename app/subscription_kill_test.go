@@ -296,7 +296,12 @@ func (p *process) untilDone(limit time.Duration) {
 // never been confirmed.
 func TestTwentyConsumersAndAGatewayThatDies(t *testing.T) {
 	const deadline = 10 * time.Second
-	total := 100_000
+	// Fewer events, and of each thousand batches more with a crash: a hundred crashes
+	// or more at either size.
+	total, crash := 20_000, 20
+	if fullSize() {
+		total, crash = 100_000, 10
+	}
 	if testing.Short() {
 		total = 10_000
 	}
@@ -319,7 +324,7 @@ func TestTwentyConsumersAndAGatewayThatDies(t *testing.T) {
 
 	l := newLedger(deadline)
 	began = time.Now()
-	stop := work(20, l, 10, gateways[0].grpc, gateways[1].grpc)
+	stop := work(20, l, crash, gateways[0].grpc, gateways[1].grpc)
 	defer stop()
 	l.until(t, total/3, 3*time.Minute)
 	gateways[1].kill()

@@ -19,4 +19,7 @@ type commands struct {
 	Doctor  doctorCommand  `cmd:"" help:"Look through a data directory that no gateway uses, and keep what can be read of a damaged one."`
 	Bench   benchCommand   `cmd:"" help:"Measure this gateway on this machine, beside what the machine could do at best."`
 	Version versionCommand `cmd:"" help:"Print the version."`
+	Help    helpCommand    `cmd:"" help:"Show the help of a command, as --help does."`
+
+	ShowVersion showVersion `name:"version" help:"Print the version." short:"V"`
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -15,7 +16,6 @@ import (
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/status"
 )
 
 // callTimeout bounds a management call: the gateway answers in milliseconds,
@@ -33,6 +33,9 @@ type connection struct {
 
 // dial prepares a connection and, with --wait, waits until it stands.
 func (c connection) dial(ctx context.Context) (*grpc.ClientConn, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
 	creds, err := c.credentials()
 	if err != nil {
 		return nil, err
@@ -104,8 +107,8 @@ func (c connection) gone(ctx context.Context) error {
 
 // explain says which gateway could not be reached, instead of how gRPC failed.
 func (c connection) explain(ctx context.Context, err error) error {
-	st, ok := status.FromError(err)
-	if !ok || err == nil {
+	st, ok := statusOf(err)
+	if !ok {
 		return err
 	}
 	switch {
@@ -116,9 +119,45 @@ func (c connection) explain(ctx context.Context, err error) error {
 	case st.Code() == codes.DeadlineExceeded:
 		return fmt.Errorf("%s did not answer within %s", c.Server, callTimeout)
 	case st.Code() == codes.Unavailable && reason(st) == "":
-		return hinted(fmt.Errorf("cannot reach a gateway at %s: %s", c.Server, plain(st.Message())), "%s", codeHints[codes.Unavailable])
+		return hinted(fmt.Errorf("cannot reach a gateway at %s: %s", c.Server, plain(st.Message())), "%s", c.hint(st.Message()))
 	}
 	return err
+}
+
+// check refuses what looks like an address and is none for gRPC. Other names that
+// gRPC resolves, as unix:PATH and dns:///HOST:PORT, are its business.
+func (c connection) check() error {
+	scheme, rest, ok := strings.Cut(c.Server, "://")
+	switch {
+	case ok && (scheme == "http" || scheme == "https"):
+		host, _, _ := strings.Cut(rest, "/")
+		if scheme == "https" {
+			host += " --tls"
+		}
+		return usageError{hinted(fmt.Errorf("--server %s is a URL, and gRPC wants an address", c.Server), "--server %s, when that is its gRPC port", host)}
+	case ok || strings.Contains(c.Server, ":/"):
+		return nil
+	}
+	if _, _, err := net.SplitHostPort(c.Server); err != nil && !strings.HasPrefix(c.Server, "unix") {
+		return usageError{hinted(fmt.Errorf("--server %s has no port", c.Server), "--server %s, unless --grpc-addr of the gateway has another port",
+			net.JoinHostPort(strings.Trim(c.Server, "[]"), "9090"))}
+	}
+	return nil
+}
+
+// hint says what may be the matter with a connection that failed.
+func (c connection) hint(message string) string {
+	switch {
+	case strings.Contains(message, "looked like an HTTP/1.1 header"):
+		return "this port speaks HTTP: it may be the gateway's --http-addr or --ingress-addr; --server is its --grpc-addr, 9090 unless it was changed"
+	case strings.Contains(message, "first record does not look like a TLS handshake"):
+		return "this port speaks no TLS: leave out --tls and --ca, or is it another port than the gateway's --grpc-addr?"
+	case strings.Contains(message, "x509: certificate signed by unknown authority"):
+		return "--ca FILE names the authority that signed the gateway's certificate"
+	case !c.TLS && c.CA == "" && strings.Contains(message, "error reading server preface"):
+		return "something listens and speaks no gRPC without TLS: a gateway with --tls-cert wants --tls or --ca; else is it another port than its --grpc-addr?"
+	}
+	return codeHints[codes.Unavailable]
 }
 
 // plain takes gRPC's wrapping off the message of a failed connection.

@@ -67,7 +67,10 @@ func explain(err error) (what, hint string) {
 	if errors.Is(err, context.Canceled) {
 		return "interrupted", hint
 	}
-	if st, ok := status.FromError(err); ok {
+	if all := joined(err); len(all) > 1 {
+		return explainAll(all, hint)
+	}
+	if st, ok := statusOf(err); ok {
 		what, h := explainStatus(st)
 		if hint == "" {
 			hint = h
@@ -75,6 +78,41 @@ func explain(err error) (what, hint string) {
 		return what, hint
 	}
 	return err.Error(), hint
+}
+
+// statusOf answers the status that a gateway refused with, whatever was wrapped
+// around it since. status.FromError would put the wrapping into its message.
+func statusOf(err error) (*status.Status, bool) {
+	var refused interface {
+		error
+		GRPCStatus() *status.Status
+	}
+	if !errors.As(err, &refused) {
+		return nil, false
+	}
+	return refused.GRPCStatus(), true
+}
+
+// joined answers the errors of which err is made, one below the other.
+func joined(err error) []error {
+	many, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // this error, not one that it wraps
+	if !ok || errors.Join(many.Unwrap()...).Error() != err.Error() {
+		return nil
+	}
+	return many.Unwrap()
+}
+
+// explainAll says of each error what is wrong, and the first hint there is.
+func explainAll(all []error, hint string) (string, string) {
+	lines := make([]string, len(all))
+	for i, err := range all {
+		what, h := explain(err)
+		lines[i] = what
+		if hint == "" {
+			hint = h
+		}
+	}
+	return strings.Join(lines, "\n"), hint
 }
 
 // explainStatus shows a gateway's refusal with every field it complains about.
@@ -129,8 +167,23 @@ func violations(st *status.Status) []string {
 			continue
 		}
 		for _, v := range bad.GetFieldViolations() {
-			lines = append(lines, v.GetField()+": "+v.GetDescription())
+			lines = append(lines, v.GetField()+": "+inWords(v))
 		}
 	}
 	return lines
+}
+
+// inWords says what is wrong with a field. An expression that an id would have to
+// match is no help to those who type ids.
+func inWords(v *errdetails.BadRequest_FieldViolation) string {
+	if !strings.Contains(v.GetDescription(), "regex pattern") {
+		return v.GetDescription()
+	}
+	switch field := v.GetField(); {
+	case strings.HasSuffix(field, "_id"):
+		return "an id has 1 to 63 lower-case letters, digits and hyphens; it begins with a letter and does not end with a hyphen"
+	case field == "name" || strings.HasSuffix(field, ".name") || field == "subscription":
+		return "no such name can exist: an id has lower-case letters, digits and hyphens, as in sources/billing, subscriptions/crm or events/h2k4q7a-12"
+	}
+	return v.GetDescription()
 }

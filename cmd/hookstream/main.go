@@ -16,6 +16,7 @@ func main() {
 	// A reader that has gone is a write that fails, with what follows from that,
 	// and not the end of the process.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	tellUnknown(os.Stderr, os.Environ())
 	code := run(ctx, os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
@@ -35,8 +36,11 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 	parser, exited := p.parser(ctx)
 	var parsed *kong.Context
 	var err error
+	if len(args) > 0 && args[0] == "help" {
+		args = append(slices.Clone(args[1:]), "--help")
+	}
 	if code, ended := exited(func() { parsed, err = parser.Parse(args) }); ended {
-		return max(code, p.tell(out.failed(nil))) // --help
+		return max(code, p.tell(out.failed(nil))) // --help, --version
 	}
 	if err != nil {
 		return p.tell(usage(err))

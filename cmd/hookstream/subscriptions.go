@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
@@ -58,7 +57,7 @@ func (c connection) withSubscriptions(ctx context.Context, f func(context.Contex
 	err := c.call(ctx, func(ctx context.Context, conn *grpc.ClientConn) error {
 		return f(ctx, hookstreamv1.NewSubscriptionServiceClient(conn))
 	})
-	if st, ok := status.FromError(err); ok && subscriptionHints[reason(st)] != "" {
+	if st, ok := statusOf(err); ok && subscriptionHints[reason(st)] != "" {
 		return hinted(err, "%s", subscriptionHints[reason(st)])
 	}
 	return err
