@@ -26,6 +26,7 @@ help: ## list the targets
 
 .PHONY: demo
 demo: ## the whole thing in one command: gateway, both senders, live tail (Ctrl-C ends it)
+	@test -e $(BIN)/hookstream || echo 'building $(BIN)/hookstream; the first time takes a few minutes'
 	@go build -o $(BIN)/hookstream ./cmd/hookstream # not go run, which calls a Ctrl-C an error
 	@exec $(BIN)/hookstream demo
 

@@ -133,11 +133,19 @@ func (d *demo) settle() {
 	}
 }
 
+// underWay says of webhooks without a 200 that nothing is lost with them.
+func underWay(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; of %d the answer had not come, as when Ctrl-C falls between: a sender would repeat them", n)
+}
+
 // summary says what became of the webhooks. An acknowledged one that did not
 // come out is an error.
 func (d *demo) summary(p *program) error {
 	sent, acknowledged, received := d.ledger.counts()
-	fmt.Fprintf(p.stdout, "\nsent %d webhooks, %d answered with 200, received %d events\n", sent, acknowledged, received)
+	fmt.Fprintf(p.stdout, "\nsent %d webhooks, %d answered with 200, received %d events%s\n", sent, acknowledged, received, underWay(sent-acknowledged))
 	if missing := d.ledger.missing(); missing > 0 {
 		return fmt.Errorf("%d acknowledged webhooks did not come out within %s", missing, settleLimit)
 	}

@@ -80,7 +80,7 @@ func freeAddr(addr string) string {
 
 func (d *demo) follower(c *demoCommand, p *program) *follower {
 	lines := &linePrinter{
-		out: newBuffered(p.stdout), style: style(p.colourful(p.stdout) && !c.NoColor), short: true,
+		out: newBuffered(p.stdout), style: style(p.colourful(p.stdout) && !c.NoColor), short: true, width: columns(p.stdout),
 		// What most lines need, so that the first ones are even too.
 		sourceWidth: len(demoIgnisign), typeWidth: len("SIGNATURE_REQUEST.INITIALIZED"),
 	}

@@ -31,6 +31,7 @@ type linePrinter struct {
 	style style
 	now   func() time.Time // time.Now when nil
 	short bool             // shows the beginning of long ids only
+	width int              // of the terminal, into which lines are made to fit; 0: no bound
 
 	// The columns' widths so far.
 	sourceWidth, typeWidth int
@@ -45,22 +46,55 @@ func (p *linePrinter) print(d *hookstreamv1.Delivery) error {
 	// Columns grow with what is seen and never shrink, so that lines stay even.
 	p.sourceWidth = max(p.sourceWidth, utf8.RuneCountInString(source))
 	p.typeWidth = max(p.typeWidth, utf8.RuneCountInString(typ))
+	clock, entity, notes := p.clock(e), p.entity(e), notes(e)
+	facts := oneLine(strings.Join(facts(e), " · "))
+	left := p.width - runes(clock) - p.sourceWidth - p.typeWidth - runes("  ✓  ") - len("    ")
+	if notes != "" {
+		left -= runes(notes) + len("  ")
+	}
+	entity, facts = p.fit(entity, facts, left)
 	columns := []string{
-		p.style.dim(p.clock(e)),
+		p.style.dim(clock),
 		p.mark(e),
 		pad(source, p.sourceWidth),
 		p.style.bold(pad(typ, p.typeWidth)),
-		p.style.dim(p.entity(e)),
+		p.style.dim(entity),
 	}
-	if facts := facts(e); len(facts) > 0 {
-		columns = append(columns, oneLine(strings.Join(facts, " · ")))
+	if facts != "" {
+		columns = append(columns, facts)
 	}
-	if notes := notes(e); notes != "" {
+	if notes != "" {
 		columns = append(columns, p.style.warn(notes))
 	}
 	_, err := p.out.WriteString(strings.TrimRight(strings.Join(columns, "  "), " ") + "\n")
 	return err
 }
+
+// fit shortens what is least missed until both go into what is left of a line: the
+// facts, which the event has in full, then the entity. What is out of the ordinary
+// is never shortened.
+func (p *linePrinter) fit(entity, facts string, left int) (string, string) {
+	if p.width <= 0 {
+		return entity, facts
+	}
+	room := left - runes(entity) - len("  ")
+	if room < leastFacts {
+		return shorten(entity, max(left, 1)), ""
+	}
+	return entity, shorten(facts, room)
+}
+
+// leastFacts is the room below which facts say nothing.
+const leastFacts = 8
+
+func shorten(s string, width int) string {
+	if runes(s) <= width {
+		return s
+	}
+	return string([]rune(s)[:width-1]) + "…"
+}
+
+func runes(s string) int { return utf8.RuneCountInString(s) }
 
 // clock is when the event was received, with the date unless that is today.
 func (p *linePrinter) clock(e *hookstreamv1.Event) string {

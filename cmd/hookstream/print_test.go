@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -147,4 +148,36 @@ func example(t *testing.T, provider, typ string) *hookstreamv1.Event {
 	}
 	t.Fatalf("%s has no type %s", provider, typ)
 	return nil
+}
+
+// A line is no wider than the terminal, whatever an event holds; that it is not
+// genuine is said in full all the same.
+func TestLinesFitTheTerminal(t *testing.T) {
+	long := strings.Repeat("Zoé ", 100)
+	e := anEvent()
+	e.Entity = "signature_requests/3f1d2c4b-9a5e-4c1b-8d7f-2b6a9e0c4d31"
+	e.Payload = &hookstreamv1.Event_Yousign{Yousign: &yousignv1.Event{SignatureRequest: &yousignv1.SignatureRequest{Name: &long}}}
+	forged := anEvent()
+	forged.Payload = e.Payload
+	forged.Verification = &hookstreamv1.Verification{State: hookstreamv1.Verification_STATE_FAILED, Reason: "signature_mismatch"}
+	for _, width := range []int{80, 110, 160} {
+		var out strings.Builder
+		p := &linePrinter{out: bufio.NewWriter(&out), width: width, now: func() time.Time { return noon.Local() }}
+		for _, e := range []*hookstreamv1.Event{e, forged} {
+			if err := p.print(&hookstreamv1.Delivery{Event: e}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := p.flush(); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(out.String()) {
+			if got := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); got > width {
+				t.Errorf("%d columns on a terminal of %d: %s", got, width, line)
+			}
+		}
+		if !strings.Contains(out.String(), "NOT GENUINE: signature_mismatch") || width > 110 && !strings.Contains(out.String(), "Zoé") {
+			t.Errorf("at %d: %s", width, out.String())
+		}
+	}
 }

@@ -113,6 +113,22 @@ func isTerminal(w any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
+// columns answers how wide the terminal w is; 0: it is none.
+func columns(w any) int {
+	if out, ok := w.(*written); ok {
+		w = out.Writer
+	}
+	f, ok := w.(*os.File)
+	if !ok {
+		return 0
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
+}
+
 // colourful reports whether w should get colours: a terminal, and nobody said
 // otherwise (no-color.org).
 func (p *program) colourful(w io.Writer) bool {

@@ -74,7 +74,7 @@ func (c *tailCommand) printer(p *program) deliveryPrinter {
 	if c.json() {
 		return &jsonPrinter{out: newBuffered(p.stdout)}
 	}
-	return &linePrinter{out: newBuffered(p.stdout), style: style(p.colourful(p.stdout) && !c.NoColor)}
+	return &linePrinter{out: newBuffered(p.stdout), style: style(p.colourful(p.stdout) && !c.NoColor), width: columns(p.stdout)}
 }
 
 func (c *tailCommand) request(now time.Time) (*hookstreamv1.SubscribeRequest, error) {
