@@ -95,7 +95,7 @@ func statusOf(err error) (*status.Status, bool) {
 
 // joined answers the errors of which err is made, one below the other.
 func joined(err error) []error {
-	many, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // this error, not one that it wraps
+	many, ok := err.(interface{ Unwrap() []error }) // this error, not one that it wraps
 	if !ok || errors.Join(many.Unwrap()...).Error() != err.Error() {
 		return nil
 	}
