@@ -301,7 +301,8 @@ const file_hookstream_v1_catalog_proto_rawDesc = "" +
 	"STAGE_LIVE\x10\x01\x12\x12\n" +
 	"\x0eSTAGE_EMERGING\x10\x02\x12\x10\n" +
 	"\fSTAGE_LEGACY\x10\x03\x12\x13\n" +
-	"\x0fSTAGE_POSTPONED\x10\x04BAZ?github.com/hookstream/hookstream/gen/hookstream/v1;hookstreamv1b\x06proto3"
+	"\x0fSTAGE_POSTPONED\x10\x04B\xc6\x01\n" +
+	"\x11dev.hookstream.v1B\fCatalogProtoP\x01Z?github.com/hookstream/hookstream/gen/hookstream/v1;hookstreamv1\xa2\x02\x03HKS\xaa\x02\rHookstream.V1\xba\x02\fHookstreamV1\xca\x02\rHookstream\\V1\xe2\x02\x19Hookstream\\V1\\GPBMetadata\xea\x02\x0eHookstream::V1b\x06proto3"
 
 var (
 	file_hookstream_v1_catalog_proto_rawDescOnce sync.Once

@@ -245,7 +245,8 @@ const file_hookstream_v1_catalog_service_proto_rawDesc = "" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\x89\x02\n" +
 	"\x0eCatalogService\x12t\n" +
 	"\rListProviders\x12#.hookstream.v1.ListProvidersRequest\x1a$.hookstream.v1.ListProvidersResponse\"\x18\xdaA\x00\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/providers\x12\x80\x01\n" +
-	"\x0eListEventTypes\x12$.hookstream.v1.ListEventTypesRequest\x1a%.hookstream.v1.ListEventTypesResponse\"!\xdaA\bprovider\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/eventTypesBAZ?github.com/hookstream/hookstream/gen/hookstream/v1;hookstreamv1b\x06proto3"
+	"\x0eListEventTypes\x12$.hookstream.v1.ListEventTypesRequest\x1a%.hookstream.v1.ListEventTypesResponse\"!\xdaA\bprovider\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/eventTypesB\xcd\x01\n" +
+	"\x11dev.hookstream.v1B\x13CatalogServiceProtoP\x01Z?github.com/hookstream/hookstream/gen/hookstream/v1;hookstreamv1\xa2\x02\x03HKS\xaa\x02\rHookstream.V1\xba\x02\fHookstreamV1\xca\x02\rHookstream\\V1\xe2\x02\x19Hookstream\\V1\\GPBMetadata\xea\x02\x0eHookstream::V1b\x06proto3"
 
 var (
 	file_hookstream_v1_catalog_service_proto_rawDescOnce sync.Once

@@ -177,7 +177,8 @@ const file_hookstream_v1_error_reason_proto_rawDesc = "" +
 	" ERROR_REASON_SUBSCRIPTION_PAUSED\x10\x10\x12\"\n" +
 	"\x1eERROR_REASON_ACK_TOKEN_EXPIRED\x10\x11\x12%\n" +
 	"!ERROR_REASON_SUBSCRIPTION_DIFFERS\x10\x12\x12%\n" +
-	"!ERROR_REASON_SUBSCRIPTION_DELETED\x10\x13BAZ?github.com/hookstream/hookstream/gen/hookstream/v1;hookstreamv1b\x06proto3"
+	"!ERROR_REASON_SUBSCRIPTION_DELETED\x10\x13B\xca\x01\n" +
+	"\x11dev.hookstream.v1B\x10ErrorReasonProtoP\x01Z?github.com/hookstream/hookstream/gen/hookstream/v1;hookstreamv1\xa2\x02\x03HKS\xaa\x02\rHookstream.V1\xba\x02\fHookstreamV1\xca\x02\rHookstream\\V1\xe2\x02\x19Hookstream\\V1\\GPBMetadata\xea\x02\x0eHookstream::V1b\x06proto3"
 
 var (
 	file_hookstream_v1_error_reason_proto_rawDescOnce sync.Once

@@ -977,7 +977,9 @@ const file_hookstream_v1_event_proto_rawDesc = "" +
 	"\x13EVENT_VIEW_METADATA\x10\x01\x12\x14\n" +
 	"\x10EVENT_VIEW_TYPED\x10\x02\x12\x12\n" +
 	"\x0eEVENT_VIEW_RAW\x10\x03\x12\x13\n" +
-	"\x0fEVENT_VIEW_FULL\x10\x04BAZ?github.com/hookstream/hookstream/gen/hookstream/v1;hookstreamv1b\x06proto3"
+	"\x0fEVENT_VIEW_FULL\x10\x04B\xc4\x01\n" +
+	"\x11dev.hookstream.v1B\n" +
+	"EventProtoP\x01Z?github.com/hookstream/hookstream/gen/hookstream/v1;hookstreamv1\xa2\x02\x03HKS\xaa\x02\rHookstream.V1\xba\x02\fHookstreamV1\xca\x02\rHookstream\\V1\xe2\x02\x19Hookstream\\V1\\GPBMetadata\xea\x02\x0eHookstream::V1b\x06proto3"
 
 var (
 	file_hookstream_v1_event_proto_rawDescOnce sync.Once

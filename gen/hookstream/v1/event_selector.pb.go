@@ -143,7 +143,8 @@ const file_hookstream_v1_event_selector_proto_rawDesc = "" +
 	"\x10\x14\"\x06r\x04\x10\x01\x18@R\fenvironments\x12<\n" +
 	"\bignisign\x18\x04 \x01(\v2 .hookstream.ignisign.v1.SelectorR\bignisign\x129\n" +
 	"\ayousign\x18\x05 \x01(\v2\x1f.hookstream.yousign.v1.SelectorR\ayousign\x12 \n" +
-	"\x06filter\x18\x06 \x01(\tB\b\xbaH\x05r\x03(\x80 R\x06filterBAZ?github.com/hookstream/hookstream/gen/hookstream/v1;hookstreamv1b\x06proto3"
+	"\x06filter\x18\x06 \x01(\tB\b\xbaH\x05r\x03(\x80 R\x06filterB\xcc\x01\n" +
+	"\x11dev.hookstream.v1B\x12EventSelectorProtoP\x01Z?github.com/hookstream/hookstream/gen/hookstream/v1;hookstreamv1\xa2\x02\x03HKS\xaa\x02\rHookstream.V1\xba\x02\fHookstreamV1\xca\x02\rHookstream\\V1\xe2\x02\x19Hookstream\\V1\\GPBMetadata\xea\x02\x0eHookstream::V1b\x06proto3"
 
 var (
 	file_hookstream_v1_event_selector_proto_rawDescOnce sync.Once

@@ -1469,7 +1469,8 @@ const file_hookstream_v1_event_service_proto_rawDesc = "" +
 	"\fEventService\x12\x89\x01\n" +
 	"\tSubscribe\x12\x1f.hookstream.v1.SubscribeRequest\x1a .hookstream.v1.SubscribeResponse\"7\x82\xd3\xe4\x93\x021:\x01*Z\x16\x12\x14/v1/events:subscribe\"\x14/v1/events:subscribe0\x01\x12d\n" +
 	"\bGetEvent\x12\x1e.hookstream.v1.GetEventRequest\x1a\x14.hookstream.v1.Event\"\"\xdaA\x04name\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/{name=events/*}\x12\x7f\n" +
-	"\vVerifyEvent\x12!.hookstream.v1.VerifyEventRequest\x1a\".hookstream.v1.VerifyEventResponse\")\xdaA\x04name\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v1/{name=events/*}:verifyBAZ?github.com/hookstream/hookstream/gen/hookstream/v1;hookstreamv1b\x06proto3"
+	"\vVerifyEvent\x12!.hookstream.v1.VerifyEventRequest\x1a\".hookstream.v1.VerifyEventResponse\")\xdaA\x04name\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v1/{name=events/*}:verifyB\xcb\x01\n" +
+	"\x11dev.hookstream.v1B\x11EventServiceProtoP\x01Z?github.com/hookstream/hookstream/gen/hookstream/v1;hookstreamv1\xa2\x02\x03HKS\xaa\x02\rHookstream.V1\xba\x02\fHookstreamV1\xca\x02\rHookstream\\V1\xe2\x02\x19Hookstream\\V1\\GPBMetadata\xea\x02\x0eHookstream::V1b\x06proto3"
 
 var (
 	file_hookstream_v1_event_service_proto_rawDescOnce sync.Once

@@ -341,7 +341,8 @@ const file_hookstream_v1_source_proto_rawDesc = "" +
 	"\x10VerificationMode\x12!\n" +
 	"\x1dVERIFICATION_MODE_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19VERIFICATION_MODE_ENFORCE\x10\x01\x12\x1c\n" +
-	"\x18VERIFICATION_MODE_SHADOW\x10\x02BAZ?github.com/hookstream/hookstream/gen/hookstream/v1;hookstreamv1b\x06proto3"
+	"\x18VERIFICATION_MODE_SHADOW\x10\x02B\xc5\x01\n" +
+	"\x11dev.hookstream.v1B\vSourceProtoP\x01Z?github.com/hookstream/hookstream/gen/hookstream/v1;hookstreamv1\xa2\x02\x03HKS\xaa\x02\rHookstream.V1\xba\x02\fHookstreamV1\xca\x02\rHookstream\\V1\xe2\x02\x19Hookstream\\V1\\GPBMetadata\xea\x02\x0eHookstream::V1b\x06proto3"
 
 var (
 	file_hookstream_v1_source_proto_rawDescOnce sync.Once

@@ -775,7 +775,8 @@ const file_hookstream_v1_source_service_proto_rawDesc = "" +
 	"\fEnableSource\x12\".hookstream.v1.EnableSourceRequest\x1a\x15.hookstream.v1.Source\"-\xdaA\x04name\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/v1/{name=sources/*}:enable\x12{\n" +
 	"\rDisableSource\x12#.hookstream.v1.DisableSourceRequest\x1a\x15.hookstream.v1.Source\".\xdaA\x04name\x82\xd3\xe4\x93\x02!:\x01*\"\x1c/v1/{name=sources/*}:disable\x12\x93\x01\n" +
 	"\fRotateSecret\x12\".hookstream.v1.RotateSecretRequest\x1a#.hookstream.v1.RotateSecretResponse\":\xdaA\vname,secret\x82\xd3\xe4\x93\x02&:\x01*\"!/v1/{name=sources/*}:rotateSecret\x12\x95\x01\n" +
-	"\rSendTestEvent\x12#.hookstream.v1.SendTestEventRequest\x1a$.hookstream.v1.SendTestEventResponse\"9\xdaA\tname,type\x82\xd3\xe4\x93\x02':\x01*\"\"/v1/{name=sources/*}:sendTestEventBAZ?github.com/hookstream/hookstream/gen/hookstream/v1;hookstreamv1b\x06proto3"
+	"\rSendTestEvent\x12#.hookstream.v1.SendTestEventRequest\x1a$.hookstream.v1.SendTestEventResponse\"9\xdaA\tname,type\x82\xd3\xe4\x93\x02':\x01*\"\"/v1/{name=sources/*}:sendTestEventB\xcc\x01\n" +
+	"\x11dev.hookstream.v1B\x12SourceServiceProtoP\x01Z?github.com/hookstream/hookstream/gen/hookstream/v1;hookstreamv1\xa2\x02\x03HKS\xaa\x02\rHookstream.V1\xba\x02\fHookstreamV1\xca\x02\rHookstream\\V1\xe2\x02\x19Hookstream\\V1\\GPBMetadata\xea\x02\x0eHookstream::V1b\x06proto3"
 
 var (
 	file_hookstream_v1_source_service_proto_rawDescOnce sync.Once

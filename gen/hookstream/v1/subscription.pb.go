@@ -851,7 +851,8 @@ const file_hookstream_v1_subscription_proto_rawDesc = "" +
 	"\x1dBLOCKED_REASON_CONSUMERS_BUSY\x10\x05\x12\x19\n" +
 	"\x15BLOCKED_REASON_ENTITY\x10\x06\x12\x1b\n" +
 	"\x17BLOCKED_REASON_TAKEOVER\x10\a\x12)\n" +
-	"%BLOCKED_REASON_CONSUMERS_UNRESPONSIVE\x10\bBAZ?github.com/hookstream/hookstream/gen/hookstream/v1;hookstreamv1b\x06proto3"
+	"%BLOCKED_REASON_CONSUMERS_UNRESPONSIVE\x10\bB\xcb\x01\n" +
+	"\x11dev.hookstream.v1B\x11SubscriptionProtoP\x01Z?github.com/hookstream/hookstream/gen/hookstream/v1;hookstreamv1\xa2\x02\x03HKS\xaa\x02\rHookstream.V1\xba\x02\fHookstreamV1\xca\x02\rHookstream\\V1\xe2\x02\x19Hookstream\\V1\\GPBMetadata\xea\x02\x0eHookstream::V1b\x06proto3"
 
 var (
 	file_hookstream_v1_subscription_proto_rawDescOnce sync.Once

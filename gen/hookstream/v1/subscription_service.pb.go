@@ -2102,7 +2102,8 @@ const file_hookstream_v1_subscription_service_proto_rawDesc = "" +
 	"\x14GetSubscriptionState\x12*.hookstream.v1.GetSubscriptionStateRequest\x1a .hookstream.v1.SubscriptionState\"/\xdaA\x04name\x82\xd3\xe4\x93\x02\"\x12 /v1/{name=subscriptions/*/state}\x12\xaf\x01\n" +
 	"\x14ListParkedDeliveries\x12*.hookstream.v1.ListParkedDeliveriesRequest\x1a+.hookstream.v1.ListParkedDeliveriesResponse\">\xdaA\x06parent\x82\xd3\xe4\x93\x02/\x12-/v1/{parent=subscriptions/*}/parkedDeliveries\x12\xbf\x01\n" +
 	"\x16ReplayParkedDeliveries\x12,.hookstream.v1.ReplayParkedDeliveriesRequest\x1a-.hookstream.v1.ReplayParkedDeliveriesResponse\"H\xdaA\x06parent\x82\xd3\xe4\x93\x029:\x01*\"4/v1/{parent=subscriptions/*}/parkedDeliveries:replay\x12\xbb\x01\n" +
-	"\x15PurgeParkedDeliveries\x12+.hookstream.v1.PurgeParkedDeliveriesRequest\x1a,.hookstream.v1.PurgeParkedDeliveriesResponse\"G\xdaA\x06parent\x82\xd3\xe4\x93\x028:\x01*\"3/v1/{parent=subscriptions/*}/parkedDeliveries:purgeBAZ?github.com/hookstream/hookstream/gen/hookstream/v1;hookstreamv1b\x06proto3"
+	"\x15PurgeParkedDeliveries\x12+.hookstream.v1.PurgeParkedDeliveriesRequest\x1a,.hookstream.v1.PurgeParkedDeliveriesResponse\"G\xdaA\x06parent\x82\xd3\xe4\x93\x028:\x01*\"3/v1/{parent=subscriptions/*}/parkedDeliveries:purgeB\xd2\x01\n" +
+	"\x11dev.hookstream.v1B\x18SubscriptionServiceProtoP\x01Z?github.com/hookstream/hookstream/gen/hookstream/v1;hookstreamv1\xa2\x02\x03HKS\xaa\x02\rHookstream.V1\xba\x02\fHookstreamV1\xca\x02\rHookstream\\V1\xe2\x02\x19Hookstream\\V1\\GPBMetadata\xea\x02\x0eHookstream::V1b\x06proto3"
 
 var (
 	file_hookstream_v1_subscription_service_proto_rawDescOnce sync.Once

@@ -92,7 +92,8 @@ const file_hookstream_ignisign_v1_app_env_proto_rawDesc = "" +
 	"\x13APP_ENV_DEVELOPMENT\x10\x01\x12\x13\n" +
 	"\x0fAPP_ENV_STAGING\x10\x02\x12\x16\n" +
 	"\x12APP_ENV_PRODUCTION\x10\x03\x12\x10\n" +
-	"\fAPP_ENV_TEST\x10\x04BHZFgithub.com/hookstream/hookstream/gen/hookstream/ignisign/v1;ignisignv1b\x06proto3"
+	"\fAPP_ENV_TEST\x10\x04B\x84\x02\n" +
+	"\x1adev.hookstream.ignisign.v1B\vAppEnvProtoP\x01ZFgithub.com/hookstream/hookstream/gen/hookstream/ignisign/v1;ignisignv1\xa2\x02\x05HKSIG\xaa\x02\x16Hookstream.Ignisign.V1\xba\x02\x14HookstreamIgnisignV1\xca\x02\x16Hookstream\\Ignisign\\V1\xe2\x02\"Hookstream\\Ignisign\\V1\\GPBMetadata\xea\x02\x18Hookstream::Ignisign::V1b\x06proto3"
 
 var (
 	file_hookstream_ignisign_v1_app_env_proto_rawDescOnce sync.Once

@@ -102,7 +102,8 @@ const file_hookstream_ignisign_v1_document_nature_proto_rawDesc = "" +
 	"\x14DOCUMENT_NATURE_FILE\x10\x03\x12\x1d\n" +
 	"\x19DOCUMENT_NATURE_DATA_JSON\x10\x04\x12\x1c\n" +
 	"\x18DOCUMENT_NATURE_DATA_XML\x10\x05\x12 \n" +
-	"\x1cDOCUMENT_NATURE_PRIVATE_FILE\x10\x06BHZFgithub.com/hookstream/hookstream/gen/hookstream/ignisign/v1;ignisignv1b\x06proto3"
+	"\x1cDOCUMENT_NATURE_PRIVATE_FILE\x10\x06B\x8c\x02\n" +
+	"\x1adev.hookstream.ignisign.v1B\x13DocumentNatureProtoP\x01ZFgithub.com/hookstream/hookstream/gen/hookstream/ignisign/v1;ignisignv1\xa2\x02\x05HKSIG\xaa\x02\x16Hookstream.Ignisign.V1\xba\x02\x14HookstreamIgnisignV1\xca\x02\x16Hookstream\\Ignisign\\V1\xe2\x02\"Hookstream\\Ignisign\\V1\\GPBMetadata\xea\x02\x18Hookstream::Ignisign::V1b\x06proto3"
 
 var (
 	file_hookstream_ignisign_v1_document_nature_proto_rawDescOnce sync.Once

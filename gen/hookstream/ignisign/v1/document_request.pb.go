@@ -206,7 +206,8 @@ const file_hookstream_ignisign_v1_document_request_proto_rawDesc = "" +
 	"_mime_type*f\n" +
 	"\x15DocumentRequestAction\x12'\n" +
 	"#DOCUMENT_REQUEST_ACTION_UNSPECIFIED\x10\x00\x12$\n" +
-	" DOCUMENT_REQUEST_ACTION_PROVIDED\x10\x01BHZFgithub.com/hookstream/hookstream/gen/hookstream/ignisign/v1;ignisignv1b\x06proto3"
+	" DOCUMENT_REQUEST_ACTION_PROVIDED\x10\x01B\x8d\x02\n" +
+	"\x1adev.hookstream.ignisign.v1B\x14DocumentRequestProtoP\x01ZFgithub.com/hookstream/hookstream/gen/hookstream/ignisign/v1;ignisignv1\xa2\x02\x05HKSIG\xaa\x02\x16Hookstream.Ignisign.V1\xba\x02\x14HookstreamIgnisignV1\xca\x02\x16Hookstream\\Ignisign\\V1\xe2\x02\"Hookstream\\Ignisign\\V1\\GPBMetadata\xea\x02\x18Hookstream::Ignisign::V1b\x06proto3"
 
 var (
 	file_hookstream_ignisign_v1_document_request_proto_rawDescOnce sync.Once

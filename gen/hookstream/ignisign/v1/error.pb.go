@@ -119,7 +119,9 @@ const file_hookstream_ignisign_v1_error_proto_rawDesc = "" +
 	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\x11\n" +
 	"\x0f_error_code_rawB\n" +
 	"\n" +
-	"\b_messageBHZFgithub.com/hookstream/hookstream/gen/hookstream/ignisign/v1;ignisignv1b\x06proto3"
+	"\b_messageB\x83\x02\n" +
+	"\x1adev.hookstream.ignisign.v1B\n" +
+	"ErrorProtoP\x01ZFgithub.com/hookstream/hookstream/gen/hookstream/ignisign/v1;ignisignv1\xa2\x02\x05HKSIG\xaa\x02\x16Hookstream.Ignisign.V1\xba\x02\x14HookstreamIgnisignV1\xca\x02\x16Hookstream\\Ignisign\\V1\xe2\x02\"Hookstream\\Ignisign\\V1\\GPBMetadata\xea\x02\x18Hookstream::Ignisign::V1b\x06proto3"
 
 var (
 	file_hookstream_ignisign_v1_error_proto_rawDescOnce sync.Once

@@ -1559,7 +1559,8 @@ const file_hookstream_ignisign_v1_error_code_proto_rawDesc = "" +
 	"%ERROR_CODE_PDF_ENCRYPTED_OR_CORRUPTED\x10\xe3\x02\x12&\n" +
 	"!ERROR_CODE_SIGNER_GROUP_NOT_FOUND\x10\xe4\x02\x12c\n" +
 	"0ERROR_CODE_SIGNER_GROUP_INVALID_SIGNATURE_METHOD\x10\xe5\x02\x1a,\xaa\x9f\x19(\n" +
-	"&SIGNER_GROUP__INVALID_SIGNATURE_METHODBHZFgithub.com/hookstream/hookstream/gen/hookstream/ignisign/v1;ignisignv1b\x06proto3"
+	"&SIGNER_GROUP__INVALID_SIGNATURE_METHODB\x87\x02\n" +
+	"\x1adev.hookstream.ignisign.v1B\x0eErrorCodeProtoP\x01ZFgithub.com/hookstream/hookstream/gen/hookstream/ignisign/v1;ignisignv1\xa2\x02\x05HKSIG\xaa\x02\x16Hookstream.Ignisign.V1\xba\x02\x14HookstreamIgnisignV1\xca\x02\x16Hookstream\\Ignisign\\V1\xe2\x02\"Hookstream\\Ignisign\\V1\\GPBMetadata\xea\x02\x18Hookstream::Ignisign::V1b\x06proto3"
 
 var (
 	file_hookstream_ignisign_v1_error_code_proto_rawDescOnce sync.Once

@@ -607,7 +607,9 @@ const file_hookstream_ignisign_v1_event_proto_rawDesc = "" +
 	"_topic_rawB\r\n" +
 	"\v_action_rawB\x11\n" +
 	"\x0f_msg_nature_rawB\x15\n" +
-	"\x13_verification_tokenBHZFgithub.com/hookstream/hookstream/gen/hookstream/ignisign/v1;ignisignv1b\x06proto3"
+	"\x13_verification_tokenB\x83\x02\n" +
+	"\x1adev.hookstream.ignisign.v1B\n" +
+	"EventProtoP\x01ZFgithub.com/hookstream/hookstream/gen/hookstream/ignisign/v1;ignisignv1\xa2\x02\x05HKSIG\xaa\x02\x16Hookstream.Ignisign.V1\xba\x02\x14HookstreamIgnisignV1\xca\x02\x16Hookstream\\Ignisign\\V1\xe2\x02\"Hookstream\\Ignisign\\V1\\GPBMetadata\xea\x02\x18Hookstream::Ignisign::V1b\x06proto3"
 
 var (
 	file_hookstream_ignisign_v1_event_proto_rawDescOnce sync.Once

@@ -201,7 +201,8 @@ const file_hookstream_ignisign_v1_id_proofing_proto_rawDesc = "" +
 	"\x1bID_PROOFING_ACTION_LAUNCHED\x10\x01\x12 \n" +
 	"\x1cID_PROOFING_ACTION_COMPLETED\x10\x02\x12\"\n" +
 	"\x1eID_PROOFING_ACTION_INITIALIZED\x10\x03\x12 \n" +
-	"\x1cID_PROOFING_ACTION_FINALIZED\x10\x04BHZFgithub.com/hookstream/hookstream/gen/hookstream/ignisign/v1;ignisignv1b\x06proto3"
+	"\x1cID_PROOFING_ACTION_FINALIZED\x10\x04B\x88\x02\n" +
+	"\x1adev.hookstream.ignisign.v1B\x0fIdProofingProtoP\x01ZFgithub.com/hookstream/hookstream/gen/hookstream/ignisign/v1;ignisignv1\xa2\x02\x05HKSIG\xaa\x02\x16Hookstream.Ignisign.V1\xba\x02\x14HookstreamIgnisignV1\xca\x02\x16Hookstream\\Ignisign\\V1\xe2\x02\"Hookstream\\Ignisign\\V1\\GPBMetadata\xea\x02\x18Hookstream::Ignisign::V1b\x06proto3"
 
 var (
 	file_hookstream_ignisign_v1_id_proofing_proto_rawDescOnce sync.Once

@@ -93,7 +93,8 @@ const file_hookstream_ignisign_v1_msg_nature_proto_rawDesc = "" +
 	"\x0fMSG_NATURE_INFO\x10\x01\x12\x16\n" +
 	"\x12MSG_NATURE_SUCCESS\x10\x02\x12\x16\n" +
 	"\x12MSG_NATURE_WARNING\x10\x03\x12\x14\n" +
-	"\x10MSG_NATURE_ERROR\x10\x04BHZFgithub.com/hookstream/hookstream/gen/hookstream/ignisign/v1;ignisignv1b\x06proto3"
+	"\x10MSG_NATURE_ERROR\x10\x04B\x87\x02\n" +
+	"\x1adev.hookstream.ignisign.v1B\x0eMsgNatureProtoP\x01ZFgithub.com/hookstream/hookstream/gen/hookstream/ignisign/v1;ignisignv1\xa2\x02\x05HKSIG\xaa\x02\x16Hookstream.Ignisign.V1\xba\x02\x14HookstreamIgnisignV1\xca\x02\x16Hookstream\\Ignisign\\V1\xe2\x02\"Hookstream\\Ignisign\\V1\\GPBMetadata\xea\x02\x18Hookstream::Ignisign::V1b\x06proto3"
 
 var (
 	file_hookstream_ignisign_v1_msg_nature_proto_rawDescOnce sync.Once

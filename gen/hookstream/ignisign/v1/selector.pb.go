@@ -213,7 +213,8 @@ const file_hookstream_ignisign_v1_selector_proto_rawDesc = "" +
 	"\x17signature_proof_actions\x18\x1a \x03(\x0e2,.hookstream.ignisign.v1.SignatureProofActionB\x11\xbaH\x0e\x92\x01\v\x10@\"\a\x82\x01\x04\x10\x01 \x00R\x15signatureProofActions\x12\x8a\x01\n" +
 	"\x1esignature_signer_image_actions\x18\x1b \x03(\x0e22.hookstream.ignisign.v1.SignatureSignerImageActionB\x11\xbaH\x0e\x92\x01\v\x10@\"\a\x82\x01\x04\x10\x01 \x00R\x1bsignatureSignerImageActions\x12z\n" +
 	"\x18document_request_actions\x18\x1c \x03(\x0e2-.hookstream.ignisign.v1.DocumentRequestActionB\x11\xbaH\x0e\x92\x01\v\x10@\"\a\x82\x01\x04\x10\x01 \x00R\x16documentRequestActions\x12k\n" +
-	"\x13id_proofing_actions\x18\x1d \x03(\x0e2(.hookstream.ignisign.v1.IdProofingActionB\x11\xbaH\x0e\x92\x01\v\x10@\"\a\x82\x01\x04\x10\x01 \x00R\x11idProofingActionsBHZFgithub.com/hookstream/hookstream/gen/hookstream/ignisign/v1;ignisignv1b\x06proto3"
+	"\x13id_proofing_actions\x18\x1d \x03(\x0e2(.hookstream.ignisign.v1.IdProofingActionB\x11\xbaH\x0e\x92\x01\v\x10@\"\a\x82\x01\x04\x10\x01 \x00R\x11idProofingActionsB\x86\x02\n" +
+	"\x1adev.hookstream.ignisign.v1B\rSelectorProtoP\x01ZFgithub.com/hookstream/hookstream/gen/hookstream/ignisign/v1;ignisignv1\xa2\x02\x05HKSIG\xaa\x02\x16Hookstream.Ignisign.V1\xba\x02\x14HookstreamIgnisignV1\xca\x02\x16Hookstream\\Ignisign\\V1\xe2\x02\"Hookstream\\Ignisign\\V1\\GPBMetadata\xea\x02\x18Hookstream::Ignisign::V1b\x06proto3"
 
 var (
 	file_hookstream_ignisign_v1_selector_proto_rawDescOnce sync.Once

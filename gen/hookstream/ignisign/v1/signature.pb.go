@@ -281,7 +281,8 @@ const file_hookstream_ignisign_v1_signature_proto_rawDesc = "" +
 	"\x0fSignatureAction\x12 \n" +
 	"\x1cSIGNATURE_ACTION_UNSPECIFIED\x10\x00\x12@\n" +
 	"\x1aSIGNATURE_ACTION_FINALIZED\x10\x01\x1a \xaa\x9f\x19\x1c\x12\x11SIGNATURE_SUCCESS\x12\aCREATED\x123\n" +
-	"\x17SIGNATURE_ACTION_FAILED\x10\x02\x1a\x16\xaa\x9f\x19\x12\x12\x10SIGNATURE_FAILEDBHZFgithub.com/hookstream/hookstream/gen/hookstream/ignisign/v1;ignisignv1b\x06proto3"
+	"\x17SIGNATURE_ACTION_FAILED\x10\x02\x1a\x16\xaa\x9f\x19\x12\x12\x10SIGNATURE_FAILEDB\x87\x02\n" +
+	"\x1adev.hookstream.ignisign.v1B\x0eSignatureProtoP\x01ZFgithub.com/hookstream/hookstream/gen/hookstream/ignisign/v1;ignisignv1\xa2\x02\x05HKSIG\xaa\x02\x16Hookstream.Ignisign.V1\xba\x02\x14HookstreamIgnisignV1\xca\x02\x16Hookstream\\Ignisign\\V1\xe2\x02\"Hookstream\\Ignisign\\V1\\GPBMetadata\xea\x02\x18Hookstream::Ignisign::V1b\x06proto3"
 
 var (
 	file_hookstream_ignisign_v1_signature_proto_rawDescOnce sync.Once

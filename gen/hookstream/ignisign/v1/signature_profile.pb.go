@@ -148,7 +148,8 @@ const file_hookstream_ignisign_v1_signature_profile_proto_rawDesc = "" +
 	"$SIGNATURE_PROFILE_ACTION_UNSPECIFIED\x10\x00\x12$\n" +
 	" SIGNATURE_PROFILE_ACTION_CREATED\x10\x01\x12%\n" +
 	"!SIGNATURE_PROFILE_ACTION_ARCHIVED\x10\x02\x12$\n" +
-	" SIGNATURE_PROFILE_ACTION_UPDATED\x10\x03BHZFgithub.com/hookstream/hookstream/gen/hookstream/ignisign/v1;ignisignv1b\x06proto3"
+	" SIGNATURE_PROFILE_ACTION_UPDATED\x10\x03B\x8e\x02\n" +
+	"\x1adev.hookstream.ignisign.v1B\x15SignatureProfileProtoP\x01ZFgithub.com/hookstream/hookstream/gen/hookstream/ignisign/v1;ignisignv1\xa2\x02\x05HKSIG\xaa\x02\x16Hookstream.Ignisign.V1\xba\x02\x14HookstreamIgnisignV1\xca\x02\x16Hookstream\\Ignisign\\V1\xe2\x02\"Hookstream\\Ignisign\\V1\\GPBMetadata\xea\x02\x18Hookstream::Ignisign::V1b\x06proto3"
 
 var (
 	file_hookstream_ignisign_v1_signature_profile_proto_rawDescOnce sync.Once

@@ -369,7 +369,8 @@ const file_hookstream_ignisign_v1_signature_proof_proto_rawDesc = "" +
 	"\"SIGNATURE_PROOF_ACTION_UNSPECIFIED\x10\x00\x12E\n" +
 	" SIGNATURE_PROOF_ACTION_GENERATED\x10\x01\x1a\x1f\xaa\x9f\x19\x1b\x12\x19SIGNATURE_PROOF_GENERATED\x12H\n" +
 	"$SIGNATURE_PROOF_ACTION_ADV_GENERATED\x10\x02\x1a\x1e\xaa\x9f\x19\x1a\x12\x18ADVANCED_PROOF_GENERATED\x12!\n" +
-	"\x1dSIGNATURE_PROOF_ACTION_FAILED\x10\x03BHZFgithub.com/hookstream/hookstream/gen/hookstream/ignisign/v1;ignisignv1b\x06proto3"
+	"\x1dSIGNATURE_PROOF_ACTION_FAILED\x10\x03B\x8c\x02\n" +
+	"\x1adev.hookstream.ignisign.v1B\x13SignatureProofProtoP\x01ZFgithub.com/hookstream/hookstream/gen/hookstream/ignisign/v1;ignisignv1\xa2\x02\x05HKSIG\xaa\x02\x16Hookstream.Ignisign.V1\xba\x02\x14HookstreamIgnisignV1\xca\x02\x16Hookstream\\Ignisign\\V1\xe2\x02\"Hookstream\\Ignisign\\V1\\GPBMetadata\xea\x02\x18Hookstream::Ignisign::V1b\x06proto3"
 
 var (
 	file_hookstream_ignisign_v1_signature_proof_proto_rawDescOnce sync.Once

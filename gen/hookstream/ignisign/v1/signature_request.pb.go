@@ -485,7 +485,8 @@ const file_hookstream_ignisign_v1_signature_request_proto_rawDesc = "" +
 	"\x12.\n" +
 	"*SIGNATURE_REQUEST_ACTION_WAITING_DOCUMENTS\x10\v\x12$\n" +
 	" SIGNATURE_REQUEST_ACTION_PUBLISH\x10\f\x12#\n" +
-	"\x1fSIGNATURE_REQUEST_ACTION_CLOSED\x10\rBHZFgithub.com/hookstream/hookstream/gen/hookstream/ignisign/v1;ignisignv1b\x06proto3"
+	"\x1fSIGNATURE_REQUEST_ACTION_CLOSED\x10\rB\x8e\x02\n" +
+	"\x1adev.hookstream.ignisign.v1B\x15SignatureRequestProtoP\x01ZFgithub.com/hookstream/hookstream/gen/hookstream/ignisign/v1;ignisignv1\xa2\x02\x05HKSIG\xaa\x02\x16Hookstream.Ignisign.V1\xba\x02\x14HookstreamIgnisignV1\xca\x02\x16Hookstream\\Ignisign\\V1\xe2\x02\"Hookstream\\Ignisign\\V1\\GPBMetadata\xea\x02\x18Hookstream::Ignisign::V1b\x06proto3"
 
 var (
 	file_hookstream_ignisign_v1_signature_request_proto_rawDescOnce sync.Once

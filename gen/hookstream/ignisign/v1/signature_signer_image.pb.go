@@ -237,7 +237,8 @@ const file_hookstream_ignisign_v1_signature_signer_image_proto_rawDesc = "" +
 	"\x1aSignatureSignerImageAction\x12-\n" +
 	")SIGNATURE_SIGNER_IMAGE_ACTION_UNSPECIFIED\x10\x00\x12+\n" +
 	"'SIGNATURE_SIGNER_IMAGE_ACTION_GENERATED\x10\x01\x12(\n" +
-	"$SIGNATURE_SIGNER_IMAGE_ACTION_FAILED\x10\x02BHZFgithub.com/hookstream/hookstream/gen/hookstream/ignisign/v1;ignisignv1b\x06proto3"
+	"$SIGNATURE_SIGNER_IMAGE_ACTION_FAILED\x10\x02B\x92\x02\n" +
+	"\x1adev.hookstream.ignisign.v1B\x19SignatureSignerImageProtoP\x01ZFgithub.com/hookstream/hookstream/gen/hookstream/ignisign/v1;ignisignv1\xa2\x02\x05HKSIG\xaa\x02\x16Hookstream.Ignisign.V1\xba\x02\x14HookstreamIgnisignV1\xca\x02\x16Hookstream\\Ignisign\\V1\xe2\x02\"Hookstream\\Ignisign\\V1\\GPBMetadata\xea\x02\x18Hookstream::Ignisign::V1b\x06proto3"
 
 var (
 	file_hookstream_ignisign_v1_signature_signer_image_proto_rawDescOnce sync.Once

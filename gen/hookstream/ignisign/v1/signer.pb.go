@@ -320,7 +320,8 @@ const file_hookstream_ignisign_v1_signer_proto_rawDesc = "" +
 	"\fSignerAction\x12\x1d\n" +
 	"\x19SIGNER_ACTION_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15SIGNER_ACTION_CREATED\x10\x01\x12C\n" +
-	"\x1aSIGNER_ACTION_INPUTS_ADDED\x10\x02\x1a#\xaa\x9f\x19\x1f\x12\rCLAIM_UPDATED\x12\x0eCLAIMS_UPDATEDBHZFgithub.com/hookstream/hookstream/gen/hookstream/ignisign/v1;ignisignv1b\x06proto3"
+	"\x1aSIGNER_ACTION_INPUTS_ADDED\x10\x02\x1a#\xaa\x9f\x19\x1f\x12\rCLAIM_UPDATED\x12\x0eCLAIMS_UPDATEDB\x84\x02\n" +
+	"\x1adev.hookstream.ignisign.v1B\vSignerProtoP\x01ZFgithub.com/hookstream/hookstream/gen/hookstream/ignisign/v1;ignisignv1\xa2\x02\x05HKSIG\xaa\x02\x16Hookstream.Ignisign.V1\xba\x02\x14HookstreamIgnisignV1\xca\x02\x16Hookstream\\Ignisign\\V1\xe2\x02\"Hookstream\\Ignisign\\V1\\GPBMetadata\xea\x02\x18Hookstream::Ignisign::V1b\x06proto3"
 
 var (
 	file_hookstream_ignisign_v1_signer_proto_rawDescOnce sync.Once

@@ -191,7 +191,8 @@ const file_hookstream_ignisign_v1_source_config_proto_rawDesc = "" +
 	"ApiVersion\x12\x1b\n" +
 	"\x17API_VERSION_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eAPI_VERSION_V4\x10\x01\x12\x12\n" +
-	"\x0eAPI_VERSION_V3\x10\x02BHZFgithub.com/hookstream/hookstream/gen/hookstream/ignisign/v1;ignisignv1b\x06proto3"
+	"\x0eAPI_VERSION_V3\x10\x02B\x8a\x02\n" +
+	"\x1adev.hookstream.ignisign.v1B\x11SourceConfigProtoP\x01ZFgithub.com/hookstream/hookstream/gen/hookstream/ignisign/v1;ignisignv1\xa2\x02\x05HKSIG\xaa\x02\x16Hookstream.Ignisign.V1\xba\x02\x14HookstreamIgnisignV1\xca\x02\x16Hookstream\\Ignisign\\V1\xe2\x02\"Hookstream\\Ignisign\\V1\\GPBMetadata\xea\x02\x18Hookstream::Ignisign::V1b\x06proto3"
 
 var (
 	file_hookstream_ignisign_v1_source_config_proto_rawDescOnce sync.Once

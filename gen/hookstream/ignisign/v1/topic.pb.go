@@ -132,7 +132,9 @@ const file_hookstream_ignisign_v1_topic_proto_rawDesc = "" +
 	"\x16TOPIC_DOCUMENT_REQUEST\x10\t\x12/\n" +
 	"\x11TOPIC_ID_PROOFING\x10\n" +
 	"\x1a\x18\xaa\x9f\x19\x14\x12\x12SIGNER_ID_PROOFING\x12\x15\n" +
-	"\x11TOPIC_SIGNER_AUTH\x10\vBHZFgithub.com/hookstream/hookstream/gen/hookstream/ignisign/v1;ignisignv1b\x06proto3"
+	"\x11TOPIC_SIGNER_AUTH\x10\vB\x83\x02\n" +
+	"\x1adev.hookstream.ignisign.v1B\n" +
+	"TopicProtoP\x01ZFgithub.com/hookstream/hookstream/gen/hookstream/ignisign/v1;ignisignv1\xa2\x02\x05HKSIG\xaa\x02\x16Hookstream.Ignisign.V1\xba\x02\x14HookstreamIgnisignV1\xca\x02\x16Hookstream\\Ignisign\\V1\xe2\x02\"Hookstream\\Ignisign\\V1\\GPBMetadata\xea\x02\x18Hookstream::Ignisign::V1b\x06proto3"
 
 var (
 	file_hookstream_ignisign_v1_topic_proto_rawDescOnce sync.Once

@@ -366,7 +366,8 @@ const file_hookstream_options_v1_options_proto_rawDesc = "" +
 	"\x11PRESENCE_OPTIONAL\x10\x03:X\n" +
 	"\x05field\x12\x1d.google.protobuf.FieldOptions\x18\xf4\x93\x03 \x01(\v2!.hookstream.options.v1.FieldFactsR\x05field:i\n" +
 	"\n" +
-	"enum_value\x12!.google.protobuf.EnumValueOptions\x18\xf5\x93\x03 \x01(\v2%.hookstream.options.v1.EnumValueFactsR\tenumValueBFZDgithub.com/hookstream/hookstream/gen/hookstream/options/v1;optionsv1b\x06proto3"
+	"enum_value\x12!.google.protobuf.EnumValueOptions\x18\xf5\x93\x03 \x01(\v2%.hookstream.options.v1.EnumValueFactsR\tenumValueB\xfd\x01\n" +
+	"\x19dev.hookstream.options.v1B\fOptionsProtoP\x01ZDgithub.com/hookstream/hookstream/gen/hookstream/options/v1;optionsv1\xa2\x02\x05HKSOP\xaa\x02\x15Hookstream.Options.V1\xba\x02\x13HookstreamOptionsV1\xca\x02\x15Hookstream\\Options\\V1\xe2\x02!Hookstream\\Options\\V1\\GPBMetadata\xea\x02\x17Hookstream::Options::V1b\x06proto3"
 
 var (
 	file_hookstream_options_v1_options_proto_rawDescOnce sync.Once

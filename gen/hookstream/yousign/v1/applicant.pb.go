@@ -507,7 +507,8 @@ const file_hookstream_yousign_v1_applicant_proto_rawDesc = "" +
 	"\x1dAPPLICANT_TYPE_NATURAL_PERSON\x10\x01\x1a\x14\xaa\x9f\x19\x10\n" +
 	"\x0enatural_person\x123\n" +
 	"\x1bAPPLICANT_TYPE_LEGAL_PERSON\x10\x02\x1a\x12\xaa\x9f\x19\x0e\n" +
-	"\flegal_personBFZDgithub.com/hookstream/hookstream/gen/hookstream/yousign/v1;yousignv1b\x06proto3"
+	"\flegal_personB\xff\x01\n" +
+	"\x19dev.hookstream.yousign.v1B\x0eApplicantProtoP\x01ZDgithub.com/hookstream/hookstream/gen/hookstream/yousign/v1;yousignv1\xa2\x02\x05HKSYS\xaa\x02\x15Hookstream.Yousign.V1\xba\x02\x13HookstreamYousignV1\xca\x02\x15Hookstream\\Yousign\\V1\xe2\x02!Hookstream\\Yousign\\V1\\GPBMetadata\xea\x02\x17Hookstream::Yousign::V1b\x06proto3"
 
 var (
 	file_hookstream_yousign_v1_applicant_proto_rawDescOnce sync.Once

@@ -258,7 +258,8 @@ const file_hookstream_yousign_v1_approver_proto_rawDesc = "" +
 	"\bapproved\x12,\n" +
 	"\x18APPROVER_STATUS_REJECTED\x10\x04\x1a\x0e\xaa\x9f\x19\n" +
 	"\n" +
-	"\brejectedBFZDgithub.com/hookstream/hookstream/gen/hookstream/yousign/v1;yousignv1b\x06proto3"
+	"\brejectedB\xfe\x01\n" +
+	"\x19dev.hookstream.yousign.v1B\rApproverProtoP\x01ZDgithub.com/hookstream/hookstream/gen/hookstream/yousign/v1;yousignv1\xa2\x02\x05HKSYS\xaa\x02\x15Hookstream.Yousign.V1\xba\x02\x13HookstreamYousignV1\xca\x02\x15Hookstream\\Yousign\\V1\xe2\x02!Hookstream\\Yousign\\V1\\GPBMetadata\xea\x02\x17Hookstream::Yousign::V1b\x06proto3"
 
 var (
 	file_hookstream_yousign_v1_approver_proto_rawDescOnce sync.Once

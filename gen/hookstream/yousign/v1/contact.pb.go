@@ -234,7 +234,8 @@ const file_hookstream_yousign_v1_contact_proto_rawDesc = "" +
 	"\r_address_cityB\x16\n" +
 	"\x14_address_postal_codeB\x12\n" +
 	"\x10_address_countryB\x0f\n" +
-	"\r_workspace_idBFZDgithub.com/hookstream/hookstream/gen/hookstream/yousign/v1;yousignv1b\x06proto3"
+	"\r_workspace_idB\xfd\x01\n" +
+	"\x19dev.hookstream.yousign.v1B\fContactProtoP\x01ZDgithub.com/hookstream/hookstream/gen/hookstream/yousign/v1;yousignv1\xa2\x02\x05HKSYS\xaa\x02\x15Hookstream.Yousign.V1\xba\x02\x13HookstreamYousignV1\xca\x02\x15Hookstream\\Yousign\\V1\xe2\x02!Hookstream\\Yousign\\V1\\GPBMetadata\xea\x02\x17Hookstream::Yousign::V1b\x06proto3"
 
 var (
 	file_hookstream_yousign_v1_contact_proto_rawDescOnce sync.Once

@@ -872,7 +872,8 @@ const file_hookstream_yousign_v1_document_analysis_proto_rawDesc = "" +
 	"\x14FRAUD_RISK_LEVEL_LOW\x10\x03\x1a\t\xaa\x9f\x19\x05\n" +
 	"\x03low\x12+\n" +
 	"\x18FRAUD_RISK_LEVEL_TRUSTED\x10\x04\x1a\r\xaa\x9f\x19\t\n" +
-	"\atrustedBFZDgithub.com/hookstream/hookstream/gen/hookstream/yousign/v1;yousignv1b\x06proto3"
+	"\atrustedB\x86\x02\n" +
+	"\x19dev.hookstream.yousign.v1B\x15DocumentAnalysisProtoP\x01ZDgithub.com/hookstream/hookstream/gen/hookstream/yousign/v1;yousignv1\xa2\x02\x05HKSYS\xaa\x02\x15Hookstream.Yousign.V1\xba\x02\x13HookstreamYousignV1\xca\x02\x15Hookstream\\Yousign\\V1\xe2\x02!Hookstream\\Yousign\\V1\\GPBMetadata\xea\x02\x17Hookstream::Yousign::V1b\x06proto3"
 
 var (
 	file_hookstream_yousign_v1_document_analysis_proto_rawDescOnce sync.Once

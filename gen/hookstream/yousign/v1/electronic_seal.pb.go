@@ -273,7 +273,8 @@ const file_hookstream_yousign_v1_electronic_seal_proto_rawDesc = "" +
 	"\xaa\x9f\x19\x06\n" +
 	"\x04done\x12-\n" +
 	"\x1cELECTRONIC_SEAL_STATUS_ERROR\x10\x04\x1a\v\xaa\x9f\x19\a\n" +
-	"\x05errorBFZDgithub.com/hookstream/hookstream/gen/hookstream/yousign/v1;yousignv1b\x06proto3"
+	"\x05errorB\x84\x02\n" +
+	"\x19dev.hookstream.yousign.v1B\x13ElectronicSealProtoP\x01ZDgithub.com/hookstream/hookstream/gen/hookstream/yousign/v1;yousignv1\xa2\x02\x05HKSYS\xaa\x02\x15Hookstream.Yousign.V1\xba\x02\x13HookstreamYousignV1\xca\x02\x15Hookstream\\Yousign\\V1\xe2\x02!Hookstream\\Yousign\\V1\\GPBMetadata\xea\x02\x17Hookstream::Yousign::V1b\x06proto3"
 
 var (
 	file_hookstream_yousign_v1_electronic_seal_proto_rawDescOnce sync.Once

@@ -801,7 +801,9 @@ const file_hookstream_yousign_v1_event_proto_rawDesc = "" +
 	"\xaa\x9f\x19\x06\n" +
 	"\x04spam\x12]\n" +
 	"7NOTIFICATION_DELIVERY_STATUS_FAILED_SENDING_TO_PROVIDER\x10\x04\x1a \xaa\x9f\x19\x1c\n" +
-	"\x1afailed_sending_to_providerBFZDgithub.com/hookstream/hookstream/gen/hookstream/yousign/v1;yousignv1b\x06proto3"
+	"\x1afailed_sending_to_providerB\xfb\x01\n" +
+	"\x19dev.hookstream.yousign.v1B\n" +
+	"EventProtoP\x01ZDgithub.com/hookstream/hookstream/gen/hookstream/yousign/v1;yousignv1\xa2\x02\x05HKSYS\xaa\x02\x15Hookstream.Yousign.V1\xba\x02\x13HookstreamYousignV1\xca\x02\x15Hookstream\\Yousign\\V1\xe2\x02!Hookstream\\Yousign\\V1\\GPBMetadata\xea\x02\x17Hookstream::Yousign::V1b\x06proto3"
 
 var (
 	file_hookstream_yousign_v1_event_proto_rawDescOnce sync.Once

@@ -386,7 +386,8 @@ const file_hookstream_yousign_v1_recipient_proto_rawDesc = "" +
 	"\x13RECIPIENT_LOCALE_ES\x10\x06\x1a\b\xaa\x9f\x19\x04\n" +
 	"\x02es\x12!\n" +
 	"\x13RECIPIENT_LOCALE_PL\x10\a\x1a\b\xaa\x9f\x19\x04\n" +
-	"\x02plBFZDgithub.com/hookstream/hookstream/gen/hookstream/yousign/v1;yousignv1b\x06proto3"
+	"\x02plB\xff\x01\n" +
+	"\x19dev.hookstream.yousign.v1B\x0eRecipientProtoP\x01ZDgithub.com/hookstream/hookstream/gen/hookstream/yousign/v1;yousignv1\xa2\x02\x05HKSYS\xaa\x02\x15Hookstream.Yousign.V1\xba\x02\x13HookstreamYousignV1\xca\x02\x15Hookstream\\Yousign\\V1\xe2\x02!Hookstream\\Yousign\\V1\\GPBMetadata\xea\x02\x17Hookstream::Yousign::V1b\x06proto3"
 
 var (
 	file_hookstream_yousign_v1_recipient_proto_rawDescOnce sync.Once

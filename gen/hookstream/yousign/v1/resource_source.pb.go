@@ -110,7 +110,8 @@ const file_hookstream_yousign_v1_resource_source_proto_rawDesc = "" +
 	"$RESOURCE_SOURCE_CONNECTOR_GOOGLE_API\x10\x05\x1a\x1a\xaa\x9f\x19\x16\n" +
 	"\x14connector_google_api\x12D\n" +
 	"$RESOURCE_SOURCE_CONNECTOR_ZAPIER_API\x10\x06\x1a\x1a\xaa\x9f\x19\x16\n" +
-	"\x14connector_zapier_apiBFZDgithub.com/hookstream/hookstream/gen/hookstream/yousign/v1;yousignv1b\x06proto3"
+	"\x14connector_zapier_apiB\x84\x02\n" +
+	"\x19dev.hookstream.yousign.v1B\x13ResourceSourceProtoP\x01ZDgithub.com/hookstream/hookstream/gen/hookstream/yousign/v1;yousignv1\xa2\x02\x05HKSYS\xaa\x02\x15Hookstream.Yousign.V1\xba\x02\x13HookstreamYousignV1\xca\x02\x15Hookstream\\Yousign\\V1\xe2\x02!Hookstream\\Yousign\\V1\\GPBMetadata\xea\x02\x17Hookstream::Yousign::V1b\x06proto3"
 
 var (
 	file_hookstream_yousign_v1_resource_source_proto_rawDescOnce sync.Once

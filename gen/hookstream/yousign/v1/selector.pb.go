@@ -132,7 +132,8 @@ const file_hookstream_yousign_v1_selector_proto_rawDesc = "" +
 	"\x10d\"\x06r\x04\x10\x01\x18@R\x06scopes\x12\x1d\n" +
 	"\asandbox\x18\x05 \x01(\bH\x00R\asandbox\x88\x01\x01B\n" +
 	"\n" +
-	"\b_sandboxBFZDgithub.com/hookstream/hookstream/gen/hookstream/yousign/v1;yousignv1b\x06proto3"
+	"\b_sandboxB\xfe\x01\n" +
+	"\x19dev.hookstream.yousign.v1B\rSelectorProtoP\x01ZDgithub.com/hookstream/hookstream/gen/hookstream/yousign/v1;yousignv1\xa2\x02\x05HKSYS\xaa\x02\x15Hookstream.Yousign.V1\xba\x02\x13HookstreamYousignV1\xca\x02\x15Hookstream\\Yousign\\V1\xe2\x02!Hookstream\\Yousign\\V1\\GPBMetadata\xea\x02\x17Hookstream::Yousign::V1b\x06proto3"
 
 var (
 	file_hookstream_yousign_v1_selector_proto_rawDescOnce sync.Once

@@ -1691,7 +1691,8 @@ const file_hookstream_yousign_v1_signature_request_proto_rawDesc = "" +
 	"\x04text\x12)\n" +
 	"\x19CUSTOM_PROPERTY_TYPE_LIST\x10\x02\x1a\n" +
 	"\xaa\x9f\x19\x06\n" +
-	"\x04listBFZDgithub.com/hookstream/hookstream/gen/hookstream/yousign/v1;yousignv1b\x06proto3"
+	"\x04listB\x86\x02\n" +
+	"\x19dev.hookstream.yousign.v1B\x15SignatureRequestProtoP\x01ZDgithub.com/hookstream/hookstream/gen/hookstream/yousign/v1;yousignv1\xa2\x02\x05HKSYS\xaa\x02\x15Hookstream.Yousign.V1\xba\x02\x13HookstreamYousignV1\xca\x02\x15Hookstream\\Yousign\\V1\xe2\x02!Hookstream\\Yousign\\V1\\GPBMetadata\xea\x02\x17Hookstream::Yousign::V1b\x06proto3"
 
 var (
 	file_hookstream_yousign_v1_signature_request_proto_rawDescOnce sync.Once

@@ -1044,7 +1044,8 @@ const file_hookstream_yousign_v1_signer_proto_rawDesc = "" +
 	"%SIGNATURE_AUTHENTICATION_MODE_OTP_SMS\x10\x02\x1a\r\xaa\x9f\x19\t\n" +
 	"\aotp_sms\x126\n" +
 	"$SIGNATURE_AUTHENTICATION_MODE_NO_OTP\x10\x03\x1a\f\xaa\x9f\x19\b\n" +
-	"\x06no_otpBFZDgithub.com/hookstream/hookstream/gen/hookstream/yousign/v1;yousignv1b\x06proto3"
+	"\x06no_otpB\xfc\x01\n" +
+	"\x19dev.hookstream.yousign.v1B\vSignerProtoP\x01ZDgithub.com/hookstream/hookstream/gen/hookstream/yousign/v1;yousignv1\xa2\x02\x05HKSYS\xaa\x02\x15Hookstream.Yousign.V1\xba\x02\x13HookstreamYousignV1\xca\x02\x15Hookstream\\Yousign\\V1\xe2\x02!Hookstream\\Yousign\\V1\\GPBMetadata\xea\x02\x17Hookstream::Yousign::V1b\x06proto3"
 
 var (
 	file_hookstream_yousign_v1_signer_proto_rawDescOnce sync.Once

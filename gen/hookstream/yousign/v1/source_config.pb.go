@@ -230,7 +230,8 @@ const file_hookstream_yousign_v1_source_config_proto_rawDesc = "" +
 	"\vSecretState\x12 \n" +
 	"\vfingerprint\x18\x01 \x01(\tR\vfingerprint\x12;\n" +
 	"\vexpire_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"expireTimeBFZDgithub.com/hookstream/hookstream/gen/hookstream/yousign/v1;yousignv1b\x06proto3"
+	"expireTimeB\x82\x02\n" +
+	"\x19dev.hookstream.yousign.v1B\x11SourceConfigProtoP\x01ZDgithub.com/hookstream/hookstream/gen/hookstream/yousign/v1;yousignv1\xa2\x02\x05HKSYS\xaa\x02\x15Hookstream.Yousign.V1\xba\x02\x13HookstreamYousignV1\xca\x02\x15Hookstream\\Yousign\\V1\xe2\x02!Hookstream\\Yousign\\V1\\GPBMetadata\xea\x02\x17Hookstream::Yousign::V1b\x06proto3"
 
 var (
 	file_hookstream_yousign_v1_source_config_proto_rawDescOnce sync.Once

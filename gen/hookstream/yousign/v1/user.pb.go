@@ -466,7 +466,8 @@ const file_hookstream_yousign_v1_user_proto_rawDesc = "" +
 	"\n" +
 	"\bverified\x12*\n" +
 	"\x15USER_STATUS_COMPLETED\x10\x04\x1a\x0f\xaa\x9f\x19\v\n" +
-	"\tcompletedBFZDgithub.com/hookstream/hookstream/gen/hookstream/yousign/v1;yousignv1b\x06proto3"
+	"\tcompletedB\xfa\x01\n" +
+	"\x19dev.hookstream.yousign.v1B\tUserProtoP\x01ZDgithub.com/hookstream/hookstream/gen/hookstream/yousign/v1;yousignv1\xa2\x02\x05HKSYS\xaa\x02\x15Hookstream.Yousign.V1\xba\x02\x13HookstreamYousignV1\xca\x02\x15Hookstream\\Yousign\\V1\xe2\x02!Hookstream\\Yousign\\V1\\GPBMetadata\xea\x02\x17Hookstream::Yousign::V1b\x06proto3"
 
 var (
 	file_hookstream_yousign_v1_user_proto_rawDescOnce sync.Once

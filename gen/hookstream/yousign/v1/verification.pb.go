@@ -1846,7 +1846,8 @@ const file_hookstream_yousign_v1_verification_proto_rawDesc = "" +
 	"\n" +
 	"\bdeclined\x12?\n" +
 	"'LEGACY_VERIFICATION_STATUS_INCONCLUSIVE\x10\x04\x1a\x12\xaa\x9f\x19\x0e\n" +
-	"\finconclusiveBFZDgithub.com/hookstream/hookstream/gen/hookstream/yousign/v1;yousignv1b\x06proto3"
+	"\finconclusiveB\x82\x02\n" +
+	"\x19dev.hookstream.yousign.v1B\x11VerificationProtoP\x01ZDgithub.com/hookstream/hookstream/gen/hookstream/yousign/v1;yousignv1\xa2\x02\x05HKSYS\xaa\x02\x15Hookstream.Yousign.V1\xba\x02\x13HookstreamYousignV1\xca\x02\x15Hookstream\\Yousign\\V1\xe2\x02!Hookstream\\Yousign\\V1\\GPBMetadata\xea\x02\x17Hookstream::Yousign::V1b\x06proto3"
 
 var (
 	file_hookstream_yousign_v1_verification_proto_rawDescOnce sync.Once

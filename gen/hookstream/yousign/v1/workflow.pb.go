@@ -772,7 +772,8 @@ const file_hookstream_yousign_v1_workflow_proto_rawDesc = "" +
 	"4WORKFLOW_ACTION_GROUP_TYPE_BANK_ACCOUNT_VERIFICATION\x10\x06\x1a\x1f\xaa\x9f\x19\x1b\n" +
 	"\x19bank_account_verification\x12I\n" +
 	",WORKFLOW_ACTION_GROUP_TYPE_DOCUMENT_ANALYSIS\x10\a\x1a\x17\xaa\x9f\x19\x13\n" +
-	"\x11document_analysisBFZDgithub.com/hookstream/hookstream/gen/hookstream/yousign/v1;yousignv1b\x06proto3"
+	"\x11document_analysisB\xfe\x01\n" +
+	"\x19dev.hookstream.yousign.v1B\rWorkflowProtoP\x01ZDgithub.com/hookstream/hookstream/gen/hookstream/yousign/v1;yousignv1\xa2\x02\x05HKSYS\xaa\x02\x15Hookstream.Yousign.V1\xba\x02\x13HookstreamYousignV1\xca\x02\x15Hookstream\\Yousign\\V1\xe2\x02!Hookstream\\Yousign\\V1\\GPBMetadata\xea\x02\x17Hookstream::Yousign::V1b\x06proto3"
 
 var (
 	file_hookstream_yousign_v1_workflow_proto_rawDescOnce sync.Once
