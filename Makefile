@@ -60,6 +60,7 @@ generate: $(BUF) ## generate code and the published image from proto/
 .PHONY: image
 image: $(BUF) ## build the published descriptors and OpenAPI document into image/
 	$(BUF) build proto -o image/hookstream.binpb
+	go -C tools run ./descriptors "$(CURDIR)/image/hookstream.binpb" "$(CURDIR)/image/hookstream-lite.binpb"
 	$(BUF) generate --template image/buf.gen.yaml
 
 .PHONY: release-image

@@ -40,6 +40,7 @@ func assets() []asset {
 	return []asset{
 		{path: "/openapi.json", content: image.OpenAPI, contentType: "application/json"},
 		{path: "/hookstream.binpb", content: image.Descriptors, contentType: "application/x-protobuf"},
+		{path: "/hookstream-lite.binpb", content: image.LiteDescriptors, contentType: "application/x-protobuf"},
 		{path: "/docs", file: "index.html", contentType: "text/html; charset=utf-8"},
 		{path: "/docs/docs.js", file: "docs.js", contentType: "text/javascript; charset=utf-8"},
 		{path: "/docs/swagger-ui-bundle.js", file: "swagger-ui-bundle.js.gz", contentType: "text/javascript; charset=utf-8"},

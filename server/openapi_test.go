@@ -13,6 +13,8 @@ import (
 	"google.golang.org/genproto/googleapis/api/annotations"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/reflect/protopath"
+	"google.golang.org/protobuf/reflect/protorange"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/descriptorpb"
@@ -71,10 +73,10 @@ func TestOpenAPIListsEveryMethod(t *testing.T) {
 	}
 }
 
-// Whoever makes a client from /hookstream.binpb needs nothing else.
-func TestTheImageIsSelfContained(t *testing.T) {
-	g := start(t)
-	code, header, body := g.do(t, "GET", "/hookstream.binpb", "")
+// descriptors reads one of the images as a client's generator does.
+func descriptors(t *testing.T, path string) *protoregistry.Files {
+	t.Helper()
+	code, header, body := start(t).do(t, "GET", path, "")
 	if code != 200 || header.Get("Content-Type") != "application/x-protobuf" {
 		t.Fatalf("%d %v", code, header)
 	}
@@ -86,11 +88,67 @@ func TestTheImageIsSelfContained(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, service := range services() {
-		if _, err := files.FindDescriptorByName(service.FullName()); err != nil {
-			t.Errorf("%s: %v", service.FullName(), err)
-		}
+	return files
+}
+
+// Whoever makes a client from an image needs nothing else, the types included in
+// which errors say their reason.
+func TestTheImagesAreSelfContained(t *testing.T) {
+	for _, path := range []string{"/hookstream.binpb", "/hookstream-lite.binpb"} {
+		t.Run(path[1:], func(t *testing.T) {
+			files := descriptors(t, path)
+			names := []protoreflect.FullName{"google.rpc.Status", "google.rpc.Code", "google.rpc.ErrorInfo", "google.rpc.BadRequest", "google.rpc.RetryInfo"}
+			for _, service := range services() {
+				names = append(names, service.FullName())
+			}
+			for _, name := range names {
+				if _, err := files.FindDescriptorByName(name); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+		})
 	}
+}
+
+// PHP refuses files of proto2 and everything that imports one; every option
+// brings its file.
+func TestTheLiteImageHasOnlyMessagesAndServices(t *testing.T) {
+	whole := descriptors(t, "/hookstream.binpb")
+	kept := map[string]bool{}
+	descriptors(t, "/hookstream-lite.binpb").RangeFiles(func(fd protoreflect.FileDescriptor) bool {
+		kept[fd.Path()] = true
+		if fd.Syntax() != protoreflect.Proto3 {
+			t.Errorf("%s: %v", fd.Path(), fd.Syntax())
+		}
+		lite := protodesc.ToFileDescriptorProto(fd)
+		lite.SourceCodeInfo = nil
+		_ = protorange.Range(lite.ProtoReflect(), func(at protopath.Values) error {
+			last := at.Index(-1)
+			if m, ok := last.Value.Interface().(protoreflect.Message); ok && len(m.GetUnknown()) > 0 && m.Descriptor().Name() != "FileDescriptorProto" {
+				t.Errorf("%s: %v holds what no generator knows", fd.Path(), at.Path)
+			}
+			if step := last.Step; step.Kind() == protopath.FieldAccessStep && step.FieldDescriptor().IsExtension() {
+				t.Errorf("%s: %v is a custom option", fd.Path(), at.Path)
+			}
+			return nil
+		})
+		original, err := whole.FindFileByPath(fd.Path())
+		if err != nil {
+			t.Error(err)
+			return true
+		}
+		full := protodesc.ToFileDescriptorProto(original)
+		if len(full.GetMessageType()) != len(lite.GetMessageType()) || len(full.GetService()) != len(lite.GetService()) || !proto.Equal(full.GetOptions(), lite.GetOptions()) {
+			t.Errorf("%s is another file than in the whole image", fd.Path())
+		}
+		return true
+	})
+	whole.RangeFiles(func(fd protoreflect.FileDescriptor) bool {
+		if ours := strings.HasPrefix(fd.Path(), "hookstream/"); ours && !kept[fd.Path()] {
+			t.Errorf("%s is missing", fd.Path())
+		}
+		return true
+	})
 }
 
 var outside = regexp.MustCompile(`(?i)(src|href)\s*=\s*["']?(https?:)?//`)

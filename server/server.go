@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	_ "google.golang.org/genproto/googleapis/rpc/code" // for reflection: errors are read with google.rpc
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"

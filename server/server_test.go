@@ -269,6 +269,30 @@ func TestReflectionListsTheServices(t *testing.T) {
 	}
 }
 
+// Whoever reads the reasons of errors by reflection finds their types there.
+func TestReflectionKnowsTheDetailsOfErrors(t *testing.T) {
+	g := start(t)
+	stream, err := reflectionv1.NewServerReflectionClient(g.conn).ServerReflectionInfo(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, symbol := range []string{"google.rpc.Status", "google.rpc.Code", "google.rpc.ErrorInfo", "google.rpc.BadRequest", "google.rpc.RetryInfo"} {
+		err := stream.Send(&reflectionv1.ServerReflectionRequest{
+			MessageRequest: &reflectionv1.ServerReflectionRequest_FileContainingSymbol{FileContainingSymbol: symbol},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := stream.Recv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(resp.GetFileDescriptorResponse().GetFileDescriptorProto()) == 0 {
+			t.Errorf("%s: %v", symbol, resp.GetErrorResponse())
+		}
+	}
+}
+
 // A health watch never ends by itself: a plain GracefulStop would wait for ever.
 func TestStopEndsAWatchOfHealth(t *testing.T) {
 	g := start(t)

@@ -15,11 +15,14 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
-	_ "github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-openapiv2/options"
 	_ "google.golang.org/genproto/googleapis/api/annotations"
+	_ "google.golang.org/genproto/googleapis/rpc/code"
+	_ "google.golang.org/genproto/googleapis/rpc/errdetails"
+	_ "google.golang.org/genproto/googleapis/rpc/status"
 )
 
-// files are what our own .proto files import, directly or not.
+// files are what our own .proto files import, directly or not, and the details of
+// our errors.
 var files = []string{
 	"buf/validate/validate.proto",
 	"google/api/annotations.proto",
@@ -28,8 +31,9 @@ var files = []string{
 	"google/api/http.proto",
 	"google/api/launch_stage.proto",
 	"google/api/resource.proto",
-	"protoc-gen-openapiv2/options/annotations.proto",
-	"protoc-gen-openapiv2/options/openapiv2.proto",
+	"google/rpc/code.proto",
+	"google/rpc/error_details.proto",
+	"google/rpc/status.proto",
 }
 
 func main() {
