@@ -61,7 +61,10 @@ generate: $(BUF) ## generate code and the published image from proto/
 image: $(BUF) ## build the published descriptors and OpenAPI document into image/
 	$(BUF) build proto -o image/hookstream.binpb
 	go -C tools run ./descriptors "$(CURDIR)/image/hookstream.binpb" "$(CURDIR)/image/hookstream-lite.binpb"
+	rm -rf $(BIN)/openapi
 	$(BUF) generate --template image/buf.gen.yaml
+	go tool openapiv3-merge $(BIN)/openapi/hookstream/v1/*.json > $(BIN)/openapi/merged.json
+	go -C tools run ./openapi "$(CURDIR)/$(BIN)/openapi/merged.json" "$(CURDIR)/image/openapi.json"
 
 .PHONY: release-image
 release-image: $(BUF) ## keep the schema as the one that later changes must not break

@@ -171,15 +171,16 @@ func TestWebhookToStream(t *testing.T) {
 func TestHTTPFace(t *testing.T) {
 	g := start(t, options(t))
 	for path, want := range map[string]string{
-		"/healthz":          "ok",
-		"/readyz":           "ok",
-		"/metrics":          "hookstream_build_info",
-		"/openapi.json":     `"swagger"`,
-		"/hookstream.binpb": "hookstream/v1/event.proto",
-		"/docs":             "swagger",
-		"/v1/providers":     "yousign",
-		"/v1/eventTypes":    "signature_request.done",
-		"/v1/sources":       "{",
+		"/healthz":               "ok",
+		"/readyz":                "ok",
+		"/metrics":               "hookstream_build_info",
+		"/openapi.json":          `"openapi": "3.1`,
+		"/hookstream.binpb":      "hookstream/v1/event.proto",
+		"/hookstream-lite.binpb": "hookstream/v1/event.proto",
+		"/docs":                  "swagger",
+		"/v1/providers":          "yousign",
+		"/v1/eventTypes":         "signature_request.done",
+		"/v1/sources":            "{",
 	} {
 		resp, err := http.Get("http://" + g.Addrs().HTTP + path)
 		if err != nil {

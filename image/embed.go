@@ -18,7 +18,7 @@ var Descriptors []byte
 //go:embed hookstream-lite.binpb
 var LiteDescriptors []byte
 
-// OpenAPI describes the REST face in OpenAPI 2.0, as JSON.
+// OpenAPI describes the REST face in OpenAPI 3.1, as JSON.
 //
-//go:embed hookstream.swagger.json
+//go:embed openapi.json
 var OpenAPI []byte

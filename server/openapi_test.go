@@ -5,8 +5,10 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -149,6 +151,69 @@ func TestTheLiteImageHasOnlyMessagesAndServices(t *testing.T) {
 		}
 		return true
 	})
+}
+
+// What an answer's content is, is what the document says it is: of streams both
+// forms, of all else JSON, errors by reference.
+func TestOpenAPISaysWhatIsAnswered(t *testing.T) {
+	g := start(t)
+	_, _, body := g.do(t, "GET", "/openapi.json", "")
+	var api struct {
+		OpenAPI string
+		Paths   map[string]map[string]struct {
+			OperationID string
+			Responses   map[string]struct {
+				Ref     string `json:"$ref"`
+				Content map[string]any
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(body), &api); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(api.OpenAPI, "3.1.") {
+		t.Errorf("version %q", api.OpenAPI)
+	}
+	streams := 0
+	for path, methods := range api.Paths {
+		for method, op := range methods {
+			want := []string{"application/json"}
+			if path == "/v1/events:subscribe" {
+				want = []string{(jsonLines{}).contentType(), (serverSentEvents{}).contentType()}
+				streams++
+			}
+			if got := slices.Sorted(maps.Keys(op.Responses["200"].Content)); !slices.Equal(got, want) {
+				t.Errorf("%s %s answers %v, want %v", method, path, got, want)
+			}
+			for _, code := range []string{"4XX", "default"} {
+				if op.Responses[code].Ref != "#/components/responses/Error" {
+					t.Errorf("%s %s: %s is no reference to the one error", method, path, code)
+				}
+			}
+		}
+	}
+	if streams != 2 {
+		t.Errorf("%d ways to subscribe, want 2", streams)
+	}
+}
+
+// A path of the document is one that the gateway has, as it writes it: with the id
+// of a resource where the schema has its name.
+func TestOpenAPIPathsAreTaken(t *testing.T) {
+	g := start(t)
+	_, _, body := g.do(t, "GET", "/openapi.json", "")
+	var api struct{ Paths map[string]map[string]any }
+	if err := json.Unmarshal([]byte(body), &api); err != nil {
+		t.Fatal(err)
+	}
+	parameter := regexp.MustCompile(`\{[a-z]+\}`)
+	for path, methods := range api.Paths {
+		for method := range methods {
+			if !strings.Contains(allowedMethods(parameter.ReplaceAllString(path, "x")), strings.ToUpper(method)) {
+				t.Errorf("%s %s is not among the gateway's paths", method, path)
+			}
+		}
+	}
 }
 
 var outside = regexp.MustCompile(`(?i)(src|href)\s*=\s*["']?(https?:)?//`)
