@@ -125,7 +125,7 @@ profile: ## CPU, heap, mutex and block profiles of the gateway in bin/profile: m
 	@echo 'go tool pprof -top $(BIN)/profile/NAME.cpu.pprof; profiling costs, these rates do not count'
 
 # The functions that every request or event goes through.
-HOT ?= ./event ./eventlog/... ./ingress/... ./server/hub
+HOT ?= ./event ./eventlog/... ./ingress/... ./hub
 
 .PHONY: benchstat
 benchstat: $(BENCHSTAT) ## compare Go benchmarks of the hot functions with the last tag, or with BASE=commit

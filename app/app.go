@@ -19,12 +19,11 @@ import (
 
 	"github.com/hookstream/hookstream/event"
 	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/hub"
 	"github.com/hookstream/hookstream/ingress"
 	"github.com/hookstream/hookstream/server"
-	"github.com/hookstream/hookstream/server/hub"
 	"github.com/hookstream/hookstream/source"
 	"github.com/hookstream/hookstream/subscription"
-	"github.com/hookstream/hookstream/subscription/hubfeed"
 )
 
 // App is a gateway.
@@ -222,7 +221,7 @@ func (a *App) openHub(context.Context) error {
 func (a *App) openSubscriptions(ctx context.Context) (err error) {
 	a.subs, err = subscription.Open(ctx, subscription.Options{
 		Engine:       subscription.On(a.engine),
-		Feed:         hubfeed.New(a.hub),
+		Hub:          a.hub,
 		MaxConsumers: a.opts.MaxStreams,
 		Logger:       a.logger,
 	})

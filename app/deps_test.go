@@ -26,11 +26,9 @@ var arrows = map[string][]string{
 	"ingress/yousign":  {"event", "ingress", "ingress/lenient"},
 	"ingress/ignisign": {"event", "ingress", "ingress/lenient"},
 
-	"server/hub": {"event", "eventlog"},
-	"server":     {"event", "eventlog", "server/hub", "source", "subscription", "subscription/hubfeed"},
-
-	"subscription":         {"event", "eventlog"},
-	"subscription/hubfeed": {"event", "server/hub", "subscription"},
+	"hub":          {"event", "eventlog"},
+	"subscription": {"event", "eventlog", "hub"},
+	"server":       {"event", "eventlog", "hub", "source", "subscription"},
 
 	// What other people's programs import: nothing of ours but gen.
 	"client": {},
@@ -39,7 +37,7 @@ var arrows = map[string][]string{
 
 	"app": {
 		"conns", "event", "eventlog", "source", "ingress", "ingress/yousign", "ingress/ignisign",
-		"server", "server/hub", "subscription", "subscription/hubfeed",
+		"server", "hub", "subscription",
 	},
 
 	// Measures from outside: processes and the network.

@@ -11,9 +11,9 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/hub"
 	"github.com/hookstream/hookstream/ingress"
 	"github.com/hookstream/hookstream/server"
-	"github.com/hookstream/hookstream/server/hub"
 )
 
 // metrics is everything /metrics shows. docs/operating.md says what each means

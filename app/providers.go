@@ -5,10 +5,10 @@ import (
 	"net/http"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/hub"
 	"github.com/hookstream/hookstream/ingress"
 	"github.com/hookstream/hookstream/ingress/ignisign"
 	"github.com/hookstream/hookstream/ingress/yousign"
-	"github.com/hookstream/hookstream/server/hub"
 )
 
 // The providers there are. A new one is a line in each of these.

@@ -16,7 +16,7 @@ import (
 	"github.com/hookstream/hookstream/event"
 	"github.com/hookstream/hookstream/eventlog"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
-	"github.com/hookstream/hookstream/server/hub"
+	"github.com/hookstream/hookstream/hub"
 	"github.com/hookstream/hookstream/source"
 )
 

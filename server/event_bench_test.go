@@ -17,7 +17,7 @@ import (
 
 	"github.com/hookstream/hookstream/event"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
-	"github.com/hookstream/hookstream/server/hub"
+	"github.com/hookstream/hookstream/hub"
 )
 
 // countingCodec takes responses without decoding them, so that the server is

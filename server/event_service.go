@@ -5,7 +5,7 @@ import (
 	"log/slog"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
-	"github.com/hookstream/hookstream/server/hub"
+	"github.com/hookstream/hookstream/hub"
 	"github.com/hookstream/hookstream/subscription"
 )
 

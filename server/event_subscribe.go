@@ -15,7 +15,7 @@ import (
 
 	"github.com/hookstream/hookstream/event"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
-	"github.com/hookstream/hookstream/server/hub"
+	"github.com/hookstream/hookstream/hub"
 )
 
 // What a stream is given when it does not say.

@@ -17,7 +17,7 @@ import (
 	"github.com/hookstream/hookstream/eventlog/memlog"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
-	"github.com/hookstream/hookstream/server/hub"
+	"github.com/hookstream/hookstream/hub"
 )
 
 // eventWorld is the way out over a log in memory.

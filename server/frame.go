@@ -7,7 +7,7 @@ import (
 
 	"github.com/hookstream/hookstream/event"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
-	"github.com/hookstream/hookstream/server/hub"
+	"github.com/hookstream/hookstream/hub"
 )
 
 // Field numbers of SubscribeResponse. A test holds the bytes against what the

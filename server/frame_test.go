@@ -13,7 +13,7 @@ import (
 
 	"github.com/hookstream/hookstream/event"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
-	"github.com/hookstream/hookstream/server/hub"
+	"github.com/hookstream/hookstream/hub"
 )
 
 // framesOfAllKinds are frames, and the responses that they must be.

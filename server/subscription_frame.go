@@ -9,7 +9,6 @@ import (
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/subscription"
-	"github.com/hookstream/hookstream/subscription/hubfeed"
 )
 
 // Field numbers of what is joined here. A test holds the bytes against what the
@@ -50,7 +49,7 @@ func newDeliveryBatch(all []subscription.Delivery, view hookstreamv1.EventView, 
 	}
 	var fields []byte
 	for i, d := range all {
-		shared := hubfeed.Event(d.Event).Inner(view)
+		shared := d.Event.Inner(view)
 		fields = appendDelivery(fields[:0], d)
 		size := protowire.SizeTag(fieldBatchDeliveries) + protowire.SizeBytes(len(shared)+len(fields))
 		if i > 0 && b.size+size > maxBytes {

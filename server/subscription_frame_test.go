@@ -11,7 +11,6 @@ import (
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/subscription"
-	"github.com/hookstream/hookstream/subscription/hubfeed"
 )
 
 // someDeliveries are of n events, each with other fields set.
@@ -22,7 +21,7 @@ func someDeliveries(t *testing.T, n int) []subscription.Delivery {
 	var out []subscription.Delivery
 	for i := range n {
 		w.put(t, "open", `{"eventName":"EVENT_NAME_SIGNER_DONE"}`)
-		e, err := hubfeed.New(w.hub).At(t.Context(), uint64(i+1))
+		e, err := w.hub.At(t.Context(), uint64(i+1))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -37,12 +36,12 @@ func wantBatch(t *testing.T, ds []subscription.Delivery, view hookstreamv1.Event
 	t.Helper()
 	out := new(hookstreamv1.DeliveryBatch)
 	for _, d := range ds {
-		e, err := hubfeed.Event(d.Event).Message(view)
+		e, err := d.Event.Message(view)
 		if err != nil {
 			t.Fatal(err)
 		}
 		out.Deliveries = append(out.Deliveries, &hookstreamv1.Delivery{
-			Cursor: hubfeed.Event(d.Event).Cursor().String(), Event: e, AckToken: d.Token,
+			Cursor: d.Event.Cursor().String(), Event: e, AckToken: d.Token,
 			Attempt: int32(d.Attempt), AckDeadline: timestamppb.New(d.Deadline), Replayed: d.Replayed, HandOut: d.HandOut,
 		})
 	}

@@ -6,7 +6,6 @@ import (
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/subscription"
-	"github.com/hookstream/hookstream/subscription/hubfeed"
 )
 
 const parkedSegment = "/parkedDeliveries/"
@@ -81,7 +80,7 @@ func parkedMessage(id string, p subscription.ParkedDelivery, view hookstreamv1.E
 	if !p.Event.Readable() { // an operator should still see that it is there
 		return out, nil
 	}
-	e, err := hubfeed.Event(p.Event).Message(view)
+	e, err := p.Event.Message(view)
 	if err != nil {
 		return nil, err
 	}

@@ -11,10 +11,9 @@ import (
 	"github.com/hookstream/hookstream/event"
 	"github.com/hookstream/hookstream/eventlog"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
-	"github.com/hookstream/hookstream/server/hub"
+	"github.com/hookstream/hookstream/hub"
 	"github.com/hookstream/hookstream/source"
 	"github.com/hookstream/hookstream/subscription"
-	"github.com/hookstream/hookstream/subscription/hubfeed"
 )
 
 // subscriptionWorld is a gateway's API over an embedded engine, by gRPC and REST.
@@ -43,7 +42,7 @@ func startSubscriptions(t *testing.T, change ...func(*eventlog.Options)) *subscr
 	}
 	t.Cleanup(func() { w.engine.Close() })
 	h := w.runHub()
-	w.manager, err = subscription.Open(t.Context(), subscription.Options{Engine: subscription.On(w.engine), Feed: hubfeed.New(h)})
+	w.manager, err = subscription.Open(t.Context(), subscription.Options{Engine: subscription.On(w.engine), Hub: h})
 	if err != nil {
 		t.Fatal(err)
 	}

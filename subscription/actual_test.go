@@ -13,10 +13,8 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/hookstream/hookstream/event"
 	"github.com/hookstream/hookstream/eventlog"
 	"github.com/hookstream/hookstream/eventlog/natstest"
-	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/internal/linktest"
 	"github.com/hookstream/hookstream/subscription"
 )
@@ -86,15 +84,8 @@ func (w *actual) describe() string { return "" }
 func (w *actual) drop(uint64)      {}
 
 func (w *actual) publish(typ, entity string) (uint64, error) {
-	topic, action := event.SplitType(typ)
 	w.seqs++
-	data, err := event.Encode(&hookstreamv1.Event{
-		Source: "sources/billing", Provider: "yousign", Topic: topic, Action: action, Type: typ, Entity: entity,
-	}, &hookstreamv1.RawRequest{Body: fmt.Appendf(nil, `{"n":%d}`, w.seqs)})
-	if err != nil {
-		return 0, err
-	}
-	e := eventlog.Entry{Source: "billing", Topic: topic, Action: action, DedupKey: fmt.Sprintf("key %d", w.seqs), Data: data}
+	e := entryOf(w.seqs, typ, entity)
 	writer := w.writer
 	if writer == nil {
 		writer = w.alive[0].engine

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/hub"
 )
 
 // arrival is a message that was handed to this gateway and not looked at.
@@ -134,11 +135,11 @@ func (h *home) takeOne(a arrival) {
 	}
 }
 
-func (h *home) eventOf(a arrival) (Event, error) {
+func (h *home) eventOf(a arrival) (*hub.Event, error) {
 	if a.hand.Entry != nil {
-		return h.m.feed.Of(a.hand.Entry.Record), nil
+		return h.m.hub.Of(a.hand.Entry.Record), nil
 	}
-	return h.m.feed.At(h.ctx, a.seq)
+	return h.m.hub.At(h.ctx, a.seq)
 }
 
 // skip settles what nobody is to be handed.
@@ -234,7 +235,7 @@ func (h *home) tallyOf(a arrival) (t tally, wait time.Duration, err error) {
 }
 
 // keep makes a hold of a message.
-func (h *home) keep(a arrival, ev Event, known tally, wait time.Duration) {
+func (h *home) keep(a arrival, ev *hub.Event, known tally, wait time.Duration) {
 	before, _ := h.memos.get(a.key)
 	hd := &hold{
 		key: a.key, tally: known, queue: h.mainQueue, turn: a.hand.Turn, queued: a.hand.Attempt, event: ev, size: int64(ev.Size()), entry: a.hand.Entry,

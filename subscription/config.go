@@ -18,7 +18,7 @@ import (
 // nil.
 func (m *Manager) Check(s Settings) error {
 	bad := s.withDefaults().check()
-	_, err := m.feed.Compile(s.Selector)
+	_, err := m.compile(s.Selector)
 	var invalid *InvalidError
 	switch {
 	case errors.As(err, &invalid):
@@ -261,7 +261,7 @@ func (m *Manager) resolve(ctx context.Context, p Position) (uint64, error) {
 		return 0, ErrCursorExpired
 	}
 	if c.Seq > 0 && !c.Time.IsZero() {
-		e, err := m.feed.At(ctx, c.Seq)
+		e, err := m.hub.At(ctx, c.Seq)
 		switch {
 		case errors.Is(err, eventlog.ErrNotFound):
 		case err != nil:

@@ -1,6 +1,10 @@
 package subscription
 
-import "time"
+import (
+	"time"
+
+	"github.com/hookstream/hookstream/hub"
+)
 
 // A Delivery is one event in the hands of one consumer.
 type Delivery struct {
@@ -17,7 +21,7 @@ type Delivery struct {
 	Deadline time.Time
 	// Replayed: it had been parked.
 	Replayed bool
-	Event    Event
+	Event    *hub.Event
 }
 
 // ConsumerOptions say who consumes, and how much it takes.

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/hookstream/hookstream/eventlog"
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/hub"
 )
 
 // Questions that a test answers in the place of a gateway.
@@ -15,6 +17,13 @@ const (
 	AskClaim  = askClaim
 	TellHello = tellHello
 )
+
+// SelectBy has every selector select what the function says.
+func (o *Options) SelectBy(selects func(context.Context) bool) {
+	o.compile = func(*hookstreamv1.EventSelector) (matcher, error) {
+		return func(ctx context.Context, _ *hub.Event) bool { return selects(ctx) }, nil
+	}
+}
 
 // Alarms answers how many holds of a subscription the gateway is to attend to at
 // some time.

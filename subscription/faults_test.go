@@ -19,10 +19,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/hookstream/hookstream/eventlog/natstest"
-	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
-	"github.com/hookstream/hookstream/server/hub"
 	"github.com/hookstream/hookstream/subscription"
-	"github.com/hookstream/hookstream/subscription/hubfeed"
 )
 
 // book remembers which acknowledgements were confirmed, and finds deliveries
@@ -243,7 +240,13 @@ func TestGatewayStops(t *testing.T) {
 func TestGatewayStopsWhileItSelects(t *testing.T) {
 	onBoth(t, func(t *testing.T, r *rig) {
 		selecting := make(chan struct{}, 1)
-		c := openGatewayOn(t, r.a.engine, "c", func(h *hub.Hub) subscription.Feed { return &endlessFeed{hubfeed.New(h), selecting} })
+		endless := subscription.Options{Gateway: "c"}
+		endless.SelectBy(func(ctx context.Context) bool {
+			selecting <- struct{}{}
+			<-ctx.Done()
+			return false
+		})
+		c := openGatewayOn(t, r.a.engine, endless)
 		r.create("crm", subscription.Settings{})
 		seq := r.publish("", "")
 		waitFor(t, "the subscription", func() bool { _, err := c.Get("crm"); return err == nil })
@@ -254,20 +257,6 @@ func TestGatewayStopsWhileItSelects(t *testing.T) {
 			t.Errorf("event %d came instead of %d", d.Event.Seq(), seq)
 		}
 	})
-}
-
-// endlessFeed has selectors that end with their context.
-type endlessFeed struct {
-	subscription.Feed
-	selecting chan struct{}
-}
-
-func (f *endlessFeed) Compile(*hookstreamv1.EventSelector) (subscription.Matcher, error) {
-	return func(ctx context.Context, _ subscription.Event) bool {
-		f.selecting <- struct{}{}
-		<-ctx.Done()
-		return false
-	}, nil
 }
 
 // A gateway dies with an ordered subscription: the other hands out the next of an

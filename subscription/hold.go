@@ -6,6 +6,8 @@ import (
 
 	"github.com/hookstream/hookstream/event"
 	"github.com/hookstream/hookstream/eventlog"
+
+	"github.com/hookstream/hookstream/hub"
 )
 
 // key names what a home holds: an event, or a replayed entry.
@@ -35,7 +37,7 @@ type hold struct {
 	queue  *eventlog.QueueConfig
 	turn   uint64
 	queued int // hand-outs as the queue counts
-	event  Event
+	event  *hub.Event
 	size   int64
 	entity string // set only when the subscription is ordered
 	entry  *eventlog.ParkedEntry

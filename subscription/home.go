@@ -32,7 +32,7 @@ type home struct {
 
 	mu      sync.Mutex
 	sub     *Subscription
-	match   Matcher
+	match   matcher
 	queue   eventlog.QueueConfig
 	replays eventlog.QueueConfig
 	// mainQueue and replayQueue are the same for holds, which outlive a Seek.
@@ -94,7 +94,7 @@ func newHome(m *Manager, sub *Subscription) (*home, error) {
 // begin starts a generation: nothing is held. The caller holds mu, or is the
 // only one who knows the home.
 func (h *home) begin(sub *Subscription) error {
-	match, err := h.m.feed.Compile(sub.Selector)
+	match, err := h.m.compile(sub.Selector)
 	if err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ func (h *home) change(sub *Subscription) {
 			h.m.logger.Error("a subscription cannot be served", "subscription", sub.ID, "err", err)
 		}
 	} else {
-		if match, err := h.m.feed.Compile(sub.Selector); err == nil {
+		if match, err := h.m.compile(sub.Selector); err == nil {
 			h.match = match
 		}
 		queue := h.m.mainQueue(sub)

@@ -10,12 +10,15 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/hookstream/hookstream/hub"
 )
 
-// Options are what a Manager is made of. Engine and Feed are required.
+// Options are what a Manager is made of. Engine and Hub are required.
 type Options struct {
 	Engine Engine
-	Feed   Feed
+	// Hub is where events come from. It runs already.
+	Hub *hub.Hub
 	// Gateway names this gateway, for State; empty: the host's name. A random
 	// part is added.
 	Gateway string
@@ -25,6 +28,7 @@ type Options struct {
 	Logger *slog.Logger
 
 	holdMargin time.Duration // 0: the constant; shorter in tests
+	compile    compiler      // nil: the hub's
 }
 
 // Manager keeps all subscriptions and hands out their deliveries on one gateway.
@@ -33,7 +37,8 @@ type Options struct {
 type Manager struct {
 	opts    Options
 	engine  Engine
-	feed    Feed
+	hub     *hub.Hub
+	compile compiler
 	logger  *slog.Logger
 	gateway string // name of this gateway, in this life of it
 	opened  time.Time
@@ -67,11 +72,11 @@ const (
 // reached.
 var ErrTooManyConsumers = errors.New("subscription: too many consumers are connected")
 
-// Open loads all subscriptions and follows them until Close. The feed must be
-// there already.
+// Open loads all subscriptions and follows them until Close. The hub must
+// run already.
 func Open(ctx context.Context, o Options) (_ *Manager, err error) {
-	if o.Engine == nil || o.Feed == nil {
-		return nil, errors.New("subscription: an engine and a feed are required")
+	if o.Engine == nil || o.Hub == nil {
+		return nil, errors.New("subscription: an engine and a hub are required")
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -83,8 +88,11 @@ func Open(ctx context.Context, o Options) (_ *Manager, err error) {
 		o.holdMargin = holdMargin
 	}
 	m := &Manager{
-		opts: o, engine: o.Engine, feed: o.Feed, logger: o.Logger,
+		opts: o, engine: o.Engine, hub: o.Hub, compile: o.compile, logger: o.Logger,
 		gateway: gatewayName(o.Gateway), opened: time.Now(), homes: make(map[string]*home), gaps: newGaps(),
+	}
+	if m.compile == nil {
+		m.compile = compileOn(o.Hub)
 	}
 	m.ctx, m.stop = context.WithCancelCause(context.Background())
 	defer func() {

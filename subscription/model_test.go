@@ -15,10 +15,9 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/hookstream/hookstream/event"
 	"github.com/hookstream/hookstream/eventlog"
 	"github.com/hookstream/hookstream/eventlog/memlog"
-	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/hub"
 	"github.com/hookstream/hookstream/subscription"
 	"github.com/hookstream/hookstream/subscription/memengine"
 )
@@ -29,10 +28,10 @@ type memory struct {
 	log      *memlog.Log
 	embedded bool
 
-	// wrap, when set, answers what a gateway takes for its engine, and feed for
-	// where it gets events from.
+	// wrap, when set, answers what a gateway takes for its engine, and read for
+	// the log that it reads.
 	wrap func(n int, e subscription.Engine) subscription.Engine
-	feed func(n int, f subscription.Feed) subscription.Feed
+	read func(n int, l eventlog.Log) eventlog.Log
 
 	mu    sync.Mutex
 	alive []*memGateway
@@ -43,6 +42,12 @@ type memory struct {
 type memGateway struct {
 	*subscription.Manager
 	engine *memengine.Engine
+	end    func()
+}
+
+func (g *memGateway) Close() {
+	g.Manager.Close()
+	g.end()
 }
 
 func newMemory(seed uint64, embedded bool) *memory {
@@ -72,18 +77,25 @@ func (m *memory) open() *memGateway {
 	if m.wrap != nil {
 		engine = m.wrap(m.made, e)
 	}
-	var feed subscription.Feed = memFeed{m.log}
-	if m.feed != nil {
-		feed = m.feed(m.made, feed)
+	var log eventlog.Log = m.log
+	if m.read != nil {
+		log = m.read(m.made, log)
 	}
 	m.made++
-	g, err := subscription.Open(context.Background(), subscription.Options{
-		Engine: engine, Feed: feed, Gateway: fmt.Sprintf("g%d", m.made), Logger: slog.New(slog.DiscardHandler),
+	h, err := hub.New(hub.Options{Log: log, RingEvents: 256})
+	if err != nil {
+		panic(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = h.Run(ctx) })
+	g, err := subscription.Open(ctx, subscription.Options{
+		Engine: engine, Hub: h, Gateway: fmt.Sprintf("g%d", m.made), Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		panic(err)
 	}
-	return &memGateway{g, e}
+	return &memGateway{g, e, func() { cancel(); wg.Wait() }}
 }
 
 // A disorderly engine has some messages arrive after later ones, as those do that
@@ -125,9 +137,7 @@ func (m *memory) gateways() (out []*subscription.Manager) {
 
 func (m *memory) publish(typ, entity string) (uint64, error) {
 	m.seqs++
-	got, err := m.log.Append(context.Background(), eventlog.Entry{
-		Source: "billing", DedupKey: fmt.Sprint(m.seqs), Data: []byte(typ + "\n" + entity),
-	})
+	got, err := m.log.Append(context.Background(), entryOf(m.seqs, typ, entity))
 	m.store.Published()
 	return got.Seq, err
 }
@@ -168,52 +178,6 @@ func (m *memory) heal() {
 	for _, g := range m.alive {
 		g.engine.Heal()
 	}
-}
-
-// memFeed reads events of which nothing is known but type and entity.
-type memFeed struct{ log *memlog.Log }
-
-type memEvent struct{ rec event.Record }
-
-func (e memEvent) Seq() uint64          { return e.rec.Seq }
-func (e memEvent) Time() time.Time      { return e.rec.Time }
-func (e memEvent) Size() int            { return len(e.rec.Data) }
-func (e memEvent) Record() event.Record { return e.rec }
-func (e memEvent) Readable() bool       { return true }
-
-func (e memEvent) Entity() string {
-	_, entity, _ := strings.Cut(string(e.rec.Data), "\n")
-	return entity
-}
-
-func (f memFeed) Of(r event.Record) subscription.Event { return memEvent{r} }
-
-func (f memFeed) At(ctx context.Context, seq uint64) (subscription.Event, error) {
-	recs, err := f.log.Read(ctx, seq, 1, 1<<20)
-	if err != nil {
-		return nil, err
-	}
-	if len(recs) == 0 || recs[0].Seq != seq {
-		return nil, eventlog.ErrNotFound
-	}
-	return memEvent{recs[0]}, nil
-}
-
-func (f memFeed) Head() uint64 {
-	b, _ := f.log.Bounds(context.Background())
-	return b.Last
-}
-
-func (f memFeed) Compile(s *hookstreamv1.EventSelector) (subscription.Matcher, error) {
-	return func(_ context.Context, e subscription.Event) bool {
-		typ, _, _ := strings.Cut(string(e.Record().Data), "\n")
-		for _, t := range s.GetTypes() {
-			if t == typ {
-				return true
-			}
-		}
-		return len(s.GetTypes()) == 0
-	}, nil
 }
 
 // drawSchedule draws a play. Faults that the world does not know do nothing.

@@ -236,7 +236,7 @@ func (m *Manager) parkOrphan(ctx context.Context, sub *Subscription, queue event
 	if o.token.replay {
 		return // its entry is at its queue: it comes back, and can be parked then
 	}
-	e, err := m.feed.At(ctx, o.token.seq)
+	e, err := m.hub.At(ctx, o.token.seq)
 	if err != nil {
 		return
 	}

@@ -118,7 +118,7 @@ func (m *Manager) ListParked(ctx context.Context, id string, max int, pageToken 
 			return out, strconv.FormatUint(entry.ID, 36), nil
 		}
 		out = append(out, ParkedDelivery{
-			ID: strconv.FormatUint(entry.ID, 10), Event: m.feed.Of(entry.Record), Attempts: entry.Attempts,
+			ID: strconv.FormatUint(entry.ID, 10), Event: m.hub.Of(entry.Record), Attempts: entry.Attempts,
 			Reason: entry.Reason, ParkTime: entry.Time, ClientID: entry.ClientID,
 		})
 		from = entry.ID + 1

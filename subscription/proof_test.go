@@ -2,13 +2,13 @@ package subscription_test
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/hookstream/hookstream/event"
 	"github.com/hookstream/hookstream/eventlog"
 	"github.com/hookstream/hookstream/subscription"
 )
@@ -213,18 +213,18 @@ func TestWhatIsLostKeepsItsPlace(t *testing.T) {
 	})
 }
 
-// slowFeed waits before it fails.
-type slowFeed struct {
-	subscription.Feed
+// slowLog tells nothing, and is cut off after a while.
+type slowLog struct {
+	eventlog.Log
 	wait time.Duration
 }
 
-func (f slowFeed) At(ctx context.Context, _ uint64) (subscription.Event, error) {
+func (l slowLog) Tail(ctx context.Context, _ uint64, _ func([]event.Record) error) error {
 	select {
-	case <-time.After(f.wait):
-		return nil, errors.New("the log does not answer")
+	case <-time.After(l.wait):
+		return eventlog.ErrUnavailable
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return context.Cause(ctx)
 	}
 }
 
@@ -234,11 +234,11 @@ func TestWhatCannotBeLookedAtInTimeIsNotGivenBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := emptyMemory(1, false)
-		m.feed = func(n int, f subscription.Feed) subscription.Feed {
+		m.read = func(n int, l eventlog.Log) eventlog.Log {
 			if n == 1 {
-				return slowFeed{f, 15 * time.Second}
+				return slowLog{l, 18 * time.Second}
 			}
-			return f
+			return l
 		}
 		m.begin()
 		defer m.close()

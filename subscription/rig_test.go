@@ -15,9 +15,8 @@ import (
 	"github.com/hookstream/hookstream/eventlog"
 	"github.com/hookstream/hookstream/eventlog/natstest"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
-	"github.com/hookstream/hookstream/server/hub"
+	"github.com/hookstream/hookstream/hub"
 	"github.com/hookstream/hookstream/subscription"
-	"github.com/hookstream/hookstream/subscription/hubfeed"
 )
 
 // rig is two gateways on one log.
@@ -73,15 +72,10 @@ func openEngine(t testing.TB, o eventlog.Options) *eventlog.Engine {
 // the test unless it is stopped before.
 func openGateway(t testing.TB, e *eventlog.Engine, name string) *gateway {
 	t.Helper()
-	return openGatewayOn(t, e, name, hubfeed.New)
+	return openGatewayOn(t, e, subscription.Options{Gateway: name})
 }
 
-func openGatewayOn(t testing.TB, e *eventlog.Engine, name string, feed func(*hub.Hub) subscription.Feed) *gateway {
-	t.Helper()
-	return openGatewayWith(t, e, feed, subscription.Options{Gateway: name})
-}
-
-func openGatewayWith(t testing.TB, e *eventlog.Engine, feed func(*hub.Hub) subscription.Feed, o subscription.Options) *gateway {
+func openGatewayOn(t testing.TB, e *eventlog.Engine, o subscription.Options) *gateway {
 	t.Helper()
 	h, err := hub.New(hub.Options{Log: e.Events()})
 	if err != nil {
@@ -90,7 +84,7 @@ func openGatewayWith(t testing.TB, e *eventlog.Engine, feed func(*hub.Hub) subsc
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = h.Run(ctx) })
-	o.Engine, o.Feed = subscription.On(e), feed(h)
+	o.Engine, o.Hub = subscription.On(e), h
 	o.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	m, err := subscription.Open(ctx, o)
 	if err != nil {
@@ -129,15 +123,8 @@ func (r *rig) publish(typ, entity string) uint64 {
 	if typ == "" {
 		typ = "signature_request.done"
 	}
-	topic, action := event.SplitType(typ)
 	r.seqs++
-	data, err := event.Encode(&hookstreamv1.Event{
-		Source: "sources/billing", Provider: "yousign", Topic: topic, Action: action, Type: typ, Entity: entity,
-	}, &hookstreamv1.RawRequest{Body: fmt.Appendf(nil, `{"n":%d}`, r.seqs)})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	entry := eventlog.Entry{Source: "billing", Topic: topic, Action: action, DedupKey: fmt.Sprintf("key %d", r.seqs), Data: data}
+	entry := entryOf(r.seqs, typ, entity)
 	deadline := time.Now().Add(30 * time.Second)
 	for {
 		got, err := r.log.Append(context.Background(), entry)
@@ -148,6 +135,18 @@ func (r *rig) publish(typ, entity string) uint64 {
 			r.t.Fatal(err)
 		}
 	}
+}
+
+// entryOf makes the n-th event, like no other.
+func entryOf(n int, typ, entity string) eventlog.Entry {
+	topic, action := event.SplitType(typ)
+	data, err := event.Encode(&hookstreamv1.Event{
+		Source: "sources/billing", Provider: "yousign", Topic: topic, Action: action, Type: typ, Entity: entity,
+	}, &hookstreamv1.RawRequest{Body: fmt.Appendf(nil, `{"n":%d}`, n)})
+	if err != nil {
+		panic(err)
+	}
+	return eventlog.Entry{Source: "billing", Topic: topic, Action: action, DedupKey: fmt.Sprintf("key %d", n), Data: data}
 }
 
 func (r *rig) publishN(n int) (seqs []uint64) {

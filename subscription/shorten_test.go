@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/hookstream/hookstream/subscription"
-	"github.com/hookstream/hookstream/subscription/hubfeed"
 )
 
 func shortened(t *testing.T, g *gateway, id string, to time.Duration) {
@@ -67,9 +66,9 @@ func TestAShortenedDeadlineOfJetStream(t *testing.T) {
 	o := subscription.Options{}
 	o.HoldFor(500 * time.Millisecond)
 	o.Gateway = "a"
-	r := &rig{t: t, log: e.Events(), a: openGatewayWith(t, e, hubfeed.New, o)}
+	r := &rig{t: t, log: e.Events(), a: openGatewayOn(t, e, o)}
 	o.Gateway = "b"
-	r.b = openGatewayWith(t, e, hubfeed.New, o)
+	r.b = openGatewayOn(t, e, o)
 	sub := r.create("crm", subscription.Settings{AckDeadline: time.Minute})
 	r.publishN(1)
 	d := pull(t, r.a, sub.ID, 1)[0]

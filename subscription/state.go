@@ -1,6 +1,10 @@
 package subscription
 
-import "time"
+import (
+	"time"
+
+	"github.com/hookstream/hookstream/hub"
+)
 
 // BlockedReason says why nothing is handed out though something waits.
 type BlockedReason int
@@ -77,7 +81,7 @@ type Consumer struct {
 type ParkedDelivery struct {
 	// ID names it within the subscription.
 	ID       string
-	Event    Event
+	Event    *hub.Event
 	Attempts int
 	// Reason that the consumer gave last, or ours.
 	Reason string

@@ -158,7 +158,7 @@ func (m *Manager) oldest(ctx context.Context, sub *Subscription, q eventlog.Queu
 	} else if q.Waiting == 0 || !oldest.IsZero() {
 		return oldest, nil
 	}
-	match, err := m.feed.Compile(sub.Selector)
+	match, err := m.compile(sub.Selector)
 	if err != nil {
 		return oldest, err
 	}
@@ -167,7 +167,7 @@ func (m *Manager) oldest(ctx context.Context, sub *Subscription, q eventlog.Queu
 		return oldest, err
 	}
 	for _, rec := range recs {
-		if match(ctx, m.feed.Of(rec)) {
+		if match(ctx, m.hub.Of(rec)) {
 			return rec.Time, nil
 		}
 	}

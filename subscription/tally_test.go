@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/hookstream/hookstream/event"
+	"github.com/hookstream/hookstream/hub"
 )
 
 // What counts as an attempt, and who is suspected afterwards.
@@ -127,7 +130,7 @@ func TestFlappingClients(t *testing.T) {
 // Suspects are tried in turn: what failed most comes last.
 func TestFewestAttemptsFirst(t *testing.T) {
 	of := func(seq uint64, failed int) *hold {
-		return &hold{key: key{seq: seq}, event: at{seq: seq}, tally: tally{Failed: failed}}
+		return &hold{key: key{seq: seq}, event: new(hub.Hub).Of(event.Record{Seq: seq, Lost: true}), tally: tally{Failed: failed}}
 	}
 	var all []*hold
 	for _, hd := range []*hold{of(1, 3), of(4, 0), of(2, 1), of(3, 0), of(5, 1)} {
@@ -141,14 +144,6 @@ func TestFewestAttemptsFirst(t *testing.T) {
 		t.Errorf("in the order %v", got)
 	}
 }
-
-// at is an event of which only the place counts.
-type at struct {
-	Event
-	seq uint64
-}
-
-func (e at) Seq() uint64 { return e.seq }
 
 // The home wakes up for what is due, and not only now and then.
 func TestNextAlarmIsNotMissed(t *testing.T) {

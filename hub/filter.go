@@ -47,6 +47,20 @@ type filters struct {
 }
 
 func newFilters() (*filters, error) {
+	env, err := filterEnv()
+	if err != nil {
+		return nil, err
+	}
+	return &filters{env: env.env, enums: env.enums, known: make(map[string]*filter)}, nil
+}
+
+type environment struct {
+	env   *cel.Env
+	enums *enums
+}
+
+// filterEnv is the same for all hubs and takes a while to make.
+var filterEnv = sync.OnceValues(func() (*environment, error) {
 	enums := knownEnums()
 	registry, err := types.NewRegistry()
 	if err != nil {
@@ -62,8 +76,8 @@ func newFilters() (*filters, error) {
 	if err != nil {
 		return nil, fmt.Errorf("hub: filters: %w", err)
 	}
-	return &filters{env: env, enums: enums, known: make(map[string]*filter)}, nil
-}
+	return &environment{env, enums}, nil
+})
 
 // get answers the compiled filter, or what is wrong with its text.
 func (fs *filters) get(text string) (*filter, []Violation) {
