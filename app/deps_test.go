@@ -20,11 +20,12 @@ var arrows = map[string][]string{
 	"eventlog/memlog": {"event", "eventlog"},
 	"source":          {"event", "eventlog"},
 
-	"conns":            {},
-	"ingress":          {"conns", "event", "eventlog", "source", "ingress/lenient"},
-	"ingress/lenient":  {},
-	"ingress/yousign":  {"event", "ingress", "ingress/lenient"},
-	"ingress/ignisign": {"event", "ingress", "ingress/lenient"},
+	"conns":             {},
+	"ingress":           {"conns", "event", "eventlog", "source", "provider", "provider/lenient"},
+	"provider":          {},
+	"provider/lenient":  {},
+	"provider/yousign":  {"event", "provider", "provider/lenient"},
+	"provider/ignisign": {"event", "provider", "provider/lenient"},
 
 	"hub":          {"event", "eventlog"},
 	"subscription": {"event", "eventlog", "hub"},
@@ -33,27 +34,27 @@ var arrows = map[string][]string{
 	// What other people's programs import: nothing of ours but gen.
 	"client": {},
 
-	"simulator": {"event", "ingress/yousign", "ingress/ignisign"},
+	"simulator": {"event", "provider/yousign", "provider/ignisign"},
 
 	"app": {
-		"conns", "event", "eventlog", "source", "ingress", "ingress/yousign", "ingress/ignisign",
-		"server", "hub", "subscription",
+		"conns", "event", "eventlog", "source", "ingress", "provider/yousign", "provider/ignisign",
+		"provider", "server", "hub", "subscription",
 	},
 
 	// Measures from outside: processes and the network.
 	"bench/load":     {},
 	"bench/baseline": {"event"},
-	"bench":          {"bench/baseline", "bench/load", "ingress/ignisign", "simulator"},
+	"bench":          {"bench/baseline", "bench/load", "provider/ignisign", "simulator"},
 
-	"cmd/hookstream": {"app", "bench", "client", "event", "eventlog", "ingress", "ingress/yousign", "ingress/ignisign", "simulator", "source"},
+	"cmd/hookstream": {"app", "bench", "client", "event", "eventlog", "ingress", "provider", "provider/yousign", "provider/ignisign", "simulator", "source"},
 
 	// Only for tests.
-	"eventlog/logtest":            {"event", "eventlog"},
-	"eventlog/natstest":           {"internal/linktest"},
-	"internal/linktest":           {},
-	"subscription/memengine":      {"eventlog", "eventlog/memlog", "subscription"},
-	"ingress/providertest":        {"event", "ingress"},
-	"ingress/lenient/lenienttest": {},
+	"eventlog/logtest":             {"event", "eventlog"},
+	"eventlog/natstest":            {"internal/linktest"},
+	"internal/linktest":            {},
+	"subscription/memengine":       {"eventlog", "eventlog/memlog", "subscription"},
+	"provider/providertest":        {"event", "provider"},
+	"provider/lenient/lenienttest": {},
 }
 
 var madeByTheBuild = []string{"gen/", "image"}

@@ -18,7 +18,7 @@ import (
 	"google.golang.org/protobuf/testing/protocmp"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
-	"github.com/hookstream/hookstream/ingress/yousign"
+	"github.com/hookstream/hookstream/provider/yousign"
 )
 
 // Every example and every variant of Yousign's bodies, posted through the real
@@ -29,7 +29,7 @@ func TestYousignExamplesArriveTyped(t *testing.T) {
 	src.IncludeSensitiveFields = true
 	src = g.createSource("examples", src)
 	stream := g.subscribe(&hookstreamv1.SubscribeRequest{Start: &hookstreamv1.SubscribeRequest_Earliest{Earliest: true}})
-	const dir = "../ingress/yousign"
+	const dir = "../provider/yousign"
 	for _, file := range bodies(t, dir+"/examples", dir+"/testdata/variants") {
 		name := strings.TrimSuffix(filepath.Base(file), ".json")
 		t.Run(name, func(t *testing.T) {

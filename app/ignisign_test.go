@@ -12,7 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
-	"github.com/hookstream/hookstream/ingress/ignisign"
+	"github.com/hookstream/hookstream/provider/ignisign"
 	"github.com/hookstream/hookstream/simulator"
 )
 
@@ -29,7 +29,7 @@ func TestIgnisignExamplesArriveTyped(t *testing.T) {
 		paths[a.Env] = g.createSource(strings.ToLower(a.Env), src).GetIngressPath()
 	}
 	stream := g.subscribe(&hookstreamv1.SubscribeRequest{Start: &hookstreamv1.SubscribeRequest_Earliest{Earliest: true}})
-	const dir = "../ingress/ignisign"
+	const dir = "../provider/ignisign"
 	for _, file := range bodies(t, dir+"/examples") {
 		name := strings.TrimSuffix(filepath.Base(file), ".json")
 		t.Run(name, func(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"github.com/hookstream/hookstream/eventlog"
 	"github.com/hookstream/hookstream/hub"
 	"github.com/hookstream/hookstream/ingress"
+	"github.com/hookstream/hookstream/provider"
 	"github.com/hookstream/hookstream/server"
 )
 
@@ -134,7 +135,7 @@ func (m *metrics) ingress() ingress.Metrics {
 			m.requests.WithLabelValues(source, r.String()).Inc()
 			m.requestTime.WithLabelValues(r.String()).Observe(took.Seconds())
 		},
-		Verified: func(_ string, o ingress.Outcome, took time.Duration) {
+		Verified: func(_ string, o provider.Outcome, took time.Duration) {
 			m.verifyTime.WithLabelValues(o.String()).Observe(took.Seconds())
 		},
 		Appended: func(took time.Duration, err error) {

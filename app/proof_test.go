@@ -12,9 +12,9 @@ import (
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
-	"github.com/hookstream/hookstream/ingress"
-	"github.com/hookstream/hookstream/ingress/ignisign"
-	"github.com/hookstream/hookstream/ingress/yousign"
+	"github.com/hookstream/hookstream/provider"
+	"github.com/hookstream/hookstream/provider/ignisign"
+	"github.com/hookstream/hookstream/provider/yousign"
 	"github.com/hookstream/hookstream/simulator"
 )
 
@@ -85,7 +85,7 @@ func TestTheProofOfASignatureStays(t *testing.T) {
 	if !slices.Equal(lines, want) {
 		t.Errorf("kept are %q", lines)
 	}
-	if len(proof.GetSalt()) != 16 || proof.GetKeyFingerprint() != ingress.KeyFingerprint(secret) || proof.GetAnswer() != nil {
+	if len(proof.GetSalt()) != 16 || proof.GetKeyFingerprint() != provider.KeyFingerprint(secret) || proof.GetAnswer() != nil {
 		t.Errorf("kept is %v", proof)
 	}
 	for _, view := range []hookstreamv1.EventView{hookstreamv1.EventView_EVENT_VIEW_METADATA, hookstreamv1.EventView_EVENT_VIEW_TYPED, hookstreamv1.EventView_EVENT_VIEW_RAW} {
@@ -170,7 +170,7 @@ func TestTheAnswerAboutATokenStays(t *testing.T) {
 	if a := proof.GetAnswer(); a.GetStatus()/100 != 2 || !strings.Contains(string(a.GetBody()), "isValid") || a.GetCut() {
 		t.Errorf("kept is %v", proof)
 	}
-	if len(proof.GetSalt()) != 16 || proof.GetKeyFingerprint() != ingress.KeyFingerprint(api.App().Keys[0]) {
+	if len(proof.GetSalt()) != 16 || proof.GetKeyFingerprint() != provider.KeyFingerprint(api.App().Keys[0]) {
 		t.Errorf("kept is %v", proof)
 	}
 }

@@ -6,9 +6,9 @@ import (
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/hub"
-	"github.com/hookstream/hookstream/ingress"
-	"github.com/hookstream/hookstream/ingress/ignisign"
-	"github.com/hookstream/hookstream/ingress/yousign"
+	"github.com/hookstream/hookstream/provider"
+	"github.com/hookstream/hookstream/provider/ignisign"
+	"github.com/hookstream/hookstream/provider/yousign"
 )
 
 // The providers there are. A new one is a line in each of these.
@@ -22,7 +22,7 @@ func newProviders() providers { return providers{ignisign: ignisign.NewClient()}
 
 // make makes the provider of a source; an error says what the source lacks, and
 // holds no credential.
-func (p providers) make(src *hookstreamv1.Source) (ingress.Provider, error) {
+func (p providers) make(src *hookstreamv1.Source) (provider.Verifier, error) {
 	switch cfg := src.GetConfig().(type) {
 	case *hookstreamv1.Source_Yousign:
 		return yousign.New(cfg.Yousign)

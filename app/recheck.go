@@ -5,13 +5,14 @@ import (
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/ingress"
+	"github.com/hookstream/hookstream/provider"
 	"github.com/hookstream/hookstream/source"
 )
 
-var recheckOutcomes = map[ingress.Outcome]hookstreamv1.VerifyEventResponse_Outcome{
-	ingress.Undecided: hookstreamv1.VerifyEventResponse_OUTCOME_UNKNOWN,
-	ingress.Genuine:   hookstreamv1.VerifyEventResponse_OUTCOME_GENUINE,
-	ingress.Rejected:  hookstreamv1.VerifyEventResponse_OUTCOME_NOT_GENUINE,
+var recheckOutcomes = map[provider.Outcome]hookstreamv1.VerifyEventResponse_Outcome{
+	provider.Undecided: hookstreamv1.VerifyEventResponse_OUTCOME_UNKNOWN,
+	provider.Genuine:   hookstreamv1.VerifyEventResponse_OUTCOME_GENUINE,
+	provider.Rejected:  hookstreamv1.VerifyEventResponse_OUTCOME_NOT_GENUINE,
 }
 
 // recheck checks the proof of an event as it is kept, by the provider of its source
@@ -24,14 +25,14 @@ func (a *App) recheck(e *hookstreamv1.Event) *hookstreamv1.VerifyEventResponse {
 		}
 	}
 	if e.GetProof() == nil {
-		return unknown(ingress.ReasonProofNotKept)
+		return unknown(provider.ReasonProofNotKept)
 	}
 	src, err := a.sources.Get(source.ParseName(e.GetSource()))
 	if err != nil {
 		return unknown("source_gone")
 	}
-	provider, err := a.providers.make(src)
-	prover, ok := provider.(ingress.Prover)
+	verifier, err := a.providers.make(src)
+	prover, ok := verifier.(provider.Prover)
 	if err != nil || !ok || kindOf(src) != e.GetProvider() {
 		return unknown("source_changed")
 	}

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
-	"github.com/hookstream/hookstream/ingress/yousign"
+	"github.com/hookstream/hookstream/provider/yousign"
 	"github.com/hookstream/hookstream/server"
 )
 

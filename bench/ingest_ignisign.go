@@ -16,7 +16,7 @@ import (
 	"github.com/hookstream/hookstream/bench/load"
 	ignisignv1 "github.com/hookstream/hookstream/gen/hookstream/ignisign/v1"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
-	"github.com/hookstream/hookstream/ingress/ignisign"
+	"github.com/hookstream/hookstream/provider/ignisign"
 	"github.com/hookstream/hookstream/simulator"
 )
 

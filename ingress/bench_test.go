@@ -11,6 +11,7 @@ import (
 	"github.com/hookstream/hookstream/eventlog"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/ingress"
+	"github.com/hookstream/hookstream/provider"
 )
 
 // The handler's own cost: the log does nothing, and so does the provider but
@@ -20,7 +21,7 @@ func BenchmarkHandler(b *testing.B) {
 	sources.set(localSource("local"))
 	handler := ingress.New(ingress.Options{
 		Log: nullLog{}, Inbox: nullInbox{}, Sources: sources,
-		Providers: func(*hookstreamv1.Source) (ingress.Provider, error) { return nullProvider{}, nil },
+		Providers: func(*hookstreamv1.Source) (provider.Verifier, error) { return nullProvider{}, nil },
 	}).Handler()
 	for _, bb := range []struct {
 		name, path string
@@ -51,12 +52,12 @@ type nullProvider struct{}
 
 func (nullProvider) Remote() bool      { return false }
 func (nullProvider) Headers() []string { return []string{signatureHeader} }
-func (nullProvider) Inspect(*ingress.Request) (ingress.Info, error) {
-	return ingress.Info{Topic: "signature_request", Action: "done", Environment: "sandbox", EventID: "id", DedupKey: "key", Attempt: 0}, nil
+func (nullProvider) Inspect(*provider.Request) (provider.Info, error) {
+	return provider.Info{Topic: "signature_request", Action: "done", Environment: "sandbox", EventID: "id", DedupKey: "key", Attempt: 0}, nil
 }
 
-func (nullProvider) Verify(context.Context, *ingress.Request, ingress.Info) ingress.Verdict {
-	return ingress.Verdict{Outcome: ingress.Genuine, Method: "hmac-sha256", SecretIndex: 1}
+func (nullProvider) Verify(context.Context, *provider.Request, provider.Info) provider.Verdict {
+	return provider.Verdict{Outcome: provider.Genuine, Method: "hmac-sha256", SecretIndex: 1}
 }
 
 // nullLog keeps nothing. Only what the handler calls is there.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hookstream/hookstream/event"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/provider"
 	"github.com/hookstream/hookstream/source"
 )
 
@@ -24,8 +25,8 @@ type endpoint struct {
 	kind     string // of its provider
 	keyHash  [sha256.Size]byte
 
-	provider Provider // nil: it could not be made
-	headers  []string // that its requests have
+	verifier provider.Verifier // nil: it could not be made
+	headers  []string          // that its requests have
 	// proofHeaders are those that are kept whole.
 	proofHeaders []string
 	disabled     bool
@@ -113,7 +114,7 @@ func (g *Gateway) build(id string, src *hookstreamv1.Source, old *endpoint) *end
 		g.o.Logger.Error("a source cannot receive: its provider cannot be made", "source", id, "err", err)
 		return ep
 	}
-	ep.provider, ep.headers, ep.proofHeaders = p, g.endpoints.shared(readBy(p)), g.endpoints.shared(proofHeaders(p))
+	ep.verifier, ep.headers, ep.proofHeaders = p, g.endpoints.shared(readBy(p)), g.endpoints.shared(proofHeaders(p))
 	if ep.remote = p.Remote(); ep.remote {
 		ep.breaker = newBreaker(g.o.MinRetry, g.o.MaxRetry)
 		if ep.asking == nil {
@@ -171,4 +172,12 @@ func (g *Gateway) limiterFor(src *hookstreamv1.Source, old *endpoint) *rate.Limi
 		return old.limiter
 	}
 	return rate.NewLimiter(limit, burst)
+}
+
+// proofHeaders are none for a provider that proves nothing.
+func proofHeaders(p provider.Verifier) []string {
+	if prover, ok := p.(provider.Prover); ok {
+		return prover.ProofHeaders()
+	}
+	return nil
 }

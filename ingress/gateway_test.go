@@ -27,6 +27,7 @@ import (
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
 	"github.com/hookstream/hookstream/ingress"
+	"github.com/hookstream/hookstream/provider"
 )
 
 // fixture is a gateway on a real engine behind a real HTTP server, with two
@@ -355,20 +356,20 @@ func remoteSource(id string) *hookstreamv1.Source {
 }
 
 // inspect reads the bodies of both test providers.
-func inspect(req *ingress.Request) (ingress.Info, error) {
+func inspect(req *provider.Request) (provider.Info, error) {
 	var m struct {
 		Topic, Action, ID, Env, App, Entity string
 		Time                                time.Time
 		Content                             json.RawMessage
 	}
 	if err := json.Unmarshal(req.Body, &m); err != nil || m.ID == "" {
-		return ingress.Info{}, fmt.Errorf("test: %w", ingress.ErrMalformed)
+		return provider.Info{}, fmt.Errorf("test: %w", provider.ErrMalformed)
 	}
 	if m.Topic == "panic in inspect" {
 		panic("test: a bug that this request finds")
 	}
 	key := sha256.Sum256([]byte(m.ID))
-	return ingress.Info{
+	return provider.Info{
 		Topic: m.Topic, Action: m.Action, Environment: m.Env, EventID: m.ID, Entity: m.Entity,
 		DedupKey: hex.EncodeToString(key[:]), OccurTime: m.Time, Attempt: -1,
 	}, nil
@@ -385,17 +386,17 @@ func sign(secret, body string) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-func (p *hmacProvider) Remote() bool                                       { return false }
-func (p *hmacProvider) Headers() []string                                  { return []string{signatureHeader} }
-func (p *hmacProvider) Inspect(req *ingress.Request) (ingress.Info, error) { return inspect(req) }
+func (p *hmacProvider) Remote() bool                                         { return false }
+func (p *hmacProvider) Headers() []string                                    { return []string{signatureHeader} }
+func (p *hmacProvider) Inspect(req *provider.Request) (provider.Info, error) { return inspect(req) }
 
-func (p *hmacProvider) Verify(_ context.Context, req *ingress.Request, _ ingress.Info) ingress.Verdict {
+func (p *hmacProvider) Verify(_ context.Context, req *provider.Request, _ provider.Info) provider.Verdict {
 	for i, s := range p.secrets {
 		if hmac.Equal([]byte(sign(s, string(req.Body))), []byte(req.Header.Get(signatureHeader))) {
-			return ingress.Verdict{Outcome: ingress.Genuine, Method: "hmac-sha256", SecretIndex: i + 1}
+			return provider.Verdict{Outcome: provider.Genuine, Method: "hmac-sha256", SecretIndex: i + 1}
 		}
 	}
-	return ingress.Verdict{Outcome: ingress.Rejected, Method: "hmac-sha256", Reason: "signature_mismatch"}
+	return provider.Verdict{Outcome: provider.Rejected, Method: "hmac-sha256", Reason: "signature_mismatch"}
 }
 
 // tokenProvider is a remote provider: the id of a message is its token.
@@ -407,7 +408,7 @@ type tokenProvider struct {
 func (p *tokenProvider) Remote() bool      { return true }
 func (p *tokenProvider) Headers() []string { return nil }
 
-func (p *tokenProvider) Inspect(req *ingress.Request) (ingress.Info, error) {
+func (p *tokenProvider) Inspect(req *provider.Request) (provider.Info, error) {
 	info, err := inspect(req)
 	if err != nil {
 		return info, err
@@ -415,7 +416,7 @@ func (p *tokenProvider) Inspect(req *ingress.Request) (ingress.Info, error) {
 	var m struct{ App, Content json.RawMessage }
 	_ = json.Unmarshal(req.Body, &m)
 	if len(m.App) > 0 && string(m.App) != `"`+p.app+`"` {
-		return info, fmt.Errorf("test: %w", ingress.ErrNotForSource)
+		return info, fmt.Errorf("test: %w", provider.ErrNotForSource)
 	}
 	info.Fingerprint = func() []byte {
 		sum := sha256.Sum256(append([]byte(info.Topic+"\x00"), m.Content...))
@@ -425,8 +426,8 @@ func (p *tokenProvider) Inspect(req *ingress.Request) (ingress.Info, error) {
 	return info, nil
 }
 
-func (p *tokenProvider) Verify(ctx context.Context, _ *ingress.Request, info ingress.Info) ingress.Verdict {
-	v := ingress.Verdict{Method: "token"}
+func (p *tokenProvider) Verify(ctx context.Context, _ *provider.Request, info provider.Info) provider.Verdict {
+	v := provider.Verdict{Method: "token"}
 	req, _ := http.NewRequestWithContext(ctx, http.MethodPost, p.url, strings.NewReader(info.EventID))
 	resp, err := p.client.Do(req)
 	if err != nil {
@@ -443,11 +444,11 @@ func (p *tokenProvider) Verify(ctx context.Context, _ *ingress.Request, info ing
 	case err != nil || resp.StatusCode != http.StatusOK:
 		v.Reason, v.MaybeSpent = "api_unavailable", true
 	case string(word) == "valid":
-		v.Outcome = ingress.Genuine
+		v.Outcome = provider.Genuine
 	case string(word) == "spent":
-		v.Outcome, v.Reason, v.AlreadySpent = ingress.Rejected, "token_spent", true
+		v.Outcome, v.Reason, v.AlreadySpent = provider.Rejected, "token_spent", true
 	default:
-		v.Outcome, v.Reason = ingress.Rejected, "token_not_found"
+		v.Outcome, v.Reason = provider.Rejected, "token_not_found"
 	}
 	return v
 }
@@ -482,7 +483,7 @@ func newTokenAPI(t testing.TB) *tokenAPI {
 	return a
 }
 
-func (a *tokenAPI) provider(src *hookstreamv1.Source) (ingress.Provider, error) {
+func (a *tokenAPI) provider(src *hookstreamv1.Source) (provider.Verifier, error) {
 	switch {
 	case src.GetYousign() != nil && len(src.GetYousign().GetSecrets()) == 0:
 		return nil, errors.New("test: no secret")

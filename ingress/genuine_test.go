@@ -10,12 +10,13 @@ import (
 	"github.com/hookstream/hookstream/event"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/ingress"
-	"github.com/hookstream/hookstream/ingress/yousign"
+	"github.com/hookstream/hookstream/provider"
+	"github.com/hookstream/hookstream/provider/yousign"
 )
 
 // yousigned has sources that are Yousign's as they are in production.
 func yousigned(o *ingress.Options) {
-	o.Providers = func(src *hookstreamv1.Source) (ingress.Provider, error) { return yousign.New(src.GetYousign()) }
+	o.Providers = func(src *hookstreamv1.Source) (provider.Verifier, error) { return yousign.New(src.GetYousign()) }
 }
 
 func (f *fixture) postYousign(body string) answer {

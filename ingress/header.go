@@ -10,6 +10,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/provider"
 )
 
 // checkHeader refuses by the headers what need not be read. A request without
@@ -30,7 +31,7 @@ func checkHeader(h http.Header, contentLength, maxBody int) Result {
 var read = []string{"Content-Type", "Content-Encoding"}
 
 // readBy lists the headers that requests of a provider are to have.
-func readBy(p Provider) []string {
+func readBy(p provider.Verifier) []string {
 	names := slices.Concat(read, kept, p.Headers(), proofHeaders(p))
 	slices.Sort(names)
 	return slices.Compact(names)
@@ -168,7 +169,7 @@ func proofHeader(h http.Header, lines []*hookstreamv1.Proof_Line) {
 }
 
 // keepProof writes what a verdict rests on.
-func (d *draft) keepProof(v *Verdict) {
+func (d *draft) keepProof(v *provider.Verdict) {
 	d.proof.KeyFingerprint = v.KeyFingerprint
 	if v.Answer != nil {
 		d.proof.Answer = &hookstreamv1.Proof_Answer{Status: int32(v.Answer.Status), Body: v.Answer.Body, Cut: v.Answer.Cut}

@@ -1,6 +1,10 @@
 package ingress
 
-import "time"
+import (
+	"time"
+
+	"github.com/hookstream/hookstream/provider"
+)
 
 // Metrics are told what happens. Every function may be nil and must be quick.
 // A source is its id; it is empty for requests that reached none, so that
@@ -9,7 +13,7 @@ type Metrics struct {
 	// Request: a request was answered so after that time.
 	Request func(source string, r Result, took time.Duration)
 	// Verified: a provider was asked, and answered so after that time.
-	Verified func(source string, o Outcome, took time.Duration)
+	Verified func(source string, o provider.Outcome, took time.Duration)
 	// Appended: an append to the log ended after that time.
 	Appended func(took time.Duration, err error)
 	// Settled: the verifier decided a request that long after it was stored.
@@ -27,7 +31,7 @@ func (m Metrics) request(source string, r Result, took time.Duration) {
 	}
 }
 
-func (m Metrics) verified(source string, o Outcome, took time.Duration) {
+func (m Metrics) verified(source string, o provider.Outcome, took time.Duration) {
 	if m.Verified != nil {
 		m.Verified(source, o, took)
 	}

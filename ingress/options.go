@@ -8,6 +8,7 @@ import (
 	"github.com/hookstream/hookstream/conns"
 	"github.com/hookstream/hookstream/eventlog"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/provider"
 )
 
 // Options say what a Gateway works with and how far it goes. Zero values stand
@@ -21,7 +22,7 @@ type Options struct {
 	Sources Sources
 	// Providers makes the provider of a source. Its error is logged: it must
 	// hold no secret. Required.
-	Providers func(*hookstreamv1.Source) (Provider, error)
+	Providers func(*hookstreamv1.Source) (provider.Verifier, error)
 
 	// MaxBodyBytes is the largest body; larger ones are answered with 413.
 	MaxBodyBytes int

@@ -7,16 +7,17 @@ import (
 	"testing"
 
 	"github.com/hookstream/hookstream/ingress"
+	"github.com/hookstream/hookstream/provider"
 )
 
 // ProofHeaders makes the test's remote provider a Prover: of a sender that is asked
 // and signs too.
 func (p *tokenProvider) ProofHeaders() []string { return []string{"X-Test-Proof"} }
 
-func (p *tokenProvider) Recheck(req *ingress.Request, kept ingress.Kept) ingress.Verdict {
-	v := ingress.Verdict{Method: "token", Outcome: ingress.Rejected}
+func (p *tokenProvider) Recheck(req *provider.Request, kept provider.Kept) provider.Verdict {
+	v := provider.Verdict{Method: "token", Outcome: provider.Rejected}
 	if len(req.Header["X-Test-Proof"]) == 2 && kept.KeyFingerprint == "" {
-		v.Outcome = ingress.Genuine
+		v.Outcome = provider.Genuine
 	}
 	return v
 }
@@ -46,17 +47,17 @@ func TestTheInboxCarriesTheProof(t *testing.T) {
 		t.Errorf("the salt is %x", e.GetProof().GetSalt())
 	}
 	rq, kept := ingress.KeptRequest(e)
-	if v := new(tokenProvider).Recheck(rq, kept); v.Outcome != ingress.Genuine {
+	if v := new(tokenProvider).Recheck(rq, kept); v.Outcome != provider.Genuine {
 		t.Errorf("from what is kept: %+v of %v", v, rq.Header)
 	}
 }
 
 func TestAnswersAreKeptWithinBounds(t *testing.T) {
-	long := make([]byte, ingress.MaxAnswerBytes+1)
-	if a := ingress.NewAnswer(200, long); len(a.Body) != ingress.MaxAnswerBytes || !a.Cut {
+	long := make([]byte, provider.MaxAnswerBytes+1)
+	if a := provider.NewAnswer(200, long); len(a.Body) != provider.MaxAnswerBytes || !a.Cut {
 		t.Errorf("%d bytes, cut %v", len(a.Body), a.Cut)
 	}
-	if a := ingress.NewAnswer(200, long[1:]); len(a.Body) != ingress.MaxAnswerBytes || a.Cut {
+	if a := provider.NewAnswer(200, long[1:]); len(a.Body) != provider.MaxAnswerBytes || a.Cut {
 		t.Errorf("%d bytes, cut %v", len(a.Body), a.Cut)
 	}
 }
@@ -64,8 +65,8 @@ func TestAnswersAreKeptWithinBounds(t *testing.T) {
 // A fingerprint is the same for one credential, another for others, and no part of
 // it.
 func TestKeyFingerprint(t *testing.T) {
-	a, b := ingress.KeyFingerprint("0123456789abcdef0123456789abcdef"), ingress.KeyFingerprint("0123456789abcdef0123456789abcdee")
-	if len(a) != 16 || a == b || a != ingress.KeyFingerprint("0123456789abcdef0123456789abcdef") {
+	a, b := provider.KeyFingerprint("0123456789abcdef0123456789abcdef"), provider.KeyFingerprint("0123456789abcdef0123456789abcdee")
+	if len(a) != 16 || a == b || a != provider.KeyFingerprint("0123456789abcdef0123456789abcdef") {
 		t.Errorf("%s and %s", a, b)
 	}
 }

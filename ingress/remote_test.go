@@ -10,6 +10,7 @@ import (
 	"github.com/hookstream/hookstream/eventlog"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/ingress"
+	"github.com/hookstream/hookstream/provider"
 )
 
 func noWait(o *ingress.Options) { o.VerifyWait = time.Millisecond }
@@ -277,7 +278,7 @@ func TestRemoteDeadAPIDoesNotStarveOthers(t *testing.T) {
 	other := f.api.provider
 	f.stop()
 	f.startWith(func(o *ingress.Options) {
-		o.Providers = func(src *hookstreamv1.Source) (ingress.Provider, error) {
+		o.Providers = func(src *hookstreamv1.Source) (provider.Verifier, error) {
 			if strings.HasPrefix(src.GetName(), "sources/dead") {
 				return dead.provider(src)
 			}
@@ -323,7 +324,7 @@ func TestRemotePossibleDuplicate(t *testing.T) {
 // contentKnown reports whether the log's index has caught up with one event.
 func (f *fixture) contentKnown() bool {
 	p, _ := f.api.provider(remoteSource("remote"))
-	info, _ := p.Inspect(&ingress.Request{Body: []byte(message("t1"))})
+	info, _ := p.Inspect(&provider.Request{Body: []byte(message("t1"))})
 	_, ok, _ := f.engine.Events().Content("remote", info.Fingerprint())
 	return ok
 }

@@ -14,13 +14,14 @@ import (
 
 	"github.com/hookstream/hookstream/event"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
-	"github.com/hookstream/hookstream/ingress/lenient"
+	"github.com/hookstream/hookstream/provider"
+	"github.com/hookstream/hookstream/provider/lenient"
 )
 
 // request is a Request on its way into the log.
 type request struct {
-	Request
-	info      Info
+	provider.Request
+	info      provider.Info
 	typ       string // topic and action
 	inspected bool
 }
@@ -30,7 +31,7 @@ func (rq *request) inspect(ep *endpoint) error {
 	if rq.inspected {
 		return nil
 	}
-	info, err := ep.provider.Inspect(&rq.Request)
+	info, err := ep.verifier.Inspect(&rq.Request)
 	if err != nil {
 		rq.info.Attempt = info.Attempt
 		return err
@@ -51,7 +52,7 @@ func (rq *request) inspect(ep *endpoint) error {
 // told by its bytes.
 func (rq *request) keepUnread() {
 	sum := sha256.Sum256(rq.Body)
-	rq.info = Info{DedupKey: "sha256:" + hex.EncodeToString(sum[:]), Attempt: rq.info.Attempt}
+	rq.info = provider.Info{DedupKey: "sha256:" + hex.EncodeToString(sum[:]), Attempt: rq.info.Attempt}
 	rq.typ, rq.inspected = "", true
 }
 
@@ -197,15 +198,15 @@ func decodeRow(data []byte) (*request, string, error) {
 
 // KeptRequest answers the request of an event as it is kept, with the headers that
 // are kept, and what is kept of the verdict on it.
-func KeptRequest(e *hookstreamv1.Event) (*Request, Kept) {
+func KeptRequest(e *hookstreamv1.Event) (*provider.Request, provider.Kept) {
 	header := keptHeader(e.GetRaw().GetHeaders())
 	proofHeader(header, e.GetProof().GetHeaders())
-	kept := Kept{
+	kept := provider.Kept{
 		KeyFingerprint: e.GetProof().GetKeyFingerprint(),
 		SpentByUs:      e.GetVerification().GetState() == hookstreamv1.Verification_STATE_VERIFIED_AFTER_AMBIGUOUS_ATTEMPT,
 	}
 	if a := e.GetProof().GetAnswer(); a != nil {
-		kept.Answer = &Answer{Status: int(a.GetStatus()), Body: a.GetBody(), Cut: a.GetCut()}
+		kept.Answer = &provider.Answer{Status: int(a.GetStatus()), Body: a.GetBody(), Cut: a.GetCut()}
 	}
-	return &Request{Header: header, Body: e.GetRaw().GetBody(), ReceiveTime: e.GetReceiveTime().AsTime()}, kept
+	return &provider.Request{Header: header, Body: e.GetRaw().GetBody(), ReceiveTime: e.GetReceiveTime().AsTime()}, kept
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/provider"
 )
 
 // serve answers one HTTP request. The order of work: is there such a source and
@@ -95,7 +96,7 @@ func (x *exchange) handle() Result {
 		c.work()
 	}
 	g.step(StepReceived)
-	x.rq.Request = Request{Header: x.header.values, Body: x.buf.b, ReceiveTime: x.start}
+	x.rq.Request = provider.Request{Header: x.header.values, Body: x.buf.b, ReceiveTime: x.start}
 	if x.ep.remote {
 		return x.remote(&x.rq)
 	}
@@ -168,7 +169,7 @@ func (x *exchange) admit() Result {
 	switch {
 	case ep.disabled:
 		return Disabled
-	case ep.provider == nil:
+	case ep.verifier == nil:
 		return Misconfigured
 	case !ep.limiter.AllowN(x.start, 1):
 		return RateLimited
@@ -225,9 +226,9 @@ func (x *exchange) fault(err error) Result {
 // resultOf is the one place where errors become answers.
 func resultOf(err error) Result {
 	switch {
-	case errors.Is(err, ErrMalformed):
+	case errors.Is(err, provider.ErrMalformed):
 		return Malformed
-	case errors.Is(err, ErrNotForSource):
+	case errors.Is(err, provider.ErrNotForSource):
 		return NotForSource
 	case errors.Is(err, eventlog.ErrFull):
 		return Full

@@ -10,7 +10,8 @@ import (
 	"github.com/hookstream/hookstream/event"
 	"github.com/hookstream/hookstream/eventlog"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
-	"github.com/hookstream/hookstream/ingress/lenient"
+	"github.com/hookstream/hookstream/provider"
+	"github.com/hookstream/hookstream/provider/lenient"
 )
 
 // A question is what must be remembered about asking a remote provider.
@@ -42,7 +43,7 @@ func (nobodysQuestion) remember(proof)                       {}
 // settlement is what became of a request; resultNone: it is undecided.
 type settlement struct {
 	result  Result
-	verdict Verdict
+	verdict provider.Verdict
 	asked   bool // just now
 }
 
@@ -83,14 +84,14 @@ func (g *Gateway) settle(ctx context.Context, ep *endpoint, rq *request, q quest
 }
 
 // judge says what a verdict is worth.
-func judge(v Verdict, unresolved bool) proof {
+func judge(v provider.Verdict, unresolved bool) proof {
 	switch {
-	case v.Outcome == Genuine:
+	case v.Outcome == provider.Genuine:
 		return proof{hookstreamv1.Verification_STATE_VERIFIED, v}
-	case v.Outcome == Rejected && v.AlreadySpent && unresolved:
+	case v.Outcome == provider.Rejected && v.AlreadySpent && unresolved:
 		// Spent, and we may have done it: see Gateway.work.
 		return proof{hookstreamv1.Verification_STATE_VERIFIED_AFTER_AMBIGUOUS_ATTEMPT, v}
-	case v.Outcome == Rejected:
+	case v.Outcome == provider.Rejected:
 		return proof{disproved, v}
 	}
 	return proof{unproved, v}
@@ -99,7 +100,7 @@ func judge(v Verdict, unresolved bool) proof {
 // A proof is what lets an event be published, and in which state.
 type proof struct {
 	state   hookstreamv1.Verification_State
-	verdict Verdict
+	verdict provider.Verdict
 }
 
 const (
@@ -128,7 +129,7 @@ func (g *Gateway) reject(ctx context.Context, ep *endpoint, rq *request, q quest
 
 // verify asks the provider. Whatever goes wrong in it leaves the request
 // undecided, and the proof possibly spent.
-func (g *Gateway) verify(ctx context.Context, ep *endpoint, rq *request) (v Verdict) {
+func (g *Gateway) verify(ctx context.Context, ep *endpoint, rq *request) (v provider.Verdict) {
 	g.step(StepAsking)
 	start := time.Now()
 	if ep.remote {
@@ -142,11 +143,11 @@ func (g *Gateway) verify(ctx context.Context, ep *endpoint, rq *request) (v Verd
 	}()
 	defer func() {
 		if p := recover(); p != nil {
-			v = Verdict{Outcome: Undecided, Reason: "panic", MaybeSpent: true}
+			v = provider.Verdict{Outcome: provider.Undecided, Reason: "panic", MaybeSpent: true}
 			g.panicked("panic while verifying a request", ep.id, p)
 		}
 	}()
-	return ep.provider.Verify(ctx, &rq.Request, rq.info)
+	return ep.verifier.Verify(ctx, &rq.Request, rq.info)
 }
 
 func (g *Gateway) panicked(msg, source string, p any) {
@@ -176,7 +177,7 @@ func (g *Gateway) publish(ctx context.Context, ep *endpoint, rq *request, p proo
 	// Inspecting comes after verifying where it can: what nobody vouches for is
 	// not parsed.
 	if err := rq.inspect(ep); err != nil {
-		if p.state == disproved || !errors.Is(err, ErrMalformed) {
+		if p.state == disproved || !errors.Is(err, provider.ErrMalformed) {
 			return resultNone, err
 		}
 		rq.keepUnread()

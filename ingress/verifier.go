@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/provider"
 )
 
 // work decides one row of the inbox: it is published, rejected, or comes back
@@ -135,7 +136,7 @@ func (g *Gateway) open(c *eventlog.Claim) (*request, *endpoint, obstacle) {
 	switch {
 	case ep == nil || ep.kind != kind:
 		return nil, nil, obstacle{"the source is gone", g.o.OrphanAge}
-	case ep.provider == nil || !ep.remote:
+	case ep.verifier == nil || !ep.remote:
 		return nil, nil, obstacle{"the source is misconfigured", g.o.GiveUpAge}
 	}
 	if err := rq.inspect(ep); err != nil {
@@ -191,15 +192,15 @@ func (g *Gateway) settleClaim(ctx context.Context, q *claimedQuestion, ep *endpo
 			return
 		}
 		v := s.verdict
-		if ep.breaker.report(t, time.Now(), v.Outcome != Undecided, v.OurFault, s.wait()) {
+		if ep.breaker.report(t, time.Now(), v.Outcome != provider.Undecided, v.OurFault, s.wait()) {
 			g.breakerChanged(ep, v)
 		}
 	}()
 	return g.settle(ctx, ep, rq, q)
 }
 
-func (g *Gateway) breakerChanged(ep *endpoint, v Verdict) {
-	open := v.Outcome == Undecided
+func (g *Gateway) breakerChanged(ep *endpoint, v provider.Verdict) {
+	open := v.Outcome == provider.Undecided
 	g.o.Metrics.breaker(ep.id, open)
 	if _, ok := ep.faults.open(time.Now()); !ok {
 		return

@@ -20,7 +20,7 @@ import (
 	"github.com/hookstream/hookstream/eventlog/logtest"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/hub"
-	"github.com/hookstream/hookstream/ingress/yousign"
+	"github.com/hookstream/hookstream/provider/yousign"
 )
 
 // BenchmarkCatchUp reads a history of the embedded engine, nothing of which is

@@ -7,8 +7,8 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/hookstream/hookstream/ingress/ignisign"
-	"github.com/hookstream/hookstream/ingress/yousign"
+	"github.com/hookstream/hookstream/provider/ignisign"
+	"github.com/hookstream/hookstream/provider/yousign"
 )
 
 // A delivery is one event on its way: the same body at every attempt.

@@ -20,8 +20,8 @@ import (
 	"github.com/tidwall/gjson"
 
 	ignisignv1 "github.com/hookstream/hookstream/gen/hookstream/ignisign/v1"
-	"github.com/hookstream/hookstream/ingress"
-	"github.com/hookstream/hookstream/ingress/ignisign"
+	"github.com/hookstream/hookstream/provider"
+	"github.com/hookstream/hookstream/provider/ignisign"
 	"github.com/hookstream/hookstream/simulator"
 )
 
@@ -624,22 +624,22 @@ func TestProviderUnderstandsTheAPI(t *testing.T) {
 		register(t, api, r.URL)
 		for i, key := range api.App().Keys {
 			version := []ignisignv1.ApiVersion{ignisignv1.ApiVersion_API_VERSION_V4, ignisignv1.ApiVersion_API_VERSION_V3}[i]
-			provider, err := ignisign.New(&ignisignv1.SourceConfig{
+			verifier, err := ignisign.New(&ignisignv1.SourceConfig{
 				AppId: api.App().ID, AppEnv: api.App().Env, ApiKey: key, ApiBaseUrl: api.URL(), ApiVersion: version,
 			}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			event := publish(t, api, "SIGNATURE_REQUEST.COMPLETED")[0]
-			req := &ingress.Request{Body: slices.Clone(r.got()[len(r.got())-1]), ReceiveTime: time.Now()}
-			info, err := provider.Inspect(req)
+			req := &provider.Request{Body: slices.Clone(r.got()[len(r.got())-1]), ReceiveTime: time.Now()}
+			info, err := verifier.Inspect(req)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if v := provider.Verify(t.Context(), req, info); v.Outcome != ingress.Genuine || (v.EventID == event.ID) != opts.WithContext {
+			if v := verifier.Verify(t.Context(), req, info); v.Outcome != provider.Genuine || (v.EventID == event.ID) != opts.WithContext {
 				t.Errorf("%+v, key %d: %+v", opts, i, v)
 			}
-			if v := provider.Verify(t.Context(), req, info); v.Outcome != ingress.Rejected || !v.AlreadySpent {
+			if v := verifier.Verify(t.Context(), req, info); v.Outcome != provider.Rejected || !v.AlreadySpent {
 				t.Errorf("%+v, key %d, again: %+v", opts, i, v)
 			}
 		}

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/hookstream/hookstream/ingress/ignisign"
+	"github.com/hookstream/hookstream/provider/ignisign"
 )
 
 // yousignID is the id of the provider that has no constant for it.

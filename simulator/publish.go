@@ -10,7 +10,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
-	"github.com/hookstream/hookstream/ingress/ignisign"
+	"github.com/hookstream/hookstream/provider/ignisign"
 )
 
 // ErrNotFound says that there is no such endpoint, event or application.

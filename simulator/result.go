@@ -3,7 +3,7 @@ package simulator
 import (
 	"time"
 
-	"github.com/hookstream/hookstream/ingress/ignisign"
+	"github.com/hookstream/hookstream/provider/ignisign"
 )
 
 // A Fault is what a Sender did wrong on purpose.

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/hookstream/hookstream/ingress/ignisign"
+	"github.com/hookstream/hookstream/provider/ignisign"
 )
 
 // YousignTarget is a source of Yousign at a gateway.

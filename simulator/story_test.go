@@ -12,8 +12,8 @@ import (
 	"github.com/tidwall/gjson"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
-	"github.com/hookstream/hookstream/ingress/ignisign"
-	"github.com/hookstream/hookstream/ingress/yousign"
+	"github.com/hookstream/hookstream/provider/ignisign"
+	"github.com/hookstream/hookstream/provider/yousign"
 )
 
 var storyStart = time.Date(2026, 11, 5, 9, 30, 0, 0, time.UTC)

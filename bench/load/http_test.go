@@ -15,7 +15,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
-	"github.com/hookstream/hookstream/ingress/yousign"
+	"github.com/hookstream/hookstream/provider/yousign"
 )
 
 const testSecret = "a-secret-of-the-test"

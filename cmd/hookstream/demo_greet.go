@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/hookstream/hookstream/app"
-	"github.com/hookstream/hookstream/ingress/yousign"
+	"github.com/hookstream/hookstream/provider/yousign"
 )
 
 // greet says what runs where, and how to take part. Every command in it works as

@@ -12,8 +12,8 @@ import (
 	"github.com/hookstream/hookstream/event"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
-	"github.com/hookstream/hookstream/ingress/ignisign"
-	"github.com/hookstream/hookstream/ingress/yousign"
+	"github.com/hookstream/hookstream/provider/ignisign"
+	"github.com/hookstream/hookstream/provider/yousign"
 )
 
 // lines prints events as tail does.

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
-	"github.com/hookstream/hookstream/ingress/yousign"
+	"github.com/hookstream/hookstream/provider/yousign"
 )
 
 // triggerCommand sends one sample, by itself to an ingress URL or by way of the

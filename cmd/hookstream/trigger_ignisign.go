@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hookstream/hookstream/ingress/ignisign"
+	"github.com/hookstream/hookstream/provider/ignisign"
 )
 
 // sendIgnisign sends a sample with a token that a simulator made: the real ones

@@ -9,8 +9,8 @@ import (
 
 	"github.com/hookstream/hookstream/event"
 	ignisignv1 "github.com/hookstream/hookstream/gen/hookstream/ignisign/v1"
-	"github.com/hookstream/hookstream/ingress"
-	"github.com/hookstream/hookstream/ingress/ignisign"
+	"github.com/hookstream/hookstream/provider"
+	"github.com/hookstream/hookstream/provider/ignisign"
 )
 
 type verifyIgnisignCommand struct {
@@ -32,7 +32,7 @@ func (c *verifyIgnisignCommand) Run(ctx context.Context, p *program) error {
 	case c.Body == "-" && c.SecretFile == "-":
 		return misused("--body and --secret-file cannot both read standard input")
 	}
-	provider, err := c.provider(p)
+	verifier, err := c.verifier(p)
 	if err != nil {
 		return err
 	}
@@ -40,12 +40,12 @@ func (c *verifyIgnisignCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return fmt.Errorf("read the body: %w", err)
 	}
-	req := &ingress.Request{Header: http.Header{}, Body: body, ReceiveTime: time.Now()}
-	return c.check(ctx, newReport(p.stdout), provider, req)
+	req := &provider.Request{Header: http.Header{}, Body: body, ReceiveTime: time.Now()}
+	return c.check(ctx, newReport(p.stdout), verifier, req)
 }
 
-// provider needs the API key only to ask.
-func (c *verifyIgnisignCommand) provider(p *program) (ingress.Provider, error) {
+// verifier needs the API key only to ask.
+func (c *verifyIgnisignCommand) verifier(p *program) (provider.Verifier, error) {
 	key := "unused"
 	if c.Ask {
 		var err error
@@ -58,12 +58,12 @@ func (c *verifyIgnisignCommand) provider(p *program) (ingress.Provider, error) {
 	}, nil)
 }
 
-func (c *verifyIgnisignCommand) check(ctx context.Context, r report, provider ingress.Provider, req *ingress.Request) error {
+func (c *verifyIgnisignCommand) check(ctx context.Context, r report, verifier provider.Verifier, req *provider.Request) error {
 	defer r.end()
 	r.step("body", "%d bytes, sha256 %s", len(req.Body), hexSum(req.Body))
-	info, err := provider.Inspect(req)
+	info, err := verifier.Inspect(req)
 	switch {
-	case errors.Is(err, ingress.ErrNotForSource):
+	case errors.Is(err, provider.ErrNotForSource):
 		r.step("envelope", "ok")
 		r.step("target", "DIFFERS: the body names another application or environment")
 		return hinted(fmt.Errorf("%w: for another source", errNotGenuine), "the gateway answers 401 without asking Ignisign; compare appId and appEnv with the source's")
@@ -78,17 +78,17 @@ func (c *verifyIgnisignCommand) check(ctx context.Context, r report, provider in
 		r.step("verdict", "plausible; --ask --yes finds out, and spends the token")
 		return nil
 	}
-	return tellVerdict(r, provider.Verify(ctx, req, info))
+	return tellVerdict(r, verifier.Verify(ctx, req, info))
 }
 
 // tellVerdict says what Ignisign answered.
-func tellVerdict(r report, verdict ingress.Verdict) error {
+func tellVerdict(r report, verdict provider.Verdict) error {
 	switch {
-	case verdict.Outcome == ingress.Genuine:
+	case verdict.Outcome == provider.Genuine:
 		r.step("token", "ok: Ignisign vouches for it; it is spent now")
 		r.step("verdict", "genuine")
 		return nil
-	case verdict.Outcome == ingress.Undecided:
+	case verdict.Outcome == provider.Undecided:
 		r.step("token", "NO ANSWER: %s", verdict.Reason)
 		err := fmt.Errorf("undecided: %s", verdict.Reason)
 		if verdict.OurFault {

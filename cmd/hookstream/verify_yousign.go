@@ -12,8 +12,8 @@ import (
 
 	"github.com/hookstream/hookstream/event"
 	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
-	"github.com/hookstream/hookstream/ingress"
-	"github.com/hookstream/hookstream/ingress/yousign"
+	"github.com/hookstream/hookstream/provider"
+	"github.com/hookstream/hookstream/provider/yousign"
 )
 
 const (
@@ -63,16 +63,16 @@ type yousignCheck struct {
 
 func (c yousignCheck) run(ctx context.Context, r report) error {
 	defer r.end()
-	provider, err := yousign.New(&yousignv1.SourceConfig{Secrets: []string{c.secret}})
+	verifier, err := yousign.New(&yousignv1.SourceConfig{Secrets: []string{c.secret}})
 	if err != nil {
 		return err
 	}
-	req := &ingress.Request{
+	req := &provider.Request{
 		Header: http.Header{signatureHeader: {c.signature}}, Body: c.body, ReceiveTime: time.Now(),
 	}
 	r.step("body", "%d bytes, sha256 %s", len(c.body), hexSum(c.body))
 	r.step("secret", "%d characters, fingerprint %s", len(c.secret), hexSum([]byte(c.secret))[:8])
-	info, inspectErr := provider.Inspect(req)
+	info, inspectErr := verifier.Inspect(req)
 	if inspectErr != nil {
 		r.step("envelope", "NOT THERE: %s", inspectErr)
 	} else {
@@ -81,9 +81,9 @@ func (c yousignCheck) run(ctx context.Context, r report) error {
 	if err := c.form(r); err != nil {
 		return err
 	}
-	verdict := provider.Verify(ctx, req, info)
+	verdict := verifier.Verify(ctx, req, info)
 	computed := yousign.Sign(c.secret, c.body)
-	if verdict.Outcome != ingress.Genuine {
+	if verdict.Outcome != provider.Genuine {
 		r.step("digest", "DIFFERS")
 		r.step("  given", "%s", c.signature)
 		r.step("  computed", "%s", computed)
