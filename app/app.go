@@ -21,6 +21,7 @@ import (
 	"github.com/hookstream/hookstream/eventlog"
 	"github.com/hookstream/hookstream/hub"
 	"github.com/hookstream/hookstream/ingress"
+	"github.com/hookstream/hookstream/provider"
 	"github.com/hookstream/hookstream/server"
 	"github.com/hookstream/hookstream/source"
 	"github.com/hookstream/hookstream/subscription"
@@ -32,7 +33,7 @@ type App struct {
 	logger  *slog.Logger
 	metrics *metrics
 
-	providers providers
+	providers *provider.Set
 	engine    *eventlog.Engine
 	sources   *source.Store
 	gateway   *ingress.Gateway
@@ -62,7 +63,10 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	a := &App{opts: o, logger: o.Logger, metrics: newMetrics(), providers: newProviders(), fatal: make(chan error, 1)}
+	a := &App{opts: o, logger: o.Logger, metrics: newMetrics(), fatal: make(chan error, 1)}
+	if a.providers, err = newProviders(); err != nil {
+		return nil, err
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Close())
@@ -186,7 +190,7 @@ func (o Options) encryptionKey(used func() (bool, error)) (source.Key, error) {
 func (a *App) openIngress(context.Context) error {
 	o := ingress.DefaultOptions()
 	o.Log, o.Inbox = a.engine.Events(), a.engine.Inbox()
-	o.Sources, o.Providers = a.sources, a.providers.make
+	o.Sources, o.Providers = a.sources, a.providers.Open
 	o.MaxBodyBytes = min(a.opts.MaxBodyBytes, a.engine.MaxEntryBytes()-rawOverhead)
 	o.VerifyWait, o.DefaultRate, o.Workers = a.opts.VerifyWait, a.opts.SourceRate, a.opts.Verifiers
 	o.MaxConns, o.MaxConnsPerAddress = a.opts.MaxConns, a.opts.MaxConnsPerAddress
@@ -204,7 +208,7 @@ func (a *App) openIngress(context.Context) error {
 func (a *App) openHub(context.Context) error {
 	h, err := hub.New(hub.Options{
 		Log:        a.engine.Events(),
-		Decoders:   decoders(),
+		Decoders:   a.providers.Decoders(),
 		Sensitive:  a.includedKinds,
 		Sources:    a.sourceNames,
 		MaxStreams: a.opts.MaxStreams,
@@ -241,15 +245,16 @@ func (a *App) openServer(context.Context) error {
 	if err != nil {
 		return err
 	}
+	infos, types := catalog(a.providers)
 	a.server, err = server.New(server.Options{
 		Sources:       a.sources,
-		CheckSource:   a.providers.check,
-		TestSender:    newTestSender(func() string { return "http://" + a.Addrs().Ingress }),
+		CheckSource:   a.providers.Check,
+		TestSender:    newTestSender(a.providers, func() string { return "http://" + a.Addrs().Ingress }),
 		Events:        events,
 		Subscriptions: a.subs,
 		Hub:           a.hub,
-		Providers:     providerInfos(),
-		EventTypes:    eventTypes(),
+		Providers:     infos,
+		EventTypes:    types,
 		Logger:        a.logger,
 		Metrics:       a.metrics.server(),
 	})

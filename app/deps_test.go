@@ -27,9 +27,9 @@ var arrows = map[string][]string{
 	"provider/yousign":  {"event", "provider", "provider/lenient"},
 	"provider/ignisign": {"event", "provider", "provider/lenient"},
 
-	"hub":          {"event", "eventlog"},
+	"hub":          {"event", "eventlog", "provider"},
 	"subscription": {"event", "eventlog", "hub"},
-	"server":       {"event", "eventlog", "hub", "source", "subscription"},
+	"server":       {"event", "eventlog", "hub", "provider", "source", "subscription"},
 
 	// What other people's programs import: nothing of ours but gen.
 	"client": {},

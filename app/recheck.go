@@ -31,9 +31,9 @@ func (a *App) recheck(e *hookstreamv1.Event) *hookstreamv1.VerifyEventResponse {
 	if err != nil {
 		return unknown("source_gone")
 	}
-	verifier, err := a.providers.make(src)
+	verifier, err := a.providers.Open(src)
 	prover, ok := verifier.(provider.Prover)
-	if err != nil || !ok || kindOf(src) != e.GetProvider() {
+	if err != nil || !ok || provider.IDOf(src) != e.GetProvider() {
 		return unknown("source_changed")
 	}
 	v := prover.Recheck(ingress.KeptRequest(e))
@@ -43,13 +43,4 @@ func (a *App) recheck(e *hookstreamv1.Event) *hookstreamv1.VerifyEventResponse {
 		out.SecretRetireTime = timestamppb.New(v.Retired)
 	}
 	return out
-}
-
-// kindOf is the provider's name: that of the source's config field.
-func kindOf(src *hookstreamv1.Source) string {
-	m := src.ProtoReflect()
-	if f := m.WhichOneof(m.Descriptor().Oneofs().ByName("config")); f != nil {
-		return string(f.Name())
-	}
-	return ""
 }

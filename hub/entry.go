@@ -106,7 +106,7 @@ func (h *Hub) typedOf(e *entry, shown event.Kinds) *typed {
 func (h *Hub) decode(e *entry, shown event.Kinds) *typed {
 	t := new(typed)
 	ok := h.guarded(e, func(d payloadDecoder, body []byte) {
-		t.payload, t.state = d.decode(body)
+		t.payload, t.state = d.Decode(body)
 		if t.payload != nil {
 			t.redacted = within(e.route.provider, event.Redact(t.payload, shown))
 		}

@@ -158,7 +158,7 @@ func (h *Hub) pieces(e *entry, f form, room []byte) pieces {
 func (h *Hub) addTyped(p *pieces, e *entry, shown event.Kinds, room []byte) {
 	d := h.decoders[e.route.provider]
 	t := e.typed[shown].Load()
-	if t == nil && d.encode != nil && h.addEncoded(p, e, shown, room) {
+	if t == nil && d.Encode != nil && h.addEncoded(p, e, shown, room) {
 		return
 	}
 	if t == nil {
@@ -179,7 +179,7 @@ func (h *Hub) addEncoded(p *pieces, e *entry, shown event.Kinds, room []byte) bo
 	told := true
 	ok := h.guarded(e, func(d payloadDecoder, body []byte) {
 		var paths []string
-		p.payload, p.state = d.encode(room, body)
+		p.payload, p.state = d.Encode(room, body)
 		p.payload, paths, told = event.RedactWire(d.field.Message(), p.payload, shown)
 		p.payloadField, p.redacted = d.field.Number(), within(e.route.provider, paths)
 	})

@@ -17,6 +17,7 @@ import (
 	"github.com/hookstream/hookstream/eventlog/memlog"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
+	"github.com/hookstream/hookstream/provider"
 )
 
 const secretBody = `{"eventId": "e1", "signer": {"id": "s1", "signatureLink": "https://secret"}, "rest": {"signature_link": "x", "kept": "y"}}`
@@ -129,7 +130,7 @@ func TestFramesOfAnEncodingDecoder(t *testing.T) {
 		}
 		return b, state
 	}
-	h := newHub(t, l, func(o *Options) { o.Decoders["yousign"] = NewDecoder(decode, matchTest).Encoding(encode) })
+	h := newHub(t, l, func(o *Options) { o.Decoders["yousign"] = provider.NewDecoder(decode, matchTest).Encoding(encode) })
 	byMessage := newHub(t, l)
 	kept := make(map[*entry][]byte)
 	for _, rec := range records(t, l) {
@@ -317,7 +318,7 @@ func TestEncoderPanicIsOneEventsMisfortune(t *testing.T) {
 	l := newLog()
 	put(t, l, sample{body: "panic"})
 	h := newHub(t, l, func(o *Options) {
-		o.Decoders["yousign"] = NewDecoder(decodeTest, matchTest).Encoding(func(dst, _ []byte) ([]byte, hookstreamv1.DecodeState) {
+		o.Decoders["yousign"] = provider.NewDecoder(decodeTest, matchTest).Encoding(func(dst, _ []byte) ([]byte, hookstreamv1.DecodeState) {
 			panic(append(dst, "half"...))
 		})
 	})

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hookstream/hookstream/event"
 	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/provider"
 )
 
 // Options are what a Hub is made of. Log is required.
@@ -17,7 +18,7 @@ type Options struct {
 	// Log is what is read.
 	Log eventlog.Log
 	// Decoders by provider, as it is named in Event.provider and in the schema.
-	Decoders map[string]Decoder
+	Decoders map[string]provider.Decoder
 	// Sensitive answers the kinds of sensitive fields that a source,
 	// `sources/{source}`, includes now; none for one that does not exist. It is
 	// called often and must be quick. nil: none includes any.

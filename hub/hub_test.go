@@ -20,14 +20,15 @@ import (
 	"github.com/hookstream/hookstream/eventlog/memlog"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
+	"github.com/hookstream/hookstream/provider"
 )
 
 const testIncarnation event.Incarnation = 0xfeed
 
 // testDecoders read bodies that are the payload in JSON, and hold the selector's
 // scopes against the payload's event ids.
-func testDecoders() map[string]Decoder {
-	return map[string]Decoder{"yousign": NewDecoder(decodeTest, matchTest)}
+func testDecoders() map[string]provider.Decoder {
+	return map[string]provider.Decoder{"yousign": provider.NewDecoder(decodeTest, matchTest)}
 }
 
 func decodeTest(body []byte) (*yousignv1.Event, hookstreamv1.DecodeState) {

@@ -155,5 +155,5 @@ func (h *Hub) onEvent(ctx context.Context, s *Selector, e *entry, shown event.Ki
 // matchTyped asks the provider. Nothing typed matches what has no payload.
 func (h *Hub) matchTyped(conditions proto.Message, e *entry, shown event.Kinds) bool {
 	payload := h.typedOf(e, shown).payload
-	return payload != nil && h.decoders[e.route.provider].match(conditions, payload)
+	return payload != nil && h.decoders[e.route.provider].Match(conditions, payload)
 }

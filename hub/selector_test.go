@@ -10,6 +10,7 @@ import (
 	ignisignv1 "github.com/hookstream/hookstream/gen/hookstream/ignisign/v1"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
+	"github.com/hookstream/hookstream/provider"
 )
 
 // selected are the indexes of the samples that a selector matches, through a
@@ -152,7 +153,7 @@ func TestMissDecodesNothing(t *testing.T) {
 	l := newLog()
 	decoded := 0
 	h := newHub(t, l, func(o *Options) {
-		o.Decoders["yousign"] = NewDecoder(func(b []byte) (*yousignv1.Event, hookstreamv1.DecodeState) {
+		o.Decoders["yousign"] = provider.NewDecoder(func(b []byte) (*yousignv1.Event, hookstreamv1.DecodeState) {
 			decoded++
 			return decodeTest(b)
 		}, matchTest)
@@ -185,10 +186,10 @@ func TestFilterFailuresAreCounted(t *testing.T) {
 }
 
 func TestMisplacedDecoderIsRefused(t *testing.T) {
-	for name, decoders := range map[string]map[string]Decoder{
-		"no such provider":       {"nobody": NewDecoder(decodeTest, matchTest)},
-		"another's place":        {"ignisign": NewDecoder(decodeTest, matchTest)},
-		"a field but no payload": {"raw": NewDecoder(decodeTest, matchTest)},
+	for name, decoders := range map[string]map[string]provider.Decoder{
+		"no such provider":       {"nobody": provider.NewDecoder(decodeTest, matchTest)},
+		"another's place":        {"ignisign": provider.NewDecoder(decodeTest, matchTest)},
+		"a field but no payload": {"raw": provider.NewDecoder(decodeTest, matchTest)},
 	} {
 		if _, err := New(Options{Log: newLog(), Decoders: decoders}); err == nil {
 			t.Errorf("%s: taken", name)

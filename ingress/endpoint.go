@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -29,10 +30,12 @@ type endpoint struct {
 	headers  []string          // that its requests have
 	// proofHeaders are those that are kept whole.
 	proofHeaders []string
-	disabled     bool
-	shadow       bool
-	unwanted     event.Patterns
-	limiter      *rate.Limiter // its predecessor's, while the rate is the same
+	// keptHeaders are those of which the first line is kept.
+	keptHeaders []string
+	disabled    bool
+	shadow      bool
+	unwanted    event.Patterns
+	limiter     *rate.Limiter // its predecessor's, while the rate is the same
 
 	remote  bool     // the provider is asked elsewhere; else it has neither of these
 	breaker *breaker // its own: a change may be the cure
@@ -115,6 +118,7 @@ func (g *Gateway) build(id string, src *hookstreamv1.Source, old *endpoint) *end
 		return ep
 	}
 	ep.verifier, ep.headers, ep.proofHeaders = p, g.endpoints.shared(readBy(p)), g.endpoints.shared(proofHeaders(p))
+	ep.keptHeaders = g.endpoints.shared(keptHeaders(p))
 	if ep.remote = p.Remote(); ep.remote {
 		ep.breaker = newBreaker(g.o.MinRetry, g.o.MaxRetry)
 		if ep.asking == nil {
@@ -180,4 +184,12 @@ func proofHeaders(p provider.Verifier) []string {
 		return prover.ProofHeaders()
 	}
 	return nil
+}
+
+// keptHeaders are those that are stored with a request of a source.
+func keptHeaders(p provider.Verifier) []string {
+	if keeper, ok := p.(provider.HeaderKeeper); ok {
+		return slices.Concat(kept, keeper.KeptHeaders())
+	}
+	return kept
 }

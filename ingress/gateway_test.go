@@ -390,6 +390,8 @@ func (p *hmacProvider) Remote() bool                                         { r
 func (p *hmacProvider) Headers() []string                                    { return []string{signatureHeader} }
 func (p *hmacProvider) Inspect(req *provider.Request) (provider.Info, error) { return inspect(req) }
 
+func (p *hmacProvider) KeptHeaders() []string { return []string{"X-Test-Retry"} }
+
 func (p *hmacProvider) Verify(_ context.Context, req *provider.Request, _ provider.Info) provider.Verdict {
 	for i, s := range p.secrets {
 		if hmac.Equal([]byte(sign(s, string(req.Body))), []byte(req.Header.Get(signatureHeader))) {

@@ -16,7 +16,9 @@ import (
 
 // yousigned has sources that are Yousign's as they are in production.
 func yousigned(o *ingress.Options) {
-	o.Providers = func(src *hookstreamv1.Source) (provider.Verifier, error) { return yousign.New(src.GetYousign()) }
+	o.Providers = func(src *hookstreamv1.Source) (provider.Verifier, error) {
+		return yousign.NewVerifier(src.GetYousign())
+	}
 }
 
 func (f *fixture) postYousign(body string) answer {

@@ -32,7 +32,7 @@ var read = []string{"Content-Type", "Content-Encoding"}
 
 // readBy lists the headers that requests of a provider are to have.
 func readBy(p provider.Verifier) []string {
-	names := slices.Concat(read, kept, p.Headers(), proofHeaders(p))
+	names := slices.Concat(read, keptHeaders(p), p.Headers(), proofHeaders(p))
 	slices.Sort(names)
 	return slices.Compact(names)
 }
@@ -108,15 +108,13 @@ func allAre(values []string, want string) bool {
 	return true
 }
 
-// kept are the headers that are stored with a request: those that say something
-// about the sender's protocol. Credentials and cookies are never among them: a
-// header is listed here, or is the sender's proof, or is forgotten.
+// kept are the headers that are stored with any request, besides those that say
+// something about a sender's protocol. Credentials and cookies are never among them:
+// a header is listed here, or by a provider, or is the sender's proof, or is
+// forgotten.
 var kept = []string{
 	"Content-Type",
 	"User-Agent",
-	"X-Yousign-Retry",
-	"X-Yousign-Retry-Count",
-	"X-Yousign-Issued-At",
 	"Traceparent",
 	"Tracestate",
 }
@@ -124,12 +122,14 @@ var kept = []string{
 // maxHeaderValue bounds a stored header value, in bytes; what is longer is cut.
 const maxHeaderValue = 1024
 
-// keepHeaders takes the first line of each header that is kept, in the order of
-// kept.
-func (d *draft) keepHeaders(h http.Header) {
-	for i, name := range kept {
+// keepHeaders takes the first line of each header that is named, in that order.
+func (d *draft) keepHeaders(h http.Header, names []string) {
+	for i, name := range names {
 		if values := h[name]; len(values) > 0 {
-			line := &d.headers[i]
+			line := new(hookstreamv1.RawRequest_Header)
+			if i < len(d.headers) {
+				line = &d.headers[i]
+			}
 			line.Name, line.Value = name, clip(values[0], maxHeaderValue)
 			d.raw.Headers = append(d.raw.Headers, line)
 		}

@@ -28,7 +28,7 @@ func TestPublishedEvent(t *testing.T) {
 	const parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 	body := ` {"id":"42", "topic":"signature.request","action":"done","env":"sandbox","entity":"things/7","time":"2026-03-01T10:00:00Z"}` + "\n"
 	before := time.Now()
-	got := f.postLocal(body, "Traceparent", parent, "X-Yousign-Retry", "3", "User-Agent", "bot",
+	got := f.postLocal(body, "Traceparent", parent, "X-Test-Retry", "3", "User-Agent", "bot",
 		"Authorization", "Bearer hidden", "Cookie", "c=hidden", "X-Yousign-Signature-256", "sha256=hidden", "X-Other", "hidden")
 	if got.status != 200 {
 		t.Fatalf("status %d", got.status)
@@ -49,8 +49,8 @@ func TestPublishedEvent(t *testing.T) {
 			Headers: []*hookstreamv1.RawRequest_Header{
 				{Name: "Content-Type", Value: "application/json"},
 				{Name: "User-Agent", Value: "bot"},
-				{Name: "X-Yousign-Retry", Value: "3"},
 				{Name: "Traceparent", Value: parent},
+				{Name: "X-Test-Retry", Value: "3"},
 			},
 			Body: []byte(body), ContentType: "application/json",
 		},

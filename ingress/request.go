@@ -113,7 +113,7 @@ func (rq *request) otherKey() string {
 type draft struct {
 	event              hookstreamv1.Event
 	raw                hookstreamv1.RawRequest
-	headers            []hookstreamv1.RawRequest_Header
+	headers            [8]hookstreamv1.RawRequest_Header // the first that are kept
 	occurred, received timestamppb.Timestamp
 	verified           timestamppb.Timestamp
 	verification       hookstreamv1.Verification
@@ -123,7 +123,7 @@ type draft struct {
 	attempt            int32
 }
 
-var drafts = sync.Pool{New: func() any { return &draft{headers: make([]hookstreamv1.RawRequest_Header, len(kept))} }}
+var drafts = sync.Pool{New: func() any { return new(draft) }}
 
 // free gives the draft back, without anything of its request.
 func (d *draft) free() {
@@ -166,7 +166,7 @@ func (rq *request) encode(ep *endpoint, v *proof, earlier string) ([]byte, error
 	if v != nil {
 		v.fill(d)
 	}
-	d.keepHeaders(rq.Header)
+	d.keepHeaders(rq.Header, ep.keptHeaders)
 	d.raw.Body = rq.Body
 	if ct := rq.Header["Content-Type"]; len(ct) > 0 {
 		d.raw.ContentType = clip(ct[0], maxHeaderValue)

@@ -20,6 +20,7 @@ import (
 	"github.com/hookstream/hookstream/eventlog/logtest"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/hub"
+	"github.com/hookstream/hookstream/provider"
 	"github.com/hookstream/hookstream/provider/yousign"
 )
 
@@ -91,7 +92,7 @@ func yousignEntry(b *testing.B, n int64) eventlog.Entry {
 
 // freshGateway serves the log from a hub that has read nothing of it.
 func freshGateway(b *testing.B, log eventlog.Log) (*grpc.ClientConn, func() hub.Stats) {
-	h, err := hub.New(hub.Options{Log: log, Decoders: map[string]hub.Decoder{"yousign": hub.NewDecoder(yousign.Decode, yousign.Match)}})
+	h, err := hub.New(hub.Options{Log: log, Decoders: map[string]provider.Decoder{"yousign": provider.NewDecoder(yousign.Decode, yousign.Match)}})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
 	"github.com/hookstream/hookstream/hub"
+	"github.com/hookstream/hookstream/provider"
 )
 
 // eventWorld is the way out over a log in memory.
@@ -41,7 +42,7 @@ func hubOver(t testing.TB, log *memlog.Log) *eventWorld {
 	w := &eventWorld{log: log}
 	var err error
 	w.hub, err = hub.New(hub.Options{
-		Log: w.log, Decoders: map[string]hub.Decoder{"yousign": hub.NewDecoder(decodeBody, matchNothing)},
+		Log: w.log, Decoders: map[string]provider.Decoder{"yousign": provider.NewDecoder(decodeBody, matchNothing)},
 		Sensitive: func(source string) event.Kinds {
 			if source == "sources/open" {
 				return event.AllKinds

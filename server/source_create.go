@@ -4,6 +4,7 @@ import (
 	"context"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/provider"
 	"github.com/hookstream/hookstream/source"
 )
 
@@ -39,17 +40,6 @@ func (s *sourceService) usable(src *hookstreamv1.Source) error {
 		return nil
 	}
 	var v violations
-	v.add("source."+providerOf(src), "%v", err)
+	v.add("source."+provider.IDOf(src), "%v", err)
 	return v.err()
-}
-
-// providerOf answers the name of the config that the source has, which is its
-// provider's id.
-func providerOf(src *hookstreamv1.Source) string {
-	m := src.ProtoReflect()
-	fd := m.WhichOneof(m.Descriptor().Oneofs().ByName("config"))
-	if fd == nil {
-		return ""
-	}
-	return string(fd.Name())
 }

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/provider"
 )
 
 // maskUpdate copies into dst what a field mask names of src. What may be
@@ -23,7 +24,7 @@ type maskUpdate struct {
 // every field that src has.
 func updateMasked(dst, src *hookstreamv1.Source, paths []string) *maskUpdate {
 	u := &maskUpdate{dst: dst.ProtoReflect(), src: src.ProtoReflect(), written: make(map[string]bool)}
-	if has := providerOf(src); has != "" && has != providerOf(dst) {
+	if has := provider.IDOf(src); has != "" && has != provider.IDOf(dst) {
 		u.violations.add("source."+has, "the provider of a source never changes")
 		return u
 	}

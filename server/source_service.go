@@ -11,8 +11,8 @@ import (
 // once.
 type TestSender interface {
 	// SendTest posts a correctly signed sample of the type, which is in the
-	// catalog, to the ingress of src, which holds its credentials, and says what
-	// was answered. An answer other than 200 is no error. The error wraps
+	// catalog, or of the most usual one when it is empty, to the ingress of src,
+	// which holds its credentials, and says what was answered. An answer other than 200 is no error. The error wraps
 	// ErrNotSupportedByProvider when only the provider could sign one.
 	SendTest(ctx context.Context, src *hookstreamv1.Source, typ string) (*hookstreamv1.SendTestEventResponse, error)
 }

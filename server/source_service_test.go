@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -356,7 +355,10 @@ func TestSendTestEvent(t *testing.T) {
 	g := start(t, func(o *Options, _ *HTTPOptions) {
 		o.TestSender = senderFunc(func(_ context.Context, src *hookstreamv1.Source, typ string) (*hookstreamv1.SendTestEventResponse, error) {
 			if len(src.GetYousign().GetSecrets()) != 1 {
-				return nil, errors.New("nothing to sign with")
+				return nil, ErrNotSupportedByProvider
+			}
+			if typ == "" {
+				typ = "signature_request.done"
 			}
 			return &hookstreamv1.SendTestEventResponse{HttpStatus: 503, Type: typ}, nil
 		})

@@ -12,6 +12,7 @@ import (
 	"github.com/hookstream/hookstream/eventlog"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/hub"
+	"github.com/hookstream/hookstream/provider"
 	"github.com/hookstream/hookstream/source"
 	"github.com/hookstream/hookstream/subscription"
 )
@@ -61,7 +62,7 @@ func startSubscriptions(t *testing.T, change ...func(*eventlog.Options)) *subscr
 func (w *subscriptionWorld) runHub() *hub.Hub {
 	w.t.Helper()
 	h, err := hub.New(hub.Options{
-		Log: w.engine.Events(), Decoders: map[string]hub.Decoder{"yousign": hub.NewDecoder(decodeBody, matchNothing)},
+		Log: w.engine.Events(), Decoders: map[string]provider.Decoder{"yousign": provider.NewDecoder(decodeBody, matchNothing)},
 		Sensitive: func(source string) event.Kinds {
 			if source == "sources/open" {
 				return event.AllKinds

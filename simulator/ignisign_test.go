@@ -624,7 +624,7 @@ func TestProviderUnderstandsTheAPI(t *testing.T) {
 		register(t, api, r.URL)
 		for i, key := range api.App().Keys {
 			version := []ignisignv1.ApiVersion{ignisignv1.ApiVersion_API_VERSION_V4, ignisignv1.ApiVersion_API_VERSION_V3}[i]
-			verifier, err := ignisign.New(&ignisignv1.SourceConfig{
+			verifier, err := ignisign.NewVerifier(&ignisignv1.SourceConfig{
 				AppId: api.App().ID, AppEnv: api.App().Env, ApiKey: key, ApiBaseUrl: api.URL(), ApiVersion: version,
 			}, nil)
 			if err != nil {

@@ -9,7 +9,10 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/reflect/protoreflect"
+
 	"github.com/hookstream/hookstream/eventlog"
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
 
 // endOfOne answers when one stream ends: somewhere in the last four fifths of
@@ -80,8 +83,18 @@ func (m *Manager) countParked(ctx context.Context, sub *Subscription) (int64, er
 // is selected.
 func (s *Subscription) looksInside() bool {
 	sel := s.Selector
-	return len(sel.GetEnvironments()) > 0 || sel.GetIgnisign() != nil || sel.GetYousign() != nil || sel.GetFilter() != "" ||
+	return len(sel.GetEnvironments()) > 0 || looksAtPayload(sel) || sel.GetFilter() != "" ||
 		(len(sel.GetTypes()) > 0 || len(sel.GetSources()) > 0) && (s.subjects() == nil || slices.ContainsFunc(sel.GetTypes(), func(t string) bool { return strings.Contains(t, "*") }))
+}
+
+// looksAtPayload reports whether a selector has conditions of a provider: its only
+// messages.
+func looksAtPayload(sel *hookstreamv1.EventSelector) (found bool) {
+	sel.ProtoReflect().Range(func(f protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
+		found = f.Message() != nil
+		return !found
+	})
+	return found
 }
 
 func (m *Manager) parts(ctx context.Context, sub *Subscription) (out []part, err error) {

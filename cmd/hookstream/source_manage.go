@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/provider"
 )
 
 type sourceGetCommand struct {
@@ -66,7 +67,7 @@ func (p *program) printSources(sources []*hookstreamv1.Source) error {
 		} else if src.GetVerificationMode() == hookstreamv1.VerificationMode_VERIFICATION_MODE_SHADOW {
 			state = "shadow"
 		}
-		rows = append(rows, []string{src.GetName(), providerOf(src), state, src.GetDisplayName(), src.GetIngressPath()})
+		rows = append(rows, []string{src.GetName(), provider.IDOf(src), state, src.GetDisplayName(), src.GetIngressPath()})
 	}
 	return writeTable(p.stdout, []string{"NAME", "PROVIDER", "STATE", "DISPLAY NAME", "INGRESS PATH"}, rows)
 }

@@ -14,6 +14,7 @@ import (
 	optionsv1 "github.com/hookstream/hookstream/gen/hookstream/options/v1"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
+	"github.com/hookstream/hookstream/provider"
 )
 
 // sourcesCommand groups what manages sources.
@@ -55,7 +56,7 @@ func (p *program) printSource(out output, src *hookstreamv1.Source) error {
 	}
 	properties := []property{
 		{"name", src.GetName()},
-		{"provider", providerOf(src)},
+		{"provider", provider.IDOf(src)},
 		{"display name", src.GetDisplayName()},
 		{"state", stateOf(src)},
 		{"ingress path", src.GetIngressPath()},
@@ -67,16 +68,6 @@ func (p *program) printSource(out output, src *hookstreamv1.Source) error {
 	properties = append(properties, configOf(src)...)
 	properties = append(properties, property{"etag", src.GetEtag()})
 	return writeProperties(p.stdout, properties...)
-}
-
-func providerOf(src *hookstreamv1.Source) string {
-	switch src.GetConfig().(type) {
-	case *hookstreamv1.Source_Ignisign:
-		return "ignisign"
-	case *hookstreamv1.Source_Yousign:
-		return "yousign"
-	}
-	return ""
 }
 
 // stateOf says what becomes of a source's requests.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/provider"
 	"github.com/hookstream/hookstream/provider/yousign"
 )
 
@@ -72,8 +73,8 @@ func (c *triggerCommand) bySource(ctx context.Context, p *program) error {
 		if err != nil {
 			return err
 		}
-		if providerOf(src) != c.Provider {
-			return fmt.Errorf("%s is of %s, not of %s", name, providerOf(src), c.Provider)
+		if provider.IDOf(src) != c.Provider {
+			return fmt.Errorf("%s is of %s, not of %s", name, provider.IDOf(src), c.Provider)
 		}
 		return sendTest(ctx, p, client, c.output, name, c.Type)
 	})

@@ -53,7 +53,7 @@ func (c *verifyIgnisignCommand) verifier(p *program) (provider.Verifier, error) 
 			return nil, err
 		}
 	}
-	return ignisign.New(&ignisignv1.SourceConfig{
+	return ignisign.NewVerifier(&ignisignv1.SourceConfig{
 		AppId: c.AppID, AppEnv: c.AppEnv, ApiKey: key, ApiBaseUrl: c.APIURL, ApiVersion: apiVersions[c.APIVersion],
 	}, nil)
 }

@@ -63,7 +63,7 @@ type yousignCheck struct {
 
 func (c yousignCheck) run(ctx context.Context, r report) error {
 	defer r.end()
-	verifier, err := yousign.New(&yousignv1.SourceConfig{Secrets: []string{c.secret}})
+	verifier, err := yousign.NewVerifier(&yousignv1.SourceConfig{Secrets: []string{c.secret}})
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ func TestCatalog(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if n := ProviderInfo().GetEventTypeCount(); int(n) != len(got) {
+	if n := (Provider{}).Info().GetEventTypeCount(); int(n) != len(got) {
 		t.Errorf("the provider counts %d types", n)
 	}
 }
@@ -78,7 +78,7 @@ func TestCatalogAliases(t *testing.T) {
 // source it is made for takes it.
 func TestSample(t *testing.T) {
 	const app, env, token = `appId_"<é>`, "STAGING", "vt_1"
-	p := &Provider{appID: app, appEnv: env}
+	p := &Verifier{appID: app, appEnv: env}
 	for _, name := range exampleNames() {
 		body, err := Sample(name, app, env, token)
 		if err != nil {

@@ -94,16 +94,16 @@ func (f *fakeAPI) asked() (checks, auths int) {
 }
 
 // provider makes a Provider that asks this API.
-func (f *fakeAPI) provider(key string) *Provider {
+func (f *fakeAPI) provider(key string) *Verifier {
 	f.t.Helper()
 	return newProvider(f.t, &ignisignv1.SourceConfig{
 		AppId: testApp, AppEnv: testEnv, ApiKey: key, ApiBaseUrl: f.URL + "/",
 	})
 }
 
-func newProvider(t *testing.T, cfg *ignisignv1.SourceConfig) *Provider {
+func newProvider(t *testing.T, cfg *ignisignv1.SourceConfig) *Verifier {
 	t.Helper()
-	p, err := New(cfg, nil)
+	p, err := NewVerifier(cfg, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func request(t *testing.T, name string) *provider.Request {
 }
 
 // verify delivers the event that the API's examples are about.
-func verify(t *testing.T, p *Provider) provider.Verdict {
+func verify(t *testing.T, p *Verifier) provider.Verdict {
 	t.Helper()
 	req := request(t, "SIGNATURE_REQUEST.COMPLETED")
 	info, err := p.Inspect(req)

@@ -21,12 +21,8 @@ import (
 	"time"
 
 	ignisignv1 "github.com/hookstream/hookstream/gen/hookstream/ignisign/v1"
-	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/provider"
 )
-
-// ID is the provider's id, as in Event.provider.
-const ID = "ignisign"
 
 // Method is what a verdict of this provider says was checked.
 const Method = "token"
@@ -34,9 +30,9 @@ const Method = "token"
 // DefaultBaseURL is where Ignisign's API is.
 const DefaultBaseURL = "https://api.ignisign.io"
 
-// Provider receives for one application and environment of Ignisign. It is safe
+// Verifier receives for one application and environment of Ignisign. It is safe
 // for concurrent use.
-type Provider struct {
+type Verifier struct {
 	appID, appEnv string
 	api           *api
 	credentials   *credentials
@@ -44,16 +40,16 @@ type Provider struct {
 }
 
 var (
-	_ provider.Verifier = (*Provider)(nil)
-	_ provider.Prover   = (*Provider)(nil)
+	_ provider.Verifier = (*Verifier)(nil)
+	_ provider.Prover   = (*Verifier)(nil)
 )
 
-// New makes a Provider. It refuses a configuration without application,
+// NewVerifier makes a Verifier. It refuses a configuration without application,
 // environment or API key, and a base URL that is not plain http or https.
 //
 // The client may be shared between sources and may be nil, for NewClient; it
 // follows no redirects, whatever its CheckRedirect says.
-func New(cfg *ignisignv1.SourceConfig, client *http.Client) (*Provider, error) {
+func NewVerifier(cfg *ignisignv1.SourceConfig, client *http.Client) (*Verifier, error) {
 	switch {
 	case cfg.GetAppId() == "":
 		return nil, errors.New("ignisign: no app id")
@@ -69,7 +65,7 @@ func New(cfg *ignisignv1.SourceConfig, client *http.Client) (*Provider, error) {
 		return nil, err
 	}
 	a := newAPI(base, client)
-	return &Provider{
+	return &Verifier{
 		appID: cfg.GetAppId(), appEnv: cfg.GetAppEnv(),
 		api:         a,
 		credentials: newCredentials(cfg, a, time.Now),
@@ -77,26 +73,18 @@ func New(cfg *ignisignv1.SourceConfig, client *http.Client) (*Provider, error) {
 	}, nil
 }
 
-// ProviderInfo describes this provider for the catalog.
-func ProviderInfo() *hookstreamv1.Provider {
-	return &hookstreamv1.Provider{
-		Id: ID, DisplayName: "Ignisign", VerificationMethod: Method,
-		EventTypeCount: int32(len(Catalog())),
-	}
-}
-
 // Remote reports that Verify asks Ignisign.
-func (p *Provider) Remote() bool { return true }
+func (p *Verifier) Remote() bool { return true }
 
 // Headers answers none: all that counts is in the body.
-func (p *Provider) Headers() []string { return nil }
+func (p *Verifier) Headers() []string { return nil }
 
 // ProofHeaders answers none, for the same reason.
-func (p *Provider) ProofHeaders() []string { return nil }
+func (p *Verifier) ProofHeaders() []string { return nil }
 
 // Recheck reads Ignisign's answer again, and holds it against the body. That the
 // answer came from Ignisign is the gateway's word.
-func (p *Provider) Recheck(req *provider.Request, kept provider.Kept) provider.Verdict {
+func (p *Verifier) Recheck(req *provider.Request, kept provider.Kept) provider.Verdict {
 	switch {
 	case kept.Answer == nil:
 		return undecided(provider.ReasonProofNotKept)
@@ -117,7 +105,7 @@ func (p *Provider) Recheck(req *provider.Request, kept provider.Kept) provider.V
 
 // Verify asks Ignisign whether it made the request's token for this application,
 // and thereby spends the token.
-func (p *Provider) Verify(ctx context.Context, req *provider.Request, _ provider.Info) provider.Verdict {
+func (p *Verifier) Verify(ctx context.Context, req *provider.Request, _ provider.Info) provider.Verdict {
 	e, err := readEnvelope(req.Body)
 	if err != nil {
 		return rejected(ReasonTokenMissing)
@@ -140,7 +128,7 @@ func (p *Provider) Verify(ctx context.Context, req *provider.Request, _ provider
 }
 
 // judge says what an answer is worth, and keeps it with that.
-func (p *Provider) judge(got answer, asked envelope) provider.Verdict {
+func (p *Verifier) judge(got answer, asked envelope) provider.Verdict {
 	v := judge(got, asked)
 	if got.status != 0 {
 		v.Answer, v.KeyFingerprint = provider.NewAnswer(got.status, got.body), p.fingerprint
@@ -148,7 +136,7 @@ func (p *Provider) judge(got answer, asked envelope) provider.Verdict {
 	return v
 }
 
-func (p *Provider) ask(ctx context.Context, token, bearer string) answer {
+func (p *Verifier) ask(ctx context.Context, token, bearer string) answer {
 	return p.api.post(ctx, pathCheck, bearer, checkQuestion{Token: token, AppID: p.appID, AppEnv: p.appEnv})
 }
 

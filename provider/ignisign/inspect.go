@@ -32,7 +32,7 @@ type envelope struct {
 // Inspect reads the envelope. Info.Topic and Info.Action are the names as sent;
 // Info.OccurTime is zero, Info.EventID empty and Info.Attempt -1, for Ignisign
 // sends none of them.
-func (p *Provider) Inspect(req *provider.Request) (provider.Info, error) {
+func (p *Verifier) Inspect(req *provider.Request) (provider.Info, error) {
 	e, err := readEnvelope(req.Body)
 	if err != nil {
 		return provider.Info{}, err

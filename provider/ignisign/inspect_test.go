@@ -16,9 +16,9 @@ import (
 	"github.com/hookstream/hookstream/provider"
 )
 
-func testProvider(t testing.TB) *Provider {
+func testProvider(t testing.TB) *Verifier {
 	t.Helper()
-	p, err := New(&ignisignv1.SourceConfig{AppId: testApp, AppEnv: testEnv, ApiKey: newKey}, nil)
+	p, err := NewVerifier(&ignisignv1.SourceConfig{AppId: testApp, AppEnv: testEnv, ApiKey: newKey}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -266,7 +266,7 @@ func FuzzInspect(f *testing.F) {
 		// As any source would take it, so that more than one body in a million
 		// goes the whole way.
 		if e, err := readEnvelope(body); err == nil {
-			p := &Provider{appID: e.appID, appEnv: e.appEnv}
+			p := &Verifier{appID: e.appID, appEnv: e.appEnv}
 			info, err := p.Inspect(&provider.Request{Body: body})
 			if err != nil {
 				t.Fatal(err)

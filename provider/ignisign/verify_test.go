@@ -360,7 +360,7 @@ func TestExchangesAreJoined(t *testing.T) {
 			}
 			return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(body))}, nil
 		})}
-		p, err := New(&ignisignv1.SourceConfig{AppId: testApp, AppEnv: testEnv, ApiKey: oldKey}, client)
+		p, err := NewVerifier(&ignisignv1.SourceConfig{AppId: testApp, AppEnv: testEnv, ApiKey: oldKey}, client)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -403,7 +403,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	elsewhere := newFakeAPI(t, "v4") // complains about any other path
 	f := newFakeAPI(t, "v4")
 	f.check = redirect(elsewhere.URL)
-	p, err := New(&ignisignv1.SourceConfig{AppId: testApp, AppEnv: testEnv, ApiKey: newKey, ApiBaseUrl: f.URL},
+	p, err := NewVerifier(&ignisignv1.SourceConfig{AppId: testApp, AppEnv: testEnv, ApiKey: newKey, ApiBaseUrl: f.URL},
 		&http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return nil }})
 	if err != nil {
 		t.Fatal(err)
@@ -483,7 +483,7 @@ func TestNewRefuses(t *testing.T) {
 	good := func() *ignisignv1.SourceConfig {
 		return &ignisignv1.SourceConfig{AppId: testApp, AppEnv: testEnv, ApiKey: newKey}
 	}
-	if _, err := New(good(), nil); err != nil {
+	if _, err := NewVerifier(good(), nil); err != nil {
 		t.Fatal(err)
 	}
 	for why, spoil := range map[string]func(*ignisignv1.SourceConfig){
@@ -502,7 +502,7 @@ func TestNewRefuses(t *testing.T) {
 	} {
 		cfg := good()
 		spoil(cfg)
-		_, err := New(cfg, nil)
+		_, err := NewVerifier(cfg, nil)
 		if err == nil {
 			t.Errorf("%s: no error", why)
 			continue
@@ -511,7 +511,7 @@ func TestNewRefuses(t *testing.T) {
 			t.Errorf("%s: the error shows it: %v", why, err)
 		}
 	}
-	if _, err := New(nil, nil); err == nil {
+	if _, err := NewVerifier(nil, nil); err == nil {
 		t.Error("nil: no error")
 	}
 }

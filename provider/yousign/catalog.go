@@ -9,16 +9,6 @@ import (
 	"github.com/hookstream/hookstream/provider/lenient"
 )
 
-// ProviderInfo describes Yousign for the catalog.
-func ProviderInfo() *hookstreamv1.Provider {
-	return &hookstreamv1.Provider{
-		Id:                 "yousign",
-		DisplayName:        "Yousign",
-		VerificationMethod: method,
-		EventTypeCount:     int32(len(meanings)),
-	}
-}
-
 // Catalog lists every event that Yousign is known to send or to have sent, in
 // the order of the schema. The caller may change what it gets.
 func Catalog() []*hookstreamv1.EventType {
@@ -37,7 +27,7 @@ func eventType(name string) *hookstreamv1.EventType {
 	topic, action := event.SplitType(name)
 	example, _ := examples.ReadFile(exampleFile(name)) // each has one: see the test
 	t := &hookstreamv1.EventType{
-		Provider:     "yousign",
+		Provider:     ID,
 		Type:         name,
 		Topic:        topic,
 		Action:       action,

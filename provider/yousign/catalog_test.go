@@ -16,7 +16,7 @@ import (
 
 func TestCatalog(t *testing.T) {
 	catalog := Catalog()
-	if len(catalog) != 59 || int(ProviderInfo().GetEventTypeCount()) != len(catalog) {
+	if len(catalog) != 59 || int(Provider{}.Info().GetEventTypeCount()) != len(catalog) {
 		t.Errorf("%d types", len(catalog))
 	}
 	stages := make(map[hookstreamv1.EventType_Stage]int)

@@ -19,7 +19,7 @@ import (
 // Inspect reads the envelope, and of the content the id of the object it is
 // about. A body that is not a JSON object is malformed; one without `event_name`
 // has no topic.
-func (p *Provider) Inspect(req *provider.Request) (provider.Info, error) {
+func (p *Verifier) Inspect(req *provider.Request) (provider.Info, error) {
 	root, err := lenient.View(req.Body)
 	if err != nil {
 		return provider.Info{Attempt: attempt(req.Header)}, fmt.Errorf("yousign: %w: %w", provider.ErrMalformed, err)

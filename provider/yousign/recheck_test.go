@@ -13,7 +13,7 @@ import (
 // A signature is checked again with every secret there is or was.
 func TestRecheck(t *testing.T) {
 	retired := time.Unix(1_700_000_000, 0)
-	p, err := New(&yousignv1.SourceConfig{
+	p, err := NewVerifier(&yousignv1.SourceConfig{
 		Secrets:        []string{"now-accepted-0000", "expired-000000000"},
 		SecretStates:   []*yousignv1.SecretState{{}, {ExpireTime: timestamppb.New(retired)}},
 		RetiredSecrets: []*yousignv1.RetiredSecret{{Secret: secretK, RetireTime: timestamppb.New(retired)}},

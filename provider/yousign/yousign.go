@@ -24,26 +24,27 @@ const DefaultSignatureHeader = "X-Yousign-Signature-256"
 // method names in verdicts and in the catalog what Verify checks.
 const method = "hmac-sha256"
 
-// Provider is one source of Yousign's webhooks. It keeps no connection and needs
+// Verifier is one source of Yousign's webhooks. It keeps no connection and needs
 // no closing.
-type Provider struct {
+type Verifier struct {
 	header string
 	keys   []key
 	all    []*key // and those that are no longer accepted
 }
 
 var (
-	_ provider.Verifier = (*Provider)(nil)
-	_ provider.Prover   = (*Provider)(nil)
+	_ provider.Verifier     = (*Verifier)(nil)
+	_ provider.Prover       = (*Verifier)(nil)
+	_ provider.HeaderKeeper = (*Verifier)(nil)
 )
 
-// New makes a Provider. It refuses a configuration without a secret or with an
+// NewVerifier makes a Verifier. It refuses a configuration without a secret or with an
 // empty one: a signature under an empty key can be made by anybody.
-func New(cfg *yousignv1.SourceConfig) (*Provider, error) {
+func NewVerifier(cfg *yousignv1.SourceConfig) (*Verifier, error) {
 	if len(cfg.GetSecrets()) == 0 {
 		return nil, errors.New("yousign: no secret")
 	}
-	p := &Provider{header: DefaultSignatureHeader, keys: make([]key, len(cfg.GetSecrets()))}
+	p := &Verifier{header: DefaultSignatureHeader, keys: make([]key, len(cfg.GetSecrets()))}
 	if name := cfg.GetSignatureHeader(); name != "" {
 		p.header = http.CanonicalHeaderKey(name)
 	}
@@ -71,20 +72,25 @@ func New(cfg *yousignv1.SourceConfig) (*Provider, error) {
 }
 
 // Remote answers false: the signature is checked here.
-func (p *Provider) Remote() bool { return false }
+func (p *Verifier) Remote() bool { return false }
 
 // Headers names those with the signature and with the count of attempts.
-func (p *Provider) Headers() []string { return append([]string{p.header}, attemptHeaders...) }
+func (p *Verifier) Headers() []string { return append([]string{p.header}, attemptHeaders...) }
 
 // issuedAtHeader says when a request was sent. It is not signed.
 const issuedAtHeader = "X-Yousign-Issued-At"
 
+// KeptHeaders names those that count attempts, and that with the time.
+func (p *Verifier) KeptHeaders() []string {
+	return append(slices.Clone(attemptHeaders), issuedAtHeader)
+}
+
 // ProofHeaders names the header with the signature, and that with the time.
-func (p *Provider) ProofHeaders() []string { return []string{p.header, issuedAtHeader} }
+func (p *Verifier) ProofHeaders() []string { return []string{p.header, issuedAtHeader} }
 
 // Verify checks the signature of the body with each secret that had not expired
 // when the request arrived.
-func (p *Provider) Verify(_ context.Context, req *provider.Request, _ provider.Info) provider.Verdict {
+func (p *Verifier) Verify(_ context.Context, req *provider.Request, _ provider.Info) provider.Verdict {
 	want, reason := readSignature(req.Header[p.header])
 	if reason != "" {
 		return rejected(reason)
@@ -100,7 +106,7 @@ func (p *Provider) Verify(_ context.Context, req *provider.Request, _ provider.I
 // Recheck checks the signature with every secret that the source has, those no
 // longer accepted included: which were accepted when the request arrived is no
 // question any more.
-func (p *Provider) Recheck(req *provider.Request, kept provider.Kept) provider.Verdict {
+func (p *Verifier) Recheck(req *provider.Request, kept provider.Kept) provider.Verdict {
 	want, reason := readSignature(req.Header[p.header])
 	switch {
 	case reason == signatureMissing:

@@ -24,9 +24,9 @@ const (
 	secretK2 = "ZxCvBnMaSdFgHjKlQwErTyUiOp123456"
 )
 
-func newProvider(t testing.TB, secrets ...string) *Provider {
+func newProvider(t testing.TB, secrets ...string) *Verifier {
 	t.Helper()
-	p, err := New(&yousignv1.SourceConfig{Secrets: secrets})
+	p, err := NewVerifier(&yousignv1.SourceConfig{Secrets: secrets})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func TestRequests(t *testing.T) {
 
 func TestNewRefusesNoSecret(t *testing.T) {
 	for _, cfg := range []*yousignv1.SourceConfig{nil, {}, {Secrets: []string{""}}, {Secrets: []string{secretK, ""}}} {
-		if _, err := New(cfg); err == nil {
+		if _, err := NewVerifier(cfg); err == nil {
 			t.Errorf("accepted %d secrets of which one is empty or none", len(cfg.GetSecrets()))
 		}
 	}
@@ -213,7 +213,7 @@ func TestTwoSecrets(t *testing.T) {
 
 func TestExpiredSecret(t *testing.T) {
 	expire := time.Date(2026, 3, 6, 9, 0, 0, 0, time.UTC)
-	p, err := New(&yousignv1.SourceConfig{
+	p, err := NewVerifier(&yousignv1.SourceConfig{
 		Secrets:      []string{secretK, secretK2},
 		SecretStates: []*yousignv1.SecretState{{}, {ExpireTime: timestamppb.New(expire)}},
 	})
@@ -239,7 +239,7 @@ func TestExpiredSecret(t *testing.T) {
 }
 
 func TestSignatureHeaderOfAnotherName(t *testing.T) {
-	p, err := New(&yousignv1.SourceConfig{Secrets: []string{secretK}, SignatureHeader: "x-youtrust-SIGNATURE-256"})
+	p, err := NewVerifier(&yousignv1.SourceConfig{Secrets: []string{secretK}, SignatureHeader: "x-youtrust-SIGNATURE-256"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,61 @@
+package yousign
+
+import (
+	"cmp"
+	"net/http"
+	"time"
+
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/provider"
+)
+
+// ID is the provider's id, as in Event.provider.
+const ID = "yousign"
+
+// Provider is Yousign, for all its sources.
+type Provider struct{}
+
+var (
+	_ provider.Decoding = Provider{}
+	_ provider.Sampler  = Provider{}
+)
+
+// Info describes Yousign for the catalog.
+func (Provider) Info() *hookstreamv1.Provider {
+	return &hookstreamv1.Provider{
+		Id:                 ID,
+		DisplayName:        "Yousign",
+		VerificationMethod: method,
+		EventTypeCount:     int32(len(meanings)),
+	}
+}
+
+// EventTypes answers the Catalog.
+func (Provider) EventTypes() []*hookstreamv1.EventType { return Catalog() }
+
+// Open makes the verifier of a source.
+func (Provider) Open(src *hookstreamv1.Source) (provider.Verifier, error) {
+	return NewVerifier(src.GetYousign())
+}
+
+// Decoder makes and selects an Event of package yousignv1.
+func (Provider) Decoder() provider.Decoder {
+	return provider.NewDecoder(Decode, Match).Encoding(Encode)
+}
+
+// Sample answers an example, signed with the secret that the source accepts
+// longest.
+func (Provider) Sample(src *hookstreamv1.Source, typ string, now time.Time) (*provider.Sample, error) {
+	cfg := src.GetYousign()
+	if len(cfg.GetSecrets()) == 0 {
+		return nil, provider.ErrNoSample
+	}
+	typ = cmp.Or(typ, "signature_request.done")
+	body, id, err := Sample(typ, now)
+	if err != nil {
+		return nil, err
+	}
+	header := http.Header{"Content-Type": {"application/json"}}
+	header.Set(cmp.Or(cfg.GetSignatureHeader(), DefaultSignatureHeader), Sign(cfg.GetSecrets()[0], body))
+	return &provider.Sample{Type: typ, EventID: id, Header: header, Body: body}, nil
+}
