@@ -3,6 +3,7 @@ package client_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/descriptorpb"
@@ -38,9 +40,12 @@ const protoc = `protoc --descriptor_set_in=lite.binpb `
 // Debian's jars of grpc-java and what it stands on.
 const jars = `$(ls /usr/share/java/*.jar | grep -E '/(grpc-[a-z]+|netty-[a-z0-9-]+|netty|protobuf-java|protobuf|guava|failureaccess|perfmark-api|perfmark|javax.annotation-api|geronimo-annotation-1.3-spec|jsr305|gson|opencensus[a-z-]*|animal-sniffer-annotations)\.jar' | tr '\n' ':')`
 
+// What the packages ask for.
+const recentNode = `node -e 'process.exit(+process.versions.node.split(".")[0] >= 20 ? 0 : 1)'`
+
 var languages = []language{
-	{name: "node", tools: []string{"node", "npm"}, run: `node consumer.js $ADDRESSES`},
-	{name: "es", tools: []string{"node", "npm"}, run: `node consumer.js $ADDRESSES`},
+	{name: "node", tools: []string{"node", "npm"}, probe: recentNode, run: `node consumer.js $ADDRESSES`},
+	{name: "es", tools: []string{"node", "npm"}, probe: recentNode, run: `node consumer.js $ADDRESSES`},
 	{
 		name: "python", tools: []string{"protoc", "grpc_python_plugin", "/usr/bin/python3"}, probe: `/usr/bin/python3 -c 'import grpc'`,
 		make: protoc + `--python_out=. --grpc_out=. --plugin=protoc-gen-grpc=$(command -v grpc_python_plugin) $FILES`,
@@ -159,7 +164,7 @@ func modules(t *testing.T, dir string) {
 	stamp := filepath.Join(tools, "node_modules", "installed.json")
 	if have, _ := os.ReadFile(stamp); !bytes.Equal(have, lock) {
 		if out, err := shell(tools, nil, "npm ci --no-audit --no-fund --ignore-scripts"); err != nil {
-			t.Fatalf("npm ci: %v\n%s", err, out)
+			lacks(t, fmt.Sprintf("the packages: npm ci: %v %.500s", err, out))
 		}
 		write(t, stamp, lock)
 	}
@@ -256,10 +261,8 @@ func startBinary(t *testing.T) binary {
 
 // The document says what a typed client needs, and redocly finds nothing in it.
 func TestOpenAPIIsCleanAndTyped(t *testing.T) {
-	for _, tool := range []string{"node", "npm"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			lacks(t, tool)
-		}
+	if missing := (language{tools: []string{"node", "npm"}, probe: recentNode}).missing(); missing != "" {
+		lacks(t, missing)
 	}
 	dir := t.TempDir()
 	modules(t, dir)
@@ -283,8 +286,12 @@ func TestOpenAPIIsCleanAndTyped(t *testing.T) {
 	}
 }
 
+// shell runs a command that ends, with all that it started, in minutes.
 func shell(dir string, env []string, command string) (string, error) {
-	cmd := exec.Command("bash", "-c", command)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", "-c", command)
+	cmd.WaitDelay = time.Second
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
