@@ -3,6 +3,7 @@ package main
 import (
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"testing"
@@ -11,16 +12,20 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"hookstream": main})
-}
-
-// TestScripts runs testdata/script: what people type, and what they see. Each
-// script has ports and a data directory of its own, told by the environment.
+// TestScripts runs testdata/script: what people type, and what they see, of the
+// program as it is shipped. Each script has ports and a data directory of its own,
+// told by the environment.
 func TestScripts(t *testing.T) {
+	bin := t.TempDir()
+	if out, err := exec.Command("go", "build", "-o", filepath.Join(bin, "hookstream"), ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
 	testscript.Run(t, testscript.Params{
-		Dir:                 filepath.Join("testdata", "script"),
-		Setup:               setUp,
+		Dir: filepath.Join("testdata", "script"),
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("PATH", bin+string(filepath.ListSeparator)+env.Getenv("PATH"))
+			return setUp(env)
+		},
 		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"await": await},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
