@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -53,7 +54,7 @@ func TestListenersOfTheAPIAreBounded(t *testing.T) {
 		silent = append(silent, c)
 	}
 	_ = silent[0].SetReadDeadline(time.Now().Add(5 * time.Second)) // before the server's own patience ends
-	if _, err := silent[0].Read(make([]byte, 1)); err != io.EOF {
+	if _, err := silent[0].Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("the first of too many: %v", err)
 	}
 }
