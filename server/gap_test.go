@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	"github.com/hookstream/hookstream/eventlog"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
@@ -34,12 +36,16 @@ func TestAGapIsToldInEveryForm(t *testing.T) {
 				eventually(t, "the state has the gap", func() bool { return w.state(name).GetMissedEvents() == 50 })
 				p := w.open(t, by, w.addrs(), &hookstreamv1.SubscribeRequest{Subscription: name})
 				missed, got := int64(0), 0
+				var resumed *timestamppb.Timestamp
 				for got < 10 || missed < 50 {
 					f, err := p.next()
 					if err != nil {
 						t.Fatal(err)
 					}
 					missed += f.GetGap().GetMissedEvents()
+					if f.GetGap() != nil {
+						resumed = f.GetGap().GetResumeTime()
+					}
 					got += len(f.GetBatch().GetDeliveries())
 					if ds := f.GetBatch().GetDeliveries(); len(ds) > 0 {
 						w.ack(name, ds)
@@ -47,6 +53,9 @@ func TestAGapIsToldInEveryForm(t *testing.T) {
 				}
 				if missed != 50 || got != 10 {
 					t.Errorf("told of %d missed events and handed %d", missed, got)
+				}
+				if resumed == nil {
+					t.Error("nobody is told when the gap ends")
 				}
 			})
 		}

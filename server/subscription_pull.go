@@ -40,8 +40,8 @@ func (s *subscriptionService) Pull(ctx context.Context, req *hookstreamv1.PullRe
 	size := min(int(cmp.Or(req.GetMaxBytes(), defaultPullBytes)), subscription.MaxPullBytes)
 	resp, err := s.pulled(ctx, id, found, view, size)
 	if err == nil {
-		if n := s.manager.TakeGap(id); n > 0 {
-			resp.Gap = &hookstreamv1.Gap{MissedEvents: n}
+		if g := s.manager.TakeGap(ctx, id); g.Missed > 0 {
+			resp.Gap = gapMessage(g)
 		}
 	}
 	return resp, err

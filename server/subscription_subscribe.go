@@ -123,7 +123,7 @@ func (s *EventService) openedTo(sub *subscription.Subscription, c *consumer) *ho
 // frame sends what the subscription has for the stream, Opened before anything
 // else.
 func (c *consumer) frame(f subscription.Frame) error {
-	quiet := len(f.Deliveries) == 0 && f.Draining <= 0 && f.Gap <= 0
+	quiet := len(f.Deliveries) == 0 && f.Draining <= 0 && f.Gap.Missed <= 0
 	if c.opened != nil {
 		c.opened.Phase = phases[f.Phase]
 		if err := c.send(openedResponse(c.opened)); err != nil || quiet {
@@ -135,7 +135,7 @@ func (c *consumer) frame(f subscription.Frame) error {
 	if f.Draining > 0 {
 		return c.send(drainingResponse(f.Draining))
 	}
-	if f.Gap > 0 {
+	if f.Gap.Missed > 0 {
 		return c.send(gapResponse(f.Gap))
 	}
 	if quiet {
@@ -148,10 +148,16 @@ func openedResponse(m *hookstreamv1.Opened) *hookstreamv1.SubscribeResponse {
 	return &hookstreamv1.SubscribeResponse{Frame: &hookstreamv1.SubscribeResponse_Opened{Opened: m}}
 }
 
-func gapResponse(missed int64) *hookstreamv1.SubscribeResponse {
-	return &hookstreamv1.SubscribeResponse{Frame: &hookstreamv1.SubscribeResponse_Gap{
-		Gap: &hookstreamv1.Gap{MissedEvents: missed},
-	}}
+func gapResponse(g subscription.Gap) *hookstreamv1.SubscribeResponse {
+	return &hookstreamv1.SubscribeResponse{Frame: &hookstreamv1.SubscribeResponse_Gap{Gap: gapMessage(g)}}
+}
+
+func gapMessage(g subscription.Gap) *hookstreamv1.Gap {
+	m := &hookstreamv1.Gap{MissedEvents: g.Missed}
+	if !g.Resume.IsZero() {
+		m.ResumeTime = timestamp(g.Resume)
+	}
+	return m
 }
 
 func drainingResponse(grace time.Duration) *hookstreamv1.SubscribeResponse {

@@ -335,7 +335,7 @@ func (s *streaming) run(ctx context.Context) error {
 		case s.h.ctx.Err() != nil:
 			return context.Cause(s.h.ctx)
 		}
-		next, err := s.step()
+		next, err := s.step(ctx)
 		if err != nil {
 			return err
 		}
@@ -351,8 +351,8 @@ func (s *streaming) run(ctx context.Context) error {
 
 // step sends what there is to be sent and answers when to look again at the
 // latest.
-func (s *streaming) step() (time.Time, error) {
-	if err := s.tell(); err != nil {
+func (s *streaming) step(ctx context.Context) (time.Time, error) {
+	if err := s.tell(ctx); err != nil {
 		return time.Time{}, err
 	}
 	for {
@@ -396,7 +396,7 @@ func (s *streaming) fillUntil() time.Time {
 }
 
 // tell sends what is due whether there are deliveries or not.
-func (s *streaming) tell() error {
+func (s *streaming) tell(ctx context.Context) error {
 	s.h.mu.Lock()
 	phase := s.h.phase()
 	s.h.mu.Unlock()
@@ -411,8 +411,8 @@ func (s *streaming) tell() error {
 			return ErrDraining
 		}
 	}
-	if n := s.h.m.TakeGap(s.h.id()); n > 0 {
-		if err := s.frame(Frame{Gap: n}); err != nil {
+	if g := s.h.m.TakeGap(ctx, s.h.id()); g.Missed > 0 {
+		if err := s.frame(Frame{Gap: g}); err != nil {
 			return err
 		}
 	}

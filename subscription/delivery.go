@@ -6,6 +6,15 @@ import (
 	"github.com/hookstream/hookstream/hub"
 )
 
+// A Gap is what the log dropped before a subscription had settled it.
+type Gap struct {
+	// Missed is how many events that is; 0: there is no gap.
+	Missed int64
+	// Resume is when the oldest event was published that the log holds after them;
+	// zero when there is none yet, or the log does not say.
+	Resume time.Time
+}
+
 // A Delivery is one event in the hands of one consumer.
 type Delivery struct {
 	// Token settles it, on any gateway. It holds no secret but gives the right
@@ -63,9 +72,8 @@ type Frame struct {
 	// Draining have changed.
 	Deliveries []Delivery
 	Phase      Phase
-	// Gap, when positive, is how many events the log dropped before the
-	// subscription had settled them, since consumers were told last.
-	Gap int64
+	// Gap, when it is one, is what consumers were not told of before.
+	Gap Gap
 	// Draining, when positive, is in how much time the stream will be ended
 	// because the gateway goes down.
 	Draining time.Duration

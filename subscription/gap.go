@@ -246,24 +246,34 @@ func (h *home) id() string {
 	return h.sub.ID
 }
 
-// TakeGap answers how many events the log dropped before the subscription had
-// settled them that no consumer was told of. Who asks tells one. It is answered
-// again when the gateway dies before that is kept, and two gateways may answer it
-// at the same time.
-func (m *Manager) TakeGap(id string) int64 {
+// TakeGap answers what the log dropped before the subscription had settled it that
+// no consumer was told of. Who asks tells one. It is answered again when the gateway
+// dies before that is kept, and two gateways may answer it at the same time.
+func (m *Manager) TakeGap(ctx context.Context, id string) Gap {
 	sub, err := m.Get(id)
 	if err != nil {
-		return 0
+		return Gap{}
 	}
 	n := m.gaps.untold(sub)
 	if n <= 0 {
-		return 0
+		return Gap{}
 	}
 	m.gaps.mu.Lock()
 	m.gaps.told[sub.UID] = m.gaps.of[sub.UID].Events
 	m.gaps.mu.Unlock()
 	go m.keepTold(sub)
-	return n
+	return Gap{Missed: n, Resume: m.resumes(ctx, sub)}
+}
+
+// resumes answers when what follows a gap was published.
+func (m *Manager) resumes(ctx context.Context, sub *Subscription) time.Time {
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	recs, err := m.engine.Events().Read(ctx, max(m.gaps.now(sub).UpTo, 1), 1, 1)
+	if err != nil || len(recs) == 0 {
+		return time.Time{}
+	}
+	return recs[0].Time
 }
 
 func (m *Manager) keepTold(sub *Subscription) {

@@ -88,8 +88,13 @@ func TestRetentionOvertakesWhileNobodyIsThere(t *testing.T) {
 				t.Errorf("%s: told of %d missed events, want 50", id, n)
 			}
 		}
-		if got := pull(t, r.a, "pulled", 10); len(got) != 10 || r.a.TakeGap("pulled") != 50 || r.a.TakeGap("pulled") != 0 {
+		got := pull(t, r.a, "pulled", 10)
+		gap := r.a.TakeGap(t.Context(), "pulled")
+		if len(got) != 10 || gap.Missed != 50 || r.a.TakeGap(t.Context(), "pulled").Missed != 0 {
 			t.Error("a pull is not told of the gap once")
+		}
+		if !gap.Resume.Equal(got[0].Event.Time()) {
+			t.Errorf("the gap ends at %s, and what follows it is of %s", gap.Resume, got[0].Event.Time())
 		}
 		waitFor(t, "what was told to be kept", func() bool { return r.a.ToldKept("unordered") == 50 })
 		restart()

@@ -216,8 +216,8 @@ func attach(g *gateway, id string, o subscription.ConsumerOptions, fn func(subsc
 			}
 			s.got = append(s.got, f.Deliveries...)
 			s.phase = f.Phase
-			if f.Gap > 0 {
-				s.missed = append(s.missed, f.Gap)
+			if f.Gap.Missed > 0 {
+				s.missed = append(s.missed, f.Gap.Missed)
 			}
 			s.frames++
 			s.mu.Unlock()
