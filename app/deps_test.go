@@ -46,7 +46,7 @@ var arrows = map[string][]string{
 	"bench/baseline": {"event"},
 	"bench":          {"bench/baseline", "bench/load", "provider/ignisign", "simulator"},
 
-	"cmd/hookstream": {"app", "bench", "client", "event", "eventlog", "ingress", "provider", "provider/yousign", "provider/ignisign", "simulator", "source"},
+	"cmd/hookstream": {"app", "bench", "client", "event", "eventlog", "ingress", "provider", "provider/yousign", "provider/ignisign", "simulator", "source", "subscription"},
 
 	// Only for tests.
 	"eventlog/logtest":             {"event", "eventlog"},

@@ -71,6 +71,17 @@ func (s *sealer) open(bucketKey string, value []byte) (*hookstreamv1.Source, err
 	return src, nil
 }
 
+// CheckStored says why what a bucket holds under a key would not be read as a source
+// by a gateway that has the key, nil when it would.
+func CheckStored(key Key, bucketKey string, value []byte) error {
+	s, err := newSealer(key)
+	if err != nil {
+		return err
+	}
+	_, err = s.open(bucketKey, value)
+	return err
+}
+
 func (s *sealer) checkHeader(value []byte) error {
 	switch {
 	case len(value) < headerSize || !bytes.HasPrefix(value, []byte("hs")):

@@ -210,6 +210,16 @@ func (s *store) take(c eventlog.Change) {
 	s.mu.Unlock()
 }
 
+// CheckStored says why what the bucket holds under a key would not be read, nil when
+// it would, and for what is no subscription.
+func CheckStored(key string, value []byte) error {
+	if !ValidID(key) {
+		return nil
+	}
+	_, err := decode(key, value, 0)
+	return err
+}
+
 // takeKey takes the key of tokens. One that was lost stays in force: tokens that
 // were signed with it are in the hands of consumers.
 func (s *store) takeKey(c eventlog.Change) {

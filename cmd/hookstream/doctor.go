@@ -1,22 +1,30 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
 
 	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/source"
+	"github.com/hookstream/hookstream/subscription"
 )
 
 // doctorCommand looks through a data directory.
 type doctorCommand struct {
 	output
 	DataDir string `help:"The data directory, which no gateway may be using." default:"${data_dir}" placeholder:"DIR"`
+	KeyFile string `name:"encryption-key-file" help:"Key of the sources, with which they are tried; not read when $HOOKSTREAM_ENCRYPTION_KEY is set; without either, secret.key in the data directory." placeholder:"FILE"`
 	Repair  bool   `help:"Write what is damaged anew without what cannot be read, after copying it to the directory \"damaged\"."`
 }
 
 var (
 	errDirDamaged  = errors.New("the data directory is damaged: restore it from a backup, or keep what can be read with --repair")
+	errUnreadable  = errors.New("what is configured cannot be read: with the wrong key, give the right one; without it, restore a backup")
 	errDirRepaired = errors.New("the data directory was damaged: what could be read is kept, what is lost is told above")
 )
 
@@ -29,14 +37,19 @@ func (c doctorCommand) Run(p *program) error {
 	if err != nil {
 		return err
 	}
+	unreadable, err := c.unreadable(p)
+	if err != nil {
+		return err
+	}
 	if c.json() {
 		err = json.NewEncoder(p.stdout).Encode(struct {
 			*eventlog.Check
-			Known   []eventlog.Missing
-			Damaged bool
-		}{check, known, check.Damaged()})
+			Known      []eventlog.Missing
+			Damaged    bool
+			Unreadable []string
+		}{check, known, check.Damaged(), unreadable})
 	} else {
-		c.tell(p, check, known)
+		c.tell(p, check, known, unreadable)
 	}
 	switch {
 	case err != nil:
@@ -45,12 +58,55 @@ func (c doctorCommand) Run(p *program) error {
 		return errDirRepaired
 	case check.Damaged():
 		return errDirDamaged
+	case len(unreadable) > 0:
+		return errUnreadable
 	}
 	return nil
 }
 
+// unreadable says what of the configuration a gateway with this key would not read.
+func (c doctorCommand) unreadable(p *program) (out []string, err error) {
+	sources, err := eventlog.Values(c.DataDir, "SOURCES")
+	if err != nil {
+		return nil, err
+	}
+	subs, err := eventlog.Values(c.DataDir, "SUBSCRIPTIONS")
+	if err != nil {
+		return nil, err
+	}
+	var key source.Key
+	if len(sources) > 0 {
+		if key, err = c.key(p); err != nil {
+			return []string{fmt.Sprintf("the key of %d sources: %s", len(sources), err)}, nil
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(sources)) {
+		if err := source.CheckStored(key, id, sources[id]); err != nil {
+			out = append(out, err.Error())
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(subs)) {
+		if err := subscription.CheckStored(id, subs[id]); err != nil {
+			out = append(out, fmt.Sprintf("subscription %q: %s", id, err))
+		}
+	}
+	return out, nil
+}
+
+// key answers that which a gateway would take.
+func (c doctorCommand) key(p *program) (source.Key, error) {
+	if text := p.getenv(encryptionKeyVariable); text != "" {
+		key, err := source.ParseKey(text)
+		if err != nil {
+			err = fmt.Errorf("%s: %w", encryptionKeyVariable, err)
+		}
+		return key, err
+	}
+	return source.LoadKey(cmp.Or(c.KeyFile, filepath.Join(c.DataDir, "secret.key")))
+}
+
 // tell tells people.
-func (c doctorCommand) tell(p *program, check *eventlog.Check, known []eventlog.Missing) {
+func (c doctorCommand) tell(p *program, check *eventlog.Check, known []eventlog.Missing, unreadable []string) {
 	r := newReport(p.stdout)
 	for _, s := range check.Streams {
 		r.step(s.Name, "%d records in %d blocks, %d bytes, up to number %d", s.Records, s.Blocks, s.Bytes, s.Last)
@@ -60,6 +116,9 @@ func (c doctorCommand) tell(p *program, check *eventlog.Check, known []eventlog.
 		for _, d := range s.Damage {
 			r.step("", "DAMAGED: %s", d)
 		}
+	}
+	for _, u := range unreadable {
+		r.step("UNREADABLE", "%s", u)
 	}
 	for _, m := range check.Missing {
 		r.step("missing", "%s", missingEvents(m))

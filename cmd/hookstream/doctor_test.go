@@ -30,7 +30,7 @@ func TestDoctor(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	b, err := e.Bucket(t.Context(), "SOURCES")
+	b, err := e.Bucket(t.Context(), "OTHERS")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,12 +49,12 @@ func TestDoctor(t *testing.T) {
 		t.Errorf("undamaged: %d, %s%s", code, stdout, stderr)
 	}
 	flipByte(t, filepath.Join(o.Dir, "jetstream/$G/streams/HOOKSTREAM_EVENTS/msgs/1.blk"), 1000)
-	flipByte(t, filepath.Join(o.Dir, "jetstream/$G/streams/KV_HOOKSTREAM_SOURCES/msgs/1.blk"), 30)
+	flipByte(t, filepath.Join(o.Dir, "jetstream/$G/streams/KV_HOOKSTREAM_OTHERS/msgs/1.blk"), 30)
 	if _, err := eventlog.Open(t.Context(), o); err == nil {
 		t.Fatal("a gateway starts with a damaged bucket")
 	}
 	code, stdout, stderr := doctor("--data-dir", o.Dir)
-	for _, want := range []string{"HOOKSTREAM_EVENTS/msgs/1.blk: no record can be read", "KV_HOOKSTREAM_SOURCES/msgs/1.blk: no record", "missing", "event number"} {
+	for _, want := range []string{"HOOKSTREAM_EVENTS/msgs/1.blk: no record can be read", "KV_HOOKSTREAM_OTHERS/msgs/1.blk: no record", "missing", "event number"} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("not said: %q in\n%s", want, stdout)
 		}
@@ -75,7 +75,7 @@ func TestDoctor(t *testing.T) {
 	if e.Missing() != 1 {
 		t.Errorf("%d events are missing", e.Missing())
 	}
-	b, err = e.Bucket(t.Context(), "SOURCES")
+	b, err = e.Bucket(t.Context(), "OTHERS")
 	if err != nil {
 		t.Fatal(err)
 	}

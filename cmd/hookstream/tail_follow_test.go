@@ -25,10 +25,10 @@ import (
 type scripted struct {
 	hookstreamv1.UnimplementedEventServiceServer
 	t       *testing.T
-	streams chan func(*hookstreamv1.SubscribeRequest, subscription) error
+	streams chan func(*hookstreamv1.SubscribeRequest, sending) error
 }
 
-func (s *scripted) Subscribe(req *hookstreamv1.SubscribeRequest, stream subscription) error {
+func (s *scripted) Subscribe(req *hookstreamv1.SubscribeRequest, stream sending) error {
 	select {
 	case handle := <-s.streams:
 		return handle(req, stream)
@@ -38,12 +38,12 @@ func (s *scripted) Subscribe(req *hookstreamv1.SubscribeRequest, stream subscrip
 	}
 }
 
-type subscription = grpc.ServerStreamingServer[hookstreamv1.SubscribeResponse]
+type sending = grpc.ServerStreamingServer[hookstreamv1.SubscribeResponse]
 
 // gateway serves a script and answers a client of it.
-func gateway(t *testing.T, streams ...func(*hookstreamv1.SubscribeRequest, subscription) error) hookstreamv1.EventServiceClient {
+func gateway(t *testing.T, streams ...func(*hookstreamv1.SubscribeRequest, sending) error) hookstreamv1.EventServiceClient {
 	t.Helper()
-	s := &scripted{t: t, streams: make(chan func(*hookstreamv1.SubscribeRequest, subscription) error, len(streams))}
+	s := &scripted{t: t, streams: make(chan func(*hookstreamv1.SubscribeRequest, sending) error, len(streams))}
 	for _, stream := range streams {
 		s.streams <- stream
 	}
@@ -97,13 +97,13 @@ func TestTailLeavesASilentStream(t *testing.T) {
 func testTailLeavesASilentStream(t *testing.T) {
 	resumed := ""
 	gw := gateway(t,
-		func(_ *hookstreamv1.SubscribeRequest, s subscription) error {
+		func(_ *hookstreamv1.SubscribeRequest, s sending) error {
 			_ = s.Send(opened())
 			_ = s.Send(batch("a", "b"))
 			<-s.Context().Done() // never another word
 			return nil
 		},
-		func(req *hookstreamv1.SubscribeRequest, s subscription) error {
+		func(req *hookstreamv1.SubscribeRequest, s sending) error {
 			resumed = req.GetAfterCursor()
 			_ = s.Send(opened())
 			return s.Send(batch("c"))
@@ -130,12 +130,12 @@ func TestTailCountsOverStreams(t *testing.T) {
 
 func testTailCountsOverStreams(t *testing.T) {
 	gw := gateway(t,
-		func(_ *hookstreamv1.SubscribeRequest, s subscription) error {
+		func(_ *hookstreamv1.SubscribeRequest, s sending) error {
 			_ = s.Send(opened())
 			_ = s.Send(batch("a", "b"))
 			return status.Error(codes.Unavailable, "going down")
 		},
-		func(_ *hookstreamv1.SubscribeRequest, s subscription) error {
+		func(_ *hookstreamv1.SubscribeRequest, s sending) error {
 			_ = s.Send(opened())
 			return s.Send(batch("c", "d", "e"))
 		},
@@ -164,7 +164,7 @@ func TestTailEndsOnARefusal(t *testing.T) {
 }
 
 func testTailEndsOnARefusal(t *testing.T) {
-	gw := gateway(t, func(_ *hookstreamv1.SubscribeRequest, s subscription) error {
+	gw := gateway(t, func(_ *hookstreamv1.SubscribeRequest, s sending) error {
 		_ = s.Send(opened())
 		return status.Error(codes.OutOfRange, "the log no longer holds this")
 	})

@@ -82,7 +82,7 @@ func TestTailConfirmsOnlyWhatWasWritten(t *testing.T) {
 }
 
 func testConfirmsOnlyWhatWasWritten(t *testing.T, form string, room int, cursors []string) {
-	gw := gateway(t, func(_ *hookstreamv1.SubscribeRequest, s subscription) error {
+	gw := gateway(t, func(_ *hookstreamv1.SubscribeRequest, s sending) error {
 		_ = s.Send(opened())
 		for at := 0; at < len(cursors); at += 2 {
 			_ = s.Send(tokened(cursors[at : at+2]...))
@@ -138,7 +138,7 @@ func tokensOf(cursors []string) (tokens []string) {
 // What is not made last is not confirmed.
 func TestTailConfirmsAfterTheFileIsSynced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		gw := gateway(t, func(_ *hookstreamv1.SubscribeRequest, s subscription) error {
+		gw := gateway(t, func(_ *hookstreamv1.SubscribeRequest, s sending) error {
 			_ = s.Send(opened())
 			return s.Send(tokened("a"))
 		})
@@ -170,24 +170,24 @@ func TestOutputThatCannotBeWrittenIsAnError(t *testing.T) {
 func TestTailSlowsDownWhenStreamsEndAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var times []time.Time
-		var streams []func(*hookstreamv1.SubscribeRequest, subscription) error
+		var streams []func(*hookstreamv1.SubscribeRequest, sending) error
 		for _, err := range []error{
 			status.Error(codes.Canceled, "by a proxy"), status.Error(codes.Unavailable, "no"), nil, status.Error(codes.Internal, "reset"),
 			status.Error(codes.Unknown, "?"), status.Error(codes.ResourceExhausted, "full"), status.Error(codes.DeadlineExceeded, "late"),
 			status.Error(codes.Aborted, "x"),
 		} {
-			streams = append(streams, func(_ *hookstreamv1.SubscribeRequest, s subscription) error {
+			streams = append(streams, func(_ *hookstreamv1.SubscribeRequest, s sending) error {
 				times = append(times, time.Now())
 				_ = s.Send(opened())
 				return err
 			})
 		}
-		streams = append(streams, func(_ *hookstreamv1.SubscribeRequest, s subscription) error {
+		streams = append(streams, func(_ *hookstreamv1.SubscribeRequest, s sending) error {
 			times = append(times, time.Now())
 			_ = s.Send(opened())
 			_ = s.Send(batch("a"))
 			return status.Error(codes.Canceled, "again")
-		}, func(_ *hookstreamv1.SubscribeRequest, s subscription) error {
+		}, func(_ *hookstreamv1.SubscribeRequest, s sending) error {
 			times = append(times, time.Now())
 			_ = s.Send(opened())
 			return s.Send(batch("b"))
