@@ -31,5 +31,5 @@ func (e *Engine) barrierFor(stream string, newOne barrierMaker) (barrier, error)
 	if e.node == nil || e.opts.Durability != DurabilitySync || !barrierSupported {
 		return noBarrier{}, nil
 	}
-	return newOne(e.node.msgsDir(stream), e.logger)
+	return newOne(blocksDir(e.opts.Dir, stream), e.logger)
 }

@@ -34,7 +34,7 @@ func TestRestIsCheckedAfterTheStart(t *testing.T) {
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}
-	path := blockPath(filepath.Join(streamsDir(o.Dir), streamEvents, natsBlocks), 1)
+	path := blockPath(blocksDir(o.Dir, streamEvents), 1)
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)

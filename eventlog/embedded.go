@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -16,7 +15,6 @@ import (
 // directory.
 type embedded struct {
 	srv *server.Server
-	dir string // where its streams lie
 }
 
 // startTimeout bounds recovery: every message of the deduplication window is
@@ -52,7 +50,7 @@ func startEmbedded(o Options, syncAlways bool, failed func(error)) (*embedded, e
 		srv.WaitForShutdown()
 		return nil, errors.New("start embedded NATS: JetStream did not come up; its reason is in the log above")
 	}
-	return &embedded{srv: srv, dir: filepath.Join(o.Dir, "jetstream", "$G", "streams")}, nil
+	return &embedded{srv: srv}, nil
 }
 
 // entryOverhead is what JetStream and our headers add to an entry.
@@ -81,10 +79,6 @@ func (e *embedded) stop(within time.Duration) (ended bool) {
 		return false
 	}
 }
-
-// msgsDir is where the block files of a stream lie. It is not an API of the
-// server: the barrier checks at every sync that the files grow as expected.
-func (e *embedded) msgsDir(stream string) string { return filepath.Join(e.dir, stream, "msgs") }
 
 // natsLogger passes the server's own messages on, its notices as debug: they
 // tell of start and stop, which we tell ourselves.

@@ -29,14 +29,15 @@ type Engine struct {
 	node   *embedded // nil: external
 	files  files
 
-	js     jetstream.JetStream // configuration and requests that are not on a hot path
-	connMu sync.Mutex
-	conns  []*nats.Conn
-	links  []*link       // of conns, on a cluster
-	denied []error       // what the server does not let us do
-	giveUp func(error)   // while it starts
-	opened chan struct{} // closed when the engine is
-	writes writes
+	js      jetstream.JetStream // configuration and requests that are not on a hot path
+	connMu  sync.Mutex
+	conns   []*nats.Conn
+	buckets []*natsBucket // with connMu
+	links   []*link       // of conns, on a cluster
+	denied  []error       // what the server does not let us do
+	giveUp  func(error)   // while it starts
+	opened  chan struct{} // closed when the engine is
+	writes  writes
 
 	foreign foreign
 	events  *stream
@@ -346,13 +347,16 @@ func (e *Engine) Close() error {
 		err = e.index.Close()
 	}
 	e.connMu.Lock()
-	conns := e.conns
+	conns, buckets := e.conns, e.buckets
 	e.connMu.Unlock()
 	for _, nc := range slices.Backward(conns) {
 		if e.node == nil && nc.IsConnected() {
 			_ = nc.FlushTimeout(time.Second) // what is not sent by then is dropped
 		}
 		nc.Close()
+	}
+	for _, b := range buckets {
+		b.close()
 	}
 	ended := e.node == nil || e.node.stop(stopTime)
 	if !ended {

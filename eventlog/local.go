@@ -107,7 +107,7 @@ func (s *stream) openLocal(ctx context.Context, last uint64) error {
 	}
 	s.local = &local{flights: newFlights(), feed: feed{wake: make(chan struct{}, 1)}}
 	if barrierSupported {
-		s.local.blocks = s.e.node.msgsDir(streamEvents)
+		s.local.blocks = blocksDir(s.e.opts.Dir, streamEvents)
 	}
 	s.commit = newCommitter(streamEvents, s.e.judged(streamEvents, pub), b, s.e.opts, last, s.advanced, s.landed, s.e.fatal)
 	return nil

@@ -60,7 +60,7 @@ func markStopped(dir string) error {
 	}
 	s := stopped{Streams: make(map[string]stoppedStream)}
 	for _, name := range names {
-		if s.Streams[name], err = stoppedAs(name, filepath.Join(streamsDir(dir), name, natsBlocks)); err != nil {
+		if s.Streams[name], err = stoppedAs(name, blocksDir(dir, name)); err != nil {
 			return fmt.Errorf("stream %s: %w", name, err)
 		}
 	}

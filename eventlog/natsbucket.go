@@ -18,6 +18,7 @@ type natsBucket struct {
 	kv      jetstream.KeyValue
 	barrier barrier
 	sync    chan struct{} // holds one token: a barrier has one user at a time
+	closed  bool          // with the token
 }
 
 // Bucket opens the bucket of that name, made when missing. The name is
@@ -41,7 +42,19 @@ func (e *Engine) Bucket(ctx context.Context, name string) (Bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &natsBucket{e: e, name: name, kv: kv, barrier: b, sync: make(chan struct{}, 1)}, nil
+	nb := &natsBucket{e: e, name: name, kv: kv, barrier: b, sync: make(chan struct{}, 1)}
+	e.connMu.Lock()
+	defer e.connMu.Unlock()
+	e.buckets = append(e.buckets, nb)
+	return nb, nil
+}
+
+// close gives back what the barrier holds, once nobody uses it.
+func (b *natsBucket) close() {
+	b.sync <- struct{}{}
+	defer func() { <-b.sync }()
+	b.closed = true
+	b.barrier.close()
 }
 
 func (b *natsBucket) Create(ctx context.Context, key string, value []byte) (uint64, error) {
@@ -69,6 +82,9 @@ func (b *natsBucket) durable(rev uint64, wrote int, err error) (uint64, error) {
 	}
 	b.sync <- struct{}{}
 	defer func() { <-b.sync }()
+	if b.closed {
+		return 0, fmt.Errorf("%w: closed", ErrUnavailable)
+	}
 	if err := b.barrier.sync(int64(wrote)); err != nil {
 		b.e.fatal(err)
 		return 0, fmt.Errorf("%w: %w", ErrUnavailable, err)

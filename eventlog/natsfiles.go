@@ -23,6 +23,10 @@ import (
 // streamsDir is where an embedded server keeps its streams, in the data directory.
 func streamsDir(dir string) string { return filepath.Join(dir, "jetstream", "$G", "streams") }
 
+// blocksDir is where the block files of a stream lie: the barrier checks at every
+// sync that they grow as expected.
+func blocksDir(dir, stream string) string { return filepath.Join(streamsDir(dir), stream, natsBlocks) }
+
 // consumerDir is where an embedded server keeps what it knows of a consumer.
 func consumerDir(dir, stream, name string) string {
 	return filepath.Join(streamsDir(dir), stream, "obs", name)

@@ -51,7 +51,7 @@ func TestNatsFiles(t *testing.T) {
 
 func checkNatsStream(t *testing.T, dir, stream string, records int) {
 	t.Helper()
-	msgs := filepath.Join(streamsDir(dir), stream, natsBlocks)
+	msgs := blocksDir(dir, stream)
 	if first, last, err := stateBounds(stream, msgs); first != 1 || last != uint64(records) || err != nil {
 		t.Errorf("%s: its state says %d to %d, %v", stream, first, last, err)
 	}

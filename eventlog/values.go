@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/minio/highwayhash"
@@ -18,7 +17,7 @@ import (
 // no such bucket.
 func Values(dir, bucket string) (map[string][]byte, error) {
 	stream := bucketStream + bucket
-	msgs := filepath.Join(streamsDir(dir), stream, natsBlocks)
+	msgs := blocksDir(dir, stream)
 	numbers, err := listBlocks(msgs)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("bucket %s: %w", bucket, err)

@@ -70,7 +70,7 @@ func (e *Engine) lookAtDisk() error {
 	if e.node == nil || e.opts.MinFreeBytes == 0 {
 		return nil
 	}
-	free, err := freeBytes(e.node.dir)
+	free, err := freeBytes(streamsDir(e.opts.Dir))
 	if err != nil {
 		return fmt.Errorf("look at the disk: %w", err)
 	}
