@@ -36,6 +36,9 @@ type Server struct {
 
 	mu    sync.Mutex
 	conns map[*conn]struct{} // open ones
+	// With mu: what serves, and that nothing is to serve any more.
+	listeners []*listener
+	stopping  bool
 }
 
 // Server answers a server for Handler.
@@ -96,17 +99,58 @@ func (silent) Printf(string, ...any) {}
 
 // Serve answers requests until Shutdown or Close, and then nil.
 func (s *Server) Serve(ln net.Listener) error {
-	return s.http.Serve(&listener{Listener: s.table.Listen(ln), s: s})
+	l := &listener{Listener: s.table.Listen(ln), s: s}
+	if !s.serves(l) {
+		return l.Close()
+	}
+	err := s.http.Serve(l)
+	if s.stopped() {
+		return nil
+	}
+	return err
+}
+
+// serves notes a listener, for Shutdown: fasthttp forgets one that comes while it
+// shuts down, or afterwards, and serves it for ever. It answers false then.
+func (s *Server) serves(l *listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping {
+		return false
+	}
+	s.listeners = append(s.listeners, l)
+	return true
+}
+
+func (s *Server) stopped() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stopping
+}
+
+// stopListening closes the listeners there are, and lets no other serve.
+func (s *Server) stopListening() {
+	s.mu.Lock()
+	s.stopping = true
+	listeners := s.listeners
+	s.mu.Unlock()
+	for _, l := range listeners {
+		_ = l.Close()
+	}
 }
 
 // Shutdown stops listening, ends idle connections and waits until those under
 // way are answered, or ctx ends.
-func (s *Server) Shutdown(ctx context.Context) error { return s.http.ShutdownWithContext(ctx) }
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.stopListening()
+	return s.http.ShutdownWithContext(ctx)
+}
 
 // Close ends everything at once.
 func (s *Server) Close() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
+	s.stopListening()
 	_ = s.http.ShutdownWithContext(ctx) // stops listening; does not wait
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -122,6 +166,15 @@ func (s *Server) Close() error {
 type listener struct {
 	net.Listener
 	s *Server
+
+	once   sync.Once
+	closed error
+}
+
+// Close may be called twice: by us and by fasthttp.
+func (l *listener) Close() error {
+	l.once.Do(func() { l.closed = l.Listener.Close() })
+	return l.closed
 }
 
 func (l *listener) Accept() (net.Conn, error) {

@@ -218,3 +218,34 @@ func (l *tiredListener) Accept() (net.Conn, error) {
 	}
 	return l.Listener.Accept()
 }
+
+// A stop that comes before the server has begun to serve is not missed: the gateway
+// would never end.
+func TestStoppedBeforeItServes(t *testing.T) {
+	for name, stop := range map[string]func(*ingress.Server) error{
+		"shutdown": func(s *ingress.Server) error { return s.Shutdown(t.Context()) },
+		"close":    func(s *ingress.Server) error { return s.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := setup(t).gateway.Server()
+			if err := stop(s); err != nil {
+				t.Fatal(err)
+			}
+			ln, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan error, 1)
+			go func() { ended <- s.Serve(ln) }()
+			select {
+			case err := <-ended:
+				if err != nil {
+					t.Error(err)
+				}
+			case <-time.After(20 * time.Second):
+				t.Error("it serves after it was stopped")
+				_ = ln.Close()
+			}
+		})
+	}
+}
