@@ -16,16 +16,9 @@ import (
 // longer holds it, and is a *WithheldError when the view holds sensitive fields
 // that the event's source does not include.
 func (h *Hub) Get(ctx context.Context, name string, view hookstreamv1.EventView) (*hookstreamv1.Event, error) {
-	inc, seq, err := event.ParseName(name)
-	if err != nil || inc != h.inc {
-		return nil, fmt.Errorf("%s: %w", name, eventlog.ErrNotFound)
-	}
-	e, err := h.at(ctx, seq)
+	e, err := h.named(ctx, name)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	if e.route == nil {
-		return nil, fmt.Errorf("%s: %w", name, event.ErrRecordInvalid)
+		return nil, err
 	}
 	f := formOf(view, h.opts.Sensitive(e.route.source))
 	if f.rawWithheld() {
@@ -37,6 +30,15 @@ func (h *Hub) Get(ctx context.Context, name string, view hookstreamv1.EventView)
 // Kept answers the event as it is kept, raw request and proof included, whatever its
 // source shows: for who looks at it and shows nothing of it.
 func (h *Hub) Kept(ctx context.Context, name string) (*hookstreamv1.Event, error) {
+	e, err := h.named(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return event.Decode(h.inc, h.event(e).Record())
+}
+
+// named answers the readable entry of an event's resource name.
+func (h *Hub) named(ctx context.Context, name string) (*entry, error) {
 	inc, seq, err := event.ParseName(name)
 	if err != nil || inc != h.inc {
 		return nil, fmt.Errorf("%s: %w", name, eventlog.ErrNotFound)
@@ -48,7 +50,7 @@ func (h *Hub) Kept(ctx context.Context, name string) (*hookstreamv1.Event, error
 	if e.route == nil {
 		return nil, fmt.Errorf("%s: %w", name, event.ErrRecordInvalid)
 	}
-	return event.Decode(h.inc, h.event(e).Record())
+	return e, nil
 }
 
 func (h *Hub) unframed(e *entry, f form) (*hookstreamv1.Event, error) {
