@@ -37,7 +37,7 @@ build: ## build bin/hookstream, static
 # The slowest first, so that none of them is alone at the end. They wait for real
 # clocks, disks and processes more than they compute, hence more at once than there
 # are cores. vet is the linter's.
-SLOW := ./eventlog ./app ./subscription ./cmd/hookstream
+SLOW := ./eventlog/jetstream ./app ./subscription ./cmd/hookstream
 TESTFLAGS ?= -p 4 -parallel 6 -vet=off
 
 .PHONY: test

@@ -15,10 +15,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hookstream/hookstream/eventlog/queue"
+
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hookstream/hookstream/event"
-	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/jetstream"
 	"github.com/hookstream/hookstream/hub"
 	"github.com/hookstream/hookstream/ingress"
 	"github.com/hookstream/hookstream/provider"
@@ -34,7 +36,7 @@ type App struct {
 	metrics *metrics
 
 	providers *provider.Set
-	engine    *eventlog.Engine
+	engine    *jetstream.Engine
 	sources   *source.Store
 	gateway   *ingress.Gateway
 	hub       *hub.Hub
@@ -137,7 +139,7 @@ func (a *App) openEngine(ctx context.Context) error {
 	o.NATS = a.opts.nats()
 	o.OnCommit = a.metrics.commit
 	o.OnFatal = func(err error) { a.fatal <- err }
-	engine, err := eventlog.Open(ctx, o)
+	engine, err := jetstream.Open(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -224,7 +226,7 @@ func (a *App) openHub(context.Context) error {
 
 func (a *App) openSubscriptions(ctx context.Context) (err error) {
 	a.subs, err = subscription.Open(ctx, subscription.Options{
-		Engine:       subscription.On(a.engine),
+		Engine:       subscription.On(queue.On(a.engine)),
 		Hub:          a.hub,
 		MaxConsumers: a.opts.MaxStreams,
 		Logger:       a.logger,

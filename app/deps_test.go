@@ -14,11 +14,13 @@ const module = "github.com/hookstream/hookstream/"
 // what the build makes and may be used by all. A new package is a line here, on
 // purpose.
 var arrows = map[string][]string{
-	"event":           {},
-	"eventlog/index":  {"conns"},
-	"eventlog":        {"event", "eventlog/index"},
-	"eventlog/memlog": {"event", "eventlog"},
-	"source":          {"event", "eventlog"},
+	"event":              {},
+	"eventlog":           {"event"},
+	"eventlog/index":     {"conns"},
+	"eventlog/jetstream": {"event", "eventlog", "eventlog/index"},
+	"eventlog/queue":     {"event", "eventlog", "eventlog/jetstream"},
+	"eventlog/memlog":    {"event", "eventlog"},
+	"source":             {"event", "eventlog"},
 
 	"conns":             {},
 	"ingress":           {"conns", "event", "eventlog", "source", "provider", "provider/lenient"},
@@ -28,7 +30,7 @@ var arrows = map[string][]string{
 	"provider/ignisign": {"event", "provider", "provider/lenient"},
 
 	"hub":          {"event", "eventlog", "provider"},
-	"subscription": {"event", "eventlog", "hub"},
+	"subscription": {"event", "eventlog", "eventlog/queue", "hub"},
 	"server":       {"event", "eventlog", "hub", "provider", "source", "subscription"},
 
 	// What other people's programs import: nothing of ours but gen.
@@ -37,7 +39,7 @@ var arrows = map[string][]string{
 	"simulator": {"event", "provider/yousign", "provider/ignisign"},
 
 	"app": {
-		"conns", "event", "eventlog", "source", "ingress", "provider/yousign", "provider/ignisign",
+		"conns", "event", "eventlog", "eventlog/jetstream", "eventlog/queue", "source", "ingress", "provider/yousign", "provider/ignisign",
 		"provider", "server", "hub", "subscription",
 	},
 
@@ -46,13 +48,13 @@ var arrows = map[string][]string{
 	"bench/baseline": {"event"},
 	"bench":          {"bench/baseline", "bench/load", "provider/ignisign", "simulator"},
 
-	"cmd/hookstream": {"app", "bench", "client", "event", "eventlog", "ingress", "provider", "provider/yousign", "provider/ignisign", "simulator", "source", "subscription"},
+	"cmd/hookstream": {"app", "bench", "client", "event", "eventlog/jetstream", "ingress", "provider", "provider/yousign", "provider/ignisign", "simulator", "source", "subscription"},
 
 	// Only for tests.
-	"eventlog/logtest":             {"event", "eventlog"},
+	"eventlog/logtest":             {"event", "eventlog", "eventlog/jetstream"},
 	"eventlog/natstest":            {"internal/linktest"},
 	"internal/linktest":            {},
-	"subscription/memengine":       {"eventlog", "eventlog/memlog", "subscription"},
+	"subscription/memengine":       {"eventlog", "eventlog/memlog", "eventlog/queue", "subscription"},
 	"provider/providertest":        {"event", "provider"},
 	"provider/lenient/lenienttest": {},
 }

@@ -10,7 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"google.golang.org/grpc/codes"
 
-	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/jetstream"
+	"github.com/hookstream/hookstream/eventlog/queue"
 	"github.com/hookstream/hookstream/hub"
 	"github.com/hookstream/hookstream/ingress"
 	"github.com/hookstream/hookstream/provider"
@@ -78,7 +79,7 @@ func (m *metrics) gauge(name, help string, fn func() float64) {
 }
 
 // engine shows what the engine keeps.
-func (m *metrics) engine(e *eventlog.Engine) {
+func (m *metrics) engine(e *jetstream.Engine) {
 	m.gauge("hookstream_log_missing_events", "Events that the log has lost: not dropped by retention, and not there.", func() float64 {
 		return float64(e.Missing())
 	})
@@ -87,11 +88,11 @@ func (m *metrics) engine(e *eventlog.Engine) {
 		return float64(rows)
 	})
 	m.gauge("hookstream_acks_bytes", "Size of the journal of what was settled; 0 on a cluster, which has none.", func() float64 {
-		size, _ := e.AcksBytes()
+		size, _ := queue.On(e).AcksBytes()
 		return float64(size)
 	})
 	m.gauge("hookstream_acks_max_bytes", "Size of that journal with which acknowledgements are refused.", func() float64 {
-		_, limit := e.AcksBytes()
+		_, limit := queue.On(e).AcksBytes()
 		return float64(limit)
 	})
 	m.gauge("hookstream_log_healthy", "1 while the log can be read and written.", func() float64 {

@@ -9,7 +9,7 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/jetstream"
 )
 
 // Version is the version of this build; set by the linker.
@@ -98,7 +98,7 @@ type Options struct {
 
 // DefaultOptions are a gateway on loopback with the embedded engine.
 func DefaultOptions() Options {
-	log := eventlog.DefaultOptions()
+	log := jetstream.DefaultOptions()
 	return Options{
 		IngressAddr:     "127.0.0.1:8080",
 		GRPCAddr:        "127.0.0.1:9090",
@@ -175,9 +175,9 @@ func isLoopback(addr string) bool {
 const rawOverhead = 256 << 10
 
 // log are the options of the engine. Validate has been called.
-func (o Options) log() eventlog.Options {
-	l := eventlog.DefaultOptions()
-	l.Dir, l.Durability = o.DataDir, eventlog.Durability(o.Durability)
+func (o Options) log() jetstream.Options {
+	l := jetstream.DefaultOptions()
+	l.Dir, l.Durability = o.DataDir, jetstream.Durability(o.Durability)
 	l.URL, l.Replicas = o.NATSURL, o.Replicas
 	l.MaxAge, l.MaxBytes, l.MaxEvents = o.RetentionAge, o.RetentionBytes, o.RetentionEvents
 	l.DedupWindow, l.MinFreeBytes = o.DedupWindow, o.MinFreeBytes

@@ -16,6 +16,7 @@ import (
 
 	"github.com/hookstream/hookstream/event"
 	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/jetstream"
 	"github.com/hookstream/hookstream/eventlog/natstest"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
@@ -341,9 +342,9 @@ func TestTwentyConsumersAndAGatewayThatDies(t *testing.T) {
 // ids of them.
 func appendEvents(t *testing.T, url string, n int) []string {
 	t.Helper()
-	o := eventlog.DefaultOptions()
+	o := jetstream.DefaultOptions()
 	o.URL, o.Replicas, o.Dir = url, 3, t.TempDir()
-	engine, err := eventlog.Open(t.Context(), o)
+	engine, err := jetstream.Open(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -366,7 +367,7 @@ func appendEvents(t *testing.T, url string, n int) []string {
 	return ids
 }
 
-func appendEvent(ctx context.Context, engine *eventlog.Engine, id string) error {
+func appendEvent(ctx context.Context, engine *jetstream.Engine, id string) error {
 	data, err := event.Encode(&hookstreamv1.Event{
 		Source: "sources/load", Provider: "yousign", Environment: "sandbox", Topic: "signer", Action: "done",
 		Type: "signer.done", Entity: "signers/" + id, ProviderEventId: id,

@@ -53,37 +53,44 @@ type Claim struct {
 	// StoreTime is when the row was put.
 	StoreTime time.Time
 
-	inbox claimer
+	engine Claimer
 }
 
-// claimer is what an engine does for a claim.
-type claimer interface {
-	done(ctx context.Context, c *Claim) error
-	retry(c *Claim, after time.Duration) error
-	asking(ctx context.Context, c *Claim) (bool, error)
-	answered(ctx context.Context, c *Claim) error
-	announce(c *Claim, outcome []byte) error
+// Claimer is what an engine does for a claim. Each of its methods is that of Claim
+// of the same name.
+type Claimer interface {
+	Done(ctx context.Context, c *Claim) error
+	Retry(c *Claim, after time.Duration) error
+	Asking(ctx context.Context, c *Claim) (unresolved bool, err error)
+	Answered(ctx context.Context, c *Claim) error
+	Announce(c *Claim, outcome []byte) error
+}
+
+// NewClaim makes the claim of an engine.
+func NewClaim(c Claim, engine Claimer) *Claim {
+	c.engine = engine
+	return &c
 }
 
 // Done decides the row: it is never handed out again. It returns when that is
 // as durable as the engine makes it; a crash may hand a decided row out once
 // more.
-func (c *Claim) Done(ctx context.Context) error { return c.inbox.done(ctx, c) }
+func (c *Claim) Done(ctx context.Context) error { return c.engine.Done(ctx, c) }
 
 // Retry gives the row back, to be handed out again after the given time.
-func (c *Claim) Retry(after time.Duration) error { return c.inbox.retry(c, after) }
+func (c *Claim) Retry(after time.Duration) error { return c.engine.Retry(c, after) }
 
 // Asking writes down, durably, that the question about this row's key is about
 // to be asked, and answers whether an earlier question about the same key was
 // left without a known answer: then the proof may have been spent by us.
 func (c *Claim) Asking(ctx context.Context) (unresolved bool, err error) {
-	return c.inbox.asking(ctx, c)
+	return c.engine.Asking(ctx, c)
 }
 
 // Answered writes down that the question was answered, or cannot have been
 // taken, so that a later Asking does not find it unresolved.
-func (c *Claim) Answered(ctx context.Context) error { return c.inbox.answered(ctx, c) }
+func (c *Claim) Answered(ctx context.Context) error { return c.engine.Answered(ctx, c) }
 
 // Announce tells whoever waits in Outcome, on any gateway. Nobody may be
 // waiting; what is announced may be lost.
-func (c *Claim) Announce(outcome []byte) error { return c.inbox.announce(c, outcome) }
+func (c *Claim) Announce(outcome []byte) error { return c.engine.Announce(c, outcome) }

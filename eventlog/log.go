@@ -2,10 +2,10 @@
 // inbox of requests whose verification needs somebody else's answer, and the
 // configuration.
 //
-// There is one engine, NATS JetStream, embedded in the process or external.
-// Users of this package need only the interfaces and types of this file,
-// inbox.go and bucket.go; the suite in eventlog/logtest holds every engine to what they
-// promise.
+// This package is the promise only: Log, Inbox, Bucket, and the errors of all that
+// stands on them. The engine is eventlog/jetstream, NATS JetStream embedded in the
+// process or external; what subscriptions are built on is eventlog/queue. The suite
+// in eventlog/logtest holds every engine to what is promised here.
 package eventlog
 
 import (

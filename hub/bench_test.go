@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/hookstream/hookstream/event"
-	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/jetstream"
 	"github.com/hookstream/hookstream/eventlog/logtest"
 	"github.com/hookstream/hookstream/eventlog/memlog"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
@@ -126,8 +126,8 @@ func BenchmarkCatchUp(b *testing.B) {
 // nothing in memory; an operation is one delivery to one stream.
 func BenchmarkCatchUpEmbedded(b *testing.B) {
 	const events = 50_000
-	o := eventlog.DefaultOptions()
-	o.Dir, o.Durability = b.TempDir(), eventlog.DurabilityRelaxed
+	o := jetstream.DefaultOptions()
+	o.Dir, o.Durability = b.TempDir(), jetstream.DurabilityRelaxed
 	l := logtest.Open(b, o).Events()
 	var wg sync.WaitGroup
 	for range 50 {

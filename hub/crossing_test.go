@@ -9,6 +9,7 @@ import (
 
 	"github.com/hookstream/hookstream/event"
 	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/jetstream"
 	"github.com/hookstream/hookstream/eventlog/logtest"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
@@ -18,7 +19,7 @@ import (
 func TestCrossingFromHistoryToLive(t *testing.T) {
 	t.Run("memory", func(t *testing.T) { cross(t, newLog()) })
 	t.Run("embedded", func(t *testing.T) {
-		o := eventlog.DefaultOptions()
+		o := jetstream.DefaultOptions()
 		o.Dir = t.TempDir()
 		cross(t, logtest.Open(t, o).Events())
 	})

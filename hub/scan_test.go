@@ -22,6 +22,7 @@ import (
 // 0: never.
 type scanLog struct {
 	eventlog.Log
+
 	breakAfter int
 
 	scans, reads, open atomic.Int64

@@ -123,6 +123,7 @@ func TestHeartbeatWhileReading(t *testing.T) {
 // slowLog takes its time to read.
 type slowLog struct {
 	eventlog.Log
+
 	delay time.Duration
 }
 
@@ -254,6 +255,7 @@ func TestUntilTimeWaitsForTheTail(t *testing.T) {
 // lateTail takes its time to tell what was appended.
 type lateTail struct {
 	eventlog.Log
+
 	delay time.Duration
 }
 

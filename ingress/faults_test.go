@@ -14,6 +14,7 @@ import (
 // disk can not be had otherwise between two steps.
 type failingLog struct {
 	eventlog.Log
+
 	mu     sync.Mutex
 	err    error
 	failed int
@@ -52,6 +53,7 @@ func (idleInbox) Work(ctx context.Context, _ int, _ func(context.Context, *event
 // blindLog is a log of which nothing can be read.
 type blindLog struct {
 	eventlog.Log
+
 	gone, broken bool
 }
 

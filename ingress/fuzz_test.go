@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/jetstream"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/ingress"
 )
@@ -38,9 +39,9 @@ func FuzzServer(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
-	o := eventlog.DefaultOptions()
-	o.Dir, o.Durability, o.InboxMaxRows = f.TempDir(), eventlog.DurabilityRelaxed, 1<<40
-	engine, err := eventlog.Open(context.Background(), o)
+	o := jetstream.DefaultOptions()
+	o.Dir, o.Durability, o.InboxMaxRows = f.TempDir(), jetstream.DurabilityRelaxed, 1<<40
+	engine, err := jetstream.Open(context.Background(), o)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -107,6 +108,7 @@ func checkFuzzAnswer(t *testing.T, got *http.Response) {
 // lastEntry remembers what was last published.
 type lastEntry struct {
 	eventlog.Log
+
 	entry *eventlog.Entry
 }
 

@@ -22,7 +22,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/hookstream/hookstream/event"
-	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/jetstream"
 	ignisignv1 "github.com/hookstream/hookstream/gen/hookstream/ignisign/v1"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
@@ -36,7 +36,7 @@ import (
 type fixture struct {
 	t       *testing.T
 	dir     string
-	engine  *eventlog.Engine
+	engine  *jetstream.Engine
 	sources *sourceList
 	api     *tokenAPI
 	options func(*ingress.Options)
@@ -66,9 +66,9 @@ func setup(t *testing.T, options ...func(*ingress.Options)) *fixture {
 
 func (f *fixture) openEngine() {
 	f.t.Helper()
-	o := eventlog.DefaultOptions()
-	o.Dir, o.Durability, o.Logger = f.dir, eventlog.DurabilityRelaxed, testLogger(f.t)
-	engine, err := eventlog.Open(context.Background(), o)
+	o := jetstream.DefaultOptions()
+	o.Dir, o.Durability, o.Logger = f.dir, jetstream.DurabilityRelaxed, testLogger(f.t)
+	engine, err := jetstream.Open(context.Background(), o)
 	if err != nil {
 		f.t.Fatal(err)
 	}

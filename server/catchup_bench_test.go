@@ -17,6 +17,7 @@ import (
 
 	"github.com/hookstream/hookstream/event"
 	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/jetstream"
 	"github.com/hookstream/hookstream/eventlog/logtest"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/hub"
@@ -55,8 +56,8 @@ func BenchmarkCatchUp(b *testing.B) {
 
 // yousignHistory answers a log that holds so many events.
 func yousignHistory(b *testing.B, events int64) eventlog.Log {
-	o := eventlog.DefaultOptions()
-	o.Dir, o.Durability = b.TempDir(), eventlog.DurabilityRelaxed
+	o := jetstream.DefaultOptions()
+	o.Dir, o.Durability = b.TempDir(), jetstream.DurabilityRelaxed
 	log := logtest.Open(b, o).Events()
 	var n atomic.Int64
 	var wg sync.WaitGroup

@@ -9,13 +9,13 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/jetstream"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
 
 // keep has the log keep that many events.
-func keep(n int64) func(*eventlog.Options) {
-	return func(o *eventlog.Options) { o.MaxEvents = n }
+func keep(n int64) func(*jetstream.Options) {
+	return func(o *jetstream.Options) { o.MaxEvents = n }
 }
 
 // What the log dropped before a subscription had settled it is told to whoever
@@ -65,7 +65,7 @@ func TestAGapIsToldInEveryForm(t *testing.T) {
 // A stream without a subscription ends at a gap, or tells it, as it was asked.
 func TestAGapOfAPlainStreamInEveryForm(t *testing.T) {
 	dir := t.TempDir()
-	in := func(o *eventlog.Options) { o.Dir, o.MaxEvents = dir, 10 }
+	in := func(o *jetstream.Options) { o.Dir, o.MaxEvents = dir, 10 }
 	var cursor string
 	t.Run("before", func(t *testing.T) {
 		w := startSubscriptions(t, in)

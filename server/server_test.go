@@ -24,7 +24,7 @@ import (
 	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
 
-	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/jetstream"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/source"
 )
@@ -119,9 +119,9 @@ func (g *gateway) serveGRPC(t *testing.T) {
 
 func openSources(t *testing.T) *source.Store {
 	t.Helper()
-	o := eventlog.DefaultOptions()
+	o := jetstream.DefaultOptions()
 	o.Dir = t.TempDir()
-	engine, err := eventlog.Open(t.Context(), o)
+	engine, err := jetstream.Open(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,10 +6,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hookstream/hookstream/eventlog/queue"
+
 	"google.golang.org/grpc"
 
 	"github.com/hookstream/hookstream/event"
 	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/jetstream"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/hub"
 	"github.com/hookstream/hookstream/provider"
@@ -21,7 +24,7 @@ import (
 type subscriptionWorld struct {
 	*gateway
 	t       *testing.T
-	engine  *eventlog.Engine
+	engine  *jetstream.Engine
 	manager *subscription.Manager
 	subs    hookstreamv1.SubscriptionServiceClient
 	appends int
@@ -29,21 +32,21 @@ type subscriptionWorld struct {
 
 // startSubscriptions runs a gateway until the test ends. The source `open`
 // includes sensitive fields, the source `closed` does not.
-func startSubscriptions(t *testing.T, change ...func(*eventlog.Options)) *subscriptionWorld {
+func startSubscriptions(t *testing.T, change ...func(*jetstream.Options)) *subscriptionWorld {
 	t.Helper()
 	w := &subscriptionWorld{t: t}
-	o := eventlog.DefaultOptions()
+	o := jetstream.DefaultOptions()
 	o.Dir = t.TempDir()
 	for _, c := range change {
 		c(&o)
 	}
 	var err error
-	if w.engine, err = eventlog.Open(t.Context(), o); err != nil {
+	if w.engine, err = jetstream.Open(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.engine.Close() })
 	h := w.runHub()
-	w.manager, err = subscription.Open(t.Context(), subscription.Options{Engine: subscription.On(w.engine), Hub: h})
+	w.manager, err = subscription.Open(t.Context(), subscription.Options{Engine: subscription.On(queue.On(w.engine)), Hub: h})
 	if err != nil {
 		t.Fatal(err)
 	}

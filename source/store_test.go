@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/jetstream"
 	ignisignv1 "github.com/hookstream/hookstream/gen/hookstream/ignisign/v1"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
@@ -31,9 +32,9 @@ const (
 
 func openBucket(t *testing.T) eventlog.Bucket {
 	t.Helper()
-	o := eventlog.DefaultOptions()
+	o := jetstream.DefaultOptions()
 	o.Dir = t.TempDir()
-	engine, err := eventlog.Open(t.Context(), o)
+	engine, err := jetstream.Open(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,6 +245,7 @@ func TestAChangeIsInForceWhenTheCallReturns(t *testing.T) {
 // late is a bucket whose watch tells of changes only when the gate is open.
 type late struct {
 	eventlog.Bucket
+
 	gate chan struct{}
 }
 
@@ -365,6 +367,7 @@ func TestOtherGatewaysFollow(t *testing.T) {
 // away.
 type brittle struct {
 	eventlog.Bucket
+
 	mu   sync.Mutex
 	stop context.CancelFunc
 	gate chan struct{} // closed: watching is possible

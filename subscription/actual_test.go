@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/jetstream"
 	"github.com/hookstream/hookstream/eventlog/natstest"
 	"github.com/hookstream/hookstream/internal/linktest"
 	"github.com/hookstream/hookstream/subscription"
@@ -25,7 +26,7 @@ type actual struct {
 	t       testing.TB
 	cluster *natstest.Cluster // nil: embedded
 	dir     string            // of an embedded engine
-	writer  *eventlog.Engine  // what publishes; nothing happens to it
+	writer  *jetstream.Engine // what publishes; nothing happens to it
 
 	mu    sync.Mutex
 	alive []*gateway

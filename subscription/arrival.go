@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/queue"
 	"github.com/hookstream/hookstream/hub"
 )
 
 // arrival is a message that was handed to this gateway and not looked at.
 type arrival struct {
 	key
-	hand       eventlog.Hand
+	hand       queue.Hand
 	generation int
 }
 
@@ -144,9 +145,9 @@ func (h *home) eventOf(a arrival) (*hub.Event, error) {
 
 // skip settles what nobody is to be handed.
 func (h *home) skip(a arrival) {
-	queue := h.queueOf(a.key)
-	h.m.tallies.settled(queue.Name, a.seq)
-	h.m.engine.Say(queue, eventlog.Word{Seq: a.seq, Turn: a.hand.Turn, Attempt: a.hand.Attempt})
+	q := h.queueOf(a.key)
+	h.m.tallies.settled(q.Name, a.seq)
+	h.m.engine.Say(q, queue.Word{Seq: a.seq, Turn: a.hand.Turn, Attempt: a.hand.Attempt})
 }
 
 // wanted reports whether the message is new and there is somebody to be handed it;

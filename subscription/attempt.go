@@ -3,7 +3,7 @@ package subscription
 import (
 	"time"
 
-	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/queue"
 )
 
 // ring looks after the holds whose time has come.
@@ -166,13 +166,13 @@ func (h *home) bounce(a arrival) {
 // know that nobody died with it.
 //
 // Surely is how long JetStream holds at least what it has handed out.
-func (m *Manager) bounce(queue eventlog.QueueConfig, hand eventlog.Hand, delay, surely time.Duration) {
-	word := eventlog.Word{Seq: hand.Seq, Turn: hand.Turn, Attempt: hand.Attempt, Say: eventlog.Back, Delay: delay, Until: hand.Asked.Add(surely)}
-	t := m.tallies.get(queue.Name, hand.Seq)
+func (m *Manager) bounce(q queue.Config, hand queue.Hand, delay, surely time.Duration) {
+	word := queue.Word{Seq: hand.Seq, Turn: hand.Turn, Attempt: hand.Attempt, Say: queue.Back, Delay: delay, Until: hand.Asked.Add(surely)}
+	t := m.tallies.get(q.Name, hand.Seq)
 	if !t.unexplained(hand.Attempt) { // else it is for the next to find out
 		t = t.told(hand.Attempt)
 	}
-	m.tallies.put(queue.Name, hand.Seq, t, func(error) { m.engine.Say(queue, word) })
+	m.tallies.put(q.Name, hand.Seq, t, func(error) { m.engine.Say(q, word) })
 }
 
 func (h *home) giveBackIdle() {

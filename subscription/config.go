@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/queue"
 )
 
 // Check answers an *InvalidError with everything that is wrong with settings, or
@@ -295,8 +296,8 @@ const holdMargin = 10 * time.Second
 
 // mainQueue is the queue of the subscription's events. Its Hold is the one to rely
 // on: JetStream may be asked for a longer one, see ensureQueue.
-func (m *Manager) mainQueue(s *Subscription) eventlog.QueueConfig {
-	c := eventlog.QueueConfig{
+func (m *Manager) mainQueue(s *Subscription) queue.Config {
+	c := queue.Config{
 		Name: queueName(s), From: s.Start, Hold: s.AckDeadline + m.opts.holdMargin,
 		MaxHeld: s.MaxOutstandingEvents, Pinned: s.Ordering == OrderByEntity,
 		Subjects: s.subjects(),
@@ -315,13 +316,13 @@ func (s *Subscription) subjects() []string {
 	for i, source := range sel.GetSources() {
 		sources[i] = strings.TrimPrefix(source, "sources/")
 	}
-	return eventlog.EventSubjects(sources, sel.GetTypes())
+	return queue.EventSubjects(sources, sel.GetTypes())
 }
 
 func replayName(s *Subscription) string { return queuePrefix + s.UID + "-replays" }
 
-func (m *Manager) replayQueue(s *Subscription) eventlog.QueueConfig {
-	return eventlog.QueueConfig{
+func (m *Manager) replayQueue(s *Subscription) queue.Config {
+	return queue.Config{
 		Name: replayName(s), Replays: s.UID,
 		Hold: s.AckDeadline + m.opts.holdMargin, MaxHeld: s.MaxOutstandingEvents,
 	}
@@ -331,7 +332,7 @@ func (m *Manager) replayQueue(s *Subscription) eventlog.QueueConfig {
 // deliveries may be in force that were handed out with a longer deadline, JetStream
 // holds for as long as that: a shorter hold is in force at once, also of what was
 // handed out before.
-func (m *Manager) ensureQueue(ctx context.Context, s *Subscription, c eventlog.QueueConfig) (made bool, err error) {
+func (m *Manager) ensureQueue(ctx context.Context, s *Subscription, c queue.Config) (made bool, err error) {
 	if s.lingers(time.Now()) {
 		c.Hold = max(c.Hold, s.FormerDeadline+m.opts.holdMargin)
 	}

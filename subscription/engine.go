@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/queue"
 )
 
 // An Engine is what a Manager needs of the log and of what lies beside it. On
@@ -26,7 +27,7 @@ type Engine interface {
 	// OpenAttempts answers what is kept of messages that were handed out in vain.
 	// It calls heard with all of it before it returns, then with every change,
 	// whoever made it.
-	OpenAttempts(ctx context.Context, heard func(eventlog.Attempted)) (Attempts, error)
+	OpenAttempts(ctx context.Context, heard func(queue.Attempted)) (Attempts, error)
 	// Bus joins the gateways of the engine, under a name that no other has.
 	Bus(gateway string) (Bus, error)
 	// Connection answers how often this gateway was cut off from the queues and
@@ -47,11 +48,11 @@ type Engine interface {
 type Queues interface {
 	// EnsureQueue makes the queue or brings it up to date, and reports whether it
 	// was made. What cannot be changed stays as it was made.
-	EnsureQueue(ctx context.Context, c eventlog.QueueConfig) (made bool, err error)
+	EnsureQueue(ctx context.Context, c queue.Config) (made bool, err error)
 	// DeleteQueue forgets the queue. None is fine.
-	DeleteQueue(ctx context.Context, c eventlog.QueueConfig) error
+	DeleteQueue(ctx context.Context, c queue.Config) error
 	// QueueState answers what was handed out and what not, or eventlog.ErrNoQueue.
-	QueueState(ctx context.Context, c eventlog.QueueConfig) (eventlog.QueueState, error)
+	QueueState(ctx context.Context, c queue.Config) (queue.State, error)
 	// QueueNames answers the names of all queues of events that begin with prefix.
 	QueueNames(ctx context.Context, prefix string) ([]string, error)
 }
@@ -61,16 +62,16 @@ type Hands interface {
 	// Pull opens a puller of this gateway. pin is that of the queue, shared by all
 	// its pullers here. take is called with what was asked for, one at a time, and
 	// must not block; ended whenever a pull ended unanswered or was refused.
-	Pull(c eventlog.QueueConfig, pin Pin, take func(eventlog.Hand), ended func()) (Puller, error)
+	Pull(c queue.Config, pin Pin, take func(queue.Hand), ended func()) (Puller, error)
 	// Pin answers the pin of the queue for this gateway, which does not have it
 	// yet, and never will when the queue is not pinned.
-	Pin(c eventlog.QueueConfig) Pin
+	Pin(c queue.Config) Pin
 	// Say says words about messages of a queue and returns at once; whether they
 	// are heard is not known. What is not settled is handed out again in the end.
-	Say(c eventlog.QueueConfig, words ...eventlog.Word)
+	Say(c queue.Config, words ...queue.Word)
 	// Confirm says words and answers, one for each, which were heard for certain.
 	// The others may have been heard.
-	Confirm(ctx context.Context, c eventlog.QueueConfig, words []eventlog.Word) ([]bool, error)
+	Confirm(ctx context.Context, c queue.Config, words []queue.Word) ([]bool, error)
 }
 
 // A Puller takes from one queue, no more than it asked for.
@@ -98,9 +99,9 @@ type Pin interface {
 // Parking keeps deliveries that were given up, and beside them those that are
 // replayed until they are settled. Its methods are those of eventlog.Parked.
 type Parking interface {
-	Put(ctx context.Context, uid, once string, in eventlog.ParkedEntry) error
-	Replay(ctx context.Context, uid string, in eventlog.ParkedEntry) error
-	Next(ctx context.Context, uid string, from uint64) (eventlog.ParkedEntry, error)
+	Put(ctx context.Context, uid, once string, in queue.ParkedEntry) error
+	Replay(ctx context.Context, uid string, in queue.ParkedEntry) error
+	Next(ctx context.Context, uid string, from uint64) (queue.ParkedEntry, error)
 	Count(ctx context.Context, uid string) (int, error)
 	QueueNames(ctx context.Context, prefix string) ([]string, error)
 	Owners(ctx context.Context) ([]string, error)
@@ -113,7 +114,7 @@ type Parking interface {
 // it. Keep returns when it is as durable as an event. Its methods are those of
 // eventlog.Acks.
 type Journal interface {
-	Keep(ctx context.Context, acks []eventlog.Ack) error
+	Keep(ctx context.Context, acks []queue.Ack) error
 	Settled(queue string, seq uint64) bool
 	Queues() []string
 	Forget(queue string)
@@ -122,8 +123,8 @@ type Journal interface {
 // Attempts keeps one value a message of a queue. Its methods are those of
 // eventlog.Attempts.
 type Attempts interface {
-	Put(some []eventlog.Attempted, done func(error))
-	Keep(ctx context.Context, some []eventlog.Attempted) error
+	Put(some []queue.Attempted, done func(error))
+	Keep(ctx context.Context, some []queue.Attempted) error
 	Read(ctx context.Context, queue string, seq uint64) ([]byte, error)
 	ForgetQueue(ctx context.Context, queue string) error
 	Close()
@@ -139,13 +140,13 @@ type Bus interface {
 	Close()
 }
 
-// On answers the engine that JetStream is.
-func On(e *eventlog.Engine) Engine { return jetstream{e} }
+// On answers the engine that the queues of JetStream are.
+func On(e *queue.Engine) Engine { return onJetStream{e} }
 
-// jetstream is the real engine; what it answers is made ours.
-type jetstream struct{ *eventlog.Engine }
+// onJetStream is the real engine; what it answers is made ours.
+type onJetStream struct{ *queue.Engine }
 
-func (j jetstream) OpenParked(ctx context.Context) (Parking, error) {
+func (j onJetStream) OpenParked(ctx context.Context) (Parking, error) {
 	p, err := j.Engine.OpenParked(ctx)
 	if err != nil {
 		return nil, err
@@ -153,7 +154,7 @@ func (j jetstream) OpenParked(ctx context.Context) (Parking, error) {
 	return p, nil
 }
 
-func (j jetstream) OpenAcks(ctx context.Context) (Journal, error) {
+func (j onJetStream) OpenAcks(ctx context.Context) (Journal, error) {
 	a, err := j.Engine.OpenAcks(ctx)
 	if a == nil || err != nil {
 		return nil, err
@@ -161,7 +162,7 @@ func (j jetstream) OpenAcks(ctx context.Context) (Journal, error) {
 	return a, nil
 }
 
-func (j jetstream) OpenAttempts(ctx context.Context, heard func(eventlog.Attempted)) (Attempts, error) {
+func (j onJetStream) OpenAttempts(ctx context.Context, heard func(queue.Attempted)) (Attempts, error) {
 	a, err := j.Engine.OpenAttempts(ctx, heard)
 	if err != nil {
 		return nil, err
@@ -169,7 +170,7 @@ func (j jetstream) OpenAttempts(ctx context.Context, heard func(eventlog.Attempt
 	return a, nil
 }
 
-func (j jetstream) Bus(gateway string) (Bus, error) {
+func (j onJetStream) Bus(gateway string) (Bus, error) {
 	b, err := j.Engine.Bus(gateway)
 	if err != nil {
 		return nil, err
@@ -177,10 +178,10 @@ func (j jetstream) Bus(gateway string) (Bus, error) {
 	return b, nil
 }
 
-func (j jetstream) Pin(c eventlog.QueueConfig) Pin { return j.Engine.Pin(c) }
+func (j onJetStream) Pin(c queue.Config) Pin { return j.Engine.Pin(c) }
 
-func (j jetstream) Pull(c eventlog.QueueConfig, pin Pin, take func(eventlog.Hand), ended func()) (Puller, error) {
-	p, err := j.Engine.Pull(c, pin.(*eventlog.Pin), take, ended)
+func (j onJetStream) Pull(c queue.Config, pin Pin, take func(queue.Hand), ended func()) (Puller, error) {
+	p, err := j.Engine.Pull(c, pin.(*queue.Pin), take, ended)
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/queue"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/hub"
 )
@@ -110,10 +110,10 @@ func (m *Manager) SettleElsewhere(ctx context.Context, id string) (seqs []uint64
 	}
 	h := m.known(sub.UID)
 	h.mu.Lock()
-	var words []eventlog.Word
+	var words []queue.Word
 	for _, hd := range h.holds {
 		if hd.stage == waiting || hd.stage == ready {
-			words, seqs = append(words, hd.word(eventlog.Settled, 0)), append(seqs, hd.event.Seq())
+			words, seqs = append(words, hd.word(queue.Settled, 0)), append(seqs, hd.event.Seq())
 		}
 	}
 	queue := h.queue

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/queue"
 )
 
 // Gaps: what retention took before a subscription had settled it. See
@@ -128,23 +129,23 @@ func (m *Manager) lookForGaps(ctx context.Context) error {
 // first of the log. It asks JetStream only when what it knows does not say that
 // nothing does.
 func (m *Manager) lookForGap(ctx context.Context, sub *Subscription, first uint64) error {
-	queue := m.mainQueue(sub)
+	q := m.mainQueue(sub)
 	done := m.gaps.now(sub).UpTo
 	m.gaps.mu.Lock()
-	last := m.gaps.last[queue.Name]
+	last := m.gaps.last[q.Name]
 	m.gaps.mu.Unlock()
 	if first <= max(sub.Start, last+1, done) {
 		return nil
 	}
-	st, err := m.engine.QueueState(ctx, queue)
-	if errors.Is(err, eventlog.ErrNoQueue) {
+	st, err := m.engine.QueueState(ctx, q)
+	if errors.Is(err, queue.ErrNoQueue) {
 		return nil // it is made when somebody comes
 	}
 	if err != nil {
 		return err
 	}
 	m.gaps.mu.Lock()
-	m.gaps.last[queue.Name] = max(last, st.Last)
+	m.gaps.last[q.Name] = max(last, st.Last)
 	m.gaps.mu.Unlock()
 	return m.missed(ctx, sub, max(sub.Start, st.Last+1), first, true)
 }

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/hookstream/hookstream/event"
-	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/queue"
 
 	"github.com/hookstream/hookstream/hub"
 )
@@ -34,13 +34,13 @@ type hold struct {
 	tally
 	// queue it came from: it is that one which is told, though the subscription
 	// be sought meanwhile.
-	queue  *eventlog.QueueConfig
+	queue  *queue.Config
 	turn   uint64
 	queued int // hand-outs as the queue counts
 	event  *hub.Event
 	size   int64
 	entity string // set only when the subscription is ordered
-	entry  *eventlog.ParkedEntry
+	entry  *queue.ParkedEntry
 
 	stage stage
 	// sure is until when JetStream certainly hands it to nobody else.
@@ -71,9 +71,9 @@ type hold struct {
 	place int       // in the clock, when it is there
 }
 
-func (h *hold) word(say eventlog.Say, delay time.Duration) eventlog.Word {
-	w := eventlog.Word{Seq: h.seq, Turn: h.turn, Attempt: h.queued, Say: say, Delay: delay}
-	if say != eventlog.Settled {
+func (h *hold) word(say queue.Say, delay time.Duration) queue.Word {
+	w := queue.Word{Seq: h.seq, Turn: h.turn, Attempt: h.queued, Say: say, Delay: delay}
+	if say != queue.Settled {
 		w.Until = h.sure
 	}
 	return w

@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/queue"
 )
 
 // home is one subscription on this gateway: its consumers, and what JetStream
@@ -33,10 +33,10 @@ type home struct {
 	mu      sync.Mutex
 	sub     *Subscription
 	match   matcher
-	queue   eventlog.QueueConfig
-	replays eventlog.QueueConfig
+	queue   queue.Config
+	replays queue.Config
 	// mainQueue and replayQueue are the same for holds, which outlive a Seek.
-	mainQueue, replayQueue *eventlog.QueueConfig
+	mainQueue, replayQueue *queue.Config
 	surely                 time.Duration // how long JetStream holds at least, as far as it was told
 	puller                 Puller        // nil while there is nobody to hand anything to
 	replayer               Puller
@@ -224,11 +224,11 @@ func (h *home) back(hd *hold, delay time.Duration) {
 }
 
 func (h *home) sayBack(hd *hold, delay time.Duration) {
-	engine, queue, word := h.m.engine, *hd.queue, hd.word(eventlog.Back, delay)
+	engine, queue, word := h.m.engine, *hd.queue, hd.word(queue.Back, delay)
 	h.m.tallies.put(queue.Name, hd.seq, hd.tally, func(error) { engine.Say(queue, word) })
 }
 
-func (h *home) queueOf(k key) eventlog.QueueConfig {
+func (h *home) queueOf(k key) queue.Config {
 	if k.replay {
 		return h.replays
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/hookstream/hookstream/eventlog"
 	"github.com/hookstream/hookstream/eventlog/memlog"
+	"github.com/hookstream/hookstream/eventlog/queue"
 	"github.com/hookstream/hookstream/hub"
 	"github.com/hookstream/hookstream/subscription"
 	"github.com/hookstream/hookstream/subscription/memengine"
@@ -102,14 +103,14 @@ func (m *memory) open() *memGateway {
 // answer two pulls of the real one.
 type disorderly struct{ *memengine.Engine }
 
-func (d disorderly) Pull(c eventlog.QueueConfig, pin subscription.Pin, take func(eventlog.Hand), ended func()) (subscription.Puller, error) {
+func (d disorderly) Pull(c queue.Config, pin subscription.Pin, take func(queue.Hand), ended func()) (subscription.Puller, error) {
 	var mu sync.Mutex
-	one := func(h eventlog.Hand) {
+	one := func(h queue.Hand) {
 		mu.Lock()
 		defer mu.Unlock()
 		take(h)
 	}
-	return d.Engine.Pull(c, pin, func(h eventlog.Hand) {
+	return d.Engine.Pull(c, pin, func(h queue.Hand) {
 		if h.Turn%8 == 0 {
 			time.AfterFunc(20*time.Millisecond, func() { one(h) })
 			return
@@ -245,7 +246,7 @@ const (
 	// longest back-off, and a moment to renew what is given back.
 	calm = 8 * time.Second
 	// calmOrdered allows for a pin that runs out, and what was on its way meanwhile.
-	calmOrdered = calm + 2*eventlog.PinTime
+	calmOrdered = calm + 2*queue.PinTime
 )
 
 // silence answers the longest that a play explains.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/queue"
 )
 
 const (
@@ -114,7 +115,7 @@ func (m *Manager) askClaims(ctx context.Context, data []byte, taken []bool) erro
 	}
 	for name := range silent {
 		answer, err := m.bus.Ask(ctx, name, askClaim, data)
-		if errors.Is(err, eventlog.ErrNoGateway) && m.gone(name) {
+		if errors.Is(err, queue.ErrNoGateway) && m.gone(name) {
 			continue
 		}
 		if err != nil {
@@ -163,26 +164,26 @@ func (m *Manager) answerClaim(data []byte) []byte {
 // settleFree settles what nobody holds.
 func (m *Manager) settleFree(ctx context.Context, sub *Subscription, orders []order) {
 	for _, o := range orders {
-		queue := m.mainQueue(sub)
+		q := m.mainQueue(sub)
 		if o.token.replay {
-			queue = m.replayQueue(sub)
+			q = m.replayQueue(sub)
 		}
-		w := eventlog.Word{Seq: o.token.seq, Turn: o.token.turn, Attempt: o.token.attempt}
+		w := queue.Word{Seq: o.token.seq, Turn: o.token.turn, Attempt: o.token.attempt}
 		var ok bool
 		switch {
 		case o.Verdict == Extend:
-			m.extendOrphan(ctx, queue, w, o)
+			m.extendOrphan(ctx, q, w, o)
 			continue
-		case o.Verdict == Park || o.Verdict == Retry && m.tallies.get(queue.Name, w.Seq).attempt() >= sub.MaxAttempts:
-			m.parkOrphan(ctx, sub, queue, w, o)
+		case o.Verdict == Park || o.Verdict == Retry && m.tallies.get(q.Name, w.Seq).attempt() >= sub.MaxAttempts:
+			m.parkOrphan(ctx, sub, q, w, o)
 			continue
 		case o.Verdict == Retry || o.Verdict == Release:
-			ok = m.returnOrphan(ctx, sub, queue, w, o)
+			ok = m.returnOrphan(ctx, sub, q, w, o)
 		default:
 			// Past its deadline it may be in other hands, and the answer says nothing.
-			ok = m.keepFinal(ctx, queue, []eventlog.Word{w})[0] && time.Now().Before(o.token.deadline)
+			ok = m.keepFinal(ctx, q, []queue.Word{w})[0] && time.Now().Before(o.token.deadline)
 			if ok {
-				m.tallies.settled(queue.Name, w.Seq)
+				m.tallies.settled(q.Name, w.Seq)
 			}
 			if ok && o.token.replay {
 				m.forget(o.token.seq)
@@ -196,12 +197,12 @@ func (m *Manager) settleFree(ctx context.Context, sub *Subscription, orders []or
 }
 
 // returnOrphan gives a delivery back as its consumer says.
-func (m *Manager) returnOrphan(ctx context.Context, sub *Subscription, queue eventlog.QueueConfig, w eventlog.Word, o order) bool {
-	t := m.tallies.get(queue.Name, w.Seq)
+func (m *Manager) returnOrphan(ctx context.Context, sub *Subscription, q queue.Config, w queue.Word, o order) bool {
+	t := m.tallies.get(q.Name, w.Seq)
 	counted := t.Told >= o.token.attempt
 	t = t.told(o.token.attempt).over()
 	t.HandOut = max(t.HandOut, int64(o.token.hand))
-	w.Say = eventlog.Back
+	w.Say = queue.Back
 	if o.Verdict == Retry {
 		if !counted { // else it was kept before, and only the answer was not
 			t, _ = t.ended(refused, false)
@@ -211,28 +212,28 @@ func (m *Manager) returnOrphan(ctx context.Context, sub *Subscription, queue eve
 			w.Delay = *o.Delay
 		}
 	}
-	return m.tallies.keep(ctx, m.tallies.note(queue.Name, w.Seq, t)) == nil && m.confirm(ctx, queue, []eventlog.Word{w})[0] &&
+	return m.tallies.keep(ctx, m.tallies.note(q.Name, w.Seq, t)) == nil && m.confirm(ctx, q, []queue.Word{w})[0] &&
 		time.Now().Before(o.token.deadline)
 }
 
 // extendOrphan keeps a delivery in force for as long as JetStream holds it.
-func (m *Manager) extendOrphan(ctx context.Context, queue eventlog.QueueConfig, w eventlog.Word, o order) {
+func (m *Manager) extendOrphan(ctx context.Context, q queue.Config, w queue.Word, o order) {
 	by := o.Extension
-	if by == 0 || by > queue.Hold-m.opts.holdMargin {
-		by = queue.Hold - m.opts.holdMargin
+	if by == 0 || by > q.Hold-m.opts.holdMargin {
+		by = q.Hold - m.opts.holdMargin
 	}
-	w.Say = eventlog.Held
+	w.Say = queue.Held
 	t := o.token
 	t.deadline = time.Now().Add(by)
 	o.result.Outcome = Unavailable
-	if m.confirm(ctx, queue, []eventlog.Word{w})[0] && time.Now().Before(o.token.deadline) {
+	if m.confirm(ctx, q, []queue.Word{w})[0] && time.Now().Before(o.token.deadline) {
 		*o.result = Result{Outcome: Done, Deadline: t.deadline, Token: m.signer.sign(t)}
 	}
 }
 
-func (m *Manager) parkOrphan(ctx context.Context, sub *Subscription, queue eventlog.QueueConfig, w eventlog.Word, o order) {
+func (m *Manager) parkOrphan(ctx context.Context, sub *Subscription, q queue.Config, w queue.Word, o order) {
 	o.result.Outcome = Unavailable
-	entry := eventlog.ParkedEntry{Attempts: m.tallies.get(queue.Name, w.Seq).attempt(), Reason: o.Reason, HandOut: int64(o.token.hand)}
+	entry := queue.ParkedEntry{Attempts: m.tallies.get(q.Name, w.Seq).attempt(), Reason: o.Reason, HandOut: int64(o.token.hand)}
 	if o.token.replay {
 		return // its entry is at its queue: it comes back, and can be parked then
 	}
@@ -241,8 +242,8 @@ func (m *Manager) parkOrphan(ctx context.Context, sub *Subscription, queue event
 		return
 	}
 	entry.Record = e.Record()
-	if m.parked.Put(ctx, sub.UID, onceFor(queue, w), entry) == nil && m.keepFinal(ctx, queue, []eventlog.Word{w})[0] {
-		m.tallies.settled(queue.Name, w.Seq)
+	if m.parked.Put(ctx, sub.UID, onceFor(q, w), entry) == nil && m.keepFinal(ctx, q, []queue.Word{w})[0] {
+		m.tallies.settled(q.Name, w.Seq)
 		o.result.Outcome = Parked
 	}
 }

@@ -8,11 +8,12 @@ import (
 	"time"
 
 	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/queue"
 )
 
 // onceFor names one parking, so that trying it again keeps one entry, whichever
 // hand-out it is tried after: a message of a queue is parked once.
-func onceFor(queue eventlog.QueueConfig, w eventlog.Word) string {
+func onceFor(queue queue.Config, w queue.Word) string {
 	return fmt.Sprintf("park-%s-%d", queue.Name, w.Seq)
 }
 
@@ -36,13 +37,13 @@ func (h *home) park(ctx context.Context, s settlement) {
 // setAside keeps the event with the parked ones and settles its message.
 func (h *home) setAside(ctx context.Context, hd *hold, attempts int, reason string) error {
 	h.mu.Lock()
-	queue, w := *hd.queue, hd.word(eventlog.Settled, 0)
-	entry := eventlog.ParkedEntry{Record: hd.record(), Attempts: attempts, Reason: reason, ClientID: hd.clientID, HandOut: hd.HandOut}
+	q, w := *hd.queue, hd.word(queue.Settled, 0)
+	entry := queue.ParkedEntry{Record: hd.record(), Attempts: attempts, Reason: reason, ClientID: hd.clientID, HandOut: hd.HandOut}
 	h.mu.Unlock()
-	if err := h.m.parked.Put(ctx, h.uid, onceFor(queue, w), entry); err != nil {
+	if err := h.m.parked.Put(ctx, h.uid, onceFor(q, w), entry); err != nil {
 		return err
 	}
-	if !h.m.keepFinal(ctx, queue, []eventlog.Word{w})[0] {
+	if !h.m.keepFinal(ctx, q, []queue.Word{w})[0] {
 		return fmt.Errorf("%w: it is parked, and not settled", eventlog.ErrUnavailable)
 	}
 	return nil
@@ -139,7 +140,7 @@ func (m *Manager) ReplayParked(ctx context.Context, id string, which Selection, 
 		}
 		defer func() { m.bus.Tell(tellFeed, []byte(sub.UID)) }()
 	}
-	return m.eachParked(ctx, sub, which, func(e eventlog.ParkedEntry) error {
+	return m.eachParked(ctx, sub, which, func(e queue.ParkedEntry) error {
 		if dry {
 			return nil
 		}
@@ -187,7 +188,7 @@ func (m *Manager) PurgeParked(ctx context.Context, id string, which Selection, d
 		}
 		return n, errors.Join(m.parked.ForgetAll(ctx, sub.UID, false), m.parked.Sync(ctx))
 	}
-	n, err := m.eachParked(ctx, sub, which, func(e eventlog.ParkedEntry) error {
+	n, err := m.eachParked(ctx, sub, which, func(e queue.ParkedEntry) error {
 		if dry {
 			return nil
 		}
@@ -201,8 +202,8 @@ func (m *Manager) PurgeParked(ctx context.Context, id string, which Selection, d
 
 // eachParked calls fn with the selected entries that there were when it began,
 // and counts them.
-func (m *Manager) eachParked(ctx context.Context, sub *Subscription, which Selection, fn func(eventlog.ParkedEntry) error) (n int, err error) {
-	visit := func(from uint64, exact bool) (eventlog.ParkedEntry, bool, error) {
+func (m *Manager) eachParked(ctx context.Context, sub *Subscription, which Selection, fn func(queue.ParkedEntry) error) (n int, err error) {
+	visit := func(from uint64, exact bool) (queue.ParkedEntry, bool, error) {
 		e, err := m.parked.Next(ctx, sub.UID, from)
 		if errors.Is(err, eventlog.ErrNotFound) || err == nil && exact && e.ID != from {
 			return e, false, nil

@@ -21,7 +21,7 @@ const (
 	peerAge    = 10 * time.Second
 	// goneTime is how long a gateway must not have been heard of before others act
 	// in its place. One that is cut off has stopped to hand out by then: see
-	// eventlog.Engine.Connection.
+	// jetstream.Engine.Connection.
 	goneTime = 6 * time.Second
 )
 

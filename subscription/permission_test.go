@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
-	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/jetstream"
 	"github.com/hookstream/hookstream/subscription"
 )
 
@@ -32,7 +32,7 @@ func documented(t *testing.T) string {
 }
 
 // restricted runs a server whose user may do what the permissions say.
-func restricted(t *testing.T, permissions string) eventlog.Options {
+func restricted(t *testing.T, permissions string) jetstream.Options {
 	path := filepath.Join(t.TempDir(), "nats.conf")
 	conf := fmt.Sprintf(`
 listen: "127.0.0.1:-1"
@@ -137,11 +137,11 @@ func TestMissingPermissionEndsTheStart(t *testing.T) {
 			o := restricted(t, strings.Replace(all, missing, `"nothing.at.all"`, 1))
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			defer cancel()
-			e, err := eventlog.Open(ctx, o)
+			e, err := jetstream.Open(ctx, o)
 			if err == nil {
 				_ = e.Close()
 			}
-			if !errors.Is(err, eventlog.ErrRefused) {
+			if !errors.Is(err, jetstream.ErrRefused) {
 				t.Fatalf("the start ends with: %v", err)
 			}
 			for _, part := range strings.Split(strings.Trim(missing, `"*.>`), "*") {
@@ -160,7 +160,7 @@ func TestPermanentRefusalEndsTheStart(t *testing.T) {
 	o := restricted(t, documented(t))
 	o.Replicas = 3
 	begun := time.Now()
-	if _, err := eventlog.Open(t.Context(), o); err == nil || time.Since(begun) > 30*time.Second {
+	if _, err := jetstream.Open(t.Context(), o); err == nil || time.Since(begun) > 30*time.Second {
 		t.Errorf("three replicas on one node: %v after %s", err, time.Since(begun))
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/queue"
 )
 
 const (
@@ -104,15 +104,15 @@ type looked struct {
 
 // lookAtQueues asks JetStream, for the log's first event last: what it drops
 // meanwhile makes the count incomplete, and never complete.
-func (h *home) lookAtQueues(queue, replays eventlog.QueueConfig, all bool) (out looked, err error) {
+func (h *home) lookAtQueues(q, replays queue.Config, all bool) (out looked, err error) {
 	ctx, cancel := context.WithTimeout(h.ctx, lookTime)
 	defer cancel()
-	st, err := h.m.engine.QueueState(ctx, queue)
+	st, err := h.m.engine.QueueState(ctx, q)
 	if err != nil || !all {
 		return looked{pin: st.Pin, held: st.Held}, err
 	}
 	rst, err := h.m.engine.QueueState(ctx, replays)
-	if err != nil && !errors.Is(err, eventlog.ErrNoQueue) {
+	if err != nil && !errors.Is(err, queue.ErrNoQueue) {
 		return looked{}, err
 	}
 	b, err := h.m.engine.Events().Bounds(ctx)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hookstream/hookstream/event"
 	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/queue"
 	"github.com/hookstream/hookstream/subscription"
 )
 
@@ -25,14 +26,14 @@ type deceived struct {
 	reached time.Time
 }
 
-func (d *deceived) Confirm(ctx context.Context, c eventlog.QueueConfig, words []eventlog.Word) ([]bool, error) {
+func (d *deceived) Confirm(ctx context.Context, c queue.Config, words []queue.Word) ([]bool, error) {
 	d.mu.Lock()
 	confirm := d.confirm
 	d.mu.Unlock()
 	if confirm == nil {
 		return d.Engine.Confirm(ctx, c, words)
 	}
-	return confirm(words, func(some []eventlog.Word) []bool {
+	return confirm(words, func(some []queue.Word) []bool {
 		ok, _ := d.Engine.Confirm(ctx, c, some)
 		return ok
 	}), nil
@@ -75,13 +76,13 @@ func onDeceived(t *testing.T, test func(t *testing.T, m *memory, at func(n int) 
 
 func always(n int) []bool { return slices.Repeat([]bool{true}, n) }
 
-type confirming = func(words []eventlog.Word, next func([]eventlog.Word) []bool) []bool
+type confirming = func(words []queue.Word, next func([]queue.Word) []bool) []bool
 
 // unheard has renewals answered as if they had been heard, from the second event
 // on, at the time that until answers.
-func unheard(until func(eventlog.Word) time.Time) confirming {
-	return func(words []eventlog.Word, next func([]eventlog.Word) []bool) []bool {
-		if words[0].Say != eventlog.Held || words[0].Seq == 1 {
+func unheard(until func(queue.Word) time.Time) confirming {
+	return func(words []queue.Word, next func([]queue.Word) []bool) []bool {
+		if words[0].Say != queue.Held || words[0].Seq == 1 {
 			return next(words)
 		}
 		time.Sleep(time.Until(until(words[0])))
@@ -120,14 +121,14 @@ func renewalsProveNothing(t *testing.T, deceive func(d *deceived)) {
 // An answer that comes when a hold is not sure any more renews nothing: JetStream
 // confirms it of what is settled as well.
 func TestARenewalThatIsLateRenewsNothing(t *testing.T) {
-	renewalsProveNothing(t, func(d *deceived) { d.with(unheard(func(w eventlog.Word) time.Time { return w.Until })) })
+	renewalsProveNothing(t, func(d *deceived) { d.with(unheard(func(w queue.Word) time.Time { return w.Until })) })
 }
 
 // A leader that is cut off confirms renewals that the others never hear of: what
 // it says counts when a quorum was reached after it was asked.
 func TestARenewalWithoutAQuorumRenewsNothing(t *testing.T) {
 	renewalsProveNothing(t, func(d *deceived) {
-		d.with(unheard(func(eventlog.Word) time.Time { return time.Time{} }))
+		d.with(unheard(func(queue.Word) time.Time { return time.Time{} }))
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.reached = time.Now()
@@ -143,7 +144,7 @@ func TestASettlementThatIsLateIsNotConfirmed(t *testing.T) {
 				sub := m.created(t, subscription.Settings{AckDeadline: 10 * time.Second})
 				m.published(t, "")
 				got := pull(t, at(1), sub.ID, 1)[0]
-				d.with(func(words []eventlog.Word, _ func([]eventlog.Word) []bool) []bool {
+				d.with(func(words []queue.Word, _ func([]queue.Word) []bool) []bool {
 					time.Sleep(time.Until(got.Deadline.Add(10 * time.Second))) // JetStream's hold is over
 					return always(len(words))
 				})
@@ -167,7 +168,7 @@ func TestASettlementForADeadHomeThatIsLateIsNotConfirmed(t *testing.T) {
 		got := pull(t, at(2), sub.ID, 3)
 		m.alive[2].engine.Close()
 		time.Sleep(10 * time.Second)
-		d.with(func(words []eventlog.Word, next func([]eventlog.Word) []bool) []bool {
+		d.with(func(words []queue.Word, next func([]queue.Word) []bool) []bool {
 			time.Sleep(time.Until(got[2].Deadline))
 			return always(len(words))
 		})
@@ -196,13 +197,13 @@ func TestWhatIsLostKeepsItsPlace(t *testing.T) {
 		waitFor(t, "the first", func() bool { return c.count() == 1 })
 		delay := time.Minute
 		settle(t, at(1), subscription.Settlement{Token: c.deliveries()[0].Token, Verdict: subscription.Retry, Delay: &delay})
-		d.with(func(words []eventlog.Word, next func([]eventlog.Word) []bool) []bool {
-			if words[0].Say != eventlog.Held {
+		d.with(func(words []queue.Word, next func([]queue.Word) []bool) []bool {
+			if words[0].Say != queue.Held {
 				return next(words)
 			}
 			ok := make([]bool, len(words))
 			for i, w := range words {
-				ok[i] = w.Seq != 1 && next([]eventlog.Word{w})[0]
+				ok[i] = w.Seq != 1 && next([]queue.Word{w})[0]
 			}
 			return ok
 		})
@@ -216,6 +217,7 @@ func TestWhatIsLostKeepsItsPlace(t *testing.T) {
 // slowLog tells nothing, and is cut off after a while.
 type slowLog struct {
 	eventlog.Log
+
 	wait time.Duration
 }
 

@@ -3,7 +3,7 @@ package subscription
 import (
 	"time"
 
-	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/queue"
 )
 
 const (
@@ -14,7 +14,7 @@ const (
 	feedEvery = 2 * time.Second
 	// signEvery is how often a gateway that is full asks all the same, to stay the
 	// one that is handed what there is.
-	signEvery = eventlog.PinTime / 3
+	signEvery = queue.PinTime / 3
 )
 
 // pull asks for as much as there is room for.
@@ -101,15 +101,15 @@ func (h *home) openPullers() bool {
 	return err == nil
 }
 
-func (h *home) taker(replay bool) func(eventlog.Hand) {
+func (h *home) taker(replay bool) func(queue.Hand) {
 	generation, pin := h.sub.Generation, h.pin
-	queue := h.queue
+	q := h.queue
 	if replay {
-		queue = h.replays
+		q = h.replays
 	}
-	return func(hand eventlog.Hand) {
+	return func(hand queue.Hand) {
 		if h.ctx.Err() != nil { // nobody takes it any more
-			h.m.bounce(queue, hand, 0, queue.Hold)
+			h.m.bounce(q, hand, 0, q.Hold)
 			pin.Release()
 			return
 		}

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/queue"
 )
 
 // renewAhead is how long before a hold is not sure any more it is renewed. A
@@ -34,7 +34,7 @@ func (h *home) toRenew(hd *hold) {
 
 // hangAll renews what is to be renewed. The caller holds mu.
 func (h *home) hangAll() {
-	byQueue := make(map[*eventlog.QueueConfig][]*hold)
+	byQueue := make(map[*queue.Config][]*hold)
 	for _, hd := range h.renewals {
 		byQueue[hd.queue] = append(byQueue[hd.queue], hd)
 	}
@@ -153,14 +153,14 @@ func (h *home) hang(holds []*hold) {
 	ctx, cancel := h.hangTime()
 	defer cancel()
 	h.mu.Lock()
-	queue, surely := *holds[0].queue, h.surely
-	words := make([]eventlog.Word, len(holds))
+	q, surely := *holds[0].queue, h.surely
+	words := make([]queue.Word, len(holds))
 	for i, hd := range holds {
-		words[i] = hd.word(eventlog.Held, 0)
+		words[i] = hd.word(queue.Held, 0)
 	}
 	h.mu.Unlock()
 	sent := time.Now()
-	ok, _ := h.m.engine.Confirm(ctx, queue, words) // what is not confirmed is not renewed
+	ok, _ := h.m.engine.Confirm(ctx, q, words) // what is not confirmed is not renewed
 	proven := h.proven(ctx, sent)
 	h.mu.Lock()
 	defer h.mu.Unlock()

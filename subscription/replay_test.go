@@ -6,7 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/queue"
 	"github.com/hookstream/hookstream/subscription"
 )
 
@@ -115,7 +115,7 @@ func TestReplayWhereNothingIsSelected(t *testing.T) {
 		seq := m.published(t, "a")
 		d := pull(t, at(1), sub.ID, 1)[0]
 		settle(t, at(1), subscription.Settlement{Token: d.Token, Verdict: subscription.Park})
-		time.Sleep(eventlog.PinTime)
+		time.Sleep(queue.PinTime)
 		streams := make([]*stream, 3)
 		for n := range streams {
 			streams[n] = attach(at(n), sub.ID, subscription.ConsumerOptions{}, nil)

@@ -13,7 +13,9 @@ import (
 
 	"github.com/hookstream/hookstream/event"
 	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/jetstream"
 	"github.com/hookstream/hookstream/eventlog/natstest"
+	"github.com/hookstream/hookstream/eventlog/queue"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/hub"
 	"github.com/hookstream/hookstream/subscription"
@@ -31,12 +33,12 @@ type rig struct {
 // gateway is one manager with what it needs.
 type gateway struct {
 	*subscription.Manager
-	engine *eventlog.Engine
+	engine *jetstream.Engine
 	stop   func()
 }
 
-func options(t testing.TB, dir string) eventlog.Options {
-	o := eventlog.DefaultOptions()
+func options(t testing.TB, dir string) jetstream.Options {
+	o := jetstream.DefaultOptions()
 	o.Dir = dir
 	o.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	return o
@@ -49,7 +51,7 @@ func embedded(t testing.TB) *rig {
 
 func clustered(t testing.TB) *rig {
 	c := natstest.Start(t)
-	open := func() *eventlog.Engine {
+	open := func() *jetstream.Engine {
 		o := options(t, t.TempDir())
 		o.URL, o.Replicas = c.URL(), 3
 		return openEngine(t, o)
@@ -58,9 +60,9 @@ func clustered(t testing.TB) *rig {
 	return &rig{t: t, log: a.Events(), a: openGateway(t, a, "a"), b: openGateway(t, b, "b"), cluster: c}
 }
 
-func openEngine(t testing.TB, o eventlog.Options) *eventlog.Engine {
+func openEngine(t testing.TB, o jetstream.Options) *jetstream.Engine {
 	t.Helper()
-	e, err := eventlog.Open(context.Background(), o)
+	e, err := jetstream.Open(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,12 +72,12 @@ func openEngine(t testing.TB, o eventlog.Options) *eventlog.Engine {
 
 // openGateway opens a manager of its own, with a hub of its own, that ends with
 // the test unless it is stopped before.
-func openGateway(t testing.TB, e *eventlog.Engine, name string) *gateway {
+func openGateway(t testing.TB, e *jetstream.Engine, name string) *gateway {
 	t.Helper()
 	return openGatewayOn(t, e, subscription.Options{Gateway: name})
 }
 
-func openGatewayOn(t testing.TB, e *eventlog.Engine, o subscription.Options) *gateway {
+func openGatewayOn(t testing.TB, e *jetstream.Engine, o subscription.Options) *gateway {
 	t.Helper()
 	h, err := hub.New(hub.Options{Log: e.Events()})
 	if err != nil {
@@ -84,7 +86,7 @@ func openGatewayOn(t testing.TB, e *eventlog.Engine, o subscription.Options) *ga
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = h.Run(ctx) })
-	o.Engine, o.Hub = subscription.On(e), h
+	o.Engine, o.Hub = subscription.On(queue.On(e)), h
 	o.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	m, err := subscription.Open(ctx, o)
 	if err != nil {
@@ -103,9 +105,9 @@ func onBoth(t *testing.T, test func(*testing.T, *rig)) {
 }
 
 // bus answers a question in the place of a gateway.
-func (r *rig) bus(gateway, question string, answer func([]byte) []byte) *eventlog.Bus {
+func (r *rig) bus(gateway, question string, answer func([]byte) []byte) *queue.Bus {
 	r.t.Helper()
-	bus, err := r.b.engine.Bus(gateway)
+	bus, err := queue.On(r.b.engine).Bus(gateway)
 	if err == nil {
 		err = bus.Serve(question, answer)
 	}

@@ -7,7 +7,7 @@ import (
 	"iter"
 	"time"
 
-	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/queue"
 )
 
 // Bounds of settlements.
@@ -217,7 +217,7 @@ func (h *home) decide(ctx context.Context, todo []settlement) {
 	h.mu.Lock()
 	max := h.sub.MaxAttempts
 	h.mu.Unlock()
-	byQueue := make(map[*eventlog.QueueConfig][]settlement)
+	byQueue := make(map[*queue.Config][]settlement)
 	var parks []settlement
 	for _, s := range todo {
 		if s.Verdict == Park || s.Verdict == Retry && s.next.Failed >= max {
@@ -235,7 +235,7 @@ func (h *home) decide(ctx context.Context, todo []settlement) {
 }
 
 // keepWords keeps settlements of one queue.
-func (h *home) keepWords(ctx context.Context, queue eventlog.QueueConfig, some []settlement) {
+func (h *home) keepWords(ctx context.Context, queue queue.Config, some []settlement) {
 	sent := time.Now()
 	var finals []settlement
 	var others []settlement
@@ -262,7 +262,7 @@ func (h *home) keepWords(ctx context.Context, queue eventlog.QueueConfig, some [
 // count keeps what the settlements say of the deliveries before their next: whoever
 // is handed them then must know.
 func (h *home) count(ctx context.Context, some []settlement) error {
-	var all []eventlog.Attempted
+	var all []queue.Attempted
 	for _, s := range some {
 		if s.Verdict == Retry || s.Verdict == Release {
 			all = append(all, h.m.tallies.note(s.hold.queue.Name, s.hold.seq, s.next)...)
@@ -271,18 +271,18 @@ func (h *home) count(ctx context.Context, some []settlement) error {
 	return h.m.tallies.keep(ctx, all)
 }
 
-func wordsOf(h *home, some []settlement) []eventlog.Word {
+func wordsOf(h *home, some []settlement) []queue.Word {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	words := make([]eventlog.Word, len(some))
+	words := make([]queue.Word, len(some))
 	for i, s := range some {
 		switch {
 		case s.Verdict == Ack || s.Verdict == Skip:
-			words[i] = s.hold.word(eventlog.Settled, 0)
+			words[i] = s.hold.word(queue.Settled, 0)
 		case s.stays:
-			words[i] = s.hold.word(eventlog.Held, 0)
+			words[i] = s.hold.word(queue.Held, 0)
 		default:
-			words[i] = s.hold.word(eventlog.Back, s.delay)
+			words[i] = s.hold.word(queue.Back, s.delay)
 		}
 	}
 	return words
@@ -290,30 +290,30 @@ func wordsOf(h *home, some []settlement) []eventlog.Word {
 
 // keepFinal keeps that messages are settled for good, and answers for which of
 // them that survives whatever happens.
-func (m *Manager) keepFinal(ctx context.Context, queue eventlog.QueueConfig, words []eventlog.Word) []bool {
+func (m *Manager) keepFinal(ctx context.Context, q queue.Config, words []queue.Word) []bool {
 	if m.acks == nil {
-		return m.confirm(ctx, queue, words)
+		return m.confirm(ctx, q, words)
 	}
 	ok := make([]bool, len(words))
 	if len(words) == 0 {
 		return ok
 	}
-	acks := make([]eventlog.Ack, len(words))
+	acks := make([]queue.Ack, len(words))
 	for i, w := range words {
-		acks[i] = eventlog.Ack{Queue: queue.Name, Seq: w.Seq}
+		acks[i] = queue.Ack{Queue: q.Name, Seq: w.Seq}
 	}
 	if err := m.acks.Keep(ctx, acks); err != nil {
 		return ok
 	}
 	// JetStream need not answer: what it forgets is in the journal.
-	m.engine.Say(queue, words...)
+	m.engine.Say(q, words...)
 	for i := range ok {
 		ok[i] = true
 	}
 	return ok
 }
 
-func (m *Manager) confirm(ctx context.Context, queue eventlog.QueueConfig, words []eventlog.Word) []bool {
+func (m *Manager) confirm(ctx context.Context, queue queue.Config, words []queue.Word) []bool {
 	ok, err := m.engine.Confirm(ctx, queue, words)
 	if err != nil && ctx.Err() == nil {
 		m.logger.Warn("settlements could not be kept", "queue", queue.Name, "err", err)
@@ -535,7 +535,7 @@ func (m *Manager) forwardOne(ctx context.Context, home string, orders []order) {
 	answer, unheard, err := m.ask(ctx, home, data)
 	var results []Result
 	switch {
-	case errors.Is(err, eventlog.ErrNoGateway):
+	case errors.Is(err, queue.ErrNoGateway):
 		m.settleOrphans(ctx, orders, unheard)
 	case err != nil || json.Unmarshal(answer, &results) != nil || len(results) != len(orders):
 		unavailableAll(orders)

@@ -11,7 +11,7 @@ import (
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 
-	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/queue"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
 
@@ -45,14 +45,14 @@ func (m *Manager) State(ctx context.Context, id string) (*State, error) {
 	}
 	s := &State{Paused: sub.Paused, Missed: m.gaps.now(sub).Events}
 	q, err := m.engine.QueueState(ctx, m.mainQueue(sub))
-	if err != nil && !errors.Is(err, eventlog.ErrNoQueue) {
+	if err != nil && !errors.Is(err, queue.ErrNoQueue) {
 		return nil, err
 	}
 	s.Backlog, s.Outstanding, s.Redelivered = q.Waiting, q.Held, q.Redelivered
 	s.BacklogEstimated = sub.looksInside()
 	if st, ok := m.store.get(id); ok && st.replays {
 		r, err := m.engine.QueueState(ctx, m.replayQueue(sub))
-		if err != nil && !errors.Is(err, eventlog.ErrNoQueue) {
+		if err != nil && !errors.Is(err, queue.ErrNoQueue) {
 			return nil, err
 		}
 		s.Backlog += r.Waiting
@@ -158,7 +158,7 @@ func (s *State) gather(parts []part) {
 const maxLook = 256
 
 // oldest answers when the oldest event was stored that waits or is held.
-func (m *Manager) oldest(ctx context.Context, sub *Subscription, q eventlog.QueueState, parts []part) (time.Time, error) {
+func (m *Manager) oldest(ctx context.Context, sub *Subscription, q queue.State, parts []part) (time.Time, error) {
 	var oldest time.Time
 	for _, p := range parts {
 		if !p.Oldest.IsZero() && (oldest.IsZero() || p.Oldest.Before(oldest)) {
@@ -188,7 +188,7 @@ func (m *Manager) oldest(ctx context.Context, sub *Subscription, q eventlog.Queu
 }
 
 // blocked says why delivery stands still, if it does.
-func blocked(sub *Subscription, s *State, q eventlog.QueueState, parts []part) BlockedReason {
+func blocked(sub *Subscription, s *State, q queue.State, parts []part) BlockedReason {
 	all := func(is func(part) bool) bool {
 		consuming := false
 		for _, p := range parts {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/queue"
 )
 
 // sweepEvery is how often what a gateway left behind is looked for.
@@ -30,7 +31,7 @@ func (m *Manager) sweep() {
 
 // leftovers are what no subscription owns, as far as is known here.
 type leftovers struct {
-	queues []eventlog.QueueConfig
+	queues []queue.Config
 	parked []string // uids
 	acks   []string // names of queues
 }
@@ -80,16 +81,16 @@ func (m *Manager) leftovers(ctx context.Context, young time.Duration) (out lefto
 	if err != nil {
 		return out, err
 	}
-	queues := make([]eventlog.QueueConfig, 0, len(names))
+	queues := make([]queue.Config, 0, len(names))
 	for _, name := range names {
-		queues = append(queues, eventlog.QueueConfig{Name: name})
+		queues = append(queues, queue.Config{Name: name})
 	}
 	replays, err := m.parked.QueueNames(ctx, queuePrefix)
 	if err != nil {
 		return out, err
 	}
 	for _, name := range replays {
-		queues = append(queues, eventlog.QueueConfig{Name: name, Replays: uidOfQueue(name)})
+		queues = append(queues, queue.Config{Name: name, Replays: uidOfQueue(name)})
 	}
 	for _, q := range queues {
 		if m.store.ownsQueue(q.Name) {

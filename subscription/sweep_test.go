@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/queue"
 	"github.com/hookstream/hookstream/subscription"
 )
 
@@ -36,7 +37,7 @@ func TestSweep(t *testing.T) {
 		if err := r.a.Sweep(ctx); err != nil {
 			t.Fatal(err)
 		}
-		parked, err := r.b.engine.OpenParked(ctx)
+		parked, err := queue.On(r.b.engine).OpenParked(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -48,7 +49,7 @@ func TestSweep(t *testing.T) {
 			t.Errorf("owners of parked deliveries: %v, %v; want %s", owners, err, kept.UID)
 		}
 		for _, list := range []func() ([]string, error){
-			func() ([]string, error) { return r.b.engine.QueueNames(ctx, "sub-") },
+			func() ([]string, error) { return queue.On(r.b.engine).QueueNames(ctx, "sub-") },
 			func() ([]string, error) { return parked.QueueNames(ctx, "sub-") },
 		} {
 			if names, err := list(); err != nil || len(names) != 1 {
@@ -101,7 +102,7 @@ func TestAFormThatCannotBeRead(t *testing.T) {
 		if err := r.a.Sweep(ctx); err != nil {
 			t.Error(err)
 		}
-		if names, err := r.a.engine.QueueNames(ctx, "sub-"); err != nil || len(names) != 2 {
+		if names, err := queue.On(r.a.engine).QueueNames(ctx, "sub-"); err != nil || len(names) != 2 {
 			t.Errorf("queues: %v, %v", names, err)
 		}
 	})

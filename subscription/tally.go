@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/queue"
 )
 
 // tally is what is known of the deliveries of one message that led to nothing.
@@ -164,7 +164,7 @@ type tallies struct {
 }
 
 // hear takes what was kept, by whomever.
-func (s *tallies) hear(v eventlog.Attempted) {
+func (s *tallies) hear(v queue.Attempted) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var t tally
@@ -206,39 +206,39 @@ func (s *tallies) put(queue string, seq uint64, t tally, done func(error)) {
 	s.kept.Put(s.note(queue, seq, t), done)
 }
 
-func (s *tallies) note(queue string, seq uint64, t tally) []eventlog.Attempted {
+func (s *tallies) note(q string, seq uint64, t tally) []queue.Attempted {
 	s.mu.Lock()
-	s.join(queue, seq, t)
-	t = s.of[queue][seq]
+	s.join(q, seq, t)
+	t = s.of[q][seq]
 	s.mu.Unlock()
 	value, _ := json.Marshal(t) // cannot fail
-	return []eventlog.Attempted{{Queue: queue, Seq: seq, Value: value}}
+	return []queue.Attempted{{Queue: q, Seq: seq, Value: value}}
 }
 
 // keep is put, and returns when it is kept.
-func (s *tallies) keep(ctx context.Context, some []eventlog.Attempted) error {
+func (s *tallies) keep(ctx context.Context, some []queue.Attempted) error {
 	return s.kept.Keep(ctx, some)
 }
 
 // read answers what is known anywhere.
-func (s *tallies) read(ctx context.Context, queue string, seq uint64) (tally, error) {
-	value, err := s.kept.Read(ctx, queue, seq)
+func (s *tallies) read(ctx context.Context, q string, seq uint64) (tally, error) {
+	value, err := s.kept.Read(ctx, q, seq)
 	if err != nil {
 		return tally{}, err
 	}
 	if value != nil {
-		s.hear(eventlog.Attempted{Queue: queue, Seq: seq, Value: value})
+		s.hear(queue.Attempted{Queue: q, Seq: seq, Value: value})
 	}
-	return s.get(queue, seq), nil
+	return s.get(q, seq), nil
 }
 
 // settled forgets the tally of a message that is settled.
-func (s *tallies) settled(queue string, seq uint64) {
+func (s *tallies) settled(q string, seq uint64) {
 	s.mu.Lock()
-	had := s.drop(queue, seq)
+	had := s.drop(q, seq)
 	s.mu.Unlock()
 	if had {
-		s.kept.Put([]eventlog.Attempted{{Queue: queue, Seq: seq}}, nil)
+		s.kept.Put([]queue.Attempted{{Queue: q, Seq: seq}}, nil)
 	}
 }
 

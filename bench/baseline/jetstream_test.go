@@ -6,15 +6,16 @@ import (
 	"testing"
 
 	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/jetstream"
 )
 
 // fill keeps n events in a new data directory, one in ten of them about a signer,
 // and answers it when nobody uses it any more.
 func fill(t *testing.T, n int) (dir string) {
 	t.Helper()
-	o := eventlog.DefaultOptions()
-	o.Dir, o.Durability, o.Logger = t.TempDir(), eventlog.DurabilityRelaxed, slog.New(slog.DiscardHandler)
-	engine, err := eventlog.Open(t.Context(), o)
+	o := jetstream.DefaultOptions()
+	o.Dir, o.Durability, o.Logger = t.TempDir(), jetstream.DurabilityRelaxed, slog.New(slog.DiscardHandler)
+	engine, err := jetstream.Open(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

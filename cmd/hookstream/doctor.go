@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/jetstream"
 	"github.com/hookstream/hookstream/source"
 	"github.com/hookstream/hookstream/subscription"
 )
@@ -29,11 +29,11 @@ var (
 )
 
 func (c doctorCommand) Run(p *program) error {
-	check, err := eventlog.CheckDir(c.DataDir, c.Repair)
+	check, err := jetstream.CheckDir(c.DataDir, c.Repair)
 	if err != nil {
 		return err
 	}
-	known, err := eventlog.Known(c.DataDir)
+	known, err := jetstream.Known(c.DataDir)
 	if err != nil {
 		return err
 	}
@@ -43,8 +43,8 @@ func (c doctorCommand) Run(p *program) error {
 	}
 	if c.json() {
 		err = json.NewEncoder(p.stdout).Encode(struct {
-			*eventlog.Check
-			Known      []eventlog.Missing
+			*jetstream.Check
+			Known      []jetstream.Missing
 			Damaged    bool
 			Unreadable []string
 		}{check, known, check.Damaged(), unreadable})
@@ -66,11 +66,11 @@ func (c doctorCommand) Run(p *program) error {
 
 // unreadable says what of the configuration a gateway with this key would not read.
 func (c doctorCommand) unreadable(p *program) (out []string, err error) {
-	sources, err := eventlog.Values(c.DataDir, "SOURCES")
+	sources, err := jetstream.Values(c.DataDir, "SOURCES")
 	if err != nil {
 		return nil, err
 	}
-	subs, err := eventlog.Values(c.DataDir, "SUBSCRIPTIONS")
+	subs, err := jetstream.Values(c.DataDir, "SUBSCRIPTIONS")
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +106,7 @@ func (c doctorCommand) key(p *program) (source.Key, error) {
 }
 
 // tell tells people.
-func (c doctorCommand) tell(p *program, check *eventlog.Check, known []eventlog.Missing, unreadable []string) {
+func (c doctorCommand) tell(p *program, check *jetstream.Check, known []jetstream.Missing, unreadable []string) {
 	r := newReport(p.stdout)
 	for _, s := range check.Streams {
 		r.step(s.Name, "%d records in %d blocks, %d bytes, up to number %d", s.Records, s.Blocks, s.Bytes, s.Last)
@@ -134,7 +134,7 @@ func (c doctorCommand) tell(p *program, check *eventlog.Check, known []eventlog.
 	r.end()
 }
 
-func missingEvents(m eventlog.Missing) string {
+func missingEvents(m jetstream.Missing) string {
 	if m.From == m.To {
 		return fmt.Sprintf("event number %d", m.From)
 	}

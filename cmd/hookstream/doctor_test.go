@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/jetstream"
 	"github.com/hookstream/hookstream/eventlog/logtest"
 )
 
@@ -22,7 +23,7 @@ func doctor(args ...string) (code int, stdout, stderr string) {
 // The doctor finds what is damaged, says what that costs, keeps what can be read,
 // and has nothing to say afterwards.
 func TestDoctor(t *testing.T) {
-	o := eventlog.DefaultOptions()
+	o := jetstream.DefaultOptions()
 	o.Dir = filepath.Join(t.TempDir(), "data")
 	e := logtest.Open(t, o)
 	for n := range 20 {
@@ -50,7 +51,7 @@ func TestDoctor(t *testing.T) {
 	}
 	flipByte(t, filepath.Join(o.Dir, "jetstream/$G/streams/HOOKSTREAM_EVENTS/msgs/1.blk"), 1000)
 	flipByte(t, filepath.Join(o.Dir, "jetstream/$G/streams/KV_HOOKSTREAM_OTHERS/msgs/1.blk"), 30)
-	if _, err := eventlog.Open(t.Context(), o); err == nil {
+	if _, err := jetstream.Open(t.Context(), o); err == nil {
 		t.Fatal("a gateway starts with a damaged bucket")
 	}
 	code, stdout, stderr := doctor("--data-dir", o.Dir)

@@ -12,15 +12,16 @@ import (
 
 	"github.com/hookstream/hookstream/event"
 	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/jetstream"
 )
 
 // RunEngine tests what an engine promises beyond one log: that it outlives a
 // restart, the inbox, and the buckets. options answers a fresh engine's each
 // time.
-func RunEngine(t *testing.T, options func(*testing.T) eventlog.Options) {
+func RunEngine(t *testing.T, options func(*testing.T) jetstream.Options) {
 	promises := []struct {
 		name string
-		test func(*testing.T, eventlog.Options)
+		test func(*testing.T, jetstream.Options)
 	}{
 		{"a restart keeps every event and its number", restartKeeps},
 		{"an index that is lost is rebuilt", indexRebuilt},
@@ -41,9 +42,9 @@ func RunEngine(t *testing.T, options func(*testing.T) eventlog.Options) {
 }
 
 // Open opens an engine that ends with the test, unless it is closed before.
-func Open(t testing.TB, o eventlog.Options) *eventlog.Engine {
+func Open(t testing.TB, o jetstream.Options) *jetstream.Engine {
 	t.Helper()
-	e, err := eventlog.Open(context.Background(), o)
+	e, err := jetstream.Open(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,14 +52,14 @@ func Open(t testing.TB, o eventlog.Options) *eventlog.Engine {
 	return e
 }
 
-func shut(t *testing.T, e *eventlog.Engine) {
+func shut(t *testing.T, e *jetstream.Engine) {
 	t.Helper()
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func restartKeeps(t *testing.T, o eventlog.Options) {
+func restartKeeps(t *testing.T, o jetstream.Options) {
 	e := Open(t, o)
 	appendAll(t, e.Events(), "a", 0, 100)
 	before, inc := read(t, e.Events(), 1, 200), e.Events().Incarnation()
@@ -79,7 +80,7 @@ func restartKeeps(t *testing.T, o eventlog.Options) {
 	tailAll(t, e.Events(), 1, 100)
 }
 
-func indexRebuilt(t *testing.T, o eventlog.Options) {
+func indexRebuilt(t *testing.T, o jetstream.Options) {
 	e := Open(t, o)
 	appendAll(t, e.Events(), "a", 0, 1000)
 	shut(t, e)
@@ -94,7 +95,7 @@ func indexRebuilt(t *testing.T, o eventlog.Options) {
 	}
 }
 
-func retention(t *testing.T, o eventlog.Options) {
+func retention(t *testing.T, o jetstream.Options) {
 	o.MaxEvents = 10
 	e := Open(t, o)
 	appendAll(t, e.Events(), "a", 0, 35)
@@ -112,7 +113,7 @@ func retention(t *testing.T, o eventlog.Options) {
 	}
 }
 
-func retentionByBytes(t *testing.T, o eventlog.Options) {
+func retentionByBytes(t *testing.T, o jetstream.Options) {
 	o.MaxBytes = 256 << 10
 	l := Open(t, o).Events()
 	for n := range 100 {
@@ -127,7 +128,7 @@ func retentionByBytes(t *testing.T, o eventlog.Options) {
 	}
 }
 
-func retentionChanges(t *testing.T, o eventlog.Options) {
+func retentionChanges(t *testing.T, o jetstream.Options) {
 	e := Open(t, o)
 	appendAll(t, e.Events(), "a", 0, 20)
 	shut(t, e)
@@ -158,7 +159,7 @@ func put(t *testing.T, in eventlog.Inbox, key string) uint64 {
 	return id
 }
 
-func inboxDone(t *testing.T, o eventlog.Options) {
+func inboxDone(t *testing.T, o jetstream.Options) {
 	in := Open(t, o).Inbox()
 	type seen struct {
 		id      uint64
@@ -201,7 +202,7 @@ func inboxDone(t *testing.T, o eventlog.Options) {
 	}
 }
 
-func inboxRestart(t *testing.T, o eventlog.Options) {
+func inboxRestart(t *testing.T, o jetstream.Options) {
 	e := Open(t, o)
 	put(t, e.Inbox(), "kept")
 	shut(t, e)
@@ -226,7 +227,7 @@ func inboxRestart(t *testing.T, o eventlog.Options) {
 }
 
 // The engine is closed while a worker holds the row, as if the process had died.
-func inboxWorkerDies(t *testing.T, o eventlog.Options) {
+func inboxWorkerDies(t *testing.T, o jetstream.Options) {
 	if o.URL != "" {
 		t.Skip("takes the claim's 20 seconds on a cluster")
 	}
@@ -254,7 +255,7 @@ func inboxWorkerDies(t *testing.T, o eventlog.Options) {
 	}
 }
 
-func inboxQuestion(t *testing.T, o eventlog.Options) {
+func inboxQuestion(t *testing.T, o jetstream.Options) {
 	in := Open(t, o).Inbox()
 	answers := make(chan bool, 4)
 	stop := work(t, in, func(ctx context.Context, c *eventlog.Claim) {
@@ -288,7 +289,7 @@ func inboxQuestion(t *testing.T, o eventlog.Options) {
 	}
 }
 
-func inboxOutcome(t *testing.T, o eventlog.Options) {
+func inboxOutcome(t *testing.T, o jetstream.Options) {
 	in := Open(t, o).Inbox()
 	stop := work(t, in, func(ctx context.Context, c *eventlog.Claim) {
 		_ = c.Announce([]byte("said of " + c.Key))
@@ -319,7 +320,7 @@ func inboxOutcome(t *testing.T, o eventlog.Options) {
 	}
 }
 
-func inboxFull(t *testing.T, o eventlog.Options) {
+func inboxFull(t *testing.T, o jetstream.Options) {
 	o.InboxMaxRows = 3
 	in := Open(t, o).Inbox()
 	// The count is about right at any moment and right a second later.
@@ -338,7 +339,7 @@ func inboxFull(t *testing.T, o eventlog.Options) {
 	}
 }
 
-func bucket(t *testing.T, o eventlog.Options) {
+func bucket(t *testing.T, o jetstream.Options) {
 	e := Open(t, o)
 	b, err := e.Bucket(t.Context(), "TEST")
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/queue"
 	"github.com/hookstream/hookstream/subscription"
 )
 
@@ -23,7 +24,7 @@ type tryKey struct {
 }
 
 // OpenAttempts implements subscription.Engine.
-func (e *Engine) OpenAttempts(_ context.Context, heard func(eventlog.Attempted)) (subscription.Attempts, error) {
+func (e *Engine) OpenAttempts(_ context.Context, heard func(queue.Attempted)) (subscription.Attempts, error) {
 	a := &tries{e: e}
 	a.ctx, a.cancel = context.WithCancel(e.ctx)
 	e.s.mu.Lock()
@@ -36,7 +37,7 @@ func (e *Engine) OpenAttempts(_ context.Context, heard func(eventlog.Attempted))
 	return a, nil
 }
 
-func (a *tries) follow(seen int, heard func(eventlog.Attempted)) {
+func (a *tries) follow(seen int, heard func(queue.Attempted)) {
 	for a.e.whole(a.ctx) {
 		a.e.s.mu.Lock()
 		news, changed := a.e.s.tried[seen:], a.e.s.triedMore
@@ -56,7 +57,7 @@ func (a *tries) follow(seen int, heard func(eventlog.Attempted)) {
 	}
 }
 
-func (a *tries) Put(some []eventlog.Attempted, done func(error)) {
+func (a *tries) Put(some []queue.Attempted, done func(error)) {
 	answer := make(chan error, 1)
 	a.e.up.put(func() {
 		s := a.e.s
@@ -89,7 +90,7 @@ func (a *tries) Put(some []eventlog.Attempted, done func(error)) {
 	})
 }
 
-func (a *tries) Keep(ctx context.Context, some []eventlog.Attempted) error {
+func (a *tries) Keep(ctx context.Context, some []queue.Attempted) error {
 	if len(some) == 0 {
 		return nil
 	}

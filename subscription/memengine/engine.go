@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/queue"
 	"github.com/hookstream/hookstream/subscription"
 )
 
@@ -273,7 +274,7 @@ func (e *Engine) request(ctx context.Context, do func() error) error {
 func (e *Engine) Events() eventlog.Log { return e.s.log }
 
 // EnsureQueue implements subscription.Engine.
-func (e *Engine) EnsureQueue(ctx context.Context, c eventlog.QueueConfig) (made bool, err error) {
+func (e *Engine) EnsureQueue(ctx context.Context, c queue.Config) (made bool, err error) {
 	var was bool
 	err = e.request(ctx, func() error {
 		q := e.s.queues[c.Name]
@@ -293,7 +294,7 @@ func (e *Engine) EnsureQueue(ctx context.Context, c eventlog.QueueConfig) (made 
 }
 
 // DeleteQueue implements subscription.Engine.
-func (e *Engine) DeleteQueue(ctx context.Context, c eventlog.QueueConfig) error {
+func (e *Engine) DeleteQueue(ctx context.Context, c queue.Config) error {
 	return e.request(ctx, func() error {
 		if q := e.s.queues[c.Name]; q != nil {
 			for _, r := range q.waiting {
@@ -307,12 +308,12 @@ func (e *Engine) DeleteQueue(ctx context.Context, c eventlog.QueueConfig) error 
 }
 
 // QueueState implements subscription.Engine.
-func (e *Engine) QueueState(ctx context.Context, c eventlog.QueueConfig) (eventlog.QueueState, error) {
-	answer := make(chan eventlog.QueueState, 1)
+func (e *Engine) QueueState(ctx context.Context, c queue.Config) (queue.State, error) {
+	answer := make(chan queue.State, 1)
 	err := e.request(ctx, func() error {
 		q := e.s.queues[c.Name]
 		if q == nil {
-			return eventlog.ErrNoQueue
+			return queue.ErrNoQueue
 		}
 		st := q.state()
 		if q.cfg.Replays == "" {
@@ -323,7 +324,7 @@ func (e *Engine) QueueState(ctx context.Context, c eventlog.QueueConfig) (eventl
 		return nil
 	})
 	if err != nil {
-		return eventlog.QueueState{}, err
+		return queue.State{}, err
 	}
 	return <-answer, nil
 }
@@ -352,12 +353,12 @@ func (e *Engine) queueNames(ctx context.Context, prefix string, replays bool) ([
 }
 
 // Say implements subscription.Engine.
-func (e *Engine) Say(c eventlog.QueueConfig, words ...eventlog.Word) {
+func (e *Engine) Say(c queue.Config, words ...queue.Word) {
 	while := time.Duration(0)
 	if !e.Embedded() {
 		while = leaveTime
 	}
-	words = slices.DeleteFunc(slices.Clone(words), func(w eventlog.Word) bool { return late(w, while) })
+	words = slices.DeleteFunc(slices.Clone(words), func(w queue.Word) bool { return late(w, while) })
 	e.up.put(func() {
 		e.s.mu.Lock()
 		defer e.s.mu.Unlock()
@@ -368,13 +369,13 @@ func (e *Engine) Say(c eventlog.QueueConfig, words ...eventlog.Word) {
 }
 
 // late reports whether it is too late to say a word that takes a while to arrive.
-func late(w eventlog.Word, while time.Duration) bool {
+func late(w queue.Word, while time.Duration) bool {
 	return !w.Until.IsZero() && time.Until(w.Until) <= while
 }
 
 // Confirm implements subscription.Engine. JetStream does not answer to a word
 // about what it has not handed out.
-func (e *Engine) Confirm(ctx context.Context, c eventlog.QueueConfig, words []eventlog.Word) ([]bool, error) {
+func (e *Engine) Confirm(ctx context.Context, c queue.Config, words []queue.Word) ([]bool, error) {
 	answer := make(chan []bool, 1)
 	for _, w := range words {
 		if late(w, 0) {
@@ -409,7 +410,7 @@ func (e *Engine) OpenAcks(context.Context) (subscription.Journal, error) {
 
 type journal struct{ e *Engine }
 
-func (j journal) Keep(ctx context.Context, acks []eventlog.Ack) error {
+func (j journal) Keep(ctx context.Context, acks []queue.Ack) error {
 	return j.e.request(ctx, func() error {
 		for _, a := range acks {
 			j.e.s.acks[a] = true
@@ -418,10 +419,10 @@ func (j journal) Keep(ctx context.Context, acks []eventlog.Ack) error {
 	})
 }
 
-func (j journal) Settled(queue string, seq uint64) bool {
+func (j journal) Settled(q string, seq uint64) bool {
 	j.e.s.mu.Lock()
 	defer j.e.s.mu.Unlock()
-	return j.e.s.acks[eventlog.Ack{Queue: queue, Seq: seq}]
+	return j.e.s.acks[queue.Ack{Queue: q, Seq: seq}]
 }
 
 func (j journal) Queues() []string {
@@ -434,8 +435,8 @@ func (j journal) Queues() []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-func (j journal) Forget(queue string) {
+func (j journal) Forget(q string) {
 	j.e.s.mu.Lock()
 	defer j.e.s.mu.Unlock()
-	maps.DeleteFunc(j.e.s.acks, func(a eventlog.Ack, _ bool) bool { return a.Queue == queue })
+	maps.DeleteFunc(j.e.s.acks, func(a queue.Ack, _ bool) bool { return a.Queue == q })
 }

@@ -10,11 +10,13 @@ import (
 	"time"
 
 	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/queue"
 	"github.com/hookstream/hookstream/subscription"
 )
 
 type parkedEntry struct {
-	eventlog.ParkedEntry
+	queue.ParkedEntry
+
 	uid    string
 	replay bool
 }
@@ -25,15 +27,15 @@ type parking struct{ e *Engine }
 // OpenParked implements subscription.Engine.
 func (e *Engine) OpenParked(context.Context) (subscription.Parking, error) { return parking{e}, nil }
 
-func (p parking) Put(ctx context.Context, uid, once string, in eventlog.ParkedEntry) error {
+func (p parking) Put(ctx context.Context, uid, once string, in queue.ParkedEntry) error {
 	return p.put(ctx, uid, once, false, in)
 }
 
-func (p parking) Replay(ctx context.Context, uid string, in eventlog.ParkedEntry) error {
+func (p parking) Replay(ctx context.Context, uid string, in queue.ParkedEntry) error {
 	return p.put(ctx, uid, fmt.Sprintf("replay-%s-%d", uid, in.ID), true, in)
 }
 
-func (p parking) put(ctx context.Context, uid, once string, replay bool, in eventlog.ParkedEntry) error {
+func (p parking) put(ctx context.Context, uid, once string, replay bool, in queue.ParkedEntry) error {
 	return p.e.request(ctx, func() error {
 		s := p.e.s
 		if s.once[once] {
@@ -48,8 +50,8 @@ func (p parking) put(ctx context.Context, uid, once string, replay bool, in even
 	})
 }
 
-func (p parking) Next(ctx context.Context, uid string, from uint64) (eventlog.ParkedEntry, error) {
-	answer := make(chan eventlog.ParkedEntry, 1)
+func (p parking) Next(ctx context.Context, uid string, from uint64) (queue.ParkedEntry, error) {
+	answer := make(chan queue.ParkedEntry, 1)
 	err := p.e.request(ctx, func() error {
 		for _, e := range p.e.s.parked {
 			if e.uid == uid && !e.replay && e.ID >= from {
@@ -60,7 +62,7 @@ func (p parking) Next(ctx context.Context, uid string, from uint64) (eventlog.Pa
 		return eventlog.ErrNotFound
 	})
 	if err != nil {
-		return eventlog.ParkedEntry{}, err
+		return queue.ParkedEntry{}, err
 	}
 	return <-answer, nil
 }
@@ -178,7 +180,7 @@ func (b *bus) Ask(ctx context.Context, gateway, question string, data []byte) ([
 		defer b.e.s.mu.Unlock()
 		to := b.e.s.buses[gateway]
 		if to == nil {
-			back(result{nil, fmt.Errorf("%w: %s", eventlog.ErrNoGateway, gateway)})
+			back(result{nil, fmt.Errorf("%w: %s", queue.ErrNoGateway, gateway)})
 			return
 		}
 		to.deliver(question, data, func(d []byte) { back(result{d, nil}) })

@@ -8,15 +8,16 @@ import (
 	"time"
 
 	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/queue"
 	"github.com/hookstream/hookstream/subscription"
 )
 
 // puller asks as eventlog.Puller does.
 type puller struct {
 	e     *Engine
-	cfg   eventlog.QueueConfig
+	cfg   queue.Config
 	pin   *pin
-	take  func(eventlog.Hand)
+	take  func(queue.Hand)
 	ended func()
 
 	mu     sync.Mutex
@@ -47,7 +48,7 @@ const (
 )
 
 // Pull implements subscription.Engine.
-func (e *Engine) Pull(c eventlog.QueueConfig, p subscription.Pin, take func(eventlog.Hand), ended func()) (subscription.Puller, error) {
+func (e *Engine) Pull(c queue.Config, p subscription.Pin, take func(queue.Hand), ended func()) (subscription.Puller, error) {
 	return &puller{e: e, cfg: c, pin: p.(*pin), take: take, ended: ended, asked: make(map[uint64]*asked)}, nil
 }
 
@@ -136,7 +137,7 @@ func (p *puller) ask(n int, wait bool) {
 	})
 }
 
-func (p *puller) receive(no uint64, h eventlog.Hand) {
+func (p *puller) receive(no uint64, h queue.Hand) {
 	p.pin.learn(h.Pin)
 	p.mu.Lock()
 	a := p.asked[no]
@@ -173,14 +174,14 @@ func (p *puller) end(no uint64, refused bool) {
 // pin is as eventlog.Pin.
 type pin struct {
 	e   *Engine
-	cfg eventlog.QueueConfig
+	cfg queue.Config
 
 	mu           sync.Mutex
 	id, released string
 }
 
 // Pin implements subscription.Engine.
-func (e *Engine) Pin(c eventlog.QueueConfig) subscription.Pin { return &pin{e: e, cfg: c} }
+func (e *Engine) Pin(c queue.Config) subscription.Pin { return &pin{e: e, cfg: c} }
 
 func (p *pin) Ours() bool { return p.known() != "" }
 

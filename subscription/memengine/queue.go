@@ -7,12 +7,12 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/queue"
 )
 
-// queue is a durable consumer of JetStream. All is under the mu of the store.
-type queue struct {
-	cfg     eventlog.QueueConfig
+// durable is a durable consumer of JetStream. All is under the mu of the store.
+type durable struct {
+	cfg     queue.Config
 	created time.Time
 	next    uint64
 	turn    uint64
@@ -42,14 +42,14 @@ type request struct {
 	pin    string
 }
 
-func newQueue(c eventlog.QueueConfig) *queue {
-	return &queue{
+func newQueue(c queue.Config) *durable {
+	return &durable{
 		cfg: c, created: time.Now(), next: max(c.From, 1),
 		pending: make(map[uint64]*pending), counts: make(map[uint64]int),
 	}
 }
 
-func (q *queue) clone() *queue {
+func (q *durable) clone() *durable {
 	c := *q
 	c.pending, c.counts, c.again = make(map[uint64]*pending), maps.Clone(q.counts), slices.Clone(q.again)
 	for seq, p := range q.pending {
@@ -60,8 +60,8 @@ func (q *queue) clone() *queue {
 	return &c
 }
 
-func (q *queue) state() eventlog.QueueState {
-	st := eventlog.QueueState{Held: int64(len(q.pending)), Last: q.next - 1, Floor: q.next - 1, Pin: q.pin, Created: q.created}
+func (q *durable) state() queue.State {
+	st := queue.State{Held: int64(len(q.pending)), Last: q.next - 1, Floor: q.next - 1, Pin: q.pin, Created: q.created}
 	for seq := range q.pending {
 		st.Floor = min(st.Floor, seq-1)
 		if q.counts[seq] > 1 {
@@ -83,14 +83,14 @@ func (s *Store) ask(name string, r *request) {
 			r.end(true)
 			return
 		}
-		q.pinUntil = time.Now().Add(eventlog.PinTime)
+		q.pinUntil = time.Now().Add(queue.PinTime)
 	}
 	q.waiting = append(q.waiting, r)
 	s.pump(q)
 }
 
 // pump hands out what it can.
-func (s *Store) pump(q *queue) {
+func (s *Store) pump(q *durable) {
 	now := time.Now()
 	if q.pin != "" && !now.Before(q.pinUntil) {
 		q.pin = ""
@@ -116,7 +116,7 @@ func (s *Store) pump(q *queue) {
 		}
 		if q.cfg.Pinned && q.pin == "" {
 			q.pins++
-			q.pin, q.pinUntil = q.cfg.Name+"/"+strconv.Itoa(q.pins), now.Add(eventlog.PinTime)
+			q.pin, q.pinUntil = q.cfg.Name+"/"+strconv.Itoa(q.pins), now.Add(queue.PinTime)
 		}
 		h.Pin = q.pin
 		if r.n--; r.n == 0 {
@@ -128,7 +128,7 @@ func (s *Store) pump(q *queue) {
 	}
 }
 
-func (q *queue) drop(r *request) {
+func (q *durable) drop(r *request) {
 	q.waiting = slices.DeleteFunc(q.waiting, func(other *request) bool { return other == r })
 }
 
@@ -138,7 +138,7 @@ func (r *request) end(refused bool) {
 
 // nextWaiting answers the next pull that may be answered. Those are ended whose
 // time is over, or whose pin is an old one.
-func (s *Store) nextWaiting(q *queue, now time.Time) *request {
+func (s *Store) nextWaiting(q *durable, now time.Time) *request {
 	for i := 0; i < len(q.waiting); {
 		r := q.waiting[i]
 		switch {
@@ -162,7 +162,7 @@ func (s *Store) nextWaiting(q *queue, now time.Time) *request {
 }
 
 // nextHand hands out what is next, and notes that it is.
-func (s *Store) nextHand(q *queue) (h eventlog.Hand, ok bool) {
+func (s *Store) nextHand(q *durable) (h queue.Hand, ok bool) {
 	for len(q.again) > 0 {
 		seq := q.again[0]
 		q.again = q.again[1:]
@@ -184,7 +184,7 @@ func (s *Store) nextHand(q *queue) (h eventlog.Hand, ok bool) {
 	return s.hand(q, h), true
 }
 
-func (s *Store) hand(q *queue, h eventlog.Hand) eventlog.Hand {
+func (s *Store) hand(q *durable, h queue.Hand) queue.Hand {
 	q.turn++
 	q.counts[h.Seq]++
 	h.Turn, h.Attempt = q.turn, q.counts[h.Seq]
@@ -193,25 +193,25 @@ func (s *Store) hand(q *queue, h eventlog.Hand) eventlog.Hand {
 }
 
 // load answers the message at seq, or the first from there on.
-func (s *Store) load(q *queue, seq uint64, exact bool) (eventlog.Hand, bool) {
+func (s *Store) load(q *durable, seq uint64, exact bool) (queue.Hand, bool) {
 	if q.cfg.Replays != "" {
 		for _, e := range s.parked {
 			if e.replay && e.uid == q.cfg.Replays && (e.ID == seq || !exact && e.ID > seq) {
 				kept := e.ParkedEntry
-				return eventlog.Hand{Seq: e.ID, Entry: &kept}, true
+				return queue.Hand{Seq: e.ID, Entry: &kept}, true
 			}
 		}
-		return eventlog.Hand{}, false
+		return queue.Hand{}, false
 	}
 	recs, err := s.log.Read(context.Background(), seq, 1, 1)
 	if err != nil || len(recs) == 0 || exact && recs[0].Seq != seq {
-		return eventlog.Hand{}, false
+		return queue.Hand{}, false
 	}
-	return eventlog.Hand{Seq: recs[0].Seq}, true
+	return queue.Hand{Seq: recs[0].Seq}, true
 }
 
 // hear takes a word, and reports whether it is answered.
-func (s *Store) hear(name string, w eventlog.Word) bool {
+func (s *Store) hear(name string, w queue.Word) bool {
 	q := s.queues[name]
 	if q == nil || w.Seq >= q.next {
 		return false
@@ -219,11 +219,11 @@ func (s *Store) hear(name string, w eventlog.Word) bool {
 	p := q.pending[w.Seq]
 	switch {
 	case p == nil:
-	case w.Say == eventlog.Settled:
+	case w.Say == queue.Settled:
 		delete(q.pending, w.Seq)
 		delete(q.counts, w.Seq)
 		q.forgetAgain(w.Seq)
-	case w.Say == eventlog.Held:
+	case w.Say == queue.Held:
 		p.due = time.Now().Add(q.cfg.Hold)
 	case w.Delay > 0:
 		q.forgetAgain(w.Seq)
@@ -235,6 +235,6 @@ func (s *Store) hear(name string, w eventlog.Word) bool {
 	return true
 }
 
-func (q *queue) forgetAgain(seq uint64) {
+func (q *durable) forgetAgain(seq uint64) {
 	q.again = slices.DeleteFunc(q.again, func(n uint64) bool { return n == seq })
 }

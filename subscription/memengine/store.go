@@ -20,6 +20,7 @@ import (
 
 	"github.com/hookstream/hookstream/eventlog"
 	"github.com/hookstream/hookstream/eventlog/memlog"
+	"github.com/hookstream/hookstream/eventlog/queue"
 )
 
 // Options of a Store.
@@ -40,19 +41,19 @@ type Store struct {
 
 	randMu    sync.Mutex
 	mu        sync.Mutex
-	queues    map[string]*queue
-	synced    map[string]*queue // as a Crash leaves them
+	queues    map[string]*durable
+	synced    map[string]*durable // as a Crash leaves them
 	parked    []parkedEntry
 	nextID    uint64
 	once      map[string]bool
-	acks      map[eventlog.Ack]bool
+	acks      map[queue.Ack]bool
 	engines   map[*Engine]bool
 	buses     map[string]*bus
 	values    map[string]eventlog.Change
 	changes   []eventlog.Change
 	changed   chan struct{}
 	tries     map[tryKey][]byte
-	tried     []eventlog.Attempted // every change, in order
+	tried     []queue.Attempted // every change, in order
 	triedMore chan struct{}
 	done      chan struct{}
 	wg        sync.WaitGroup
@@ -65,9 +66,9 @@ func New(o Options) *Store {
 	}
 	s := &Store{
 		opts: o, log: memlog.New(memlog.Options{}),
-		queues: make(map[string]*queue), synced: make(map[string]*queue), once: make(map[string]bool),
+		queues: make(map[string]*durable), synced: make(map[string]*durable), once: make(map[string]bool),
 		buses: make(map[string]*bus), values: make(map[string]eventlog.Change),
-		acks: make(map[eventlog.Ack]bool), engines: make(map[*Engine]bool),
+		acks: make(map[queue.Ack]bool), engines: make(map[*Engine]bool),
 		changed: make(chan struct{}), tries: make(map[tryKey][]byte), triedMore: make(chan struct{}), done: make(chan struct{}),
 	}
 	s.wg.Go(s.tick)

@@ -1,0 +1,56 @@
+package jetstream
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// CheckDir looks through a data directory that no gateway uses: the description of
+// each stream, each record of it, and the numbers of the log. With repair, what is
+// damaged is written anew without what cannot be read, buckets too, after a copy was
+// put into the directory "damaged"; what is lost is kept in mind for the gateway.
+// The answer says how things stood before.
+func CheckDir(dir string, repair bool) (_ *Check, err error) {
+	if _, err := os.Stat(dir); err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	lock, err := lockDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	if lock != nil {
+		defer func() { err = errors.Join(err, lock.Close()) }()
+	}
+	c, err := checkDir(dir, 0)
+	if err != nil {
+		return nil, err
+	}
+	f := files{dir: dir}
+	if f.missing, err = openMissing(dir); err != nil {
+		return nil, err
+	}
+	if c.Missing = f.missing.news(c.Missing); !repair || !c.Damaged() {
+		return c, nil
+	}
+	return c, f.settle(c, forgetMissing, slog.New(slog.DiscardHandler))
+}
+
+// forgetMissing is how long the doctor keeps in mind what is missing; the gateway
+// knows better and forgets sooner.
+const forgetMissing = 10 * 365 * 24 * time.Hour
+
+// Known answers what the log of a data directory had lost before.
+func Known(dir string) ([]Missing, error) {
+	m, err := openMissing(dir)
+	if err != nil {
+		return nil, err
+	}
+	return m.all(), nil
+}
+
+// Copies answers where copies of damaged files lie.
+func (c *Check) Copies() string { return filepath.Join(c.Dir, dirDamaged) }

@@ -1,0 +1,27 @@
+package jetstream
+
+import "strings"
+
+// QuorumAt is quorumAt.
+var QuorumAt = quorumAt
+
+// Node answers at which node of a test's cluster entries are published.
+func Node(e *Engine) int {
+	for _, l := range e.allLinks() {
+		if l.purpose == publishing+StreamEvents {
+			return nodeOf(l)
+		}
+	}
+	return -1
+}
+
+// NodesOf answers at which nodes there are connections.
+func NodesOf(e *Engine) map[int]bool {
+	out := make(map[int]bool)
+	for _, l := range e.allLinks() {
+		out[nodeOf(l)] = true
+	}
+	return out
+}
+
+func nodeOf(l *link) int { return strings.Index("n0n1n2", l.nc.ConnectedServerName()) / 2 }

@@ -1,0 +1,133 @@
+package jetstream
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sort"
+	"sync"
+	"time"
+)
+
+// Missing is a run of events that the log has lost: not dropped, lost.
+type Missing struct {
+	// From and To are the first and the last of their sequences.
+	From uint64 `json:"from"`
+	To   uint64 `json:"to"`
+	// Noticed is when that was found out.
+	Noticed time.Time `json:"noticed"`
+}
+
+// Events answers how many they are.
+func (m Missing) Events() uint64 { return m.To - m.From + 1 }
+
+// missing is what the log is known to have lost, in order, none overlapping.
+type missing struct {
+	path string
+
+	mu   sync.RWMutex
+	runs []Missing
+}
+
+func openMissing(dir string) (*missing, error) {
+	m := &missing{path: filepath.Join(dir, fileMissing)}
+	data, err := os.ReadFile(m.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return m, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(data, &m.runs)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: move it away, and what was lost earlier counts as there", m.path, err)
+	}
+	return m, nil
+}
+
+// contains reports whether an event is missing.
+func (m *missing) contains(seq uint64) bool {
+	if m == nil {
+		return false
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	i := sort.Search(len(m.runs), func(i int) bool { return m.runs[i].To >= seq })
+	return i < len(m.runs) && m.runs[i].From <= seq
+}
+
+// count answers how many are missing.
+func (m *missing) count() (n uint64) {
+	if m == nil {
+		return 0
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for _, r := range m.runs {
+		n += r.Events()
+	}
+	return n
+}
+
+// all answers a copy.
+func (m *missing) all() []Missing {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return slices.Clone(m.runs)
+}
+
+// add notes runs that are missing, answers those parts that were not known, and
+// keeps what was noticed since the given time: longer ago no key is remembered.
+func (m *missing) add(found []Missing, since time.Time) (news []Missing, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, f := range found {
+		news = append(news, m.unknown(f)...)
+	}
+	kept := slices.DeleteFunc(slices.Clone(m.runs), func(r Missing) bool { return r.Noticed.Before(since) })
+	if len(news) == 0 && len(kept) == len(m.runs) {
+		return nil, nil
+	}
+	kept = append(kept, news...)
+	slices.SortFunc(kept, func(a, b Missing) int { return cmp.Compare(a.From, b.From) })
+	data, err := json.Marshal(kept)
+	if err == nil {
+		err = replaceFile(m.path, data)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("note what is missing: %w", err)
+	}
+	m.runs = kept
+	return news, nil
+}
+
+// news answers what of the runs is not known yet.
+func (m *missing) news(found []Missing) (news []Missing) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for _, f := range found {
+		news = append(news, m.unknown(f)...)
+	}
+	return news
+}
+
+// unknown answers the parts of a run that are not known yet.
+func (m *missing) unknown(f Missing) (parts []Missing) {
+	for _, r := range m.runs {
+		if r.To < f.From || r.From > f.To {
+			continue
+		}
+		if r.From > f.From {
+			parts = append(parts, Missing{f.From, r.From - 1, f.Noticed})
+		}
+		if r.To >= f.To {
+			return parts
+		}
+		f.From = r.To + 1
+	}
+	return append(parts, f)
+}

@@ -1,0 +1,167 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// ErrRefused says that the NATS server will never do what is asked of it until
+// somebody changes its configuration, or ours.
+var ErrRefused = errors.New("eventlog: NATS refuses")
+
+// deny keeps that the server does not allow something. A start ends with it.
+func (e *Engine) deny(err error) {
+	err = fmt.Errorf("%w: %w; see the permissions in docs/operating.md", ErrRefused, err)
+	e.connMu.Lock()
+	e.denied = append(e.denied, err)
+	give := e.giveUp
+	e.connMu.Unlock()
+	e.logger.Error("NATS does not allow what the gateway needs", "err", err)
+	if give != nil {
+		give(err)
+	}
+}
+
+// Denied answers what the server did not allow since the start, joined; nil when
+// nothing.
+func (e *Engine) Denied() error { return e.deniedSince(0) }
+
+// deniedCount answers how much was denied up to now.
+func (e *Engine) deniedCount() int {
+	e.connMu.Lock()
+	defer e.connMu.Unlock()
+	return len(e.denied)
+}
+
+func (e *Engine) deniedSince(n int) error {
+	e.connMu.Lock()
+	defer e.connMu.Unlock()
+	return errors.Join(e.denied[n:]...)
+}
+
+// checkPermissions finds out at the start whether the gateway may say and hear what
+// it will have to. Nothing that is said has an effect.
+func (e *Engine) checkPermissions(nc *nats.Conn) error {
+	for _, subject := range []string{SubjectOutcome + ".probe", SubjectGateway + ".probe.probe", SubjectGateways + ".probe", AdvisoryDropped + "probe"} {
+		sub, err := nc.SubscribeSync(subject)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = sub.Unsubscribe() }()
+	}
+	for _, subject := range e.needed() {
+		m := nats.NewMsg(subject)
+		m.Header.Set("Nats-Expected-Last-Sequence", strconv.FormatUint(math.MaxInt64, 10)) // stored by nobody
+		if err := nc.PublishMsg(m); err != nil {
+			return err
+		}
+	}
+	if err := nc.FlushTimeout(RequestTimeout); err != nil {
+		return err
+	}
+	if err := nc.LastError(); errors.Is(err, nats.ErrPermissionViolation) {
+		time.Sleep(100 * time.Millisecond) // for the others, which come one by one
+		return e.Denied()
+	}
+	return nil
+}
+
+// needed are subjects that the gateway publishes to, one of each kind.
+func (e *Engine) needed() []string {
+	out := []string{
+		SubjectEvents + ".probe", SubjectRows + ".probe", SubjectAsked + ".probe", SubjectParked + ".probe.probe", SubjectReplays + ".probe.probe",
+		SubjectOutcome + ".probe", SubjectGateway + ".probe.probe", SubjectGateways + ".probe",
+		"$KV." + bucketPrefix + "SOURCES.probe", "$KV." + bucketPrefix + "SUBSCRIPTIONS.probe",
+	}
+	for _, stream := range []string{StreamEvents, StreamInbox, StreamParked, StreamAttempts} {
+		out = append(out, "$JS.API.STREAM.INFO."+stream, "$JS.API.CONSUMER.MSG.NEXT."+stream+".probe", "$JS.API.CONSUMER.INFO."+stream+".probe", "$JS.API.CONSUMER.CREATE."+stream+".probe")
+	}
+	for _, stream := range []string{StreamEvents, StreamInbox, StreamParked} { // what is read of others is not acknowledged
+		out = append(out, "$JS.ACK."+stream+".probe.1.1.1.0.0")
+	}
+	for _, stream := range []string{"KV_" + bucketPrefix + "SOURCES", "KV_" + bucketPrefix + "SUBSCRIPTIONS"} {
+		out = append(out, "$JS.API.STREAM.INFO."+stream, "$JS.API.CONSUMER.CREATE."+stream+".probe")
+	}
+	return append(out, "$JS.API.CONSUMER.UNPIN."+StreamEvents+".probe", "$JS.API.STREAM.MSG.GET."+StreamParked,
+		"$JS.API.STREAM.MSG.GET."+StreamAttempts, "$JS.API.STREAM.MSG.GET.KV_"+bucketPrefix+"SUBSCRIPTIONS")
+}
+
+// Codes of refusals that do not pass by themselves.
+const (
+	codeReplicasNotClustered = 10074
+	codeMaxBytesRequired     = 10113
+	codeSubjectsOverlap      = 10065
+	codeNoJetStream          = 10076
+)
+
+// permanent reports whether trying again is in vain.
+func permanent(err error) bool {
+	if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) || errors.Is(err, ErrRefused) {
+		return true
+	}
+	var api *jetstream.APIError
+	if !errors.As(err, &api) {
+		return false
+	}
+	switch int(api.ErrorCode) {
+	case codeReplicasNotClustered, codeMaxBytesRequired, codeSubjectsOverlap, codeNoJetStream:
+		return true
+	}
+	return false
+}
+
+// The oldest server whose consumers can be pinned, without which order cannot be
+// held, and the oldest one that this was tested with.
+var (
+	leastServer  = [2]int{2, 11}
+	testedServer = [2]int{2, 15}
+)
+
+// checkVersion refuses a server that is too old to keep what is promised.
+func (e *Engine) checkVersion(version string) error {
+	v, ok := parseVersion(version)
+	switch {
+	case !ok:
+		e.logger.Warn("the NATS server does not say what version it is; it may not do all that is needed", "version", version)
+	case less(v, leastServer):
+		return fmt.Errorf("%w: its version is %s; at least %d.%d is needed, and %d.%d was tested", ErrRefused, version, leastServer[0], leastServer[1], testedServer[0], testedServer[1])
+	case less(v, testedServer):
+		e.logger.Warn("the NATS server is older than what this was tested with", "version", version, "tested", fmt.Sprintf("%d.%d", testedServer[0], testedServer[1]))
+	}
+	return nil
+}
+
+func less(a, b [2]int) bool { return a[0] < b[0] || a[0] == b[0] && a[1] < b[1] }
+
+func parseVersion(s string) (v [2]int, ok bool) {
+	parts := strings.SplitN(strings.TrimPrefix(s, "v"), ".", 3)
+	if len(parts) < 2 {
+		return v, false
+	}
+	var err1, err2 error
+	v[0], err1 = strconv.Atoi(parts[0])
+	v[1], err2 = strconv.Atoi(parts[1])
+	return v, err1 == nil && err2 == nil
+}
+
+// starting answers a context that ends with what the server refuses.
+func (e *Engine) starting(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	e.connMu.Lock()
+	defer e.connMu.Unlock()
+	e.giveUp = cancel
+	return ctx, func() {
+		e.connMu.Lock()
+		e.giveUp = nil
+		e.connMu.Unlock()
+		cancel(nil)
+	}
+}

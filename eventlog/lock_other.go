@@ -1,8 +1,0 @@
-//go:build !unix
-
-package eventlog
-
-import "os"
-
-// lockDir does not lock here; the index, which is opened later, does.
-func lockDir(dir string) (*os.File, error) { return os.Open(dir) }

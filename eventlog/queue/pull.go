@@ -1,0 +1,323 @@
+package queue
+
+import (
+	"encoding/json"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hookstream/hookstream/eventlog/jetstream"
+	"github.com/nats-io/nats.go"
+)
+
+// A Puller takes from one queue, no more than it asked for.
+//
+// Each pull has an inbox to itself until it is over: JetStream does not say which
+// pull a message answers, and says nothing when one was answered in full. So it is
+// known to the message what may still come, and when the pull was sent that a
+// message answers, however late it arrives.
+type Puller struct {
+	e     *Engine
+	cfg   Config
+	pin   *Pin
+	nc    *nats.Conn
+	api   string
+	take  func(Hand)
+	ended func()
+
+	taking sync.Mutex // one call of take at a time
+
+	mu     sync.Mutex
+	slots  []*slot
+	empty  bool      // the last pull of what is there found nothing more
+	rest   time.Time // no pulls before: JetStream refused one
+	closed bool
+}
+
+// slot is an inbox with the pull that is open on it, if any.
+type slot struct {
+	p     *Puller
+	inbox string
+	sub   *nats.Subscription
+
+	// Of the puller, under its mu.
+	left   int       // what the open pull may still bring; 0: it is over
+	at     time.Time // when the last one was sent
+	pin    string    // that it brought along
+	losses uint64    // of the connection, when it was sent
+}
+
+// maxSlots bounds the pulls of one puller that are open at once. What there is
+// room for meanwhile is asked for together, when one is over.
+const maxSlots = 8
+
+// slots answers how many pulls may be open. What is pinned is handed out in order,
+// which only one inbox keeps: nats.go has a goroutine for each.
+func (c Config) slots() int {
+	if c.Pinned {
+		return 1
+	}
+	return maxSlots
+}
+
+// pullTime is how long a pull waits. It bounds how long a lost one is missed, and
+// how old the hold of what it brings can be.
+const pullTime = 4 * time.Second
+
+// glanceTime is how long a pull of what is there may take.
+const glanceTime = 100 * time.Millisecond
+
+// restTime is the pause after a pull that was refused.
+const restTime = 200 * time.Millisecond
+
+// Pull opens a puller. pin is shared by all pullers of the queue on one gateway.
+// take is called with what was asked for, one at a time, and must not block; ended
+// whenever a pull is over.
+func (e *Engine) Pull(c Config, pin *Pin, take func(Hand), ended func()) (*Puller, error) {
+	nc, err := e.Deliveries()
+	if err != nil {
+		return nil, err
+	}
+	return &Puller{
+		e: e, cfg: c, pin: pin, nc: nc, take: take, ended: ended,
+		api: "$JS.API.CONSUMER.MSG.NEXT." + c.stream() + "." + c.Name,
+	}, nil
+}
+
+func (p *Puller) newSlot() (*slot, error) {
+	s := &slot{p: p, inbox: nats.NewInbox()}
+	var err error
+	if s.sub, err = p.nc.Subscribe(s.inbox, s.receive); err != nil {
+		return nil, jetstream.Unavailable("queue", err)
+	}
+	// nats.go would drop what a full subscription does not take; what was asked
+	// for is bounded.
+	if err := s.sub.SetPendingLimits(-1, -1); err != nil {
+		return nil, jetstream.Unavailable("queue", err)
+	}
+	return s, nil
+}
+
+// pullRequest is what JetStream takes.
+type pullRequest struct {
+	Batch   int           `json:"batch"`
+	Expires time.Duration `json:"expires,omitempty"`
+	NoWait  bool          `json:"no_wait,omitempty"`
+	Group   string        `json:"group,omitempty"`
+	ID      string        `json:"id,omitempty"`
+}
+
+// Fill asks for up to n, those that were asked for included. What is there is
+// asked for in one go; when nothing is left, one pull of a single message waits
+// for what comes. So little comes to a gateway that has stopped to pull.
+func (p *Puller) Fill(n int) {
+	p.mu.Lock()
+	left := p.left()
+	n, empty := n-left, p.empty
+	p.mu.Unlock()
+	switch {
+	case n <= 0 || empty && left > 0:
+	case empty:
+		p.ask(1, true)
+	default:
+		p.ask(min(n, maxPull), false)
+	}
+}
+
+// FillOne has one pull of a single message wait for what comes, whatever may be
+// there.
+func (p *Puller) FillOne() {
+	if p.Asked() == 0 {
+		p.ask(1, true)
+	}
+}
+
+// maxPull bounds one request.
+const maxPull = 1000
+
+// FillNow asks for up to n of what is there now, and waits for nothing.
+func (p *Puller) FillNow(n int) {
+	if n -= p.Asked(); n > 0 {
+		p.ask(min(n, maxPull), false)
+	}
+}
+
+// ask asks for nothing shortly after a refusal.
+func (p *Puller) ask(n int, wait bool) {
+	p.mu.Lock()
+	s, req := p.open(n, wait)
+	p.mu.Unlock()
+	if s == nil {
+		return
+	}
+	data, _ := json.Marshal(req) // cannot fail
+	if err := p.nc.PublishRequest(p.api, s.inbox, data); err != nil {
+		s.end(true)
+	}
+}
+
+// open answers a slot for a pull of n, nil when there is none now. The caller
+// holds mu.
+func (p *Puller) open(n int, wait bool) (*slot, pullRequest) {
+	now := time.Now()
+	if p.closed || now.Before(p.rest) {
+		return nil, pullRequest{}
+	}
+	s := p.free()
+	if s == nil {
+		return nil, pullRequest{}
+	}
+	req := pullRequest{Batch: n, Expires: pullTime}
+	if !wait {
+		// Without an end JetStream would keep it, when another gateway is faster.
+		req.NoWait, req.Expires = true, glanceTime
+	}
+	if p.cfg.Pinned {
+		req.Group, req.ID = pinGroup, p.pin.known()
+	}
+	s.left, s.at, s.pin, s.losses = n, now, req.ID, p.nc.Stats().Reconnects
+	return s, req
+}
+
+// free answers a slot without an open pull. The caller holds mu.
+func (p *Puller) free() *slot {
+	p.abandonLost()
+	for _, s := range p.slots {
+		if s.left == 0 {
+			return s
+		}
+	}
+	if len(p.slots) >= p.cfg.slots() {
+		return nil
+	}
+	s, err := p.newSlot()
+	if err != nil {
+		return nil // the connection is gone, and asked for later
+	}
+	p.slots = append(p.slots, s)
+	return s
+}
+
+// Asked answers how many of what was asked for may still come.
+func (p *Puller) Asked() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.left()
+}
+
+// left answers how many may still come. The caller holds mu.
+func (p *Puller) left() (n int) {
+	p.abandonLost()
+	for _, s := range p.slots {
+		n += s.left
+	}
+	return n
+}
+
+// lostTime is when a pull of which nothing was heard is taken for lost.
+const lostTime = pullTime + time.Second
+
+// abandonLost gives up pulls that were lost: those of a connection that was, and
+// those that are over by their own clock. What comes of them all the same is
+// taken, and dated by them. The caller holds mu.
+func (p *Puller) abandonLost() {
+	now, losses := time.Now(), p.nc.Stats().Reconnects
+	p.slots = slices.DeleteFunc(p.slots, func(s *slot) bool {
+		lost := s.left > 0 && (s.losses != losses || now.Sub(s.at) > lostTime)
+		if lost {
+			s.linger()
+		}
+		return lost
+	})
+}
+
+// linger goes on listening for a while and then ends the inbox.
+func (s *slot) linger() {
+	time.AfterFunc(lingering, func() { _ = s.sub.Unsubscribe() })
+}
+
+// lingering is how long what comes late is still taken. JetStream takes what
+// nobody hears for handed out.
+const lingering = 30 * time.Second
+
+func (s *slot) receive(m *nats.Msg) {
+	if status := m.Header.Get("Status"); status != "" && m.Reply == "" {
+		s.status(status)
+		return
+	}
+	p := s.p
+	p.pin.learn(m.Header.Get(headerPin))
+	h, err := parseHand(m, s.answered())
+	if err != nil {
+		p.e.Logger().Error("a queue handed out what is no message of ours", "queue", p.cfg.Name, "err", err)
+		return
+	}
+	p.taking.Lock()
+	defer p.taking.Unlock()
+	p.take(h)
+}
+
+// answered counts a message and answers when the pull was sent that it answers.
+func (s *slot) answered() time.Time {
+	p := s.p
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s.left = max(s.left-1, 0)
+	p.empty = false
+	return s.at
+}
+
+func (s *slot) status(status string) {
+	switch status {
+	case "100": // nothing but a sign of life
+		return
+	case "404", "408": // nothing there
+		s.end(false)
+		return
+	case "423": // somebody else's turn, or nobody's
+		s.forgetPin()
+	}
+	s.end(true)
+}
+
+// forgetPin forgets the pin that a pull brought along. When it was given the pin
+// only later, or is not known any more, the next one with that pin is refused too.
+func (s *slot) forgetPin() {
+	s.p.mu.Lock()
+	defer s.p.mu.Unlock()
+	s.p.pin.refused(s.pin)
+}
+
+// end ends the open pull: nothing more comes of it.
+func (s *slot) end(refused bool) {
+	p := s.p
+	p.mu.Lock()
+	s.left = 0
+	p.empty = true
+	if refused {
+		p.rest = time.Now().Add(restTime)
+	}
+	closed := p.closed
+	p.mu.Unlock()
+	if !closed {
+		p.ended()
+	}
+}
+
+// Stop ends the puller. What was asked for may come until it is over, so that
+// take is called for some seconds more: JetStream takes what nobody hears for
+// handed out.
+func (p *Puller) Stop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return
+	}
+	p.closed = true
+	slots := p.slots
+	time.AfterFunc(lostTime, func() {
+		for _, s := range slots {
+			_ = s.sub.Unsubscribe()
+		}
+	})
+}
