@@ -10,7 +10,7 @@ import (
 	"github.com/hookstream/hookstream/eventlog/jetstream"
 )
 
-// QueueEngine is the queues of an engine, and what goes with them.
+// Engine is the queues of an engine, and what goes with them.
 type Engine struct {
 	*jetstream.Engine
 
