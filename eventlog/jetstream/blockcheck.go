@@ -2,7 +2,6 @@ package jetstream
 
 import (
 	"bytes"
-	"encoding/binary"
 	"math"
 
 	"github.com/minio/highwayhash"
@@ -69,59 +68,33 @@ func (w *blockWalk) record(at, size int) (r checkedRecord, ok bool) {
 	if len(b) < recordMin {
 		return r, false
 	}
-	length := binary.LittleEndian.Uint32(b)
 	if size == 0 {
-		size = int(length &^ recordHeaders)
+		size = recordSize(b)
 	}
 	if size < recordMin || size > recordMax || size > len(b) {
 		return r, false
 	}
-	b = b[:size]
-	seq := binary.LittleEndian.Uint64(b[4:])
-	r = checkedRecord{
-		span: span{at, at + size}, seq: seq &^ (recordErased | recordRemoval),
-		nanos:  int64(binary.LittleEndian.Uint64(b[12:])),
-		erased: seq&recordErased != 0, removal: seq&recordRemoval != 0,
-	}
+	one, fits := parseRecord(b[:size])
+	r = checkedRecord{span: span{at, at + size}, seq: one.seq, nanos: one.nanos, erased: one.erased, removal: one.removal}
 	// Cheap, before the hash: bytes by chance are looked at from every place.
-	if w.last > 0 && r.seq > w.last+maxJump || r.nanos < 0 || r.seq == 0 && !r.erased {
+	if !fits || w.last > 0 && r.seq > w.last+maxJump || r.nanos < 0 || r.seq == 0 && !r.erased {
 		return r, false
 	}
-	return r, w.sound(b, length&recordHeaders != 0)
+	return r, plausible(&one) && one.sound(w.hash)
 }
 
 // maxJump is how far the next sequence in a block may be ahead of the last.
 const maxJump = math.MaxUint32
 
-// sound reports whether the checksum is right, and so is what it does not cover:
-// where the subject ends, and the length of the headers.
-func (w *blockWalk) sound(b []byte, headers bool) bool {
-	subject := int(binary.LittleEndian.Uint16(b[20:]))
-	body, sum := b[recordHead:len(b)-highwayhash.Size64], b[len(b)-highwayhash.Size64:]
-	if subject > len(body) {
-		return false
-	}
-	rest := body[subject:]
-	if headers {
-		if len(rest) < 4 {
-			return false
-		}
-		size := int(binary.LittleEndian.Uint32(rest))
-		if rest = rest[4:]; size > len(rest) || !bytes.HasPrefix(rest[:size], []byte("NATS/1.0")) || !bytes.HasSuffix(rest[:size], []byte("\r\n\r\n")) {
-			return false
-		}
-	}
-	for _, c := range body[:subject] {
+// plausible looks at what no checksum covers: where the subject ends, and the
+// headers.
+func plausible(r *natsRecord) bool {
+	for _, c := range r.subject {
 		if c <= ' ' || c >= 0x7f {
 			return false
 		}
 	}
-	w.hash.Reset()
-	// No write can fail.
-	_, _ = w.hash.Write(b[4:20])
-	_, _ = w.hash.Write(body[:subject])
-	_, _ = w.hash.Write(rest)
-	return w.hash.Sum64() == binary.LittleEndian.Uint64(sum)
+	return r.headers == nil || bytes.HasPrefix(r.headers, []byte("NATS/1.0")) && bytes.HasSuffix(r.headers, []byte("\r\n\r\n"))
 }
 
 // nextRecord answers where after a place the next record begins that can be read;
@@ -143,6 +116,5 @@ func (w *blockWalk) maybeTorn(at int) bool {
 	if len(b) < recordMin {
 		return true
 	}
-	size := int(binary.LittleEndian.Uint32(b) &^ recordHeaders)
-	return size > len(b) || bytes.Equal(b[len(b)-highwayhash.Size64:], make([]byte, highwayhash.Size64))
+	return recordSize(b) > len(b) || bytes.Equal(b[len(b)-highwayhash.Size64:], make([]byte, highwayhash.Size64))
 }

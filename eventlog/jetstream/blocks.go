@@ -2,18 +2,13 @@ package jetstream
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
 	"sort"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/minio/highwayhash"
@@ -62,10 +57,6 @@ func (s *stream) scanBlocks(ctx context.Context, seq uint64, fn func([]event.Rec
 // is right, whose key is made of the names of stream and block, its sequence is
 // the next, and the caller knows that it is complete. Everything else is
 // errLayout.
-//
-//	block:  record...
-//	record: length (4 bytes), sequence (8), time (8), length of subject (2), subject,
-//	        message, checksum (8)
 type blockReader struct {
 	dir, stream string
 	next        uint64 // the sequence that comes next
@@ -77,15 +68,6 @@ type blockReader struct {
 	buf    []byte // room that no record lies in
 	mean   int    // of the sizes of records
 }
-
-const (
-	recordHead    = 4 + 8 + 8 + 2
-	recordMin     = recordHead + highwayhash.Size64
-	recordMax     = 32 << 20
-	recordHeaders = 1 << 31 // in length: a header follows the subject
-	recordErased  = 1 << 63 // in sequence
-	recordRemoval = 1 << 62 // in sequence: of another record, which retention took
-)
 
 // blockRead is how much of a block is read at once at most, and a record more.
 const blockRead = 512 << 10
@@ -114,26 +96,6 @@ func openBlocks(dir, stream string, seq uint64) (*blockReader, error) {
 	return r, r.open(numbers[i-1])
 }
 
-// listBlocks answers the numbers of the blocks there are. Block 1 may be long gone.
-func listBlocks(dir string) ([]int, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, err
-	}
-	var blocks []int
-	for _, e := range entries {
-		s, ok := strings.CutSuffix(e.Name(), ".blk")
-		if n, err := strconv.Atoi(s); ok && err == nil {
-			blocks = append(blocks, n)
-		}
-	}
-	return blocks, nil
-}
-
-func blockPath(dir string, number int) string {
-	return filepath.Join(dir, strconv.Itoa(number)+".blk")
-}
-
 // firstInBlock answers the sequence of the first record; of a block that has none
 // yet, one that never comes.
 func firstInBlock(path string) (uint64, error) {
@@ -150,11 +112,10 @@ func firstInBlock(path string) (uint64, error) {
 			}
 			return 0, err
 		}
-		seq := binary.LittleEndian.Uint64(head[4:])
-		if seq&recordRemoval == 0 {
-			return seq &^ recordErased, nil
+		if seq, _, removal := recordSeq(head[:]); !removal {
+			return seq, nil
 		}
-		at += int64(max(binary.LittleEndian.Uint32(head[:])&^recordHeaders, recordMin))
+		at += int64(max(recordSize(head[:]), recordMin))
 	}
 }
 
@@ -165,8 +126,7 @@ func (r *blockReader) open(number int) error {
 	if r.file, err = os.Open(blockPath(r.dir, number)); err != nil {
 		return fmt.Errorf("%w: %w", errLayout, err)
 	}
-	key := sha256.Sum256(fmt.Appendf(nil, "%s-%d", r.stream, number))
-	if r.hash, err = highwayhash.NewDigest64(key[:]); err != nil {
+	if r.hash, err = blockHash(r.stream, number); err != nil {
 		return fmt.Errorf("%w: %w", errLayout, err)
 	}
 	r.number, r.at = number, 0
@@ -235,15 +195,12 @@ func (r *blockReader) records(b []byte, last uint64) (recs []event.Record, used 
 		if size > len(b)-used {
 			break
 		}
-		one := b[used : used+size]
-		seq := binary.LittleEndian.Uint64(one[4:])
-		if seq&recordRemoval == 0 && seq >= r.next {
-			data, ok := r.message(one)
-			if !ok || seq != r.next {
+		one, fits := parseRecord(b[used : used+size])
+		if !one.removal && (one.seq >= r.next || one.erased) {
+			if !fits || one.erased || one.seq != r.next || !r.ours(&one) {
 				return recs, used, r.surprise("has something else than the next record")
 			}
-			nanos := int64(binary.LittleEndian.Uint64(one[12:]))
-			recs = append(recs, event.Record{Seq: seq, Time: time.Unix(0, nanos).UTC(), Data: data})
+			recs = append(recs, event.Record{Seq: one.seq, Time: time.Unix(0, one.nanos).UTC(), Data: one.message})
 			r.next++
 		}
 		used += size
@@ -255,32 +212,6 @@ func (r *blockReader) surprise(what string) error {
 	return fmt.Errorf("%w: block %d %s, at %d and before record %d", errLayout, r.number, what, r.at, r.next)
 }
 
-// recordSize answers how long the record is that begins here; more than there is
-// when that does not even say so.
-func recordSize(b []byte) int {
-	if len(b) < recordHead {
-		return recordHead + recordMin
-	}
-	return int(binary.LittleEndian.Uint32(b) &^ recordHeaders)
-}
-
-// message answers the message of a record, if its checksum is right. A header is
-// not expected: nothing of ours has one in an embedded log.
-func (r *blockReader) message(one []byte) ([]byte, bool) {
-	subject := int(binary.LittleEndian.Uint16(one[20:]))
-	body, sum := one[recordHead:len(one)-highwayhash.Size64], one[len(one)-highwayhash.Size64:]
-	if subject > len(body) || binary.LittleEndian.Uint32(one)&recordHeaders != 0 {
-		return nil, false
-	}
-	r.hash.Reset()
-	// Neither write can fail.
-	_, _ = r.hash.Write(one[4:20])
-	_, _ = r.hash.Write(body)
-	return body[subject:len(body):len(body)], r.hash.Sum64() == binary.LittleEndian.Uint64(sum)
-}
-
-// setRecordSize writes how long a record is, keeping what else is said there.
-func setRecordSize(b []byte, size int) {
-	flags := binary.LittleEndian.Uint32(b) & recordHeaders
-	binary.LittleEndian.PutUint32(b, uint32(size)|flags)
-}
+// ours reports whether a record is sound and of the kind that we write: nothing of
+// ours has headers in an embedded log.
+func (r *blockReader) ours(one *natsRecord) bool { return one.headers == nil && one.sound(r.hash) }

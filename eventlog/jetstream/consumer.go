@@ -26,9 +26,6 @@ func (e *Engine) Consumer(ctx context.Context, stream string, cfg jetstream.Cons
 	return c, err == nil, err
 }
 
-// codeConsumerCreate: the consumer's store could not be made.
-const codeConsumerCreate = 10012
-
 func unreadable(err error) bool {
 	var api *jetstream.APIError
 	return errors.As(err, &api) && api.ErrorCode == codeConsumerCreate

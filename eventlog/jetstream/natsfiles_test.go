@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"github.com/hookstream/hookstream/eventlog/queue"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -20,6 +21,9 @@ func TestNatsFiles(t *testing.T) {
 	if server.VERSION != natsKnown {
 		t.Errorf("nats-server %s is built in, and docs/adr/0012 was written for %s", server.VERSION, natsKnown)
 	}
+	if codeStoreFailed != server.JSStreamStoreFailedF || codeConsumerCreate != server.JSConsumerCreateErrF {
+		t.Error("the codes of its errors are others")
+	}
 	o := DefaultOptions()
 	o.Dir = t.TempDir()
 	e := openForTest(t, o)
@@ -32,7 +36,12 @@ func TestNatsFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := bucket.Create(t.Context(), "key", []byte("value")); err != nil {
+	for _, key := range []string{"key", "gone"} {
+		if _, err := bucket.Create(t.Context(), key, []byte("value")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := bucket.Delete(t.Context(), "gone", 0); err != nil {
 		t.Fatal(err)
 	}
 	queue := jetstream.ConsumerConfig{Durable: "sub-test", AckPolicy: jetstream.AckExplicitPolicy}
@@ -45,8 +54,12 @@ func TestNatsFiles(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(consumerDir(o.Dir, StreamEvents, queue.Durable), natsConsumer)); err != nil {
 		t.Error(err)
 	}
-	for stream, records := range map[string]int{StreamEvents: 5, bucketStream + "TEST": 1} {
+	for stream, records := range map[string]int{StreamEvents: 5, bucketStream + "TEST": 3} {
 		checkNatsStream(t, o.Dir, stream, records)
+	}
+	// What was deleted is a record with headers.
+	if values, err := Values(o.Dir, "TEST"); err != nil || len(values) != 1 || string(values["key"]) != "value" {
+		t.Errorf("the bucket holds %q, %v", values, err)
 	}
 }
 

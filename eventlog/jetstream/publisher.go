@@ -132,12 +132,11 @@ type pubAck struct {
 	} `json:"error"`
 }
 
-// JetStream error codes that mean there is no room.
+// JetStream error codes that mean there is no room, as codeStoreFailed may.
 const (
 	codeInsufficientResources = 10023
 	codeStorageExceeded       = 10047
 	codeMemoryExceeded        = 10028
-	codeStoreFailed           = 10077
 )
 
 // codeDuplicateInProcess: an equal message is on its way to the quorum.

@@ -2,14 +2,11 @@ package jetstream
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"strings"
-
-	"github.com/minio/highwayhash"
 )
 
 // Values answers what a bucket of a data directory holds that no gateway uses, by
@@ -49,17 +46,10 @@ func Values(dir, bucket string) (map[string][]byte, error) {
 // bucketRecord takes a sound record of a bucket apart. The key is empty for what is
 // none of it.
 func bucketRecord(b []byte, prefix string) (key string, value []byte, deleted bool) {
-	subject := int(binary.LittleEndian.Uint16(b[20:]))
-	body := b[recordHead : len(b)-highwayhash.Size64]
-	key, ok := strings.CutPrefix(string(body[:subject]), prefix)
+	r, _ := parseRecord(b)
+	key, ok := strings.CutPrefix(string(r.subject), prefix)
 	if !ok {
 		return "", nil, false
 	}
-	value = body[subject:]
-	if binary.LittleEndian.Uint32(b)&recordHeaders != 0 {
-		size := int(binary.LittleEndian.Uint32(value))
-		header := value[4 : 4+size]
-		value, deleted = value[4+size:], bytes.Contains(header, []byte("KV-Operation:"))
-	}
-	return key, value, deleted
+	return key, r.message, bytes.Contains(r.headers, []byte("KV-Operation:"))
 }
