@@ -232,6 +232,10 @@ func TestOptionsThatCannotWork(t *testing.T) {
 		"both a certificate":    func(o *app.Options) { o.TLSCert = "x" },
 		"must share the key":    func(o *app.Options) { o.NATSURL = "nats://127.0.0.1:4222" },
 		"durability":            func(o *app.Options) { o.Durability = "never" },
+		"need --nats-url":       func(o *app.Options) { o.NATSInboxPrefix = "hs.inbox" },
+		"without wildcards":     func(o *app.Options) { o.NATSURL, o.NATSInboxPrefix = "nats://n", "hs.>" },
+		"a subject":             func(o *app.Options) { o.NATSURL, o.NATSInboxPrefix = "nats://n", "hs." },
+		"one token":             func(o *app.Options) { o.NATSURL, o.NATSDomain = "nats://n", "a.b" },
 	} {
 		o := app.DefaultOptions()
 		change(&o)

@@ -83,5 +83,8 @@ func (o Options) nats() []nats.Option {
 	if o.NATSCert != "" {
 		opts = append(opts, nats.ClientCert(o.NATSCert, o.NATSKey))
 	}
+	if o.NATSInboxPrefix != "" {
+		opts = append(opts, nats.CustomInboxPrefix(o.NATSInboxPrefix))
+	}
 	return opts
 }

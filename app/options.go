@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/hookstream/hookstream/eventlog/jetstream"
@@ -44,6 +46,12 @@ type Options struct {
 	// NATSCreds is a credentials file for it; NATSCA, NATSCert and NATSKey are
 	// PEM files for TLS with it.
 	NATSCreds, NATSCA, NATSCert, NATSKey string
+	// NATSDomain is the JetStream domain to use, when it is another than that of the
+	// server that is connected to.
+	NATSDomain string
+	// NATSInboxPrefix begins the subjects on which the gateway is answered, for users
+	// who may not subscribe to `_INBOX.>`. Empty: `_INBOX`.
+	NATSInboxPrefix string
 	// Replicas of every stream on that cluster.
 	Replicas int
 	// RetentionAge, RetentionBytes and RetentionEvents bound the log. 0: no bound.
@@ -147,6 +155,8 @@ func (o Options) Validate() error {
 	}
 	check((o.NATSCert == "") == (o.NATSKey == ""), "TLS to NATS needs both a certificate and a key")
 	check(o.NATSURL != "" || o.NATSCreds == "" && o.NATSCA == "" && o.NATSCert == "", "credentials for NATS need --nats-url")
+	check(o.NATSURL != "" || o.NATSDomain == "" && o.NATSInboxPrefix == "", "--nats-domain and --nats-inbox-prefix need --nats-url")
+	check(o.NATSInboxPrefix == "" || isSubject(o.NATSInboxPrefix), "the prefix of inboxes is a subject without wildcards, which %q is not", o.NATSInboxPrefix)
 	check(o.NATSURL == "" || o.EncryptionKey != "" || o.EncryptionKeyFile != "",
 		"gateways that share a cluster must share the key that protects the sources' credentials: set HOOKSTREAM_ENCRYPTION_KEY or --encryption-key-file")
 	check(o.MaxBodyBytes >= 1<<10 && o.MaxBodyBytes <= 16<<20, "the largest body must be 1 KiB to 16 MiB")
@@ -171,6 +181,11 @@ func isLoopback(addr string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
+// isSubject reports whether something can be published on.
+func isSubject(s string) bool {
+	return !strings.ContainsAny(s, "*> \t\r\n") && !slices.Contains(strings.Split(s, "."), "")
+}
+
 // rawOverhead is what an event adds to its body: metadata and headers.
 const rawOverhead = 256 << 10
 
@@ -178,7 +193,7 @@ const rawOverhead = 256 << 10
 func (o Options) log() jetstream.Options {
 	l := jetstream.DefaultOptions()
 	l.Dir, l.Durability = o.DataDir, jetstream.Durability(o.Durability)
-	l.URL, l.Replicas = o.NATSURL, o.Replicas
+	l.URL, l.Domain, l.Replicas = o.NATSURL, o.NATSDomain, o.Replicas
 	l.MaxAge, l.MaxBytes, l.MaxEvents = o.RetentionAge, o.RetentionBytes, o.RetentionEvents
 	l.DedupWindow, l.MinFreeBytes = o.DedupWindow, o.MinFreeBytes
 	l.MaxEntryBytes = o.MaxBodyBytes + rawOverhead

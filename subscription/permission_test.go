@@ -33,15 +33,50 @@ func documented(t *testing.T) string {
 
 // restricted runs a server whose user may do what the permissions say.
 func restricted(t *testing.T, permissions string) jetstream.Options {
-	path := filepath.Join(t.TempDir(), "nats.conf")
-	conf := fmt.Sprintf(`
-listen: "127.0.0.1:-1"
+	srv := natsServer(t, fmt.Sprintf(`
 jetstream { store_dir: %q }
 accounts { HS { jetstream: enabled, users: [ { user: gateway, password: secret
 %s
 } ] } }
-`, t.TempDir(), permissions)
-	if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {
+`, t.TempDir(), permissions))
+	return asGateway(t, srv)
+}
+
+// atLeaf runs a server with the domain "hub", and one that is a leaf of it with a
+// domain of its own, whose user may do what the permissions say.
+func atLeaf(t *testing.T, permissions string) jetstream.Options {
+	hub := natsServer(t, fmt.Sprintf(`
+jetstream { store_dir: %q, domain: hub }
+leafnodes { listen: "127.0.0.1:-1", authorization { user: leaf, password: secret, account: HS } }
+accounts { HS { jetstream: enabled, users: [ { user: leaf, password: secret } ] } }
+`, t.TempDir()))
+	leaf := natsServer(t, fmt.Sprintf(`
+jetstream { store_dir: %q, domain: leaf }
+leafnodes { remotes: [ { url: "nats-leaf://leaf:secret@%s", account: HS } ] }
+accounts { HS { jetstream: enabled, users: [ { user: gateway, password: secret
+%s
+} ] } }
+`, t.TempDir(), leafAddr(t, hub), permissions))
+	for deadline := time.Now().Add(20 * time.Second); leaf.NumLeafNodes() == 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the leaf does not come to the hub")
+		}
+	}
+	return asGateway(t, leaf)
+}
+
+func leafAddr(t *testing.T, srv *server.Server) string {
+	z, err := srv.Varz(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", z.LeafNode.Port)
+}
+
+// natsServer runs a server of that configuration.
+func natsServer(t *testing.T, conf string) *server.Server {
+	path := filepath.Join(t.TempDir(), "nats.conf")
+	if err := os.WriteFile(path, []byte("listen: \"127.0.0.1:-1\"\n"+conf), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	so, err := server.ProcessConfigFile(path)
@@ -58,6 +93,10 @@ accounts { HS { jetstream: enabled, users: [ { user: gateway, password: secret
 	if !srv.ReadyForConnections(20 * time.Second) {
 		t.Fatal("the server did not start")
 	}
+	return srv
+}
+
+func asGateway(t *testing.T, srv *server.Server) jetstream.Options {
 	o := options(t, t.TempDir())
 	o.URL, o.NATS = srv.ClientURL(), []nats.Option{nats.UserInfo("gateway", "secret")}
 	return o
@@ -67,7 +106,62 @@ accounts { HS { jetstream: enabled, users: [ { user: gateway, password: secret
 // subscription does, and the server refuses nothing.
 func TestDocumentedPermissions(t *testing.T) {
 	t.Parallel()
-	o := restricted(t, documented(t))
+	checkAllWorks(t, restricted(t, documented(t)))
+}
+
+// A domain of JetStream, and inboxes of another name, are used wherever something is
+// asked: the user may use nothing else.
+func TestDomainAndInboxPrefix(t *testing.T) {
+	t.Parallel()
+	o := atLeaf(t, inDomain(documented(t)))
+	o.Domain, o.NATS = "hub", append(o.NATS, nats.CustomInboxPrefix("hs.inbox"))
+	checkAllWorks(t, o)
+	for what, change := range map[string]func(*jetstream.Options){
+		"domain":  func(o *jetstream.Options) { o.Domain = "" },
+		"another": func(o *jetstream.Options) { o.Domain = "elsewhere" },
+		"inbox":   func(o *jetstream.Options) { o.NATS = o.NATS[:1] },
+	} {
+		bad := o
+		bad.Dir = t.TempDir()
+		change(&bad)
+		e, err := jetstream.Open(t.Context(), bad)
+		if err == nil {
+			_ = e.Close()
+		}
+		if !errors.Is(err, jetstream.ErrRefused) {
+			t.Errorf("%s: the start ends with: %v", what, err)
+		}
+	}
+}
+
+// A domain that is not there, and a server without JetStream, end the start and are
+// named.
+func TestNoJetStream(t *testing.T) {
+	t.Parallel()
+	unknown := restricted(t, "")
+	unknown.Domain = "elsewhere"
+	without := asGateway(t, natsServer(t, "authorization { user: gateway, password: secret }"))
+	for want, o := range map[string]jetstream.Options{`domain "elsewhere"`: unknown, "has no JetStream": without} {
+		t.Run(want, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Second) // less than a cluster has to form
+			defer cancel()
+			_, err := jetstream.Open(ctx, o)
+			if !errors.Is(err, jetstream.ErrRefused) || !strings.Contains(err.Error(), want) {
+				t.Errorf("the start ends with: %v", err)
+			}
+		})
+	}
+}
+
+// inDomain changes the permissions as the documentation says.
+func inDomain(permissions string) string {
+	return strings.NewReplacer("$JS.API.", "$JS.hub.API.", "$KV.", "$JS.hub.API.$KV.", `"_INBOX.>"`, `"hs.inbox.>"`).Replace(permissions)
+}
+
+// checkAllWorks does everything that two gateways do with subscriptions.
+func checkAllWorks(t *testing.T, o jetstream.Options) {
+	t.Helper()
 	e := openEngine(t, o)
 	o.Dir = t.TempDir()
 	second := openEngine(t, o)
@@ -153,8 +247,7 @@ func TestMissingPermissionEndsTheStart(t *testing.T) {
 	}
 }
 
-// Replicas that the server cannot make, and a server without JetStream, are told
-// at once as well.
+// Replicas that the server cannot make are told at once as well.
 func TestPermanentRefusalEndsTheStart(t *testing.T) {
 	t.Parallel()
 	o := restricted(t, documented(t))

@@ -40,12 +40,14 @@ type serveCommand struct {
 	MinFreeBytes      size   `help:"Free disk below which senders are answered with 503." default:"${min_free_bytes}" placeholder:"SIZE" group:"Keeping"`
 	EncryptionKeyFile string `help:"Key that protects the sources' credentials: 32 bytes in base64 or hex; not read when $HOOKSTREAM_ENCRYPTION_KEY is set; without either, a file in the data directory, made at the first start." placeholder:"FILE" group:"Keeping"`
 
-	NATSURL   string `name:"nats-url" help:"Use this NATS cluster instead of the engine inside." placeholder:"URL" group:"NATS"`
-	NATSCreds string `name:"nats-creds" help:"Credentials file for it." placeholder:"FILE" group:"NATS"`
-	NATSCA    string `name:"nats-ca" help:"PEM authorities to trust." placeholder:"FILE" group:"NATS"`
-	NATSCert  string `name:"nats-cert" help:"PEM client certificate." placeholder:"FILE" group:"NATS"`
-	NATSKey   string `name:"nats-key" help:"PEM key of that certificate." placeholder:"FILE" group:"NATS"`
-	Replicas  int    `help:"Replicas of every stream on the cluster." default:"${replicas}" placeholder:"N" group:"NATS"`
+	NATSURL         string `name:"nats-url" help:"Use this NATS cluster instead of the engine inside." placeholder:"URL" group:"NATS"`
+	NATSCreds       string `name:"nats-creds" help:"Credentials file for it." placeholder:"FILE" group:"NATS"`
+	NATSCA          string `name:"nats-ca" help:"PEM authorities to trust." placeholder:"FILE" group:"NATS"`
+	NATSCert        string `name:"nats-cert" help:"PEM client certificate." placeholder:"FILE" group:"NATS"`
+	NATSKey         string `name:"nats-key" help:"PEM key of that certificate." placeholder:"FILE" group:"NATS"`
+	NATSDomain      string `name:"nats-domain" help:"JetStream domain to use, when it is not that of the server that is connected to." placeholder:"NAME" group:"NATS"`
+	NATSInboxPrefix string `name:"nats-inbox-prefix" help:"What begins the subjects on which the gateway is answered, for a user who may not subscribe to _INBOX.>." placeholder:"SUBJECT" group:"NATS"`
+	Replicas        int    `help:"Replicas of every stream on the cluster." default:"${replicas}" placeholder:"N" group:"NATS"`
 
 	MaxBodyBytes    size           `help:"The largest body that is accepted." default:"${max_body_bytes}" placeholder:"SIZE" group:"Limits"`
 	SourceRate      float64        `help:"Requests per second of a source that sets none; 0 is no bound." default:"${source_rate}" placeholder:"N" group:"Limits"`
@@ -105,7 +107,7 @@ func (c *serveCommand) options(p *program) app.Options {
 	o.DedupWindow, o.MinFreeBytes = time.Duration(c.DedupWindow), int64(c.MinFreeBytes)
 	o.EncryptionKey, o.EncryptionKeyFile = p.getenv(encryptionKeyVariable), c.EncryptionKeyFile
 	o.NATSURL, o.NATSCreds, o.NATSCA, o.NATSCert, o.NATSKey = c.NATSURL, c.NATSCreds, c.NATSCA, c.NATSCert, c.NATSKey
-	o.Replicas = c.Replicas
+	o.NATSDomain, o.NATSInboxPrefix, o.Replicas = c.NATSDomain, c.NATSInboxPrefix, c.Replicas
 	o.MaxBodyBytes, o.SourceRate, o.VerifyWait, o.Verifiers = int(c.MaxBodyBytes), c.SourceRate, c.VerifyWait, c.Verifiers
 	o.InboxMaxRows, o.InboxMaxBytes, o.ParkedMaxBytes = c.InboxMaxRows, int64(c.InboxMaxBytes), int64(c.ParkedMaxBytes)
 	o.MaxConns, o.MaxConnsPerAddress, o.TrustedProxies = c.MaxConns, c.MaxConnsPerAddr, c.TrustedProxies

@@ -36,7 +36,7 @@ type burst struct {
 const burstTimeout = 5 * time.Second
 
 func newBurst(nc *nats.Conn, last uint64, clock time.Time, read func(uint64) ([]event.Record, error)) (*burst, error) {
-	b := &burst{nc: nc, inbox: nats.NewInbox() + ".", acks: make(chan *nats.Msg, 64), limit: burstTimeout, read: read, last: last}
+	b := &burst{nc: nc, inbox: nc.NewInbox() + ".", acks: make(chan *nats.Msg, 64), limit: burstTimeout, read: read, last: last}
 	if !clock.IsZero() {
 		b.clock = clock.UnixNano()
 	}

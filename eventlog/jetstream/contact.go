@@ -25,7 +25,7 @@ const (
 	answerTime = 2 * time.Second
 	// quietTime after the last answer, a connection counts as cut off.
 	quietTime = 4 * time.Second
-	// leaveTime after the last answer, another node is tried.
+	// LeaveTime after the last answer, another node is tried.
 	LeaveTime = 5 * time.Second
 	// Pings find out about a node that is not reached at all, or hangs.
 	pingEvery    = time.Second
@@ -124,7 +124,7 @@ func (e *Engine) beat(nc *nats.Conn) (time.Time, error) {
 	ctx, cancel := context.WithTimeout(e.ctx, answerTime)
 	defer cancel()
 	sent := time.Now()
-	m, err := nc.RequestWithContext(ctx, "$JS.API.STREAM.INFO."+StreamEvents, nil)
+	m, err := nc.RequestWithContext(ctx, e.API("STREAM.INFO."+StreamEvents), nil)
 	if err != nil {
 		return time.Time{}, err
 	}

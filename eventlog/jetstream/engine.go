@@ -131,12 +131,38 @@ func (e *Engine) start() error {
 			return err
 		}
 	}
-	e.js, err = jetstream.New(nc, jetstream.WithDefaultTimeout(RequestTimeout))
+	e.js, err = e.jetstream(nc)
 	return err
 }
 
-// requestTimeout bounds one request to JetStream.
+// RequestTimeout bounds one request to JetStream.
 const RequestTimeout = 10 * time.Second
+
+// jetstream speaks to JetStream over a connection.
+func (e *Engine) jetstream(nc *nats.Conn) (jetstream.JetStream, error) {
+	if e.opts.Domain != "" {
+		return jetstream.NewWithDomain(nc, e.opts.Domain, jetstream.WithDefaultTimeout(RequestTimeout))
+	}
+	return jetstream.New(nc, jetstream.WithDefaultTimeout(RequestTimeout))
+}
+
+// API is the subject of a request to JetStream that is sent by hand.
+func (e *Engine) API(request string) string {
+	if e.opts.Domain != "" {
+		return "$JS." + e.opts.Domain + ".API." + request
+	}
+	return "$JS.API." + request
+}
+
+// keySubject is the subject on which a key of a bucket is written: nats.go has it in
+// the domain, where it would be among the streams without one.
+func (e *Engine) keySubject(bucket, key string) string {
+	subject := "$KV." + bucketPrefix + bucket + "." + key
+	if e.opts.Domain != "" {
+		return e.API(subject)
+	}
+	return subject
+}
 
 // connect opens a connection for one purpose: each has one read loop, so that a
 // burst of acknowledgements does not wait behind a page of history.
@@ -210,9 +236,22 @@ func (e *Engine) EnsureStream(ctx context.Context, cfg jetstream.StreamConfig) (
 // answers late or not at all.
 const formTime = time.Minute
 
+// absentTime is how long there may be nobody who answers at all: a server that has
+// JetStream listens before a cluster is formed.
+const absentTime = 10 * time.Second
+
+// absent says that nobody answers for JetStream.
+func (e *Engine) absent(err error) error {
+	where := "the NATS server has no JetStream that answers"
+	if e.opts.Domain != "" {
+		where = fmt.Sprintf("no JetStream answers in the domain %q", e.opts.Domain)
+	}
+	return fmt.Errorf("%w: %s: %w", ErrRefused, where, err)
+}
+
 // patiently does what an embedded engine does at once, and a cluster in a while.
 func (e *Engine) patiently(ctx context.Context, do func() error) error {
-	deadline := time.Now().Add(formTime)
+	deadline, listened := time.Now().Add(formTime), time.Now()
 	denied := e.deniedCount()
 	for {
 		err := do()
@@ -221,6 +260,11 @@ func (e *Engine) patiently(ctx context.Context, do func() error) error {
 		}
 		if err == nil || e.node != nil || ctx.Err() != nil || permanent(err) || time.Now().After(deadline) {
 			return err
+		}
+		if !errors.Is(err, nats.ErrNoResponders) {
+			listened = time.Now()
+		} else if time.Since(listened) > absentTime {
+			return e.absent(err)
 		}
 		e.logger.Warn("the cluster is not ready, trying again", "err", err)
 		select {

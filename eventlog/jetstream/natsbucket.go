@@ -182,7 +182,7 @@ func (b *natsBucket) get(ctx context.Context, what leaderGet) (c eventlog.Change
 	if err != nil {
 		return c, false, err
 	}
-	m, err := b.e.js.Conn().RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+b.name, query)
+	m, err := b.e.js.Conn().RequestWithContext(ctx, b.e.API("STREAM.MSG.GET."+b.name), query)
 	if err != nil {
 		return c, false, err
 	}

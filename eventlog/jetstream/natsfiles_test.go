@@ -1,11 +1,11 @@
 package jetstream
 
 import (
-	"github.com/hookstream/hookstream/eventlog/queue"
 	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
+
 
 	"github.com/hookstream/hookstream/eventlog"
 	"github.com/nats-io/nats-server/v2/server"

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -33,6 +34,9 @@ type Options struct {
 	// NATS holds further options for connections to an external server:
 	// credentials, TLS.
 	NATS []nats.Option
+	// Domain is the JetStream domain of the external server to use; empty: the one of
+	// the server that is connected to.
+	Domain string
 	// Replicas of every stream on an external cluster, 1 to 5.
 	Replicas int
 	// Durability of the embedded engine.
@@ -105,6 +109,8 @@ func (o Options) Validate() error {
 	check(o.Durability == DurabilitySync || o.Durability == DurabilityRelaxed, "durability %q is neither %q nor %q", o.Durability, DurabilitySync, DurabilityRelaxed)
 	check(o.Replicas >= 1 && o.Replicas <= 5, "replicas must be 1 to 5, not %d", o.Replicas)
 	check(o.URL != "" || o.Replicas == 1, "replicas need an external cluster")
+	check(o.URL != "" || o.Domain == "", "a JetStream domain needs an external cluster")
+	check(!strings.ContainsAny(o.Domain, ".*> \t\r\n"), "a JetStream domain is one token of a subject, which %q is not", o.Domain)
 	check(o.MaxAge == 0 || o.MaxAge >= minAge, "the log's age must be 0 or at least %s", minAge)
 	check(o.MaxBytes >= 0 && o.MaxEvents >= 0, "the log's bounds must not be negative")
 	check(o.DedupWindow >= minAge, "the deduplication window must be at least %s", minAge)

@@ -79,19 +79,19 @@ func (e *Engine) needed() []string {
 	out := []string{
 		SubjectEvents + ".probe", SubjectRows + ".probe", SubjectAsked + ".probe", SubjectParked + ".probe.probe", SubjectReplays + ".probe.probe",
 		SubjectOutcome + ".probe", SubjectGateway + ".probe.probe", SubjectGateways + ".probe",
-		"$KV." + bucketPrefix + "SOURCES.probe", "$KV." + bucketPrefix + "SUBSCRIPTIONS.probe",
+		e.keySubject("SOURCES", "probe"), e.keySubject("SUBSCRIPTIONS", "probe"),
 	}
 	for _, stream := range []string{StreamEvents, StreamInbox, StreamParked, StreamAttempts} {
-		out = append(out, "$JS.API.STREAM.INFO."+stream, "$JS.API.CONSUMER.MSG.NEXT."+stream+".probe", "$JS.API.CONSUMER.INFO."+stream+".probe", "$JS.API.CONSUMER.CREATE."+stream+".probe")
+		out = append(out, e.API("STREAM.INFO."+stream), e.API("CONSUMER.MSG.NEXT."+stream+".probe"), e.API("CONSUMER.INFO."+stream+".probe"), e.API("CONSUMER.CREATE."+stream+".probe"))
 	}
 	for _, stream := range []string{StreamEvents, StreamInbox, StreamParked} { // what is read of others is not acknowledged
 		out = append(out, "$JS.ACK."+stream+".probe.1.1.1.0.0")
 	}
 	for _, stream := range []string{"KV_" + bucketPrefix + "SOURCES", "KV_" + bucketPrefix + "SUBSCRIPTIONS"} {
-		out = append(out, "$JS.API.STREAM.INFO."+stream, "$JS.API.CONSUMER.CREATE."+stream+".probe")
+		out = append(out, e.API("STREAM.INFO."+stream), e.API("CONSUMER.CREATE."+stream+".probe"))
 	}
-	return append(out, "$JS.API.CONSUMER.UNPIN."+StreamEvents+".probe", "$JS.API.STREAM.MSG.GET."+StreamParked,
-		"$JS.API.STREAM.MSG.GET."+StreamAttempts, "$JS.API.STREAM.MSG.GET.KV_"+bucketPrefix+"SUBSCRIPTIONS")
+	return append(out, e.API("CONSUMER.UNPIN."+StreamEvents+".probe"), e.API("STREAM.MSG.GET."+StreamParked),
+		e.API("STREAM.MSG.GET."+StreamAttempts), e.API("STREAM.MSG.GET.KV_"+bucketPrefix+"SUBSCRIPTIONS"))
 }
 
 // Codes of refusals that do not pass by themselves.

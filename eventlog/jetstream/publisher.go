@@ -30,12 +30,12 @@ const (
 	maxGroupBytes = 1 << 20
 )
 
-// ackTimeout is how long JetStream may take. A stream that stalls for longer is
+// AckTimeout is how long JetStream may take. A stream that stalls for longer is
 // not available.
 const AckTimeout = 3 * time.Second
 
 func newAckedPublisher(nc *nats.Conn) (*ackedPublisher, error) {
-	p := &ackedPublisher{nc: nc, inbox: nats.NewInbox() + "."}
+	p := &ackedPublisher{nc: nc, inbox: nc.NewInbox() + "."}
 	// Larger than any group: nats.go drops what a full channel does not take.
 	p.acks = make(chan *nats.Msg, 4*maxGroup)
 	sub, err := nc.ChanSubscribe(p.inbox+"*", p.acks)

@@ -133,14 +133,14 @@ func (s *stream) get(ctx context.Context, req directGet) ([]event.Record, error)
 	if err != nil {
 		return nil, err
 	}
-	inbox := nats.NewInbox()
+	inbox := s.reads.NewInbox()
 	answers := make(chan *nats.Msg, req.Batch+1)
 	sub, err := s.reads.ChanSubscribe(inbox, answers)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", eventlog.ErrUnavailable, err)
 	}
 	defer func() { _ = sub.Unsubscribe() }()
-	if err := s.reads.PublishRequest("$JS.API.DIRECT.GET."+StreamEvents, inbox, query); err != nil {
+	if err := s.reads.PublishRequest(s.e.API("DIRECT.GET."+StreamEvents), inbox, query); err != nil {
 		return nil, fmt.Errorf("%w: %w", eventlog.ErrUnavailable, err)
 	}
 	recs := make([]event.Record, 0, req.Batch)

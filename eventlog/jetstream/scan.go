@@ -127,10 +127,10 @@ func (s *stream) newScan(ctx context.Context, seq uint64) (*scan, error) {
 		return nil, fmt.Errorf("%w: scan: %w", eventlog.ErrUnavailable, err)
 	}
 	c := &scan{nc: s.reads, js: s.js, name: cons.CachedInfo().Name, answers: make(chan scanned, 1), asked: scanAhead * scanBatch}
-	c.subject = "$JS.API.CONSUMER.MSG.NEXT." + StreamEvents + "." + c.name
+	c.subject = s.e.API("CONSUMER.MSG.NEXT." + StreamEvents + "." + c.name)
 	c.request = fmt.Appendf(nil, `{"batch":%d,"max_bytes":%d}`, scanBatch, max(scanBytes, s.e.opts.MaxEntryBytes+entryOverhead))
 	c.ctx, c.cancel = context.WithCancel(s.e.ctx)
-	c.inbox = nats.NewInbox()
+	c.inbox = c.nc.NewInbox()
 	if c.sub, err = c.nc.Subscribe(c.inbox, c.take); err == nil {
 		err = c.sub.SetPendingLimits(-1, -1) // the requests bound it
 	}
@@ -237,10 +237,10 @@ type place struct {
 // $JS.ACK.<stream>.<consumer>.<times>.<seq>.<count>.<time>.<pending>; servers
 // may put a domain and an account before the stream, and a token at the end.
 func parsePlace(subject string) (p place, err error) {
-	var tokens [12]string
+	var Tokens [12]string
 	n := 0
-	for rest, more := subject, true; more && n < len(tokens); n++ {
-		tokens[n], rest, more = strings.Cut(rest, ".")
+	for rest, more := subject, true; more && n < len(Tokens); n++ {
+		Tokens[n], rest, more = strings.Cut(rest, ".")
 	}
 	from := 5
 	if n >= 11 {
@@ -251,9 +251,9 @@ func parsePlace(subject string) (p place, err error) {
 	}
 	for i, to := range []*uint64{&p.seq, &p.count, nil, &p.pending} {
 		if to == nil {
-			p.nanos, err = strconv.ParseInt(tokens[from+i], 10, 64)
+			p.nanos, err = strconv.ParseInt(Tokens[from+i], 10, 64)
 		} else {
-			*to, err = strconv.ParseUint(tokens[from+i], 10, 64)
+			*to, err = strconv.ParseUint(Tokens[from+i], 10, 64)
 		}
 		if err != nil {
 			return p, fmt.Errorf("not a delivery: %w", err)

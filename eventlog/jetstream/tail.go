@@ -87,7 +87,7 @@ func (s *stream) startTail(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(RequestTimeout))
+	js, err := s.e.jetstream(nc)
 	if err != nil {
 		return err
 	}

@@ -73,7 +73,7 @@ func (b *Bus) Ask(ctx context.Context, gateway, question string, data []byte) ([
 // AskAll asks all gateways, this one too, and answers what came within wait, or
 // until enough says that nobody is missing.
 func (b *Bus) AskAll(ctx context.Context, question string, data []byte, wait time.Duration, enough func(answers [][]byte) bool) ([][]byte, error) {
-	inbox := nats.NewInbox()
+	inbox := b.nc.NewInbox()
 	sub, err := b.nc.SubscribeSync(inbox)
 	if err != nil {
 		return nil, jetstream.Unavailable("bus", err)

@@ -80,12 +80,12 @@ func (e *Engine) Pull(c Config, pin *Pin, take func(Hand), ended func()) (*Pulle
 	}
 	return &Puller{
 		e: e, cfg: c, pin: pin, nc: nc, take: take, ended: ended,
-		api: "$JS.API.CONSUMER.MSG.NEXT." + c.stream() + "." + c.Name,
+		api: e.API("CONSUMER.MSG.NEXT." + c.stream() + "." + c.Name),
 	}, nil
 }
 
 func (p *Puller) newSlot() (*slot, error) {
-	s := &slot{p: p, inbox: nats.NewInbox()}
+	s := &slot{p: p, inbox: p.nc.NewInbox()}
 	var err error
 	if s.sub, err = p.nc.Subscribe(s.inbox, s.receive); err != nil {
 		return nil, jetstream.Unavailable("queue", err)

@@ -125,7 +125,7 @@ type confirming struct {
 }
 
 func newConfirms(nc *nats.Conn) *confirms {
-	return &confirms{nc: nc, inbox: nats.NewInbox() + ".", waiting: make(map[uint64]*confirming)}
+	return &confirms{nc: nc, inbox: nc.NewInbox() + ".", waiting: make(map[uint64]*confirming)}
 }
 
 func (c *confirms) listen() error {
