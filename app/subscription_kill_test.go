@@ -220,16 +220,18 @@ func (w *worker) ack(ctx context.Context, at *grpc.ClientConn, ds []*hookstreamv
 	for len(ds) > 0 {
 		req := &hookstreamv1.AcknowledgeRequest{Name: "subscriptions/crm"}
 		for _, d := range ds {
-			req.Acks = append(req.Acks, d.GetAckToken())
+			req.Settlements = append(req.Settlements, &hookstreamv1.Settlement{
+				AckToken: d.GetAckToken(), Verdict: hookstreamv1.Settlement_VERDICT_ACK,
+			})
 		}
 		resp, err := client.Acknowledge(ctx, req)
 		if err != nil {
 			w.ledger.unanswered(ds)
 			return err
 		}
-		w.ledger.confirm(ds, resp.GetAcks())
+		w.ledger.confirm(ds, resp.GetResults())
 		var again []*hookstreamv1.Delivery
-		for i, r := range resp.GetAcks() {
+		for i, r := range resp.GetResults() {
 			if r.GetOutcome() == hookstreamv1.AckOutcome_ACK_OUTCOME_UNAVAILABLE {
 				again = append(again, ds[i])
 			}

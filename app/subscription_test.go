@@ -87,8 +87,8 @@ func TestSubscriptionsOverREST(t *testing.T) {
 	if state["outstandingEvents"] != "1" {
 		t.Errorf("state %v", state)
 	}
-	answer := g.mustREST("POST", "/v1/subscriptions/crm:acknowledge", fmt.Sprintf(`{"nacks": [{"ackToken": %q, "action": "ACTION_PARK", "reason": "by hand"}]}`, d["ackToken"]))
-	if fmt.Sprint(answer) != "map[nacks:[map[outcome:ACK_OUTCOME_PARKED]]]" {
+	answer := g.mustREST("POST", "/v1/subscriptions/crm:acknowledge", fmt.Sprintf(`{"settlements": [{"ackToken": %q, "verdict": "VERDICT_PARK", "reason": "by hand"}]}`, d["ackToken"]))
+	if fmt.Sprint(answer) != fmt.Sprintf("map[results:[map[ackToken:%s outcome:ACK_OUTCOME_PARKED]]]", d["ackToken"]) {
 		t.Errorf("answer %v", answer)
 	}
 	parked := g.mustREST("GET", "/v1/subscriptions/crm/parkedDeliveries", "")["parkedDeliveries"].([]any)
@@ -103,8 +103,8 @@ func TestSubscriptionsOverREST(t *testing.T) {
 		t.Errorf("replayed %v", n)
 	}
 	d = pull()
-	answer = g.mustREST("POST", "/v1/subscriptions/crm:acknowledge", fmt.Sprintf(`{"acks": [%q]}`, d["ackToken"]))
-	if d["replayed"] != true || fmt.Sprint(answer) != "map[acks:[map[outcome:ACK_OUTCOME_DONE]]]" {
+	answer = g.mustREST("POST", "/v1/subscriptions/crm:acknowledge", fmt.Sprintf(`{"settlements": [{"ackToken": %q, "verdict": "VERDICT_ACK"}]}`, d["ackToken"]))
+	if d["replayed"] != true || fmt.Sprint(answer) != fmt.Sprintf("map[results:[map[ackToken:%s outcome:ACK_OUTCOME_DONE]]]", d["ackToken"]) {
 		t.Errorf("replayed %v, answer %v", d, answer)
 	}
 	g.manageOverREST(t)
@@ -182,7 +182,7 @@ func TestMetricsOfSubscriptions(t *testing.T) {
 			tokens = append(tokens, d.(map[string]any)["ackToken"])
 		}
 	}
-	g.mustREST("POST", "/v1/subscriptions/crm:acknowledge", fmt.Sprintf(`{"acks": [%q], "nacks": [{"ackToken": %q, "delay": "600s"}]}`, tokens[0], tokens[1]))
+	g.mustREST("POST", "/v1/subscriptions/crm:acknowledge", fmt.Sprintf(`{"settlements": [{"ackToken": %q, "verdict": "VERDICT_ACK"}, {"ackToken": %q, "verdict": "VERDICT_RETRY", "delay": "600s"}]}`, tokens[0], tokens[1]))
 	metrics := g.metrics()
 	for _, want := range []string{
 		`hookstream_subscription_delivered_total{subscription="crm"} 2`,

@@ -320,7 +320,7 @@ func (c *consumer) release(w *work, reason string) {
 		w.queued = false
 		c.queue = slices.DeleteFunc(c.queue, func(q *work) bool { return q == w })
 	}
-	c.decide(w, verdict{nack: &nack{action: hookstreamv1.Nack_ACTION_RELEASE, reason: reason}})
+	c.decide(w, verdict{nack: &nack{action: hookstreamv1.Settlement_VERDICT_RELEASE, reason: reason}})
 	w.verdict.unbegun = true
 }
 

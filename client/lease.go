@@ -87,7 +87,9 @@ func (c *consumer) extend(parent context.Context, works []*work) {
 	timeout := shortestLease
 	for _, w := range works {
 		timeout = max(timeout, w.lease)
-		req.Extensions = append(req.Extensions, &hookstreamv1.Extension{AckToken: w.token, Extension: durationpb.New(w.lease)})
+		req.Settlements = append(req.Settlements, &hookstreamv1.Settlement{
+			AckToken: w.token, Verdict: hookstreamv1.Settlement_VERDICT_EXTEND, Extension: durationpb.New(w.lease),
+		})
 	}
 	c.mu.Unlock()
 	ctx, cancel := context.WithTimeout(parent, min(timeout, longestCall))
@@ -102,8 +104,8 @@ func (c *consumer) extend(parent context.Context, works []*work) {
 	defer c.mu.Unlock()
 	c.leasePauses.reset()
 	for i, w := range works {
-		if i < len(resp.GetExtensions()) {
-			c.extended(w, resp.GetExtensions()[i], begin)
+		if i < len(resp.GetResults()) {
+			c.extended(w, resp.GetResults()[i], begin)
 		}
 	}
 	c.dispatch()
@@ -139,7 +141,7 @@ func (c *consumer) extended(w *work, result *hookstreamv1.AckResult, begin time.
 			w.deadline = soonest(w.deadline, now.Add(left))
 		}
 		w.extendTime = now.Add(max(w.deadline.Sub(now)/2, w.lease/16))
-		if token := result.GetAckToken(); token != "" {
+		if token := result.GetNewAckToken(); token != "" {
 			w.token = token
 		}
 		if w.phase == waiting && !w.queued {

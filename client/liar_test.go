@@ -67,7 +67,7 @@ type lending struct {
 	deadline time.Time
 	granted  time.Time
 	said     hookstreamv1.AckOutcome // how it was settled
-	how      string
+	how      hookstreamv1.Settlement_Verdict
 }
 
 // A line is a stream. Frames wait in it until they are read.
@@ -346,7 +346,9 @@ func (l *liar) Invoke(ctx context.Context, _ string, args, reply any, _ ...grpc.
 	if err := travel(ctx, there, before); err != nil {
 		return err
 	}
-	if !l.numbers && slices.ContainsFunc(req.GetNacks(), func(n *hookstreamv1.Nack) bool { return n.GetAction() == hookstreamv1.Nack_ACTION_RELEASE }) {
+	if !l.numbers && slices.ContainsFunc(req.GetSettlements(), func(s *hookstreamv1.Settlement) bool {
+		return s.GetVerdict() == hookstreamv1.Settlement_VERDICT_RELEASE
+	}) {
 		return status.Error(codes.InvalidArgument, "no such action")
 	}
 	resp := l.take(req)
@@ -371,19 +373,20 @@ func (l *liar) take(req *hookstreamv1.AcknowledgeRequest) *hookstreamv1.Acknowle
 	defer l.mu.Unlock()
 	l.expire()
 	resp := &hookstreamv1.AcknowledgeResponse{}
-	for _, token := range req.GetAcks() {
-		resp.Acks = append(resp.Acks, &hookstreamv1.AckResult{Outcome: l.settle(token, "ack")})
-	}
-	for _, n := range req.GetNacks() {
-		resp.Nacks = append(resp.Nacks, &hookstreamv1.AckResult{Outcome: l.settle(n.GetAckToken(), n.GetAction().String())})
-	}
-	for _, e := range req.GetExtensions() {
-		resp.Extensions = append(resp.Extensions, l.extend(e))
+	for _, s := range req.GetSettlements() {
+		var r *hookstreamv1.AckResult
+		if s.GetVerdict() == hookstreamv1.Settlement_VERDICT_EXTEND {
+			r = l.extend(s)
+		} else {
+			r = &hookstreamv1.AckResult{Outcome: l.settle(s.GetAckToken(), s.GetVerdict())}
+		}
+		r.AckToken = s.GetAckToken()
+		resp.Results = append(resp.Results, r)
 	}
 	return resp
 }
 
-func (l *liar) settle(token, how string) hookstreamv1.AckOutcome {
+func (l *liar) settle(token string, how hookstreamv1.Settlement_Verdict) hookstreamv1.AckOutcome {
 	d := l.byToken[token]
 	it := d.item
 	switch {
@@ -399,11 +402,11 @@ func (l *liar) settle(token, how string) hookstreamv1.AckOutcome {
 	}
 	d.how, d.said = how, done
 	switch how {
-	case "ack", hookstreamv1.Nack_ACTION_SKIP.String():
+	case hookstreamv1.Settlement_VERDICT_ACK, hookstreamv1.Settlement_VERDICT_SKIP:
 		it.lent, it.settled = nil, true
-	case hookstreamv1.Nack_ACTION_PARK.String():
+	case hookstreamv1.Settlement_VERDICT_PARK:
 		it.lent, it.settled, it.parked = nil, true, true
-	case hookstreamv1.Nack_ACTION_RELEASE.String():
+	case hookstreamv1.Settlement_VERDICT_RELEASE:
 		l.end(it, false)
 	default:
 		l.end(it, true)
@@ -411,7 +414,7 @@ func (l *liar) settle(token, how string) hookstreamv1.AckOutcome {
 	return done
 }
 
-func (l *liar) extend(e *hookstreamv1.Extension) *hookstreamv1.AckResult {
+func (l *liar) extend(e *hookstreamv1.Settlement) *hookstreamv1.AckResult {
 	d := l.byToken[e.GetAckToken()]
 	switch {
 	case l.chance(15):
@@ -426,7 +429,7 @@ func (l *liar) extend(e *hookstreamv1.Extension) *hookstreamv1.AckResult {
 		token += "'"
 		l.byToken[token] = d
 	}
-	return &hookstreamv1.AckResult{Outcome: done, AckDeadline: l.clock(d.deadline), AckToken: token}
+	return &hookstreamv1.AckResult{Outcome: done, AckDeadline: l.clock(d.deadline), NewAckToken: token}
 }
 
 // NewStream is a call of Subscribe.

@@ -64,7 +64,7 @@ func TestTheNextAttemptComesBeforeTheAnswerToTheNack(t *testing.T) {
 		again := make(chan struct{})
 		d := &slowDesk{}
 		d.after = func(req *hookstreamv1.AcknowledgeRequest) {
-			if len(req.GetNacks()) > 0 {
+			if req.GetSettlements()[0].GetVerdict() == hookstreamv1.Settlement_VERDICT_RETRY {
 				close(again) // the gateway hands it out at once
 				time.Sleep(50 * time.Millisecond)
 			}

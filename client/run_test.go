@@ -79,22 +79,29 @@ func (d *desk) Acknowledge(_ context.Context, req *hookstreamv1.AcknowledgeReque
 		return nil, err
 	}
 	resp := &hookstreamv1.AcknowledgeResponse{}
-	for _, token := range req.GetAcks() {
-		resp.Acks = append(resp.Acks, d.take("ack "+token, token))
-	}
-	for _, n := range req.GetNacks() {
-		what := strings.ToLower(strings.TrimPrefix(n.GetAction().String(), "ACTION_"))
-		if n.GetDelay() != nil {
-			what += " after " + n.GetDelay().AsDuration().String()
+	for _, s := range req.GetSettlements() {
+		result := d.take(words(s), s.GetAckToken())
+		if s.GetVerdict() == hookstreamv1.Settlement_VERDICT_EXTEND {
+			result.NewAckToken = s.GetAckToken() + "'"
 		}
-		resp.Nacks = append(resp.Nacks, d.take(fmt.Sprintf("%s %s: %s", what, n.GetAckToken(), n.GetReason()), n.GetAckToken()))
-	}
-	for _, e := range req.GetExtensions() {
-		result := d.take("extend "+e.GetAckToken(), e.GetAckToken())
-		result.AckToken = e.GetAckToken() + "'"
-		resp.Extensions = append(resp.Extensions, result)
+		resp.Results = append(resp.Results, result)
 	}
 	return resp, nil
+}
+
+// words are what is said of a delivery: "ack a", "retry after 1s b: reason",
+// "extend c".
+func words(s *hookstreamv1.Settlement) string {
+	what := strings.ToLower(strings.TrimPrefix(s.GetVerdict().String(), "VERDICT_"))
+	if s.GetDelay() != nil {
+		what += " after " + s.GetDelay().AsDuration().String()
+	}
+	what += " " + s.GetAckToken()
+	switch s.GetVerdict() {
+	case hookstreamv1.Settlement_VERDICT_ACK, hookstreamv1.Settlement_VERDICT_EXTEND:
+		return what
+	}
+	return what + ": " + s.GetReason()
 }
 
 // failure answers the error with which this call is to fail.
@@ -121,7 +128,7 @@ func (d *desk) take(what, token string) *hookstreamv1.AckResult {
 	if d.open == 0 {
 		d.alone = append(d.alone, what)
 	}
-	return &hookstreamv1.AckResult{Outcome: outcome}
+	return &hookstreamv1.AckResult{AckToken: token, Outcome: outcome}
 }
 
 // heard answers what was said until now.
@@ -353,7 +360,7 @@ func testExtensionsDoNotPileUp(t *testing.T) {
 	})
 	later(75 * time.Second)
 	for _, call := range d.calls {
-		if len(call.GetExtensions()) != 1 {
+		if s := call.GetSettlements(); len(s) != 1 || s[0].GetVerdict() != hookstreamv1.Settlement_VERDICT_EXTEND {
 			t.Errorf("asked for %v", call)
 		}
 	}

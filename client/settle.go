@@ -159,16 +159,7 @@ func (c *consumer) acknowledge(parent context.Context, works []*work) (*hookstre
 	c.mu.Lock()
 	timeout := min(max(c.lease/2, shortestCall), longestCall)
 	for _, w := range works {
-		n := w.verdict.nack
-		if n == nil {
-			req.Acks = append(req.Acks, w.token)
-			continue
-		}
-		say := &hookstreamv1.Nack{AckToken: w.token, Action: n.action, Reason: n.reason}
-		if n.delay != nil {
-			say.Delay = durationpb.New(*n.delay)
-		}
-		req.Nacks = append(req.Nacks, say)
+		req.Settlements = append(req.Settlements, w.settlement())
 	}
 	c.mu.Unlock()
 	ctx, cancel := context.WithTimeout(parent, timeout)
@@ -178,6 +169,19 @@ func (c *consumer) acknowledge(parent context.Context, works []*work) (*hookstre
 		cancel()
 	})()
 	return c.service.Acknowledge(ctx, req)
+}
+
+// settlement is what the gateway is told of a work. c.mu is held.
+func (w *work) settlement() *hookstreamv1.Settlement {
+	n := w.verdict.nack
+	if n == nil {
+		return &hookstreamv1.Settlement{AckToken: w.token, Verdict: hookstreamv1.Settlement_VERDICT_ACK}
+	}
+	say := &hookstreamv1.Settlement{AckToken: w.token, Verdict: n.action, Reason: n.reason}
+	if n.delay != nil {
+		say.Delay = durationpb.New(*n.delay)
+	}
+	return say
 }
 
 // repeatable reports whether a call about deliveries may succeed later. A refusal
@@ -237,7 +241,7 @@ func (c *consumer) notReleased(works []*work, err error) {
 			c.admit(w)
 			c.look(w)
 		default:
-			w.verdict.nack.action = hookstreamv1.Nack_ACTION_RETRY
+			w.verdict.nack.action = hookstreamv1.Settlement_VERDICT_RETRY
 			c.verdicts.add(w)
 		}
 	}
@@ -249,17 +253,13 @@ func (c *consumer) notReleased(works []*work, err error) {
 func (c *consumer) answered(m *mouth, works []*work, resp *hookstreamv1.AcknowledgeResponse) bool {
 	var again []*work
 	var lost []*SettleError
-	acks, nacks := resp.GetAcks(), resp.GetNacks()
+	results := resp.GetResults()
 	c.mu.Lock()
 	now := time.Now()
-	for _, w := range works {
-		results := &acks
-		if w.verdict.nack != nil {
-			results = &nacks
-		}
+	for i, w := range works {
 		outcome := hookstreamv1.AckOutcome_ACK_OUTCOME_UNAVAILABLE
-		if len(*results) > 0 {
-			outcome, *results = (*results)[0].GetOutcome(), (*results)[1:]
+		if i < len(results) {
+			outcome = results[i].GetOutcome()
 		}
 		repeat, err := c.concluded(w, outcome, now)
 		if repeat {

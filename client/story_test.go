@@ -129,18 +129,15 @@ func (s *story) begin(d *delivery) *chapter {
 func (s *story) heard(req *hookstreamv1.AcknowledgeRequest) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, token := range req.GetAcks() {
-		if c := s.mention(token); c != nil {
+	for _, said := range req.GetSettlements() {
+		c := s.mention(said.GetAckToken())
+		switch verdict := said.GetVerdict(); {
+		case c == nil || verdict == hookstreamv1.Settlement_VERDICT_EXTEND:
+		case verdict == hookstreamv1.Settlement_VERDICT_ACK:
 			s.acked(c)
+		default:
+			s.nacked(c, strings.ToLower(strings.TrimPrefix(verdict.String(), "VERDICT_")))
 		}
-	}
-	for _, n := range req.GetNacks() {
-		if c := s.mention(n.GetAckToken()); c != nil {
-			s.nacked(c, strings.ToLower(strings.TrimPrefix(n.GetAction().String(), "ACTION_")))
-		}
-	}
-	for _, e := range req.GetExtensions() {
-		s.mention(e.GetAckToken())
 	}
 }
 
@@ -209,18 +206,17 @@ func (s *story) answered(req *hookstreamv1.AcknowledgeRequest, resp *hookstreamv
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if status.Code(err) == codes.InvalidArgument { // an older gateway
-		for _, n := range req.GetNacks() {
-			s.byToken[n.GetAckToken()].released = false
+		for _, said := range req.GetSettlements() {
+			s.byToken[said.GetAckToken()].released = false
 		}
 	}
-	for i, r := range resp.GetAcks() {
-		if s.settled != nil && r.GetOutcome() == done {
-			s.settled.Store(s.byToken[req.GetAcks()[i]].event, true)
+	for i, r := range resp.GetResults() {
+		c := s.byToken[r.GetAckToken()]
+		if s.settled != nil && r.GetOutcome() == done && req.GetSettlements()[i].GetVerdict() == hookstreamv1.Settlement_VERDICT_ACK {
+			s.settled.Store(c.event, true)
 		}
-	}
-	for i, r := range resp.GetExtensions() {
-		if token := r.GetAckToken(); token != "" {
-			s.byToken[token] = s.byToken[req.GetExtensions()[i].GetAckToken()]
+		if token := r.GetNewAckToken(); token != "" {
+			s.byToken[token] = c
 		}
 	}
 }

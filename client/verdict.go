@@ -13,13 +13,13 @@ import (
 // Park answers an error with which a handler of [Run] has the event set aside for
 // an operator, without another attempt: it will not get better by itself.
 func Park(err error) error {
-	return &verdictError{action: hookstreamv1.Nack_ACTION_PARK, err: err}
+	return &verdictError{action: hookstreamv1.Settlement_VERDICT_PARK, err: err}
 }
 
 // Skip answers an error with which a handler of [Run] gives the event up, as if it
 // was done with.
 func Skip(reason string) error {
-	return &verdictError{action: hookstreamv1.Nack_ACTION_SKIP, err: errors.New(reason)}
+	return &verdictError{action: hookstreamv1.Settlement_VERDICT_SKIP, err: errors.New(reason)}
 }
 
 // RetryAfter answers an error with which a handler of [Run] has the event handed
@@ -27,7 +27,7 @@ func Skip(reason string) error {
 // 0 is at once, and an hour the most. After the last attempt the event is parked
 // all the same.
 func RetryAfter(d time.Duration, err error) error {
-	return &verdictError{action: hookstreamv1.Nack_ACTION_RETRY, delay: &d, err: err}
+	return &verdictError{action: hookstreamv1.Settlement_VERDICT_RETRY, delay: &d, err: err}
 }
 
 // Release answers an error with which a handler of [Run] gives the event back as
@@ -37,18 +37,18 @@ func RetryAfter(d time.Duration, err error) error {
 // down, so what fails wants another attempt instead. A gateway that does not know
 // releases takes it as an attempt that failed.
 func Release(err error) error {
-	return &verdictError{action: hookstreamv1.Nack_ACTION_RELEASE, err: err}
+	return &verdictError{action: hookstreamv1.Settlement_VERDICT_RELEASE, err: err}
 }
 
 // A verdictError says what should become of an event. It may be wrapped.
 type verdictError struct {
-	action hookstreamv1.Nack_Action
+	action hookstreamv1.Settlement_Verdict
 	delay  *time.Duration
 	err    error // may be nil
 }
 
 func (e *verdictError) Error() string {
-	what := strings.ToLower(strings.TrimPrefix(e.action.String(), "ACTION_"))
+	what := strings.ToLower(strings.TrimPrefix(e.action.String(), "VERDICT_"))
 	if e.err == nil {
 		return what
 	}
@@ -107,14 +107,14 @@ type verdict struct {
 }
 
 type nack struct {
-	action hookstreamv1.Nack_Action
+	action hookstreamv1.Settlement_Verdict
 	delay  *time.Duration
 	reason string
 }
 
 // final reports whether the handler wants to see the event no more.
 func (v verdict) final() bool {
-	return v.nack == nil || v.nack.action == hookstreamv1.Nack_ACTION_PARK || v.nack.action == hookstreamv1.Nack_ACTION_SKIP
+	return v.nack == nil || v.nack.action == hookstreamv1.Settlement_VERDICT_PARK || v.nack.action == hookstreamv1.Settlement_VERDICT_SKIP
 }
 
 // verdictOf reads what a handler answered. The reason is the text of the error
@@ -123,7 +123,7 @@ func verdictOf(err error) verdict {
 	if err == nil {
 		return verdict{}
 	}
-	n := &nack{action: hookstreamv1.Nack_ACTION_RETRY, reason: err.Error()}
+	n := &nack{action: hookstreamv1.Settlement_VERDICT_RETRY, reason: err.Error()}
 	var said *verdictError
 	if errors.As(err, &said) {
 		n.action = said.action

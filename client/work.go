@@ -92,5 +92,5 @@ func (w *work) live(now time.Time) bool {
 
 // releasing reports whether the gateway is being asked to take a work back.
 func (w *work) releasing() bool {
-	return w.phase == decided && w.verdict.nack != nil && w.verdict.nack.action == hookstreamv1.Nack_ACTION_RELEASE
+	return w.phase == decided && w.verdict.nack != nil && w.verdict.nack.action == hookstreamv1.Settlement_VERDICT_RELEASE
 }

@@ -67,13 +67,13 @@ func (v *victims) confirm(ctx context.Context, ds []*hookstreamv1.Delivery) {
 	if len(ds) == 0 {
 		return
 	}
-	resp, err := v.w.subs.Acknowledge(ctx, &hookstreamv1.AcknowledgeRequest{Name: v.name, Acks: tokensOf(ds)})
+	resp, err := v.w.subs.Acknowledge(ctx, acksOf(v.name, tokensOf(ds)...))
 	if err != nil {
 		return // they come again
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	for i, r := range resp.GetAcks() {
+	for i, r := range resp.GetResults() {
 		if r.GetOutcome() == hookstreamv1.AckOutcome_ACK_OUTCOME_DONE {
 			v.done[ds[i].GetEvent().GetProviderEventId()] = true
 		}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/subscription"
@@ -13,42 +14,58 @@ func (s *subscriptionService) Acknowledge(ctx context.Context, req *hookstreamv1
 	if _, err := s.manager.Get(id); err != nil {
 		return nil, err
 	}
-	results := ackResults(s.manager.Settle(ctx, id, settlements(req)))
-	acks, nacks := len(req.GetAcks()), len(req.GetNacks())
-	return &hookstreamv1.AcknowledgeResponse{
-		Acks: results[:acks:acks], Nacks: results[acks : acks+nacks : acks+nacks], Extensions: results[acks+nacks:],
-	}, nil
+	if err := misplaced(req.GetSettlements()).err(); err != nil {
+		return nil, err
+	}
+	results := s.manager.Settle(ctx, id, settlements(req.GetSettlements()))
+	return &hookstreamv1.AcknowledgeResponse{Results: ackResults(req.GetSettlements(), results)}, nil
 }
 
-// settlements are the three lists of a request as one.
-func settlements(req *hookstreamv1.AcknowledgeRequest) []subscription.Settlement {
-	all := make([]subscription.Settlement, 0, len(req.GetAcks())+len(req.GetNacks())+len(req.GetExtensions()))
-	for _, token := range req.GetAcks() {
-		all = append(all, subscription.Settlement{Token: token, Verdict: subscription.Ack})
+// misplaced are the fields that say nothing with the verdict they came with. Rules
+// in the schema would cost more than the rest of a call with many settlements.
+func misplaced(in []*hookstreamv1.Settlement) (v violations) {
+	for i, s := range in {
+		verdict := s.GetVerdict()
+		if s.GetDelay() != nil && verdict != hookstreamv1.Settlement_VERDICT_RETRY {
+			v.add(fmt.Sprintf("settlements[%d].delay", i), "is only for VERDICT_RETRY")
+		}
+		if s.GetExtension() != nil && verdict != hookstreamv1.Settlement_VERDICT_EXTEND {
+			v.add(fmt.Sprintf("settlements[%d].extension", i), "is only for VERDICT_EXTEND")
+		}
+		if s.GetReason() != "" && !reasoned[verdict] {
+			v.add(fmt.Sprintf("settlements[%d].reason", i), "is only for VERDICT_RETRY, VERDICT_PARK, VERDICT_SKIP and VERDICT_RELEASE")
+		}
 	}
-	for _, nack := range req.GetNacks() {
-		all = append(all, nackSettlement(nack))
-	}
-	for _, extension := range req.GetExtensions() {
-		all = append(all, subscription.Settlement{
-			Token: extension.GetAckToken(), Verdict: subscription.Extend, Extension: extension.GetExtension().AsDuration(),
-		})
-	}
-	return all
+	return v
 }
 
-func nackSettlement(nack *hookstreamv1.Nack) subscription.Settlement {
-	out := subscription.Settlement{Token: nack.GetAckToken(), Verdict: subscription.Retry, Reason: nack.GetReason()}
-	switch nack.GetAction() {
-	case hookstreamv1.Nack_ACTION_PARK:
-		out.Verdict = subscription.Park
-	case hookstreamv1.Nack_ACTION_SKIP:
-		out.Verdict = subscription.Skip
-	case hookstreamv1.Nack_ACTION_RELEASE:
-		out.Verdict = subscription.Release
-	default:
-		if nack.GetDelay() != nil {
-			out.Delay = new(nack.GetDelay().AsDuration())
+// reasoned are the verdicts that may have a reason. That of a release is not kept:
+// whoever gives an event back may say why all the same.
+var reasoned = map[hookstreamv1.Settlement_Verdict]bool{
+	hookstreamv1.Settlement_VERDICT_RETRY:   true,
+	hookstreamv1.Settlement_VERDICT_PARK:    true,
+	hookstreamv1.Settlement_VERDICT_SKIP:    true,
+	hookstreamv1.Settlement_VERDICT_RELEASE: true,
+}
+
+// verdicts are those of the domain, by those of the API.
+var verdicts = map[hookstreamv1.Settlement_Verdict]subscription.Verdict{
+	hookstreamv1.Settlement_VERDICT_ACK:     subscription.Ack,
+	hookstreamv1.Settlement_VERDICT_RETRY:   subscription.Retry,
+	hookstreamv1.Settlement_VERDICT_PARK:    subscription.Park,
+	hookstreamv1.Settlement_VERDICT_SKIP:    subscription.Skip,
+	hookstreamv1.Settlement_VERDICT_RELEASE: subscription.Release,
+	hookstreamv1.Settlement_VERDICT_EXTEND:  subscription.Extend,
+}
+
+func settlements(in []*hookstreamv1.Settlement) []subscription.Settlement {
+	out := make([]subscription.Settlement, len(in))
+	for i, s := range in {
+		out[i] = subscription.Settlement{
+			Token: s.GetAckToken(), Verdict: verdicts[s.GetVerdict()], Reason: s.GetReason(), Extension: s.GetExtension().AsDuration(),
+		}
+		if s.GetDelay() != nil {
+			out[i].Delay = new(s.GetDelay().AsDuration())
 		}
 	}
 	return out
@@ -64,11 +81,12 @@ var ackOutcomes = map[subscription.Outcome]hookstreamv1.AckOutcome{
 	subscription.Unavailable: hookstreamv1.AckOutcome_ACK_OUTCOME_UNAVAILABLE,
 }
 
-func ackResults(in []subscription.Result) []*hookstreamv1.AckResult {
-	out := make([]*hookstreamv1.AckResult, len(in))
-	for i, r := range in {
+// ackResults answers each settlement, with the token it was about.
+func ackResults(in []*hookstreamv1.Settlement, results []subscription.Result) []*hookstreamv1.AckResult {
+	out := make([]*hookstreamv1.AckResult, len(results))
+	for i, r := range results {
 		out[i] = &hookstreamv1.AckResult{
-			Outcome: ackOutcomes[r.Outcome], AckDeadline: timestamp(r.Deadline), AckToken: r.Token,
+			AckToken: in[i].GetAckToken(), Outcome: ackOutcomes[r.Outcome], AckDeadline: timestamp(r.Deadline), NewAckToken: r.Token,
 		}
 	}
 	return out

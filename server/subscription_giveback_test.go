@@ -43,7 +43,7 @@ func TestWhatDidNotFitAPullIsNoAttempt(t *testing.T) {
 		if size > asked && len(acks) > 1 {
 			t.Errorf("%d bytes were answered, %d asked for", size, asked)
 		}
-		if _, err := w.subs.Acknowledge(t.Context(), &hookstreamv1.AcknowledgeRequest{Name: "subscriptions/crm", Acks: acks}); err != nil {
+		if _, err := w.subs.Acknowledge(t.Context(), acksOf("subscriptions/crm", acks...)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -74,9 +74,9 @@ func TestReleaseOverTheAPI(t *testing.T) {
 		}
 		last = d.GetHandOut()
 		answer, err := w.subs.Acknowledge(t.Context(), &hookstreamv1.AcknowledgeRequest{
-			Name: "subscriptions/crm", Nacks: []*hookstreamv1.Nack{{AckToken: d.GetAckToken(), Action: hookstreamv1.Nack_ACTION_RELEASE}},
+			Name: "subscriptions/crm", Settlements: []*hookstreamv1.Settlement{{AckToken: d.GetAckToken(), Verdict: hookstreamv1.Settlement_VERDICT_RELEASE}},
 		})
-		if err != nil || answer.GetNacks()[0].GetOutcome() != hookstreamv1.AckOutcome_ACK_OUTCOME_DONE {
+		if err != nil || answer.GetResults()[0].GetOutcome() != hookstreamv1.AckOutcome_ACK_OUTCOME_DONE {
 			t.Fatal(answer, err)
 		}
 	}

@@ -72,7 +72,7 @@ func TestNoSuchSubscription(t *testing.T) {
 	_, resume := w.subs.ResumeSubscription(ctx, &hookstreamv1.ResumeSubscriptionRequest{Name: name})
 	_, seek := w.subs.SeekSubscription(ctx, &hookstreamv1.SeekSubscriptionRequest{Name: name, To: &hookstreamv1.SeekSubscriptionRequest_Earliest{Earliest: true}})
 	_, pull := w.subs.Pull(ctx, &hookstreamv1.PullRequest{Name: name})
-	_, ack := w.subs.Acknowledge(ctx, &hookstreamv1.AcknowledgeRequest{Name: name, Acks: []string{"x"}})
+	_, ack := w.subs.Acknowledge(ctx, acksOf(name, "x"))
 	_, state := w.subs.GetSubscriptionState(ctx, &hookstreamv1.GetSubscriptionStateRequest{Name: name + "/state"})
 	_, list := w.subs.ListParkedDeliveries(ctx, &hookstreamv1.ListParkedDeliveriesRequest{Parent: name})
 	_, replay := w.subs.ReplayParkedDeliveries(ctx, &hookstreamv1.ReplayParkedDeliveriesRequest{Parent: name, All: true})
@@ -278,18 +278,28 @@ func TestStreamAcksAndNacks(t *testing.T) {
 		t.Errorf("consumer %v", c)
 	}
 	resp, err := w.subs.Acknowledge(t.Context(), &hookstreamv1.AcknowledgeRequest{
-		Name: name, Acks: []string{got[0].GetAckToken(), "forged"},
-		Nacks:      []*hookstreamv1.Nack{{AckToken: got[1].GetAckToken(), Reason: "busy", Delay: durationpb.New(0)}},
-		Extensions: []*hookstreamv1.Extension{{AckToken: got[2].GetAckToken(), Extension: durationpb.New(10 * time.Minute)}},
+		Name: name, Settlements: []*hookstreamv1.Settlement{
+			{AckToken: got[2].GetAckToken(), Verdict: hookstreamv1.Settlement_VERDICT_EXTEND, Extension: durationpb.New(10 * time.Minute)},
+			{AckToken: got[0].GetAckToken(), Verdict: hookstreamv1.Settlement_VERDICT_ACK},
+			{AckToken: "forged", Verdict: hookstreamv1.Settlement_VERDICT_ACK},
+			{AckToken: got[1].GetAckToken(), Verdict: hookstreamv1.Settlement_VERDICT_RETRY, Reason: "busy", Delay: durationpb.New(0)},
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantOutcomes(t, resp.GetAcks()[:1], 1, hookstreamv1.AckOutcome_ACK_OUTCOME_DONE)
-	wantOutcomes(t, resp.GetAcks()[1:], 1, hookstreamv1.AckOutcome_ACK_OUTCOME_INVALID)
-	wantOutcomes(t, resp.GetNacks(), 1, hookstreamv1.AckOutcome_ACK_OUTCOME_DONE)
-	wantOutcomes(t, resp.GetExtensions(), 1, hookstreamv1.AckOutcome_ACK_OUTCOME_DONE)
-	if x := resp.GetExtensions()[0]; time.Until(x.GetAckDeadline().AsTime()) < 9*time.Minute || x.GetAckToken() == "" {
+	results := resp.GetResults()
+	wantOutcomes(t, results[:2], 2, hookstreamv1.AckOutcome_ACK_OUTCOME_DONE)
+	wantOutcomes(t, results[2:3], 1, hookstreamv1.AckOutcome_ACK_OUTCOME_INVALID)
+	wantOutcomes(t, results[3:], 1, hookstreamv1.AckOutcome_ACK_OUTCOME_DONE)
+	var tokens []string
+	for _, r := range results {
+		tokens = append(tokens, r.GetAckToken())
+	}
+	if diff := cmp.Diff([]string{got[2].GetAckToken(), got[0].GetAckToken(), "forged", got[1].GetAckToken()}, tokens); diff != "" {
+		t.Errorf("each is answered with its token (-want +got):\n%s", diff)
+	}
+	if x := results[0]; time.Until(x.GetAckDeadline().AsTime()) < 9*time.Minute || x.GetNewAckToken() == "" {
 		t.Errorf("extended %v", x)
 	}
 	again := stream.take(1)
@@ -325,11 +335,11 @@ func TestAStreamThatEndsGivesBack(t *testing.T) {
 	if diff := cmp.Diff(ids, slices.Sorted(slices.Values(idsOf(got)))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	resp, err := w.subs.Acknowledge(t.Context(), &hookstreamv1.AcknowledgeRequest{Name: name, Acks: tokensOf(held)})
+	resp, err := w.subs.Acknowledge(t.Context(), acksOf(name, tokensOf(held)...))
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantOutcomes(t, resp.GetAcks(), 2, hookstreamv1.AckOutcome_ACK_OUTCOME_EXPIRED)
+	wantOutcomes(t, resp.GetResults(), 2, hookstreamv1.AckOutcome_ACK_OUTCOME_EXPIRED)
 	w.ack(name, got[1:])
 }
 
@@ -465,11 +475,11 @@ func TestSeek(t *testing.T) {
 	got := pull(3)
 	w.ack(name, got[:2])
 	seek(&hookstreamv1.SeekSubscriptionRequest{To: &hookstreamv1.SeekSubscriptionRequest_AfterCursor{AfterCursor: got[0].GetCursor()}})
-	resp, err := w.subs.Acknowledge(ctx, &hookstreamv1.AcknowledgeRequest{Name: name, Acks: tokensOf(got[2:])})
+	resp, err := w.subs.Acknowledge(ctx, acksOf(name, tokensOf(got[2:])...))
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantOutcomes(t, resp.GetAcks(), 1, hookstreamv1.AckOutcome_ACK_OUTCOME_EXPIRED)
+	wantOutcomes(t, resp.GetResults(), 1, hookstreamv1.AckOutcome_ACK_OUTCOME_EXPIRED)
 	after := pull(2)
 	if diff := cmp.Diff(ids[1:], idsOf(after)); diff != "" {
 		t.Errorf("after a cursor (-want +got):\n%s", diff)
@@ -531,16 +541,16 @@ func TestParkedDeliveries(t *testing.T) {
 	stream.frame()
 	ids := w.put(3)
 	got := stream.take(3)
-	resp, err := w.subs.Acknowledge(ctx, &hookstreamv1.AcknowledgeRequest{Name: name, Nacks: []*hookstreamv1.Nack{
-		{AckToken: got[0].GetAckToken(), Action: hookstreamv1.Nack_ACTION_PARK, Reason: "no such customer"},
-		{AckToken: got[1].GetAckToken(), Reason: "last attempt"}, // which it was
-		{AckToken: got[2].GetAckToken(), Action: hookstreamv1.Nack_ACTION_SKIP},
+	resp, err := w.subs.Acknowledge(ctx, &hookstreamv1.AcknowledgeRequest{Name: name, Settlements: []*hookstreamv1.Settlement{
+		{AckToken: got[0].GetAckToken(), Verdict: hookstreamv1.Settlement_VERDICT_PARK, Reason: "no such customer"},
+		{AckToken: got[1].GetAckToken(), Verdict: hookstreamv1.Settlement_VERDICT_RETRY, Reason: "last attempt"}, // which it was
+		{AckToken: got[2].GetAckToken(), Verdict: hookstreamv1.Settlement_VERDICT_SKIP},
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantOutcomes(t, resp.GetNacks()[:2], 2, hookstreamv1.AckOutcome_ACK_OUTCOME_PARKED)
-	wantOutcomes(t, resp.GetNacks()[2:], 1, hookstreamv1.AckOutcome_ACK_OUTCOME_DONE)
+	wantOutcomes(t, resp.GetResults()[:2], 2, hookstreamv1.AckOutcome_ACK_OUTCOME_PARKED)
+	wantOutcomes(t, resp.GetResults()[2:], 1, hookstreamv1.AckOutcome_ACK_OUTCOME_DONE)
 
 	var parked []*hookstreamv1.ParkedDelivery
 	for token := ""; ; {
@@ -634,4 +644,46 @@ func TestDrainTellsTheStreamsOfSubscriptions(t *testing.T) {
 	if err := <-drained; err != nil {
 		t.Error(err)
 	}
+}
+
+// A settlement that says two things is done by neither, and nor is what came with
+// it.
+func TestASettlementSaysOneThing(t *testing.T) {
+	const retry, park, release = hookstreamv1.Settlement_VERDICT_RETRY, hookstreamv1.Settlement_VERDICT_PARK, hookstreamv1.Settlement_VERDICT_RELEASE
+	const ack, extend = hookstreamv1.Settlement_VERDICT_ACK, hookstreamv1.Settlement_VERDICT_EXTEND
+	w := startSubscriptions(t)
+	name := w.create("crm", &hookstreamv1.Subscription{}).GetName()
+	stream, _ := w.consume(&hookstreamv1.SubscribeRequest{Subscription: name})
+	stream.frame()
+	w.put(2)
+	got := stream.take(2)
+	second := durationpb.New(time.Second)
+	for _, tc := range []struct {
+		field string
+		said  *hookstreamv1.Settlement
+	}{
+		{"verdict", &hookstreamv1.Settlement{}},
+		{"verdict", &hookstreamv1.Settlement{Verdict: 99}},
+		{"delay", &hookstreamv1.Settlement{Verdict: ack, Delay: second}},
+		{"delay", &hookstreamv1.Settlement{Verdict: release, Delay: second}},
+		{"extension", &hookstreamv1.Settlement{Verdict: retry, Extension: second}},
+		{"reason", &hookstreamv1.Settlement{Verdict: ack, Reason: "done"}},
+		{"reason", &hookstreamv1.Settlement{Verdict: extend, Reason: "slow"}},
+	} {
+		tc.said.AckToken = got[1].GetAckToken()
+		req := acksOf(name, got[0].GetAckToken())
+		req.Settlements = append(req.Settlements, tc.said)
+		_, err := w.subs.Acknowledge(t.Context(), req)
+		st := wantStatus(t, err, codes.InvalidArgument, "REQUEST_INVALID")
+		if diff := cmp.Diff([]string{"settlements[1]." + tc.field}, violated(st)); diff != "" {
+			t.Errorf("%v (-want +got):\n%s", tc.said, diff)
+		}
+	}
+	resp, err := w.subs.Acknowledge(t.Context(), &hookstreamv1.AcknowledgeRequest{Name: name, Settlements: []*hookstreamv1.Settlement{
+		{AckToken: got[0].GetAckToken(), Verdict: park, Reason: "still ours"},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantOutcomes(t, resp.GetResults(), 1, hookstreamv1.AckOutcome_ACK_OUTCOME_PARKED)
 }

@@ -203,11 +203,20 @@ func idsOf(ds []*hookstreamv1.Delivery) (ids []string) {
 // ack acknowledges all, each of which must be done.
 func (w *subscriptionWorld) ack(name string, ds []*hookstreamv1.Delivery) {
 	w.t.Helper()
-	resp, err := w.subs.Acknowledge(w.t.Context(), &hookstreamv1.AcknowledgeRequest{Name: name, Acks: tokensOf(ds)})
+	resp, err := w.subs.Acknowledge(w.t.Context(), acksOf(name, tokensOf(ds)...))
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	wantOutcomes(w.t, resp.GetAcks(), len(ds), hookstreamv1.AckOutcome_ACK_OUTCOME_DONE)
+	wantOutcomes(w.t, resp.GetResults(), len(ds), hookstreamv1.AckOutcome_ACK_OUTCOME_DONE)
+}
+
+// acksOf says that deliveries are done with.
+func acksOf(name string, tokens ...string) *hookstreamv1.AcknowledgeRequest {
+	req := &hookstreamv1.AcknowledgeRequest{Name: name}
+	for _, token := range tokens {
+		req.Settlements = append(req.Settlements, &hookstreamv1.Settlement{AckToken: token, Verdict: hookstreamv1.Settlement_VERDICT_ACK})
+	}
+	return req
 }
 
 func wantOutcomes(t *testing.T, results []*hookstreamv1.AckResult, n int, want hookstreamv1.AckOutcome) {

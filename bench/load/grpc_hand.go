@@ -49,16 +49,20 @@ func (s *Stream) Hand() Hand { return s.hand }
 // connection. It is an error when one of the acks is not confirmed. Many
 // goroutines may call it at once.
 func (s *Stream) Acknowledge(ctx context.Context, h Hand) error {
+	settlements := make([]*hookstreamv1.Settlement, len(h.Tokens))
+	for i, token := range h.Tokens {
+		settlements[i] = &hookstreamv1.Settlement{AckToken: token, Verdict: hookstreamv1.Settlement_VERDICT_ACK}
+	}
 	answer, err := hookstreamv1.NewSubscriptionServiceClient(s.conn).Acknowledge(ctx, &hookstreamv1.AcknowledgeRequest{
-		Name: s.req.GetSubscription(), Acks: h.Tokens,
+		Name: s.req.GetSubscription(), Settlements: settlements,
 	})
 	if err != nil {
 		return fmt.Errorf("load: acknowledge: %w", err)
 	}
-	if got, want := len(answer.GetAcks()), len(h.Seqs); got != want {
+	if got, want := len(answer.GetResults()), len(h.Seqs); got != want {
 		return fmt.Errorf("load: acknowledge: %d answers for %d deliveries", got, want)
 	}
-	for i, ack := range answer.GetAcks() {
+	for i, ack := range answer.GetResults() {
 		if ack.GetOutcome() != hookstreamv1.AckOutcome_ACK_OUTCOME_DONE {
 			return fmt.Errorf("load: the ack of event %d came to %s", h.Seqs[i], ack.GetOutcome())
 		}

@@ -2,13 +2,13 @@ package load
 
 import (
 	"context"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
@@ -21,16 +21,18 @@ type acknowledger struct {
 }
 
 func (a *acknowledger) Acknowledge(_ context.Context, req *hookstreamv1.AcknowledgeRequest) (*hookstreamv1.AcknowledgeResponse, error) {
-	var want []string
-	for i := range req.GetAcks() {
-		want = append(want, ackToken(uint64(i)+1))
+	want := &hookstreamv1.AcknowledgeRequest{Name: "subscriptions/bench"}
+	for i := range req.GetSettlements() {
+		want.Settlements = append(want.Settlements, &hookstreamv1.Settlement{
+			AckToken: ackToken(uint64(i) + 1), Verdict: hookstreamv1.Settlement_VERDICT_ACK,
+		})
 	}
-	if !slices.Equal(req.GetAcks(), want) || req.GetName() != "subscriptions/bench" {
+	if !proto.Equal(req, want) {
 		return nil, status.Errorf(codes.InvalidArgument, "%v", req)
 	}
 	answer := new(hookstreamv1.AcknowledgeResponse)
 	for _, o := range a.outcomes {
-		answer.Acks = append(answer.Acks, &hookstreamv1.AckResult{Outcome: o})
+		answer.Results = append(answer.Results, &hookstreamv1.AckResult{Outcome: o})
 	}
 	return answer, nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -48,11 +49,11 @@ func (c *subscriptionPullCommand) Run(ctx context.Context, p *program) error {
 		for _, d := range resp.GetDeliveries() {
 			tokens = append(tokens, d.GetAckToken())
 		}
-		answer, err := client.Acknowledge(ctx, &hookstreamv1.AcknowledgeRequest{Name: c.name(), Acks: tokens})
+		answer, err := client.Acknowledge(ctx, acks(c.name(), tokens))
 		if err != nil {
 			return err
 		}
-		return settled(answer.GetAcks())
+		return settled(answer.GetResults())
 	})
 }
 
@@ -103,16 +104,15 @@ func (c *subscriptionAckCommand) Run(ctx context.Context, p *program) error {
 		if err != nil {
 			return err
 		}
-		results := slices.Concat(resp.GetAcks(), resp.GetNacks(), resp.GetExtensions())
 		if c.json() {
 			err = writeJSON(p.stdout, resp)
 		} else {
-			err = p.printResults(tokens, results)
+			err = p.printResults(resp.GetResults())
 		}
 		if err != nil {
 			return err
 		}
-		return settled(results)
+		return settled(resp.GetResults())
 	})
 }
 
@@ -140,37 +140,27 @@ func (c *subscriptionAckCommand) tokens(p *program) ([]string, error) {
 	return tokens, nil
 }
 
-var nackActions = map[string]hookstreamv1.Nack_Action{
-	"retry":   hookstreamv1.Nack_ACTION_RETRY,
-	"release": hookstreamv1.Nack_ACTION_RELEASE,
-	"park":    hookstreamv1.Nack_ACTION_PARK,
-	"skip":    hookstreamv1.Nack_ACTION_SKIP,
+var verdicts = map[string]hookstreamv1.Settlement_Verdict{
+	"ack":     hookstreamv1.Settlement_VERDICT_ACK,
+	"retry":   hookstreamv1.Settlement_VERDICT_RETRY,
+	"release": hookstreamv1.Settlement_VERDICT_RELEASE,
+	"park":    hookstreamv1.Settlement_VERDICT_PARK,
+	"skip":    hookstreamv1.Settlement_VERDICT_SKIP,
+	"extend":  hookstreamv1.Settlement_VERDICT_EXTEND,
 }
 
 func (c *subscriptionAckCommand) request(tokens []string) (*hookstreamv1.AcknowledgeRequest, error) {
-	action, nack := nackActions[c.As]
 	switch {
 	case c.Delay != nil && c.As != "retry":
 		return nil, misused("--delay is for --as retry")
 	case c.By != nil && c.As != "extend":
 		return nil, misused("--by is for --as extend")
-	case c.Reason != "" && (!nack || c.As == "release"):
+	case c.Reason != "" && c.As != "retry" && c.As != "park" && c.As != "skip":
 		return nil, misused("--reason is for --as retry, park and skip")
 	}
-	req := &hookstreamv1.AcknowledgeRequest{Name: c.name()}
-	for _, token := range tokens {
-		switch {
-		case nack:
-			req.Nacks = append(req.Nacks, &hookstreamv1.Nack{
-				AckToken: token, Action: action, Delay: durationOf(c.Delay), Reason: c.Reason,
-			})
-		case c.As == "extend":
-			req.Extensions = append(req.Extensions, &hookstreamv1.Extension{AckToken: token, Extension: durationOf(c.By)})
-		default:
-			req.Acks = append(req.Acks, token)
-		}
-	}
-	return req, nil
+	return settlements(c.name(), tokens, &hookstreamv1.Settlement{
+		Verdict: verdicts[c.As], Delay: durationOf(c.Delay), Reason: c.Reason, Extension: durationOf(c.By),
+	}), nil
 }
 
 func durationOf(s *span) *durationpb.Duration {
@@ -180,14 +170,10 @@ func durationOf(s *span) *durationpb.Duration {
 	return durationpb.New(time.Duration(*s))
 }
 
-func (p *program) printResults(tokens []string, results []*hookstreamv1.AckResult) error {
+func (p *program) printResults(results []*hookstreamv1.AckResult) error {
 	var rows [][]string
-	for i, r := range results {
-		token := tokens[i]
-		if r.GetAckToken() != "" {
-			token = r.GetAckToken()
-		}
-		rows = append(rows, []string{outcomeOf(r), timeOf(r.GetAckDeadline()), token})
+	for _, r := range results {
+		rows = append(rows, []string{outcomeOf(r), timeOf(r.GetAckDeadline()), cmp.Or(r.GetNewAckToken(), r.GetAckToken())})
 	}
 	return writeTable(p.stdout, []string{"OUTCOME", "DEADLINE", "TOKEN"}, rows)
 }

@@ -16,12 +16,12 @@ func TestSubscriptionsHaveWordsForEverything(t *testing.T) {
 			t.Errorf("%s is shown as %s", name, words)
 		}
 	}
-	actions := make(map[hookstreamv1.Nack_Action]bool)
-	for _, action := range nackActions {
-		actions[action] = true
+	said := make(map[hookstreamv1.Settlement_Verdict]bool)
+	for _, verdict := range verdicts {
+		said[verdict] = true
 	}
-	for number, name := range hookstreamv1.Nack_Action_name {
-		if number != 0 && !actions[hookstreamv1.Nack_Action(number)] {
+	for number, name := range hookstreamv1.Settlement_Verdict_name {
+		if number != 0 && !said[hookstreamv1.Settlement_Verdict(number)] {
 			t.Errorf("ack --as has no word for %s", name)
 		}
 	}

@@ -21,16 +21,32 @@ func (f *follower) ack(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ackWait)
 	defer cancel()
-	resp, err := f.acks.Acknowledge(ctx, &hookstreamv1.AcknowledgeRequest{Name: f.request.GetSubscription(), Acks: f.unacked})
+	resp, err := f.acks.Acknowledge(ctx, acks(f.request.GetSubscription(), f.unacked))
 	f.unacked = nil
 	if err != nil {
 		return err
 	}
-	if err := settled(resp.GetAcks()); err != nil {
+	if err := settled(resp.GetResults()); err != nil {
 		what, _ := explain(err)
 		f.say("%s; the gateway hands these out again", what)
 	}
 	return nil
+}
+
+// acks says that deliveries are done with.
+func acks(subscription string, tokens []string) *hookstreamv1.AcknowledgeRequest {
+	return settlements(subscription, tokens, &hookstreamv1.Settlement{Verdict: hookstreamv1.Settlement_VERDICT_ACK})
+}
+
+// settlements says the same of all deliveries.
+func settlements(subscription string, tokens []string, what *hookstreamv1.Settlement) *hookstreamv1.AcknowledgeRequest {
+	req := &hookstreamv1.AcknowledgeRequest{Name: subscription}
+	for _, token := range tokens {
+		req.Settlements = append(req.Settlements, &hookstreamv1.Settlement{
+			AckToken: token, Verdict: what.GetVerdict(), Delay: what.GetDelay(), Reason: what.GetReason(), Extension: what.GetExtension(),
+		})
+	}
+	return req
 }
 
 // tellPhase says when a subscription begins or ceases to hand out.

@@ -52,7 +52,11 @@ type ackDesk struct {
 }
 
 func (d *ackDesk) Acknowledge(_ context.Context, req *hookstreamv1.AcknowledgeRequest, _ ...grpc.CallOption) (*hookstreamv1.AcknowledgeResponse, error) {
-	d.acks = append(d.acks, req.GetAcks()...)
+	for _, s := range req.GetSettlements() {
+		if s.GetVerdict() == hookstreamv1.Settlement_VERDICT_ACK {
+			d.acks = append(d.acks, s.GetAckToken())
+		}
+	}
 	return &hookstreamv1.AcknowledgeResponse{}, nil
 }
 

@@ -52,7 +52,9 @@ int main(int, char** argv) {
   deliveries(durable, [&](const Delivery& d) {
     AcknowledgeRequest ack;
     ack.set_name("subscriptions/cpp");
-    ack.add_acks(d.ack_token());
+    auto* done = ack.add_settlements();
+    done->set_ack_token(d.ack_token());
+    done->set_verdict(Settlement::VERDICT_ACK);
     AcknowledgeResponse answer;
     grpc::ClientContext context;
     if (subscriptions->Acknowledge(&context, ack, &answer).ok()) std::cout << "acknowledged " << d.event().type() << "\n";

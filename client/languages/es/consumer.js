@@ -2,7 +2,7 @@
 import {createClient, ConnectError} from '@connectrpc/connect';
 import {createGrpcTransport} from '@connectrpc/connect-node';
 import {EventService} from './hookstream/v1/event_service_pb.js';
-import {SubscriptionService} from './hookstream/v1/subscription_service_pb.js';
+import {Settlement_Verdict, SubscriptionService} from './hookstream/v1/subscription_service_pb.js';
 import {ErrorInfoSchema} from './google/rpc/error_details_pb.js';
 
 const transport = createGrpcTransport({baseUrl: `http://${process.argv[2]}`});
@@ -24,7 +24,7 @@ for await (const d of deliveries({start: {case: 'afterCursor', value: all[0].cur
 const name = 'subscriptions/es';
 await subscriptions.createSubscription({subscriptionId: 'es', subscription: {}, start: {case: 'earliest', value: true}});
 for await (const d of deliveries({subscription: name})) {
-  await subscriptions.acknowledge({name, acks: [d.ackToken]});
+  await subscriptions.acknowledge({name, settlements: [{ackToken: d.ackToken, verdict: Settlement_Verdict.ACK}]});
   console.log('acknowledged', d.event.type);
   break;
 }

@@ -40,7 +40,8 @@ public final class Consumer {
     subscriptions.createSubscription(CreateSubscriptionRequest.newBuilder()
         .setSubscriptionId("java").setSubscription(Subscription.getDefaultInstance()).setEarliest(true).build());
     deliveries(SubscribeRequest.newBuilder().setSubscription(name).build(), d -> {
-      subscriptions.acknowledge(AcknowledgeRequest.newBuilder().setName(name).addAcks(d.getAckToken()).build());
+      subscriptions.acknowledge(AcknowledgeRequest.newBuilder().setName(name).addSettlements(
+          Settlement.newBuilder().setAckToken(d.getAckToken()).setVerdict(Settlement.Verdict.VERDICT_ACK)).build());
       System.out.println("acknowledged " + d.getEvent().getType());
       return false;
     });

@@ -31,7 +31,7 @@ const call = (method, request) => new Promise((resolve, reject) =>
   subscriptions[method](request, (err, answer) => err ? reject(err) : resolve(answer)));
 await call('CreateSubscription', {subscription_id: 'node', subscription: {}, earliest: true});
 for await (const d of deliveries({subscription: name})) {
-  await call('Acknowledge', {name, acks: [d.ack_token]});
+  await call('Acknowledge', {name, settlements: [{ack_token: d.ack_token, verdict: 'VERDICT_ACK'}]});
   console.log('acknowledged', d.event.type);
   break;
 }

@@ -28,7 +28,7 @@ foreach (deliveries($base . 'events:subscribe?atHead=true&afterCursor=' . urlenc
 }
 ask('POST', $base . 'subscriptions?subscriptionId=php&earliest=true', '{}');
 foreach (deliveries($base . 'events:subscribe?subscription=subscriptions/php') as $d) {
-    ask('POST', $base . 'subscriptions/php:acknowledge', json_encode(['acks' => [$d->getAckToken()]]));
+    ask('POST', $base . 'subscriptions/php:acknowledge', json_encode(['settlements' => [['ackToken' => $d->getAckToken(), 'verdict' => 'VERDICT_ACK']]]));
     echo 'acknowledged ', $d->getEvent()->getType(), "\n";
     break;
 }

@@ -25,7 +25,8 @@ name = "subscriptions/python"
 subscriptions.CreateSubscription(sub.CreateSubscriptionRequest(
     subscription_id="python", subscription=subscription_pb2.Subscription(), earliest=True))
 for d in deliveries(subscription=name):
-    subscriptions.Acknowledge(sub.AcknowledgeRequest(name=name, acks=[d.ack_token]))
+    done = sub.Settlement(ack_token=d.ack_token, verdict=sub.Settlement.VERDICT_ACK)
+    subscriptions.Acknowledge(sub.AcknowledgeRequest(name=name, settlements=[done]))
     print("acknowledged", d.event.type)
     break
 try:

@@ -20,7 +20,8 @@ deliveries.call(after_cursor: all[0].cursor, at_head: true).each { |d| puts "res
 name = 'subscriptions/ruby'
 subscriptions.create_subscription(V1::CreateSubscriptionRequest.new(subscription_id: 'ruby', subscription: V1::Subscription.new, earliest: true))
 d = deliveries.call(subscription: name).first
-subscriptions.acknowledge(V1::AcknowledgeRequest.new(name: name, acks: [d.ack_token]))
+done = V1::Settlement.new(ack_token: d.ack_token, verdict: :VERDICT_ACK)
+subscriptions.acknowledge(V1::AcknowledgeRequest.new(name: name, settlements: [done]))
 puts "acknowledged #{d.event.type}"
 begin
   events.get_event(V1::GetEventRequest.new(name: 'events/none'))

@@ -99,64 +99,72 @@ func (AckOutcome) EnumDescriptor() ([]byte, []int) {
 	return file_hookstream_v1_subscription_service_proto_rawDescGZIP(), []int{0}
 }
 
-// Action is what becomes of the event.
-type Nack_Action int32
+// Verdict is what becomes of a delivery.
+type Settlement_Verdict int32
 
 const (
-	// RETRY.
-	Nack_ACTION_UNSPECIFIED Nack_Action = 0
+	// Refused: a verdict must be given.
+	Settlement_VERDICT_UNSPECIFIED Settlement_Verdict = 0
+	// The event is done with: nobody is handed it again.
+	Settlement_VERDICT_ACK Settlement_Verdict = 1
 	// Hand it out again after the delay. After the last attempt it is parked.
-	Nack_ACTION_RETRY Nack_Action = 1
+	Settlement_VERDICT_RETRY Settlement_Verdict = 2
 	// Set it aside for an operator.
-	Nack_ACTION_PARK Nack_Action = 2
+	Settlement_VERDICT_PARK Settlement_Verdict = 3
 	// Give it up, as if it was done with.
-	Nack_ACTION_SKIP Nack_Action = 3
+	Settlement_VERDICT_SKIP Settlement_Verdict = 4
 	// Hand it out again: the consumer did not begin with it. Costs no attempt.
-	Nack_ACTION_RELEASE Nack_Action = 4
+	Settlement_VERDICT_RELEASE Settlement_Verdict = 5
+	// Leave it with this consumer for longer.
+	Settlement_VERDICT_EXTEND Settlement_Verdict = 6
 )
 
-// Enum value maps for Nack_Action.
+// Enum value maps for Settlement_Verdict.
 var (
-	Nack_Action_name = map[int32]string{
-		0: "ACTION_UNSPECIFIED",
-		1: "ACTION_RETRY",
-		2: "ACTION_PARK",
-		3: "ACTION_SKIP",
-		4: "ACTION_RELEASE",
+	Settlement_Verdict_name = map[int32]string{
+		0: "VERDICT_UNSPECIFIED",
+		1: "VERDICT_ACK",
+		2: "VERDICT_RETRY",
+		3: "VERDICT_PARK",
+		4: "VERDICT_SKIP",
+		5: "VERDICT_RELEASE",
+		6: "VERDICT_EXTEND",
 	}
-	Nack_Action_value = map[string]int32{
-		"ACTION_UNSPECIFIED": 0,
-		"ACTION_RETRY":       1,
-		"ACTION_PARK":        2,
-		"ACTION_SKIP":        3,
-		"ACTION_RELEASE":     4,
+	Settlement_Verdict_value = map[string]int32{
+		"VERDICT_UNSPECIFIED": 0,
+		"VERDICT_ACK":         1,
+		"VERDICT_RETRY":       2,
+		"VERDICT_PARK":        3,
+		"VERDICT_SKIP":        4,
+		"VERDICT_RELEASE":     5,
+		"VERDICT_EXTEND":      6,
 	}
 )
 
-func (x Nack_Action) Enum() *Nack_Action {
-	p := new(Nack_Action)
+func (x Settlement_Verdict) Enum() *Settlement_Verdict {
+	p := new(Settlement_Verdict)
 	*p = x
 	return p
 }
 
-func (x Nack_Action) String() string {
+func (x Settlement_Verdict) String() string {
 	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
 }
 
-func (Nack_Action) Descriptor() protoreflect.EnumDescriptor {
+func (Settlement_Verdict) Descriptor() protoreflect.EnumDescriptor {
 	return file_hookstream_v1_subscription_service_proto_enumTypes[1].Descriptor()
 }
 
-func (Nack_Action) Type() protoreflect.EnumType {
+func (Settlement_Verdict) Type() protoreflect.EnumType {
 	return &file_hookstream_v1_subscription_service_proto_enumTypes[1]
 }
 
-func (x Nack_Action) Number() protoreflect.EnumNumber {
+func (x Settlement_Verdict) Number() protoreflect.EnumNumber {
 	return protoreflect.EnumNumber(x)
 }
 
-// Deprecated: Use Nack_Action.Descriptor instead.
-func (Nack_Action) EnumDescriptor() ([]byte, []int) {
+// Deprecated: Use Settlement_Verdict.Descriptor instead.
+func (Settlement_Verdict) EnumDescriptor() ([]byte, []int) {
 	return file_hookstream_v1_subscription_service_proto_rawDescGZIP(), []int{14, 0}
 }
 
@@ -1188,12 +1196,8 @@ type AcknowledgeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// `subscriptions/{subscription}` of all the deliveries.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Ack tokens of deliveries that are done with. At most 10,000.
-	Acks []string `protobuf:"bytes,2,rep,name=acks,proto3" json:"acks,omitempty"`
-	// Deliveries that are given back. At most 10,000.
-	Nacks []*Nack `protobuf:"bytes,3,rep,name=nacks,proto3" json:"nacks,omitempty"`
-	// Deliveries that take longer. At most 10,000.
-	Extensions    []*Extension `protobuf:"bytes,4,rep,name=extensions,proto3" json:"extensions,omitempty"`
+	// What becomes of each delivery. At most 10,000.
+	Settlements   []*Settlement `protobuf:"bytes,2,rep,name=settlements,proto3" json:"settlements,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1235,57 +1239,47 @@ func (x *AcknowledgeRequest) GetName() string {
 	return ""
 }
 
-func (x *AcknowledgeRequest) GetAcks() []string {
+func (x *AcknowledgeRequest) GetSettlements() []*Settlement {
 	if x != nil {
-		return x.Acks
+		return x.Settlements
 	}
 	return nil
 }
 
-func (x *AcknowledgeRequest) GetNacks() []*Nack {
-	if x != nil {
-		return x.Nacks
-	}
-	return nil
-}
-
-func (x *AcknowledgeRequest) GetExtensions() []*Extension {
-	if x != nil {
-		return x.Extensions
-	}
-	return nil
-}
-
-// Nack gives a delivery back.
-type Nack struct {
+// Settlement says what becomes of one delivery.
+type Settlement struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Token of the delivery.
 	AckToken string `protobuf:"bytes,1,opt,name=ack_token,json=ackToken,proto3" json:"ack_token,omitempty"`
-	// What becomes of the event. RETRY by default.
-	Action Nack_Action `protobuf:"varint,2,opt,name=action,proto3,enum=hookstream.v1.Nack_Action" json:"action,omitempty"`
+	// What becomes of it.
+	Verdict Settlement_Verdict `protobuf:"varint,2,opt,name=verdict,proto3,enum=hookstream.v1.Settlement_Verdict" json:"verdict,omitempty"`
 	// How long to wait before the next attempt, up to 1 h. Unset: the
-	// subscription's back-off. Only for RETRY.
+	// subscription's back-off. Only for VERDICT_RETRY.
 	Delay *durationpb.Duration `protobuf:"bytes,3,opt,name=delay,proto3" json:"delay,omitempty"`
-	// Why, for whoever looks at what was parked. At most 1,024 bytes.
-	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Why, for whoever looks at what was parked. At most 1,024 bytes. Only for
+	// VERDICT_RETRY, VERDICT_PARK, VERDICT_SKIP and VERDICT_RELEASE.
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The new deadline, from now: 1 s to 1 h. Unset: the subscription's
+	// `ack_deadline`. Only for VERDICT_EXTEND.
+	Extension     *durationpb.Duration `protobuf:"bytes,5,opt,name=extension,proto3" json:"extension,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Nack) Reset() {
-	*x = Nack{}
+func (x *Settlement) Reset() {
+	*x = Settlement{}
 	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Nack) String() string {
+func (x *Settlement) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Nack) ProtoMessage() {}
+func (*Settlement) ProtoMessage() {}
 
-func (x *Nack) ProtoReflect() protoreflect.Message {
+func (x *Settlement) ProtoReflect() protoreflect.Message {
 	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -1297,111 +1291,58 @@ func (x *Nack) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Nack.ProtoReflect.Descriptor instead.
-func (*Nack) Descriptor() ([]byte, []int) {
+// Deprecated: Use Settlement.ProtoReflect.Descriptor instead.
+func (*Settlement) Descriptor() ([]byte, []int) {
 	return file_hookstream_v1_subscription_service_proto_rawDescGZIP(), []int{14}
 }
 
-func (x *Nack) GetAckToken() string {
+func (x *Settlement) GetAckToken() string {
 	if x != nil {
 		return x.AckToken
 	}
 	return ""
 }
 
-func (x *Nack) GetAction() Nack_Action {
+func (x *Settlement) GetVerdict() Settlement_Verdict {
 	if x != nil {
-		return x.Action
+		return x.Verdict
 	}
-	return Nack_ACTION_UNSPECIFIED
+	return Settlement_VERDICT_UNSPECIFIED
 }
 
-func (x *Nack) GetDelay() *durationpb.Duration {
+func (x *Settlement) GetDelay() *durationpb.Duration {
 	if x != nil {
 		return x.Delay
 	}
 	return nil
 }
 
-func (x *Nack) GetReason() string {
+func (x *Settlement) GetReason() string {
 	if x != nil {
 		return x.Reason
 	}
 	return ""
 }
 
-// Extension keeps a delivery in force for longer.
-type Extension struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Token of the delivery.
-	AckToken string `protobuf:"bytes,1,opt,name=ack_token,json=ackToken,proto3" json:"ack_token,omitempty"`
-	// The new deadline, from now: 1 s to 1 h. Unset: the subscription's
-	// `ack_deadline`.
-	Extension     *durationpb.Duration `protobuf:"bytes,2,opt,name=extension,proto3" json:"extension,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Extension) Reset() {
-	*x = Extension{}
-	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[15]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Extension) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Extension) ProtoMessage() {}
-
-func (x *Extension) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[15]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Extension.ProtoReflect.Descriptor instead.
-func (*Extension) Descriptor() ([]byte, []int) {
-	return file_hookstream_v1_subscription_service_proto_rawDescGZIP(), []int{15}
-}
-
-func (x *Extension) GetAckToken() string {
-	if x != nil {
-		return x.AckToken
-	}
-	return ""
-}
-
-func (x *Extension) GetExtension() *durationpb.Duration {
+func (x *Settlement) GetExtension() *durationpb.Duration {
 	if x != nil {
 		return x.Extension
 	}
 	return nil
 }
 
-// AcknowledgeResponse answers for each delivery, in the order of the request.
+// AcknowledgeResponse answers for each delivery.
 type AcknowledgeResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// One for each of `acks`.
-	Acks []*AckResult `protobuf:"bytes,1,rep,name=acks,proto3" json:"acks,omitempty"`
-	// One for each of `nacks`.
-	Nacks []*AckResult `protobuf:"bytes,2,rep,name=nacks,proto3" json:"nacks,omitempty"`
-	// One for each of `extensions`.
-	Extensions    []*AckResult `protobuf:"bytes,3,rep,name=extensions,proto3" json:"extensions,omitempty"`
+	// One for each of `settlements`, in their order.
+	Results       []*AckResult `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AcknowledgeResponse) Reset() {
 	*x = AcknowledgeResponse{}
-	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[16]
+	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1413,7 +1354,7 @@ func (x *AcknowledgeResponse) String() string {
 func (*AcknowledgeResponse) ProtoMessage() {}
 
 func (x *AcknowledgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[16]
+	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1426,26 +1367,12 @@ func (x *AcknowledgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeResponse.ProtoReflect.Descriptor instead.
 func (*AcknowledgeResponse) Descriptor() ([]byte, []int) {
-	return file_hookstream_v1_subscription_service_proto_rawDescGZIP(), []int{16}
+	return file_hookstream_v1_subscription_service_proto_rawDescGZIP(), []int{15}
 }
 
-func (x *AcknowledgeResponse) GetAcks() []*AckResult {
+func (x *AcknowledgeResponse) GetResults() []*AckResult {
 	if x != nil {
-		return x.Acks
-	}
-	return nil
-}
-
-func (x *AcknowledgeResponse) GetNacks() []*AckResult {
-	if x != nil {
-		return x.Nacks
-	}
-	return nil
-}
-
-func (x *AcknowledgeResponse) GetExtensions() []*AckResult {
-	if x != nil {
-		return x.Extensions
+		return x.Results
 	}
 	return nil
 }
@@ -1453,21 +1380,23 @@ func (x *AcknowledgeResponse) GetExtensions() []*AckResult {
 // AckResult is what became of one delivery.
 type AckResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
+	// The token as it was given.
+	AckToken string `protobuf:"bytes,1,opt,name=ack_token,json=ackToken,proto3" json:"ack_token,omitempty"`
 	// What became of it.
-	Outcome AckOutcome `protobuf:"varint,1,opt,name=outcome,proto3,enum=hookstream.v1.AckOutcome" json:"outcome,omitempty"`
+	Outcome AckOutcome `protobuf:"varint,2,opt,name=outcome,proto3,enum=hookstream.v1.AckOutcome" json:"outcome,omitempty"`
 	// The new deadline of a delivery that was extended.
-	AckDeadline *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=ack_deadline,json=ackDeadline,proto3" json:"ack_deadline,omitempty"`
+	AckDeadline *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=ack_deadline,json=ackDeadline,proto3" json:"ack_deadline,omitempty"`
 	// A token that holds the new deadline, of a delivery that was extended. The
 	// old one stays good as long as the gateway that handed the delivery out
 	// lives.
-	AckToken      string `protobuf:"bytes,3,opt,name=ack_token,json=ackToken,proto3" json:"ack_token,omitempty"`
+	NewAckToken   string `protobuf:"bytes,4,opt,name=new_ack_token,json=newAckToken,proto3" json:"new_ack_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AckResult) Reset() {
 	*x = AckResult{}
-	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[17]
+	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1479,7 +1408,7 @@ func (x *AckResult) String() string {
 func (*AckResult) ProtoMessage() {}
 
 func (x *AckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[17]
+	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1492,7 +1421,14 @@ func (x *AckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckResult.ProtoReflect.Descriptor instead.
 func (*AckResult) Descriptor() ([]byte, []int) {
-	return file_hookstream_v1_subscription_service_proto_rawDescGZIP(), []int{17}
+	return file_hookstream_v1_subscription_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *AckResult) GetAckToken() string {
+	if x != nil {
+		return x.AckToken
+	}
+	return ""
 }
 
 func (x *AckResult) GetOutcome() AckOutcome {
@@ -1509,9 +1445,9 @@ func (x *AckResult) GetAckDeadline() *timestamppb.Timestamp {
 	return nil
 }
 
-func (x *AckResult) GetAckToken() string {
+func (x *AckResult) GetNewAckToken() string {
 	if x != nil {
-		return x.AckToken
+		return x.NewAckToken
 	}
 	return ""
 }
@@ -1527,7 +1463,7 @@ type GetSubscriptionStateRequest struct {
 
 func (x *GetSubscriptionStateRequest) Reset() {
 	*x = GetSubscriptionStateRequest{}
-	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[18]
+	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1539,7 +1475,7 @@ func (x *GetSubscriptionStateRequest) String() string {
 func (*GetSubscriptionStateRequest) ProtoMessage() {}
 
 func (x *GetSubscriptionStateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[18]
+	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1552,7 +1488,7 @@ func (x *GetSubscriptionStateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSubscriptionStateRequest.ProtoReflect.Descriptor instead.
 func (*GetSubscriptionStateRequest) Descriptor() ([]byte, []int) {
-	return file_hookstream_v1_subscription_service_proto_rawDescGZIP(), []int{18}
+	return file_hookstream_v1_subscription_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *GetSubscriptionStateRequest) GetName() string {
@@ -1580,7 +1516,7 @@ type ListParkedDeliveriesRequest struct {
 
 func (x *ListParkedDeliveriesRequest) Reset() {
 	*x = ListParkedDeliveriesRequest{}
-	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[19]
+	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1592,7 +1528,7 @@ func (x *ListParkedDeliveriesRequest) String() string {
 func (*ListParkedDeliveriesRequest) ProtoMessage() {}
 
 func (x *ListParkedDeliveriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[19]
+	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1605,7 +1541,7 @@ func (x *ListParkedDeliveriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListParkedDeliveriesRequest.ProtoReflect.Descriptor instead.
 func (*ListParkedDeliveriesRequest) Descriptor() ([]byte, []int) {
-	return file_hookstream_v1_subscription_service_proto_rawDescGZIP(), []int{19}
+	return file_hookstream_v1_subscription_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListParkedDeliveriesRequest) GetParent() string {
@@ -1649,7 +1585,7 @@ type ListParkedDeliveriesResponse struct {
 
 func (x *ListParkedDeliveriesResponse) Reset() {
 	*x = ListParkedDeliveriesResponse{}
-	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[20]
+	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1661,7 +1597,7 @@ func (x *ListParkedDeliveriesResponse) String() string {
 func (*ListParkedDeliveriesResponse) ProtoMessage() {}
 
 func (x *ListParkedDeliveriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[20]
+	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1674,7 +1610,7 @@ func (x *ListParkedDeliveriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListParkedDeliveriesResponse.ProtoReflect.Descriptor instead.
 func (*ListParkedDeliveriesResponse) Descriptor() ([]byte, []int) {
-	return file_hookstream_v1_subscription_service_proto_rawDescGZIP(), []int{20}
+	return file_hookstream_v1_subscription_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListParkedDeliveriesResponse) GetParkedDeliveries() []*ParkedDelivery {
@@ -1709,7 +1645,7 @@ type ReplayParkedDeliveriesRequest struct {
 
 func (x *ReplayParkedDeliveriesRequest) Reset() {
 	*x = ReplayParkedDeliveriesRequest{}
-	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[21]
+	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1721,7 +1657,7 @@ func (x *ReplayParkedDeliveriesRequest) String() string {
 func (*ReplayParkedDeliveriesRequest) ProtoMessage() {}
 
 func (x *ReplayParkedDeliveriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[21]
+	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1734,7 +1670,7 @@ func (x *ReplayParkedDeliveriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayParkedDeliveriesRequest.ProtoReflect.Descriptor instead.
 func (*ReplayParkedDeliveriesRequest) Descriptor() ([]byte, []int) {
-	return file_hookstream_v1_subscription_service_proto_rawDescGZIP(), []int{21}
+	return file_hookstream_v1_subscription_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ReplayParkedDeliveriesRequest) GetParent() string {
@@ -1776,7 +1712,7 @@ type ReplayParkedDeliveriesResponse struct {
 
 func (x *ReplayParkedDeliveriesResponse) Reset() {
 	*x = ReplayParkedDeliveriesResponse{}
-	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[22]
+	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1788,7 +1724,7 @@ func (x *ReplayParkedDeliveriesResponse) String() string {
 func (*ReplayParkedDeliveriesResponse) ProtoMessage() {}
 
 func (x *ReplayParkedDeliveriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[22]
+	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1801,7 +1737,7 @@ func (x *ReplayParkedDeliveriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayParkedDeliveriesResponse.ProtoReflect.Descriptor instead.
 func (*ReplayParkedDeliveriesResponse) Descriptor() ([]byte, []int) {
-	return file_hookstream_v1_subscription_service_proto_rawDescGZIP(), []int{22}
+	return file_hookstream_v1_subscription_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ReplayParkedDeliveriesResponse) GetReplayedCount() int64 {
@@ -1829,7 +1765,7 @@ type PurgeParkedDeliveriesRequest struct {
 
 func (x *PurgeParkedDeliveriesRequest) Reset() {
 	*x = PurgeParkedDeliveriesRequest{}
-	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[23]
+	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1841,7 +1777,7 @@ func (x *PurgeParkedDeliveriesRequest) String() string {
 func (*PurgeParkedDeliveriesRequest) ProtoMessage() {}
 
 func (x *PurgeParkedDeliveriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[23]
+	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1854,7 +1790,7 @@ func (x *PurgeParkedDeliveriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PurgeParkedDeliveriesRequest.ProtoReflect.Descriptor instead.
 func (*PurgeParkedDeliveriesRequest) Descriptor() ([]byte, []int) {
-	return file_hookstream_v1_subscription_service_proto_rawDescGZIP(), []int{23}
+	return file_hookstream_v1_subscription_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *PurgeParkedDeliveriesRequest) GetParent() string {
@@ -1896,7 +1832,7 @@ type PurgeParkedDeliveriesResponse struct {
 
 func (x *PurgeParkedDeliveriesResponse) Reset() {
 	*x = PurgeParkedDeliveriesResponse{}
-	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[24]
+	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1908,7 +1844,7 @@ func (x *PurgeParkedDeliveriesResponse) String() string {
 func (*PurgeParkedDeliveriesResponse) ProtoMessage() {}
 
 func (x *PurgeParkedDeliveriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[24]
+	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1921,7 +1857,7 @@ func (x *PurgeParkedDeliveriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PurgeParkedDeliveriesResponse.ProtoReflect.Descriptor instead.
 func (*PurgeParkedDeliveriesResponse) Descriptor() ([]byte, []int) {
-	return file_hookstream_v1_subscription_service_proto_rawDescGZIP(), []int{24}
+	return file_hookstream_v1_subscription_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *PurgeParkedDeliveriesResponse) GetPurgedCount() int64 {
@@ -2009,42 +1945,34 @@ const file_hookstream_v1_subscription_service_proto_rawDesc = "" +
 	"\n" +
 	"deliveries\x18\x01 \x03(\v2\x17.hookstream.v1.DeliveryR\n" +
 	"deliveries\x12$\n" +
-	"\x03gap\x18\x02 \x01(\v2\x12.hookstream.v1.GapR\x03gap\"\x96\x02\n" +
+	"\x03gap\x18\x02 \x01(\v2\x12.hookstream.v1.GapR\x03gap\"\xbb\x01\n" +
 	"\x12AcknowledgeRequest\x12]\n" +
 	"\x04name\x18\x01 \x01(\tBI\xe0A\x02\xfaA\x1d\n" +
-	"\x1bhookstream.dev/Subscription\xbaH#r!2\x1f^subscriptions/[a-z0-9-]{1,63}$R\x04name\x12&\n" +
-	"\x04acks\x18\x02 \x03(\tB\x12\xbaH\x0f\x92\x01\f\x10\x90N\"\ar\x05\x10\x01\x18\x80\bR\x04acks\x124\n" +
-	"\x05nacks\x18\x03 \x03(\v2\x13.hookstream.v1.NackB\t\xbaH\x06\x92\x01\x03\x10\x90NR\x05nacks\x12C\n" +
+	"\x1bhookstream.dev/Subscription\xbaH#r!2\x1f^subscriptions/[a-z0-9-]{1,63}$R\x04name\x12F\n" +
+	"\vsettlements\x18\x02 \x03(\v2\x19.hookstream.v1.SettlementB\t\xbaH\x06\x92\x01\x03\x10\x90NR\vsettlements\"\xc6\x03\n" +
 	"\n" +
-	"extensions\x18\x04 \x03(\v2\x18.hookstream.v1.ExtensionB\t\xbaH\x06\x92\x01\x03\x10\x90NR\n" +
-	"extensions\"\xb9\x02\n" +
-	"\x04Nack\x12'\n" +
-	"\tack_token\x18\x01 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\x80\bR\backToken\x12<\n" +
-	"\x06action\x18\x02 \x01(\x0e2\x1a.hookstream.v1.Nack.ActionB\b\xbaH\x05\x82\x01\x02\x10\x01R\x06action\x12>\n" +
+	"Settlement\x12*\n" +
+	"\tack_token\x18\x01 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\x80\bR\backToken\x12J\n" +
+	"\averdict\x18\x02 \x01(\x0e2!.hookstream.v1.Settlement.VerdictB\r\xe0A\x02\xbaH\a\x82\x01\x04\x10\x01 \x00R\averdict\x12>\n" +
 	"\x05delay\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\r\xbaH\n" +
 	"\xaa\x01\a\"\x03\b\x90\x1c2\x00R\x05delay\x12 \n" +
-	"\x06reason\x18\x04 \x01(\tB\b\xbaH\x05r\x03(\x80\bR\x06reason\"h\n" +
-	"\x06Action\x12\x16\n" +
-	"\x12ACTION_UNSPECIFIED\x10\x00\x12\x10\n" +
-	"\fACTION_RETRY\x10\x01\x12\x0f\n" +
-	"\vACTION_PARK\x10\x02\x12\x0f\n" +
-	"\vACTION_SKIP\x10\x03\x12\x12\n" +
-	"\x0eACTION_RELEASE\x10\x04\"~\n" +
-	"\tExtension\x12'\n" +
-	"\tack_token\x18\x01 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\x80\bR\backToken\x12H\n" +
-	"\textension\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x0f\xbaH\f\xaa\x01\t\"\x03\b\x90\x1c2\x02\b\x01R\textension\"\xad\x01\n" +
-	"\x13AcknowledgeResponse\x12,\n" +
-	"\x04acks\x18\x01 \x03(\v2\x18.hookstream.v1.AckResultR\x04acks\x12.\n" +
-	"\x05nacks\x18\x02 \x03(\v2\x18.hookstream.v1.AckResultR\x05nacks\x128\n" +
-	"\n" +
-	"extensions\x18\x03 \x03(\v2\x18.hookstream.v1.AckResultR\n" +
-	"extensions\"\x9c\x01\n" +
-	"\tAckResult\x123\n" +
-	"\aoutcome\x18\x01 \x01(\x0e2\x19.hookstream.v1.AckOutcomeR\aoutcome\x12=\n" +
-	"\fack_deadline\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\vackDeadline\x12\x1b\n" +
-	"\tack_token\x18\x03 \x01(\tR\backToken\"\x87\x01\n" +
+	"\x06reason\x18\x04 \x01(\tB\b\xbaH\x05r\x03(\x80\bR\x06reason\x12H\n" +
+	"\textension\x18\x05 \x01(\v2\x19.google.protobuf.DurationB\x0f\xbaH\f\xaa\x01\t\"\x03\b\x90\x1c2\x02\b\x01R\textension\"\x93\x01\n" +
+	"\aVerdict\x12\x17\n" +
+	"\x13VERDICT_UNSPECIFIED\x10\x00\x12\x0f\n" +
+	"\vVERDICT_ACK\x10\x01\x12\x11\n" +
+	"\rVERDICT_RETRY\x10\x02\x12\x10\n" +
+	"\fVERDICT_PARK\x10\x03\x12\x10\n" +
+	"\fVERDICT_SKIP\x10\x04\x12\x13\n" +
+	"\x0fVERDICT_RELEASE\x10\x05\x12\x12\n" +
+	"\x0eVERDICT_EXTEND\x10\x06\"I\n" +
+	"\x13AcknowledgeResponse\x122\n" +
+	"\aresults\x18\x01 \x03(\v2\x18.hookstream.v1.AckResultR\aresults\"\xc0\x01\n" +
+	"\tAckResult\x12\x1b\n" +
+	"\tack_token\x18\x01 \x01(\tR\backToken\x123\n" +
+	"\aoutcome\x18\x02 \x01(\x0e2\x19.hookstream.v1.AckOutcomeR\aoutcome\x12=\n" +
+	"\fack_deadline\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\vackDeadline\x12\"\n" +
+	"\rnew_ack_token\x18\x04 \x01(\tR\vnewAckToken\"\x87\x01\n" +
 	"\x1bGetSubscriptionStateRequest\x12h\n" +
 	"\x04name\x18\x01 \x01(\tBT\xe0A\x02\xfaA\"\n" +
 	" hookstream.dev/SubscriptionState\xbaH)r'2%^subscriptions/[a-z0-9-]{1,63}/state$R\x04name\"\x87\x02\n" +
@@ -2086,7 +2014,7 @@ const file_hookstream_v1_subscription_service_proto_rawDesc = "" +
 	"\x13ACK_OUTCOME_EXPIRED\x10\x03\x12\x17\n" +
 	"\x13ACK_OUTCOME_INVALID\x10\x04\x12$\n" +
 	" ACK_OUTCOME_SUBSCRIPTION_DELETED\x10\x05\x12\x1b\n" +
-	"\x17ACK_OUTCOME_UNAVAILABLE\x10\x062\xb5\x12\n" +
+	"\x17ACK_OUTCOME_UNAVAILABLE\x10\x062\xbc\x12\n" +
 	"\x13SubscriptionService\x12\xa3\x01\n" +
 	"\x12CreateSubscription\x12(.hookstream.v1.CreateSubscriptionRequest\x1a\x1b.hookstream.v1.Subscription\"F\xdaA\x1csubscription,subscription_id\x82\xd3\xe4\x93\x02!:\fsubscription\"\x11/v1/subscriptions\x12\xad\x01\n" +
 	"\x12EnsureSubscription\x12(.hookstream.v1.EnsureSubscriptionRequest\x1a).hookstream.v1.EnsureSubscriptionResponse\"B\xdaA\x1csubscription,subscription_id\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/subscriptions:ensure\x12\x80\x01\n" +
@@ -2097,8 +2025,8 @@ const file_hookstream_v1_subscription_service_proto_rawDesc = "" +
 	"\x11PauseSubscription\x12'.hookstream.v1.PauseSubscriptionRequest\x1a\x1b.hookstream.v1.Subscription\"2\xdaA\x04name\x82\xd3\xe4\x93\x02%:\x01*\" /v1/{name=subscriptions/*}:pause\x12\x90\x01\n" +
 	"\x12ResumeSubscription\x12(.hookstream.v1.ResumeSubscriptionRequest\x1a\x1b.hookstream.v1.Subscription\"3\xdaA\x04name\x82\xd3\xe4\x93\x02&:\x01*\"!/v1/{name=subscriptions/*}:resume\x12\x8a\x01\n" +
 	"\x10SeekSubscription\x12&.hookstream.v1.SeekSubscriptionRequest\x1a\x1b.hookstream.v1.Subscription\"1\xdaA\x04name\x82\xd3\xe4\x93\x02$:\x01*\"\x1f/v1/{name=subscriptions/*}:seek\x12r\n" +
-	"\x04Pull\x12\x1a.hookstream.v1.PullRequest\x1a\x1b.hookstream.v1.PullResponse\"1\xdaA\x04name\x82\xd3\xe4\x93\x02$:\x01*\"\x1f/v1/{name=subscriptions/*}:pull\x12\x93\x01\n" +
-	"\vAcknowledge\x12!.hookstream.v1.AcknowledgeRequest\x1a\".hookstream.v1.AcknowledgeResponse\"=\xdaA\tname,acks\x82\xd3\xe4\x93\x02+:\x01*\"&/v1/{name=subscriptions/*}:acknowledge\x12\x95\x01\n" +
+	"\x04Pull\x12\x1a.hookstream.v1.PullRequest\x1a\x1b.hookstream.v1.PullResponse\"1\xdaA\x04name\x82\xd3\xe4\x93\x02$:\x01*\"\x1f/v1/{name=subscriptions/*}:pull\x12\x9a\x01\n" +
+	"\vAcknowledge\x12!.hookstream.v1.AcknowledgeRequest\x1a\".hookstream.v1.AcknowledgeResponse\"D\xdaA\x10name,settlements\x82\xd3\xe4\x93\x02+:\x01*\"&/v1/{name=subscriptions/*}:acknowledge\x12\x95\x01\n" +
 	"\x14GetSubscriptionState\x12*.hookstream.v1.GetSubscriptionStateRequest\x1a .hookstream.v1.SubscriptionState\"/\xdaA\x04name\x82\xd3\xe4\x93\x02\"\x12 /v1/{name=subscriptions/*/state}\x12\xaf\x01\n" +
 	"\x14ListParkedDeliveries\x12*.hookstream.v1.ListParkedDeliveriesRequest\x1a+.hookstream.v1.ListParkedDeliveriesResponse\">\xdaA\x06parent\x82\xd3\xe4\x93\x02/\x12-/v1/{parent=subscriptions/*}/parkedDeliveries\x12\xbf\x01\n" +
 	"\x16ReplayParkedDeliveries\x12,.hookstream.v1.ReplayParkedDeliveriesRequest\x1a-.hookstream.v1.ReplayParkedDeliveriesResponse\"H\xdaA\x06parent\x82\xd3\xe4\x93\x029:\x01*\"4/v1/{parent=subscriptions/*}/parkedDeliveries:replay\x12\xbb\x01\n" +
@@ -2118,10 +2046,10 @@ func file_hookstream_v1_subscription_service_proto_rawDescGZIP() []byte {
 }
 
 var file_hookstream_v1_subscription_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_hookstream_v1_subscription_service_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_hookstream_v1_subscription_service_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_hookstream_v1_subscription_service_proto_goTypes = []any{
 	(AckOutcome)(0),                        // 0: hookstream.v1.AckOutcome
-	(Nack_Action)(0),                       // 1: hookstream.v1.Nack.Action
+	(Settlement_Verdict)(0),                // 1: hookstream.v1.Settlement.Verdict
 	(*CreateSubscriptionRequest)(nil),      // 2: hookstream.v1.CreateSubscriptionRequest
 	(*EnsureSubscriptionRequest)(nil),      // 3: hookstream.v1.EnsureSubscriptionRequest
 	(*EnsureSubscriptionResponse)(nil),     // 4: hookstream.v1.EnsureSubscriptionResponse
@@ -2136,89 +2064,85 @@ var file_hookstream_v1_subscription_service_proto_goTypes = []any{
 	(*PullRequest)(nil),                    // 13: hookstream.v1.PullRequest
 	(*PullResponse)(nil),                   // 14: hookstream.v1.PullResponse
 	(*AcknowledgeRequest)(nil),             // 15: hookstream.v1.AcknowledgeRequest
-	(*Nack)(nil),                           // 16: hookstream.v1.Nack
-	(*Extension)(nil),                      // 17: hookstream.v1.Extension
-	(*AcknowledgeResponse)(nil),            // 18: hookstream.v1.AcknowledgeResponse
-	(*AckResult)(nil),                      // 19: hookstream.v1.AckResult
-	(*GetSubscriptionStateRequest)(nil),    // 20: hookstream.v1.GetSubscriptionStateRequest
-	(*ListParkedDeliveriesRequest)(nil),    // 21: hookstream.v1.ListParkedDeliveriesRequest
-	(*ListParkedDeliveriesResponse)(nil),   // 22: hookstream.v1.ListParkedDeliveriesResponse
-	(*ReplayParkedDeliveriesRequest)(nil),  // 23: hookstream.v1.ReplayParkedDeliveriesRequest
-	(*ReplayParkedDeliveriesResponse)(nil), // 24: hookstream.v1.ReplayParkedDeliveriesResponse
-	(*PurgeParkedDeliveriesRequest)(nil),   // 25: hookstream.v1.PurgeParkedDeliveriesRequest
-	(*PurgeParkedDeliveriesResponse)(nil),  // 26: hookstream.v1.PurgeParkedDeliveriesResponse
-	(*Subscription)(nil),                   // 27: hookstream.v1.Subscription
-	(*timestamppb.Timestamp)(nil),          // 28: google.protobuf.Timestamp
-	(*fieldmaskpb.FieldMask)(nil),          // 29: google.protobuf.FieldMask
-	(*durationpb.Duration)(nil),            // 30: google.protobuf.Duration
-	(EventView)(0),                         // 31: hookstream.v1.EventView
-	(*Delivery)(nil),                       // 32: hookstream.v1.Delivery
-	(*Gap)(nil),                            // 33: hookstream.v1.Gap
-	(*ParkedDelivery)(nil),                 // 34: hookstream.v1.ParkedDelivery
-	(*emptypb.Empty)(nil),                  // 35: google.protobuf.Empty
-	(*SubscriptionState)(nil),              // 36: hookstream.v1.SubscriptionState
+	(*Settlement)(nil),                     // 16: hookstream.v1.Settlement
+	(*AcknowledgeResponse)(nil),            // 17: hookstream.v1.AcknowledgeResponse
+	(*AckResult)(nil),                      // 18: hookstream.v1.AckResult
+	(*GetSubscriptionStateRequest)(nil),    // 19: hookstream.v1.GetSubscriptionStateRequest
+	(*ListParkedDeliveriesRequest)(nil),    // 20: hookstream.v1.ListParkedDeliveriesRequest
+	(*ListParkedDeliveriesResponse)(nil),   // 21: hookstream.v1.ListParkedDeliveriesResponse
+	(*ReplayParkedDeliveriesRequest)(nil),  // 22: hookstream.v1.ReplayParkedDeliveriesRequest
+	(*ReplayParkedDeliveriesResponse)(nil), // 23: hookstream.v1.ReplayParkedDeliveriesResponse
+	(*PurgeParkedDeliveriesRequest)(nil),   // 24: hookstream.v1.PurgeParkedDeliveriesRequest
+	(*PurgeParkedDeliveriesResponse)(nil),  // 25: hookstream.v1.PurgeParkedDeliveriesResponse
+	(*Subscription)(nil),                   // 26: hookstream.v1.Subscription
+	(*timestamppb.Timestamp)(nil),          // 27: google.protobuf.Timestamp
+	(*fieldmaskpb.FieldMask)(nil),          // 28: google.protobuf.FieldMask
+	(*durationpb.Duration)(nil),            // 29: google.protobuf.Duration
+	(EventView)(0),                         // 30: hookstream.v1.EventView
+	(*Delivery)(nil),                       // 31: hookstream.v1.Delivery
+	(*Gap)(nil),                            // 32: hookstream.v1.Gap
+	(*ParkedDelivery)(nil),                 // 33: hookstream.v1.ParkedDelivery
+	(*emptypb.Empty)(nil),                  // 34: google.protobuf.Empty
+	(*SubscriptionState)(nil),              // 35: hookstream.v1.SubscriptionState
 }
 var file_hookstream_v1_subscription_service_proto_depIdxs = []int32{
-	27, // 0: hookstream.v1.CreateSubscriptionRequest.subscription:type_name -> hookstream.v1.Subscription
-	28, // 1: hookstream.v1.CreateSubscriptionRequest.at_time:type_name -> google.protobuf.Timestamp
-	27, // 2: hookstream.v1.EnsureSubscriptionRequest.subscription:type_name -> hookstream.v1.Subscription
-	28, // 3: hookstream.v1.EnsureSubscriptionRequest.at_time:type_name -> google.protobuf.Timestamp
-	27, // 4: hookstream.v1.EnsureSubscriptionResponse.subscription:type_name -> hookstream.v1.Subscription
-	27, // 5: hookstream.v1.ListSubscriptionsResponse.subscriptions:type_name -> hookstream.v1.Subscription
-	27, // 6: hookstream.v1.UpdateSubscriptionRequest.subscription:type_name -> hookstream.v1.Subscription
-	29, // 7: hookstream.v1.UpdateSubscriptionRequest.update_mask:type_name -> google.protobuf.FieldMask
-	28, // 8: hookstream.v1.SeekSubscriptionRequest.at_time:type_name -> google.protobuf.Timestamp
-	30, // 9: hookstream.v1.PullRequest.wait:type_name -> google.protobuf.Duration
-	31, // 10: hookstream.v1.PullRequest.view:type_name -> hookstream.v1.EventView
-	32, // 11: hookstream.v1.PullResponse.deliveries:type_name -> hookstream.v1.Delivery
-	33, // 12: hookstream.v1.PullResponse.gap:type_name -> hookstream.v1.Gap
-	16, // 13: hookstream.v1.AcknowledgeRequest.nacks:type_name -> hookstream.v1.Nack
-	17, // 14: hookstream.v1.AcknowledgeRequest.extensions:type_name -> hookstream.v1.Extension
-	1,  // 15: hookstream.v1.Nack.action:type_name -> hookstream.v1.Nack.Action
-	30, // 16: hookstream.v1.Nack.delay:type_name -> google.protobuf.Duration
-	30, // 17: hookstream.v1.Extension.extension:type_name -> google.protobuf.Duration
-	19, // 18: hookstream.v1.AcknowledgeResponse.acks:type_name -> hookstream.v1.AckResult
-	19, // 19: hookstream.v1.AcknowledgeResponse.nacks:type_name -> hookstream.v1.AckResult
-	19, // 20: hookstream.v1.AcknowledgeResponse.extensions:type_name -> hookstream.v1.AckResult
-	0,  // 21: hookstream.v1.AckResult.outcome:type_name -> hookstream.v1.AckOutcome
-	28, // 22: hookstream.v1.AckResult.ack_deadline:type_name -> google.protobuf.Timestamp
-	31, // 23: hookstream.v1.ListParkedDeliveriesRequest.view:type_name -> hookstream.v1.EventView
-	34, // 24: hookstream.v1.ListParkedDeliveriesResponse.parked_deliveries:type_name -> hookstream.v1.ParkedDelivery
-	2,  // 25: hookstream.v1.SubscriptionService.CreateSubscription:input_type -> hookstream.v1.CreateSubscriptionRequest
-	3,  // 26: hookstream.v1.SubscriptionService.EnsureSubscription:input_type -> hookstream.v1.EnsureSubscriptionRequest
-	5,  // 27: hookstream.v1.SubscriptionService.GetSubscription:input_type -> hookstream.v1.GetSubscriptionRequest
-	6,  // 28: hookstream.v1.SubscriptionService.ListSubscriptions:input_type -> hookstream.v1.ListSubscriptionsRequest
-	8,  // 29: hookstream.v1.SubscriptionService.UpdateSubscription:input_type -> hookstream.v1.UpdateSubscriptionRequest
-	9,  // 30: hookstream.v1.SubscriptionService.DeleteSubscription:input_type -> hookstream.v1.DeleteSubscriptionRequest
-	10, // 31: hookstream.v1.SubscriptionService.PauseSubscription:input_type -> hookstream.v1.PauseSubscriptionRequest
-	11, // 32: hookstream.v1.SubscriptionService.ResumeSubscription:input_type -> hookstream.v1.ResumeSubscriptionRequest
-	12, // 33: hookstream.v1.SubscriptionService.SeekSubscription:input_type -> hookstream.v1.SeekSubscriptionRequest
-	13, // 34: hookstream.v1.SubscriptionService.Pull:input_type -> hookstream.v1.PullRequest
-	15, // 35: hookstream.v1.SubscriptionService.Acknowledge:input_type -> hookstream.v1.AcknowledgeRequest
-	20, // 36: hookstream.v1.SubscriptionService.GetSubscriptionState:input_type -> hookstream.v1.GetSubscriptionStateRequest
-	21, // 37: hookstream.v1.SubscriptionService.ListParkedDeliveries:input_type -> hookstream.v1.ListParkedDeliveriesRequest
-	23, // 38: hookstream.v1.SubscriptionService.ReplayParkedDeliveries:input_type -> hookstream.v1.ReplayParkedDeliveriesRequest
-	25, // 39: hookstream.v1.SubscriptionService.PurgeParkedDeliveries:input_type -> hookstream.v1.PurgeParkedDeliveriesRequest
-	27, // 40: hookstream.v1.SubscriptionService.CreateSubscription:output_type -> hookstream.v1.Subscription
-	4,  // 41: hookstream.v1.SubscriptionService.EnsureSubscription:output_type -> hookstream.v1.EnsureSubscriptionResponse
-	27, // 42: hookstream.v1.SubscriptionService.GetSubscription:output_type -> hookstream.v1.Subscription
-	7,  // 43: hookstream.v1.SubscriptionService.ListSubscriptions:output_type -> hookstream.v1.ListSubscriptionsResponse
-	27, // 44: hookstream.v1.SubscriptionService.UpdateSubscription:output_type -> hookstream.v1.Subscription
-	35, // 45: hookstream.v1.SubscriptionService.DeleteSubscription:output_type -> google.protobuf.Empty
-	27, // 46: hookstream.v1.SubscriptionService.PauseSubscription:output_type -> hookstream.v1.Subscription
-	27, // 47: hookstream.v1.SubscriptionService.ResumeSubscription:output_type -> hookstream.v1.Subscription
-	27, // 48: hookstream.v1.SubscriptionService.SeekSubscription:output_type -> hookstream.v1.Subscription
-	14, // 49: hookstream.v1.SubscriptionService.Pull:output_type -> hookstream.v1.PullResponse
-	18, // 50: hookstream.v1.SubscriptionService.Acknowledge:output_type -> hookstream.v1.AcknowledgeResponse
-	36, // 51: hookstream.v1.SubscriptionService.GetSubscriptionState:output_type -> hookstream.v1.SubscriptionState
-	22, // 52: hookstream.v1.SubscriptionService.ListParkedDeliveries:output_type -> hookstream.v1.ListParkedDeliveriesResponse
-	24, // 53: hookstream.v1.SubscriptionService.ReplayParkedDeliveries:output_type -> hookstream.v1.ReplayParkedDeliveriesResponse
-	26, // 54: hookstream.v1.SubscriptionService.PurgeParkedDeliveries:output_type -> hookstream.v1.PurgeParkedDeliveriesResponse
-	40, // [40:55] is the sub-list for method output_type
-	25, // [25:40] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	26, // 0: hookstream.v1.CreateSubscriptionRequest.subscription:type_name -> hookstream.v1.Subscription
+	27, // 1: hookstream.v1.CreateSubscriptionRequest.at_time:type_name -> google.protobuf.Timestamp
+	26, // 2: hookstream.v1.EnsureSubscriptionRequest.subscription:type_name -> hookstream.v1.Subscription
+	27, // 3: hookstream.v1.EnsureSubscriptionRequest.at_time:type_name -> google.protobuf.Timestamp
+	26, // 4: hookstream.v1.EnsureSubscriptionResponse.subscription:type_name -> hookstream.v1.Subscription
+	26, // 5: hookstream.v1.ListSubscriptionsResponse.subscriptions:type_name -> hookstream.v1.Subscription
+	26, // 6: hookstream.v1.UpdateSubscriptionRequest.subscription:type_name -> hookstream.v1.Subscription
+	28, // 7: hookstream.v1.UpdateSubscriptionRequest.update_mask:type_name -> google.protobuf.FieldMask
+	27, // 8: hookstream.v1.SeekSubscriptionRequest.at_time:type_name -> google.protobuf.Timestamp
+	29, // 9: hookstream.v1.PullRequest.wait:type_name -> google.protobuf.Duration
+	30, // 10: hookstream.v1.PullRequest.view:type_name -> hookstream.v1.EventView
+	31, // 11: hookstream.v1.PullResponse.deliveries:type_name -> hookstream.v1.Delivery
+	32, // 12: hookstream.v1.PullResponse.gap:type_name -> hookstream.v1.Gap
+	16, // 13: hookstream.v1.AcknowledgeRequest.settlements:type_name -> hookstream.v1.Settlement
+	1,  // 14: hookstream.v1.Settlement.verdict:type_name -> hookstream.v1.Settlement.Verdict
+	29, // 15: hookstream.v1.Settlement.delay:type_name -> google.protobuf.Duration
+	29, // 16: hookstream.v1.Settlement.extension:type_name -> google.protobuf.Duration
+	18, // 17: hookstream.v1.AcknowledgeResponse.results:type_name -> hookstream.v1.AckResult
+	0,  // 18: hookstream.v1.AckResult.outcome:type_name -> hookstream.v1.AckOutcome
+	27, // 19: hookstream.v1.AckResult.ack_deadline:type_name -> google.protobuf.Timestamp
+	30, // 20: hookstream.v1.ListParkedDeliveriesRequest.view:type_name -> hookstream.v1.EventView
+	33, // 21: hookstream.v1.ListParkedDeliveriesResponse.parked_deliveries:type_name -> hookstream.v1.ParkedDelivery
+	2,  // 22: hookstream.v1.SubscriptionService.CreateSubscription:input_type -> hookstream.v1.CreateSubscriptionRequest
+	3,  // 23: hookstream.v1.SubscriptionService.EnsureSubscription:input_type -> hookstream.v1.EnsureSubscriptionRequest
+	5,  // 24: hookstream.v1.SubscriptionService.GetSubscription:input_type -> hookstream.v1.GetSubscriptionRequest
+	6,  // 25: hookstream.v1.SubscriptionService.ListSubscriptions:input_type -> hookstream.v1.ListSubscriptionsRequest
+	8,  // 26: hookstream.v1.SubscriptionService.UpdateSubscription:input_type -> hookstream.v1.UpdateSubscriptionRequest
+	9,  // 27: hookstream.v1.SubscriptionService.DeleteSubscription:input_type -> hookstream.v1.DeleteSubscriptionRequest
+	10, // 28: hookstream.v1.SubscriptionService.PauseSubscription:input_type -> hookstream.v1.PauseSubscriptionRequest
+	11, // 29: hookstream.v1.SubscriptionService.ResumeSubscription:input_type -> hookstream.v1.ResumeSubscriptionRequest
+	12, // 30: hookstream.v1.SubscriptionService.SeekSubscription:input_type -> hookstream.v1.SeekSubscriptionRequest
+	13, // 31: hookstream.v1.SubscriptionService.Pull:input_type -> hookstream.v1.PullRequest
+	15, // 32: hookstream.v1.SubscriptionService.Acknowledge:input_type -> hookstream.v1.AcknowledgeRequest
+	19, // 33: hookstream.v1.SubscriptionService.GetSubscriptionState:input_type -> hookstream.v1.GetSubscriptionStateRequest
+	20, // 34: hookstream.v1.SubscriptionService.ListParkedDeliveries:input_type -> hookstream.v1.ListParkedDeliveriesRequest
+	22, // 35: hookstream.v1.SubscriptionService.ReplayParkedDeliveries:input_type -> hookstream.v1.ReplayParkedDeliveriesRequest
+	24, // 36: hookstream.v1.SubscriptionService.PurgeParkedDeliveries:input_type -> hookstream.v1.PurgeParkedDeliveriesRequest
+	26, // 37: hookstream.v1.SubscriptionService.CreateSubscription:output_type -> hookstream.v1.Subscription
+	4,  // 38: hookstream.v1.SubscriptionService.EnsureSubscription:output_type -> hookstream.v1.EnsureSubscriptionResponse
+	26, // 39: hookstream.v1.SubscriptionService.GetSubscription:output_type -> hookstream.v1.Subscription
+	7,  // 40: hookstream.v1.SubscriptionService.ListSubscriptions:output_type -> hookstream.v1.ListSubscriptionsResponse
+	26, // 41: hookstream.v1.SubscriptionService.UpdateSubscription:output_type -> hookstream.v1.Subscription
+	34, // 42: hookstream.v1.SubscriptionService.DeleteSubscription:output_type -> google.protobuf.Empty
+	26, // 43: hookstream.v1.SubscriptionService.PauseSubscription:output_type -> hookstream.v1.Subscription
+	26, // 44: hookstream.v1.SubscriptionService.ResumeSubscription:output_type -> hookstream.v1.Subscription
+	26, // 45: hookstream.v1.SubscriptionService.SeekSubscription:output_type -> hookstream.v1.Subscription
+	14, // 46: hookstream.v1.SubscriptionService.Pull:output_type -> hookstream.v1.PullResponse
+	17, // 47: hookstream.v1.SubscriptionService.Acknowledge:output_type -> hookstream.v1.AcknowledgeResponse
+	35, // 48: hookstream.v1.SubscriptionService.GetSubscriptionState:output_type -> hookstream.v1.SubscriptionState
+	21, // 49: hookstream.v1.SubscriptionService.ListParkedDeliveries:output_type -> hookstream.v1.ListParkedDeliveriesResponse
+	23, // 50: hookstream.v1.SubscriptionService.ReplayParkedDeliveries:output_type -> hookstream.v1.ReplayParkedDeliveriesResponse
+	25, // 51: hookstream.v1.SubscriptionService.PurgeParkedDeliveries:output_type -> hookstream.v1.PurgeParkedDeliveriesResponse
+	37, // [37:52] is the sub-list for method output_type
+	22, // [22:37] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_hookstream_v1_subscription_service_proto_init() }
@@ -2253,7 +2177,7 @@ func file_hookstream_v1_subscription_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookstream_v1_subscription_service_proto_rawDesc), len(file_hookstream_v1_subscription_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   25,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
