@@ -50,6 +50,10 @@ func (w *wire) verification(b []byte, num protowire.Number, v *hookstreamv1.Veri
 	in = w.time(in, 3, v.VerifyTime)
 	in = w.text(in, 4, v.Reason)
 	in = w.number(in, 5, int64(v.SecretIndex))
+	in = w.number(in, 6, int64(v.Coverage))
+	for _, field := range v.CoveredFields {
+		in = w.element(in, 7, field)
+	}
 	return w.bytes(b, num, in)
 }
 

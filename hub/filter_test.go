@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
@@ -156,6 +158,92 @@ func TestContentIsLookedIntoWhereItLies(t *testing.T) {
 		runtime.ReadMemStats(&after)
 		if got := after.TotalAlloc - before.TotalAlloc; ok || err != nil || got > 8<<20 {
 			t.Errorf("%.60s...: %v, %v, %d bytes", text, ok, err, got)
+		}
+	}
+}
+
+// packed is an event with content of a sender without a field of its own.
+func packed(t *testing.T, m proto.Message) *hookstreamv1.Event {
+	t.Helper()
+	content, err := anypb.New(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &hookstreamv1.Event{Type: "charge.succeeded", Payload: &hookstreamv1.Event_Typed{Typed: content}}
+}
+
+// A filter looks into a message that is packed, and into JSON, as into any other
+// content.
+func TestFiltersSeeContentOfAnySender(t *testing.T) {
+	fs, err := newFilters()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rest, err := structpb.NewStruct(map[string]any{"amount": 7.0, "list": []any{"a"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	typed := packed(t, &yousignv1.Event{EventId: proto.String("e1"), Rest: rest, Signer: &yousignv1.Signer{Id: proto.String("s1")}})
+	json := &hookstreamv1.Event{Payload: &hookstreamv1.Event_Json{Json: rest}}
+	for _, tc := range []struct {
+		filter string
+		event  *hookstreamv1.Event
+		want   bool
+	}{
+		{`event.typed.event_id == "e1"`, typed, true},
+		{`event.typed.event_id == "e2"`, typed, false},
+		{`event.typed.signer.id == "s1" && has(event.typed.signer)`, typed, true},
+		{`has(event.typed) && !has(event.json) && !has(event.yousign)`, typed, true},
+		{`event.typed.rest.amount == 7.0`, typed, true},
+		{`event.typed.rest.list[0] == "a"`, typed, true},
+		{`event.json.amount == 7.0`, json, true},
+		{`has(event.json.amount) && !has(event.json.other)`, json, true},
+		{`event.json.list.exists(x, x == "a")`, json, true},
+		{`has(event.typed)`, json, false},
+		{`has(event.typed) && event.typed.event_id == "e1"`, json, false},
+	} {
+		f, bad := fs.get(tc.filter)
+		if bad != nil {
+			t.Errorf("%s: %v", tc.filter, bad)
+			continue
+		}
+		if !f.payload {
+			t.Errorf("%s: the body would not be decoded", tc.filter)
+		}
+		if got, err := f.matches(t.Context(), tc.event); err != nil || got != tc.want {
+			t.Errorf("%s: %v, %v", tc.filter, got, err)
+		}
+	}
+}
+
+// What a packed message does not have, or nobody here knows, is no match and no
+// harm.
+func TestFiltersOnContentThatIsNotThere(t *testing.T) {
+	fs, err := newFilters()
+	if err != nil {
+		t.Fatal(err)
+	}
+	unknown := &hookstreamv1.Event{Payload: &hookstreamv1.Event_Typed{Typed: &anypb.Any{TypeUrl: "type.googleapis.com/example.v1.Charge", Value: []byte{8, 1}}}}
+	broken := packed(t, &yousignv1.Event{EventId: proto.String("e1")})
+	broken.GetTyped().Value = []byte{0xff}
+	for name, tc := range map[string]struct {
+		filter string
+		event  *hookstreamv1.Event
+	}{
+		"no such field":     {`event.typed.nonsense == "e1"`, packed(t, &yousignv1.Event{EventId: proto.String("e1")})},
+		"another type":      {`event.typed.event_id.size() > event.typed.signer`, packed(t, &yousignv1.Event{EventId: proto.String("e1")})},
+		"unknown message":   {`event.typed.id == "x"`, unknown},
+		"broken message":    {`event.typed.event_id == "e1"`, broken},
+		"JSON without it":   {`event.json.x == 1.0`, &hookstreamv1.Event{Payload: &hookstreamv1.Event_Json{Json: &structpb.Struct{}}}},
+		"no content at all": {`event.typed.event_id == "e1"`, &hookstreamv1.Event{}},
+	} {
+		f, bad := fs.get(tc.filter)
+		if bad != nil {
+			t.Errorf("%s: %v", name, bad)
+			continue
+		}
+		if ok, err := f.matches(t.Context(), tc.event); ok || err == nil {
+			t.Errorf("%s: %v, %v, want an error", name, ok, err)
 		}
 	}
 }

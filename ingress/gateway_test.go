@@ -395,7 +395,9 @@ func (p *hmacProvider) KeptHeaders() []string { return []string{"X-Test-Retry"} 
 func (p *hmacProvider) Verify(_ context.Context, req *provider.Request, _ provider.Info) provider.Verdict {
 	for i, s := range p.secrets {
 		if hmac.Equal([]byte(sign(s, string(req.Body))), []byte(req.Header.Get(signatureHeader))) {
-			return provider.Verdict{Outcome: provider.Genuine, Method: "hmac-sha256", SecretIndex: i + 1}
+			return provider.Verdict{
+				Outcome: provider.Genuine, Method: "hmac-sha256", SecretIndex: i + 1, Coverage: hookstreamv1.Verification_COVERAGE_BODY,
+			}
 		}
 	}
 	return provider.Verdict{Outcome: provider.Rejected, Method: "hmac-sha256", Reason: "signature_mismatch"}

@@ -42,6 +42,7 @@ func TestPublishedEvent(t *testing.T) {
 		ReceiveTime: e.GetReceiveTime(),
 		Verification: &hookstreamv1.Verification{
 			State: verified, Method: "hmac-sha256", SecretIndex: 1, VerifyTime: e.GetVerification().GetVerifyTime(),
+			Coverage: hookstreamv1.Verification_COVERAGE_BODY,
 		},
 		TraceParent: parent,
 		Proof:       e.GetProof(),

@@ -164,6 +164,8 @@ func (p *proof) fill(d *draft) {
 	v.SecretIndex = int32(p.verdict.SecretIndex)
 	if p.state == disproved {
 		v.Reason = clip(p.verdict.Reason, maxName)
+	} else {
+		v.Coverage = p.verdict.Coverage
 	}
 	if p.verdict.EventID != "" {
 		d.event.ProviderEventId = clip(p.verdict.EventID, maxName)

@@ -9,6 +9,8 @@ import (
 	"errors"
 	"net/http"
 	"time"
+
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
 
 // A Verifier is a provider for one source, with its credentials. It says what a
@@ -195,6 +197,9 @@ type Verdict struct {
 	// SecretIndex is which of several secrets matched, from 1; 0 if not
 	// applicable.
 	SecretIndex int
+	// Coverage is what of the request is vouched for, when it is: of a Genuine
+	// verdict, and of one that is AlreadySpent.
+	Coverage hookstreamv1.Verification_Coverage
 	// EventID is the sender's id of the event, where only the verification
 	// tells it.
 	EventID string

@@ -79,6 +79,12 @@ func (p *program) printEvent(e *hookstreamv1.Event) error {
 	case *hookstreamv1.Event_Yousign:
 		fmt.Fprintln(p.stdout)
 		err = writeJSON(p.stdout, payload.Yousign)
+	case *hookstreamv1.Event_Typed:
+		fmt.Fprintln(p.stdout)
+		err = writeJSON(p.stdout, payload.Typed)
+	case *hookstreamv1.Event_Json:
+		fmt.Fprintln(p.stdout)
+		err = writeJSON(p.stdout, payload.Json)
 	}
 	if body := e.GetRaw().GetBody(); err == nil && len(body) > 0 {
 		_, err = fmt.Fprintf(p.stdout, "\n%s\n", strings.TrimRight(printable(string(body)), "\n"))
@@ -93,10 +99,20 @@ func timeOf(t *timestamppb.Timestamp) string {
 	return t.AsTime().UTC().Format(time.RFC3339Nano)
 }
 
+// vouchedFor is what people are told where not all of the body is vouched for.
+var vouchedFor = map[hookstreamv1.Verification_Coverage]string{
+	hookstreamv1.Verification_COVERAGE_FIELDS: "for some fields of the body",
+	hookstreamv1.Verification_COVERAGE_TOKEN:  "for a token and not for the body",
+	hookstreamv1.Verification_COVERAGE_NONE:   "for nothing of this request",
+}
+
 func verificationOf(v *hookstreamv1.Verification) string {
 	text := strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(v.GetState().String(), "STATE_")), "_", " ")
 	if v.GetMethod() != "" {
 		text += " by " + v.GetMethod()
+	}
+	if what := vouchedFor[v.GetCoverage()]; what != "" {
+		text += ", " + what
 	}
 	if v.GetReason() != "" {
 		text += ": " + v.GetReason()

@@ -6,6 +6,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	ignisignv1 "github.com/hookstream/hookstream/gen/hookstream/ignisign/v1"
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/provider"
 	"github.com/hookstream/hookstream/provider/lenient"
 )
@@ -48,11 +49,16 @@ const (
 	ReasonAnswerUnreadable = "answer_unreadable"
 )
 
+func vouchedFor() provider.Verdict {
+	return provider.Verdict{Outcome: provider.Genuine, Method: Method, Coverage: hookstreamv1.Verification_COVERAGE_TOKEN}
+}
+
 func rejected(reason string) provider.Verdict {
-	return provider.Verdict{
-		Outcome: provider.Rejected, Method: Method, Reason: reason,
-		AlreadySpent: reason == ReasonTokenAlreadyConsumed,
+	v := provider.Verdict{Outcome: provider.Rejected, Method: Method, Reason: reason}
+	if reason == ReasonTokenAlreadyConsumed {
+		v.AlreadySpent, v.Coverage = true, hookstreamv1.Verification_COVERAGE_TOKEN
 	}
+	return v
 }
 
 func undecided(reason string) provider.Verdict {
@@ -160,7 +166,7 @@ const maxEventID = 128
 // vouched is the verdict on a good token. The token is not bound to the body;
 // but what is stored with it may be the event, and then must not contradict.
 func vouched(context gjson.Result, asked envelope) provider.Verdict {
-	v := provider.Verdict{Outcome: provider.Genuine, Method: Method}
+	v := vouchedFor()
 	if !context.IsObject() {
 		return v
 	}

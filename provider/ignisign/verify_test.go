@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	ignisignv1 "github.com/hookstream/hookstream/gen/hookstream/ignisign/v1"
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/provider"
 )
 
@@ -47,10 +48,14 @@ func TestVerdictBodies(t *testing.T) {
 }
 
 func rejectedFor(reason string, spent bool) provider.Verdict {
-	return provider.Verdict{Outcome: provider.Rejected, Method: "token", Reason: reason, AlreadySpent: spent}
+	v := provider.Verdict{Outcome: provider.Rejected, Method: "token", Reason: reason, AlreadySpent: spent}
+	if spent {
+		v.Coverage = hookstreamv1.Verification_COVERAGE_TOKEN
+	}
+	return v
 }
 
-var genuine = provider.Verdict{Outcome: provider.Genuine, Method: "token"}
+var genuine = provider.Verdict{Outcome: provider.Genuine, Method: "token", Coverage: hookstreamv1.Verification_COVERAGE_TOKEN}
 
 func TestGenuine(t *testing.T) {
 	withID := genuine

@@ -27,6 +27,7 @@ import (
 	"testing"
 	"time"
 
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/provider"
 )
 
@@ -61,7 +62,9 @@ func check(t *testing.T, provider provider.Verifier, c *testCase) {
 	copy(c.request.Body, body)
 	promisesOfInspect(t, c, info, err)
 	if c.want["outcome"] != "" {
-		describeVerdict(got, provider.Verify(context.Background(), c.request, info))
+		v := provider.Verify(context.Background(), c.request, info)
+		describeVerdict(got, v)
+		promisesOfVerify(t, v)
 	}
 	for word, want := range c.want {
 		if got[word] != want {
@@ -97,6 +100,13 @@ func promisesOfInspect(t *testing.T, c *testCase, info provider.Info, err error)
 	}
 	if info.DedupKey == "" || len(info.DedupKey) > 128 {
 		t.Errorf("inspect: a key of %d bytes", len(info.DedupKey))
+	}
+}
+
+// promisesOfVerify checks what holds for every verdict.
+func promisesOfVerify(t *testing.T, v provider.Verdict) {
+	if v.Outcome == provider.Genuine && v.Coverage == hookstreamv1.Verification_COVERAGE_UNSPECIFIED {
+		t.Error("verify: genuine, and it is not said what of the request is vouched for")
 	}
 }
 

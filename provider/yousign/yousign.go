@@ -13,6 +13,7 @@ import (
 	"slices"
 	"time"
 
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
 	"github.com/hookstream/hookstream/provider"
 )
@@ -97,7 +98,9 @@ func (p *Verifier) Verify(_ context.Context, req *provider.Request, _ provider.I
 	}
 	for i := range p.keys {
 		if k := &p.keys[i]; k.validAt(req.ReceiveTime) && k.signed(req.Body, want) {
-			return provider.Verdict{Outcome: provider.Genuine, Method: method, SecretIndex: i + 1, KeyFingerprint: k.fingerprint}
+			v := genuine(k)
+			v.SecretIndex = i + 1
+			return v
 		}
 	}
 	return rejected(signatureMismatch)
@@ -116,7 +119,9 @@ func (p *Verifier) Recheck(req *provider.Request, kept provider.Kept) provider.V
 	}
 	for _, k := range p.all {
 		if k.signed(req.Body, want) {
-			return provider.Verdict{Outcome: provider.Genuine, Method: method, KeyFingerprint: k.fingerprint, Retired: k.retired}
+			v := genuine(k)
+			v.Retired = k.retired
+			return v
 		}
 	}
 	known := func(k *key) bool { return k.fingerprint == kept.KeyFingerprint }
@@ -124,6 +129,13 @@ func (p *Verifier) Recheck(req *provider.Request, kept provider.Kept) provider.V
 		return unknown(provider.ReasonSecretGone)
 	}
 	return rejected(signatureMismatch)
+}
+
+func genuine(k *key) provider.Verdict {
+	return provider.Verdict{
+		Outcome: provider.Genuine, Method: method, KeyFingerprint: k.fingerprint,
+		Coverage: hookstreamv1.Verification_COVERAGE_BODY,
+	}
 }
 
 func unknown(reason string) provider.Verdict {

@@ -13,6 +13,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
 	"github.com/hookstream/hookstream/provider"
 	"github.com/hookstream/hookstream/provider/providertest"
@@ -117,7 +118,11 @@ func checkVector(t *testing.T, name, secret, body, signature string) {
 	p := newProvider(t, secret)
 	for range 2 { // the second time with a used state
 		verdict := p.Verify(context.Background(), signedRequest(body, signature), provider.Info{})
-		if want := (provider.Verdict{Outcome: provider.Genuine, Method: "hmac-sha256", SecretIndex: 1, KeyFingerprint: provider.KeyFingerprint(secret)}); verdict != want {
+		want := provider.Verdict{
+			Outcome: provider.Genuine, Method: "hmac-sha256", SecretIndex: 1, KeyFingerprint: provider.KeyFingerprint(secret),
+			Coverage: hookstreamv1.Verification_COVERAGE_BODY,
+		}
+		if verdict != want {
 			t.Errorf("%s: %+v", name, verdict)
 		}
 	}

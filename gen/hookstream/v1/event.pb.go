@@ -12,6 +12,8 @@ import (
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	anypb "google.golang.org/protobuf/types/known/anypb"
+	structpb "google.golang.org/protobuf/types/known/structpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -212,6 +214,70 @@ func (Verification_State) EnumDescriptor() ([]byte, []int) {
 	return file_hookstream_v1_event_proto_rawDescGZIP(), []int{1, 0}
 }
 
+// Coverage is what of a request a proof vouches for, when it holds.
+type Verification_Coverage int32
+
+const (
+	// Not told: the proof did not hold, or the event was kept before this was.
+	Verification_COVERAGE_UNSPECIFIED Verification_Coverage = 0
+	// The body, byte for byte.
+	Verification_COVERAGE_BODY Verification_Coverage = 1
+	// Some of the body's fields, those in `covered_fields`. Whoever saw one
+	// genuine request could have changed the others.
+	Verification_COVERAGE_FIELDS Verification_Coverage = 2
+	// A token that is good once: the sender made a request with it. Nothing of
+	// the body is vouched for beyond that.
+	Verification_COVERAGE_TOKEN Verification_Coverage = 3
+	// Nothing of this request: it knew a secret that is the same in all of
+	// them, in a header or an address.
+	Verification_COVERAGE_NONE Verification_Coverage = 4
+)
+
+// Enum value maps for Verification_Coverage.
+var (
+	Verification_Coverage_name = map[int32]string{
+		0: "COVERAGE_UNSPECIFIED",
+		1: "COVERAGE_BODY",
+		2: "COVERAGE_FIELDS",
+		3: "COVERAGE_TOKEN",
+		4: "COVERAGE_NONE",
+	}
+	Verification_Coverage_value = map[string]int32{
+		"COVERAGE_UNSPECIFIED": 0,
+		"COVERAGE_BODY":        1,
+		"COVERAGE_FIELDS":      2,
+		"COVERAGE_TOKEN":       3,
+		"COVERAGE_NONE":        4,
+	}
+)
+
+func (x Verification_Coverage) Enum() *Verification_Coverage {
+	p := new(Verification_Coverage)
+	*p = x
+	return p
+}
+
+func (x Verification_Coverage) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Verification_Coverage) Descriptor() protoreflect.EnumDescriptor {
+	return file_hookstream_v1_event_proto_enumTypes[3].Descriptor()
+}
+
+func (Verification_Coverage) Type() protoreflect.EnumType {
+	return &file_hookstream_v1_event_proto_enumTypes[3]
+}
+
+func (x Verification_Coverage) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Verification_Coverage.Descriptor instead.
+func (Verification_Coverage) EnumDescriptor() ([]byte, []int) {
+	return file_hookstream_v1_event_proto_rawDescGZIP(), []int{1, 1}
+}
+
 // Event is one verified request that was kept and published. It never changes.
 type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -221,7 +287,7 @@ type Event struct {
 	// The source the request arrived at, `sources/{source}`. The source may have
 	// been deleted since.
 	Source string `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
-	// The kind of sender: `ignisign` or `yousign`.
+	// The kind of sender: `ignisign`, `yousign`. There will be others.
 	Provider string `protobuf:"bytes,3,opt,name=provider,proto3" json:"provider,omitempty"`
 	// The sender's environment, in the sender's own spelling. Yousign: `sandbox`
 	// or `production`. Ignisign: `DEVELOPMENT`, `STAGING` or `PRODUCTION`. Empty
@@ -264,13 +330,17 @@ type Event struct {
 	// The sender's count of earlier attempts to deliver this request. Unset when
 	// the sender does not say.
 	ProviderAttempt *int32 `protobuf:"varint,17,opt,name=provider_attempt,json=providerAttempt,proto3,oneof" json:"provider_attempt,omitempty"`
-	// The typed content, in the views TYPED and FULL. A pure function of the
-	// body: a newer gateway may type an old event better.
+	// The content, in the views TYPED and FULL. A pure function of the body: a
+	// newer gateway may type an old event better. Senders with a message of their
+	// own have a field of their own; no others will be added, those to come use
+	// the last two.
 	//
 	// Types that are valid to be assigned to Payload:
 	//
 	//	*Event_Ignisign
 	//	*Event_Yousign
+	//	*Event_Typed
+	//	*Event_Json
 	Payload isEvent_Payload `protobuf_oneof:"payload"`
 	// The request as it arrived, in the views RAW and FULL.
 	Raw *RawRequest `protobuf:"bytes,30,opt,name=raw,proto3" json:"raw,omitempty"`
@@ -455,6 +525,24 @@ func (x *Event) GetYousign() *v11.Event {
 	return nil
 }
 
+func (x *Event) GetTyped() *anypb.Any {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_Typed); ok {
+			return x.Typed
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetJson() *structpb.Struct {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_Json); ok {
+			return x.Json
+		}
+	}
+	return nil
+}
+
 func (x *Event) GetRaw() *RawRequest {
 	if x != nil {
 		return x.Raw
@@ -483,16 +571,36 @@ type Event_Yousign struct {
 	Yousign *v11.Event `protobuf:"bytes,21,opt,name=yousign,proto3,oneof"`
 }
 
+type Event_Typed struct {
+	// Content of a sender without a field of its own, as the message that its
+	// source names. A filter looks into it as into any message; a field that
+	// the message does not have, or a message that the gateway does not know,
+	// makes the evaluation fail, and the event does not match.
+	Typed *anypb.Any `protobuf:"bytes,22,opt,name=typed,proto3,oneof"`
+}
+
+type Event_Json struct {
+	// Content of a sender without a field of its own, whose source names no
+	// message: the JSON object of the body as it is, but that a number that a
+	// double does not hold exactly is its text, as `"9007199254740993"`.
+	Json *structpb.Struct `protobuf:"bytes,23,opt,name=json,proto3,oneof"`
+}
+
 func (*Event_Ignisign) isEvent_Payload() {}
 
 func (*Event_Yousign) isEvent_Payload() {}
+
+func (*Event_Typed) isEvent_Payload() {}
+
+func (*Event_Json) isEvent_Payload() {}
 
 // Verification says how the origin of a request was proved.
 type Verification struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The outcome.
 	State Verification_State `protobuf:"varint,1,opt,name=state,proto3,enum=hookstream.v1.Verification_State" json:"state,omitempty"`
-	// What was checked: `hmac-sha256` (Yousign), `token` (Ignisign).
+	// What was checked: `hmac-sha256` (Yousign), `token` (Ignisign). There will be
+	// others.
 	Method string `protobuf:"bytes,2,opt,name=method,proto3" json:"method,omitempty"`
 	// When the outcome was known.
 	VerifyTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=verify_time,json=verifyTime,proto3" json:"verify_time,omitempty"`
@@ -501,7 +609,13 @@ type Verification struct {
 	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Which of the source's secrets matched, counted from 1, for sources that
 	// hold two while one is changed. 0: not applicable.
-	SecretIndex   int32 `protobuf:"varint,5,opt,name=secret_index,json=secretIndex,proto3" json:"secret_index,omitempty"`
+	SecretIndex int32 `protobuf:"varint,5,opt,name=secret_index,json=secretIndex,proto3" json:"secret_index,omitempty"`
+	// What of the request the proof vouches for. Yousign: COVERAGE_BODY. Ignisign:
+	// COVERAGE_TOKEN.
+	Coverage Verification_Coverage `protobuf:"varint,6,opt,name=coverage,proto3,enum=hookstream.v1.Verification_Coverage" json:"coverage,omitempty"`
+	// With COVERAGE_FIELDS: the fields that are vouched for, in the sender's own
+	// names, as `data.object.id`.
+	CoveredFields []string `protobuf:"bytes,7,rep,name=covered_fields,json=coveredFields,proto3" json:"covered_fields,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -569,6 +683,20 @@ func (x *Verification) GetSecretIndex() int32 {
 		return x.SecretIndex
 	}
 	return 0
+}
+
+func (x *Verification) GetCoverage() Verification_Coverage {
+	if x != nil {
+		return x.Coverage
+	}
+	return Verification_COVERAGE_UNSPECIFIED
+}
+
+func (x *Verification) GetCoveredFields() []string {
+	if x != nil {
+		return x.CoveredFields
+	}
+	return nil
 }
 
 // Proof is what is needed to check again, from what is kept, that the sender
@@ -903,7 +1031,7 @@ var File_hookstream_v1_event_proto protoreflect.FileDescriptor
 
 const file_hookstream_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x19hookstream/v1/event.proto\x12\rhookstream.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"hookstream/ignisign/v1/event.proto\x1a!hookstream/yousign/v1/event.proto\"\xf2\a\n" +
+	"\x19hookstream/v1/event.proto\x12\rhookstream.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x19google/protobuf/any.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"hookstream/ignisign/v1/event.proto\x1a!hookstream/yousign/v1/event.proto\"\xcf\b\n" +
 	"\x05Event\x12\x17\n" +
 	"\x04name\x18\x01 \x01(\tB\x03\xe0A\bR\x04name\x122\n" +
 	"\x06source\x18\x02 \x01(\tB\x1a\xfaA\x17\n" +
@@ -926,24 +1054,34 @@ const file_hookstream_v1_event_proto_rawDesc = "" +
 	"\x0fredacted_fields\x18\x10 \x03(\tR\x0eredactedFields\x12.\n" +
 	"\x10provider_attempt\x18\x11 \x01(\x05H\x01R\x0fproviderAttempt\x88\x01\x01\x12;\n" +
 	"\bignisign\x18\x14 \x01(\v2\x1d.hookstream.ignisign.v1.EventH\x00R\bignisign\x128\n" +
-	"\ayousign\x18\x15 \x01(\v2\x1c.hookstream.yousign.v1.EventH\x00R\ayousign\x12+\n" +
+	"\ayousign\x18\x15 \x01(\v2\x1c.hookstream.yousign.v1.EventH\x00R\ayousign\x12,\n" +
+	"\x05typed\x18\x16 \x01(\v2\x14.google.protobuf.AnyH\x00R\x05typed\x12-\n" +
+	"\x04json\x18\x17 \x01(\v2\x17.google.protobuf.StructH\x00R\x04json\x12+\n" +
 	"\x03raw\x18\x1e \x01(\v2\x19.hookstream.v1.RawRequestR\x03raw\x12*\n" +
 	"\x05proof\x18\x1f \x01(\v2\x14.hookstream.v1.ProofR\x05proof:8\xeaA5\n" +
 	"\x14hookstream.dev/Event\x12\x0eevents/{event}*\x06events2\x05eventB\t\n" +
 	"\apayloadB\x13\n" +
-	"\x11_provider_attemptJ\x04\b(\x10)\"\xc9\x02\n" +
+	"\x11_provider_attemptJ\x04\b(\x10)\"\xa7\x04\n" +
 	"\fVerification\x127\n" +
 	"\x05state\x18\x01 \x01(\x0e2!.hookstream.v1.Verification.StateR\x05state\x12\x16\n" +
 	"\x06method\x18\x02 \x01(\tR\x06method\x12;\n" +
 	"\vverify_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"verifyTime\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12!\n" +
-	"\fsecret_index\x18\x05 \x01(\x05R\vsecretIndex\"p\n" +
+	"\fsecret_index\x18\x05 \x01(\x05R\vsecretIndex\x12@\n" +
+	"\bcoverage\x18\x06 \x01(\x0e2$.hookstream.v1.Verification.CoverageR\bcoverage\x12%\n" +
+	"\x0ecovered_fields\x18\a \x03(\tR\rcoveredFields\"p\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eSTATE_VERIFIED\x10\x01\x12*\n" +
 	"&STATE_VERIFIED_AFTER_AMBIGUOUS_ATTEMPT\x10\x02\x12\x10\n" +
-	"\fSTATE_FAILED\x10\x03\"\xc9\x02\n" +
+	"\fSTATE_FAILED\x10\x03\"s\n" +
+	"\bCoverage\x12\x18\n" +
+	"\x14COVERAGE_UNSPECIFIED\x10\x00\x12\x11\n" +
+	"\rCOVERAGE_BODY\x10\x01\x12\x13\n" +
+	"\x0fCOVERAGE_FIELDS\x10\x02\x12\x12\n" +
+	"\x0eCOVERAGE_TOKEN\x10\x03\x12\x11\n" +
+	"\rCOVERAGE_NONE\x10\x04\"\xc9\x02\n" +
 	"\x05Proof\x123\n" +
 	"\aheaders\x18\x01 \x03(\v2\x19.hookstream.v1.Proof.LineR\aheaders\x12'\n" +
 	"\x0fkey_fingerprint\x18\x02 \x01(\tR\x0ekeyFingerprint\x123\n" +
@@ -993,42 +1131,48 @@ func file_hookstream_v1_event_proto_rawDescGZIP() []byte {
 	return file_hookstream_v1_event_proto_rawDescData
 }
 
-var file_hookstream_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_hookstream_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
 var file_hookstream_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_hookstream_v1_event_proto_goTypes = []any{
 	(DecodeState)(0),              // 0: hookstream.v1.DecodeState
 	(EventView)(0),                // 1: hookstream.v1.EventView
 	(Verification_State)(0),       // 2: hookstream.v1.Verification.State
-	(*Event)(nil),                 // 3: hookstream.v1.Event
-	(*Verification)(nil),          // 4: hookstream.v1.Verification
-	(*Proof)(nil),                 // 5: hookstream.v1.Proof
-	(*RawRequest)(nil),            // 6: hookstream.v1.RawRequest
-	(*Proof_Line)(nil),            // 7: hookstream.v1.Proof.Line
-	(*Proof_Answer)(nil),          // 8: hookstream.v1.Proof.Answer
-	(*RawRequest_Header)(nil),     // 9: hookstream.v1.RawRequest.Header
-	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
-	(*v1.Event)(nil),              // 11: hookstream.ignisign.v1.Event
-	(*v11.Event)(nil),             // 12: hookstream.yousign.v1.Event
+	(Verification_Coverage)(0),    // 3: hookstream.v1.Verification.Coverage
+	(*Event)(nil),                 // 4: hookstream.v1.Event
+	(*Verification)(nil),          // 5: hookstream.v1.Verification
+	(*Proof)(nil),                 // 6: hookstream.v1.Proof
+	(*RawRequest)(nil),            // 7: hookstream.v1.RawRequest
+	(*Proof_Line)(nil),            // 8: hookstream.v1.Proof.Line
+	(*Proof_Answer)(nil),          // 9: hookstream.v1.Proof.Answer
+	(*RawRequest_Header)(nil),     // 10: hookstream.v1.RawRequest.Header
+	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
+	(*v1.Event)(nil),              // 12: hookstream.ignisign.v1.Event
+	(*v11.Event)(nil),             // 13: hookstream.yousign.v1.Event
+	(*anypb.Any)(nil),             // 14: google.protobuf.Any
+	(*structpb.Struct)(nil),       // 15: google.protobuf.Struct
 }
 var file_hookstream_v1_event_proto_depIdxs = []int32{
-	10, // 0: hookstream.v1.Event.occur_time:type_name -> google.protobuf.Timestamp
-	10, // 1: hookstream.v1.Event.receive_time:type_name -> google.protobuf.Timestamp
-	4,  // 2: hookstream.v1.Event.verification:type_name -> hookstream.v1.Verification
+	11, // 0: hookstream.v1.Event.occur_time:type_name -> google.protobuf.Timestamp
+	11, // 1: hookstream.v1.Event.receive_time:type_name -> google.protobuf.Timestamp
+	5,  // 2: hookstream.v1.Event.verification:type_name -> hookstream.v1.Verification
 	0,  // 3: hookstream.v1.Event.decode_state:type_name -> hookstream.v1.DecodeState
-	11, // 4: hookstream.v1.Event.ignisign:type_name -> hookstream.ignisign.v1.Event
-	12, // 5: hookstream.v1.Event.yousign:type_name -> hookstream.yousign.v1.Event
-	6,  // 6: hookstream.v1.Event.raw:type_name -> hookstream.v1.RawRequest
-	5,  // 7: hookstream.v1.Event.proof:type_name -> hookstream.v1.Proof
-	2,  // 8: hookstream.v1.Verification.state:type_name -> hookstream.v1.Verification.State
-	10, // 9: hookstream.v1.Verification.verify_time:type_name -> google.protobuf.Timestamp
-	7,  // 10: hookstream.v1.Proof.headers:type_name -> hookstream.v1.Proof.Line
-	8,  // 11: hookstream.v1.Proof.answer:type_name -> hookstream.v1.Proof.Answer
-	9,  // 12: hookstream.v1.RawRequest.headers:type_name -> hookstream.v1.RawRequest.Header
-	13, // [13:13] is the sub-list for method output_type
-	13, // [13:13] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	12, // 4: hookstream.v1.Event.ignisign:type_name -> hookstream.ignisign.v1.Event
+	13, // 5: hookstream.v1.Event.yousign:type_name -> hookstream.yousign.v1.Event
+	14, // 6: hookstream.v1.Event.typed:type_name -> google.protobuf.Any
+	15, // 7: hookstream.v1.Event.json:type_name -> google.protobuf.Struct
+	7,  // 8: hookstream.v1.Event.raw:type_name -> hookstream.v1.RawRequest
+	6,  // 9: hookstream.v1.Event.proof:type_name -> hookstream.v1.Proof
+	2,  // 10: hookstream.v1.Verification.state:type_name -> hookstream.v1.Verification.State
+	11, // 11: hookstream.v1.Verification.verify_time:type_name -> google.protobuf.Timestamp
+	3,  // 12: hookstream.v1.Verification.coverage:type_name -> hookstream.v1.Verification.Coverage
+	8,  // 13: hookstream.v1.Proof.headers:type_name -> hookstream.v1.Proof.Line
+	9,  // 14: hookstream.v1.Proof.answer:type_name -> hookstream.v1.Proof.Answer
+	10, // 15: hookstream.v1.RawRequest.headers:type_name -> hookstream.v1.RawRequest.Header
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_hookstream_v1_event_proto_init() }
@@ -1039,13 +1183,15 @@ func file_hookstream_v1_event_proto_init() {
 	file_hookstream_v1_event_proto_msgTypes[0].OneofWrappers = []any{
 		(*Event_Ignisign)(nil),
 		(*Event_Yousign)(nil),
+		(*Event_Typed)(nil),
+		(*Event_Json)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookstream_v1_event_proto_rawDesc), len(file_hookstream_v1_event_proto_rawDesc)),
-			NumEnums:      3,
+			NumEnums:      4,
 			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
