@@ -37,6 +37,9 @@ func (w *wire) event(b []byte, e *hookstreamv1.Event) []byte {
 	if e.ProviderAttempt != nil {
 		b = w.varint(b, 17, int64(*e.ProviderAttempt))
 	}
+	for _, path := range e.OmittedFields {
+		b = w.element(b, 18, path)
+	}
 	return b
 }
 

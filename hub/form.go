@@ -63,11 +63,12 @@ const (
 	fieldEventName       = 1
 	fieldEventState      = 13
 	fieldEventRedacted   = 16
+	fieldEventOmitted    = 18
 )
 
 // maxEventBytes bounds an event as it is sent: clients refuse a message of 4 MiB.
 // An event that would be larger is sent without its payload, and if that is not
-// enough without raw; redacted_fields says so.
+// enough without raw and proof; omitted_fields says so.
 const maxEventBytes = 3<<20 - 1<<10
 
 // framed answers the event as one element of DeliveryBatch.deliveries: tag,
@@ -124,12 +125,13 @@ type pieces struct {
 	name         string
 	meta         []byte
 	state        hookstreamv1.DecodeState
-	redacted     []string
+	redacted     []string         // within the payload, and then what is withheld as a whole
+	withheld     []string         // raw and proof, when the source does not include what they hold
+	omitted      []string         // what would make the event too large
 	payloadField protowire.Number // 0: none
 	payload      []byte
 	raw          []byte
 	proof        []byte
-	rawWithheld  bool
 }
 
 // pieces chooses what is shown of the event. Its payload may be in room. The
@@ -145,8 +147,10 @@ func (h *Hub) pieces(e *entry, f form, room []byte) pieces {
 		if f.full() {
 			p.proof = e.proof
 		}
-	case f.rawWithheld() && len(e.raw) > 0:
-		p.rawWithheld = true
+	case f.full():
+		p.withheld = present(e.raw, e.proof)
+	case f.rawWithheld():
+		p.withheld = present(e.raw, nil)
 	}
 	p.bound(e.route.provider)
 	return p
@@ -201,15 +205,28 @@ func within(provider string, paths []string) []string {
 // bound leaves out what would make the event too large to be received.
 func (p *pieces) bound(provider string) {
 	if p.size() > maxEventBytes && p.payloadField != 0 {
-		p.payloadField, p.state = 0, hookstreamv1.DecodeState_DECODE_STATE_FAILED
-		p.redacted = []string{provider}
+		p.payloadField, p.redacted, p.omitted = 0, nil, []string{provider}
 	}
-	if p.size() > maxEventBytes && p.raw != nil {
-		p.raw, p.proof, p.rawWithheld = nil, nil, true
+	if p.size() > maxEventBytes && len(p.raw) > 0 {
+		p.omitted = append(p.omitted, present(p.raw, p.proof)...)
+		p.raw, p.proof = nil, nil
 	}
-	if p.rawWithheld {
-		p.redacted = append(p.redacted[:len(p.redacted):len(p.redacted)], "raw")
+	if len(p.withheld) > 0 {
+		p.redacted = append(p.redacted[:len(p.redacted):len(p.redacted)], p.withheld...)
 	}
+}
+
+// present names those fields that the event has.
+func present(raw, proof []byte) []string {
+	switch {
+	case len(raw) > 0 && len(proof) > 0:
+		return []string{"raw", "proof"}
+	case len(raw) > 0:
+		return []string{"raw"}
+	case len(proof) > 0:
+		return []string{"proof"}
+	}
+	return nil
 }
 
 func (p *pieces) size() int {
@@ -219,6 +236,9 @@ func (p *pieces) size() int {
 	}
 	for _, path := range p.redacted {
 		n += protowire.SizeTag(fieldEventRedacted) + protowire.SizeBytes(len(path))
+	}
+	for _, path := range p.omitted {
+		n += protowire.SizeTag(fieldEventOmitted) + protowire.SizeBytes(len(path))
 	}
 	if p.payloadField != 0 {
 		n += protowire.SizeTag(p.payloadField) + protowire.SizeBytes(len(p.payload))
@@ -234,6 +254,9 @@ func (p *pieces) appendTo(b []byte) []byte {
 	}
 	for _, path := range p.redacted {
 		b = protowire.AppendString(protowire.AppendTag(b, fieldEventRedacted, protowire.BytesType), path)
+	}
+	for _, path := range p.omitted {
+		b = protowire.AppendString(protowire.AppendTag(b, fieldEventOmitted, protowire.BytesType), path)
 	}
 	if p.payloadField != 0 {
 		b = append(appendHead(b, p.payloadField, len(p.payload)), p.payload...)

@@ -63,8 +63,13 @@ func straightforward(t *testing.T, rec event.Record, view hookstreamv1.EventView
 			if view == hookstreamv1.EventView_EVENT_VIEW_FULL {
 				e.Proof = proof
 			}
-		} else if raw != nil {
-			e.RedactedFields = append(e.RedactedFields, "raw")
+		} else {
+			if raw != nil {
+				e.RedactedFields = append(e.RedactedFields, "raw")
+			}
+			if proof != nil && view == hookstreamv1.EventView_EVENT_VIEW_FULL {
+				e.RedactedFields = append(e.RedactedFields, "proof")
+			}
 		}
 	}
 	return e
@@ -243,7 +248,7 @@ func TestWithheldInAnOpenStream(t *testing.T) {
 		}
 	}
 	if e := events[0]; e.Raw != nil || bytes.Contains([]byte(e.String()), []byte("secret")) ||
-		!cmp.Equal(e.RedactedFields, []string{"yousign.signer.signature_link", "yousign.rest.signature_link", "raw"}) {
+		!cmp.Equal(e.RedactedFields, []string{"yousign.signer.signature_link", "yousign.rest.signature_link", "raw", "proof"}) {
 		t.Errorf("a source without the switch: %v", e)
 	}
 	if e := events[1]; e.Raw == nil || len(e.RedactedFields) != 0 || e.GetYousign().GetSigner().GetSignatureLink() == "" {
@@ -270,36 +275,59 @@ func TestViewNeedsTheSwitch(t *testing.T) {
 	}
 }
 
-// What would be too large to be received is sent without what makes it so.
+// What would be too large to be received is sent without what makes it so, and that
+// is told apart from what is withheld and from what could not be decoded, in every
+// form.
 func TestTooLargeToSend(t *testing.T) {
+	large, failed := strings.Repeat("x", 4<<20), hookstreamv1.DecodeState_DECODE_STATE_FAILED
+	secret := `{"signer": {"signatureLink": "https://secret"}, "eventId": "`
 	l := newLog()
 	put(t, l,
 		sample{body: `{"eventId": "` + strings.Repeat("x", 2<<20) + `"}`},
-		sample{body: `{"eventId": "` + strings.Repeat("x", 4<<20) + `"}`},
-		sample{source: "closed", body: `{"eventId": "` + strings.Repeat("x", 4<<20) + `"}`},
+		sample{body: secret + large + `"}`},
+		sample{source: "closed", body: secret + large + `"}`},
+		sample{body: large},
+		sample{source: "closed", body: large},
+		sample{source: "closed", body: secret + `"}`},
 	)
-	h := newHub(t, l)
+	h, all := newHub(t, l), records(t, l)
+	const typed, raw, full = hookstreamv1.EventView_EVENT_VIEW_TYPED, hookstreamv1.EventView_EVENT_VIEW_RAW, hookstreamv1.EventView_EVENT_VIEW_FULL
+	none, complete := hookstreamv1.DecodeState_DECODE_STATE_UNSPECIFIED, hookstreamv1.DecodeState_DECODE_STATE_COMPLETE
 	for _, c := range []struct {
-		record   int
-		view     hookstreamv1.EventView
-		redacted []string
+		record            int
+		view              hookstreamv1.EventView
+		state             hookstreamv1.DecodeState
+		omitted, redacted []string
 	}{
-		{0, hookstreamv1.EventView_EVENT_VIEW_TYPED, nil},
-		{0, hookstreamv1.EventView_EVENT_VIEW_RAW, nil},
-		{0, hookstreamv1.EventView_EVENT_VIEW_FULL, []string{"yousign"}},
-		{1, hookstreamv1.EventView_EVENT_VIEW_TYPED, []string{"yousign"}},
-		{1, hookstreamv1.EventView_EVENT_VIEW_RAW, []string{"raw"}},
-		{1, hookstreamv1.EventView_EVENT_VIEW_FULL, []string{"yousign", "raw"}},
-		{2, hookstreamv1.EventView_EVENT_VIEW_FULL, []string{"yousign", "raw"}},
+		{0, typed, complete, nil, nil},
+		{0, raw, none, nil, nil},
+		{0, full, complete, []string{"yousign"}, nil},
+		{1, typed, complete, []string{"yousign"}, nil},
+		{1, raw, none, []string{"raw"}, nil},
+		{1, full, complete, []string{"yousign", "raw", "proof"}, nil},
+		{2, typed, complete, []string{"yousign"}, nil},
+		{2, raw, none, nil, []string{"raw"}},
+		{2, full, complete, []string{"yousign"}, []string{"raw", "proof"}},
+		{3, typed, failed, nil, nil},
+		{3, raw, none, []string{"raw"}, nil},
+		{3, full, failed, []string{"raw", "proof"}, nil},
+		{4, typed, failed, nil, nil},
+		{4, full, failed, nil, []string{"raw", "proof"}},
+		{5, typed, complete, nil, []string{"yousign.signer.signature_link"}},
+		{5, full, complete, nil, []string{"yousign.signer.signature_link", "raw", "proof"}},
 	} {
-		e := h.newEntry(records(t, l)[c.record], nil)
+		e := h.newEntry(all[c.record], nil)
 		b := h.framed(e, formOf(c.view, h.opts.Sensitive(e.route.source))).ReadOnlyData()
-		got := new(hookstreamv1.DeliveryBatch)
-		if err := proto.Unmarshal(b, got); err != nil || len(b) > 3<<20 {
+		batch := new(hookstreamv1.DeliveryBatch)
+		if err := proto.Unmarshal(b, batch); err != nil || len(b) > 3<<20 {
 			t.Fatalf("%d bytes, %v", len(b), err)
 		}
-		if diff := cmp.Diff(c.redacted, got.Deliveries[0].Event.RedactedFields); diff != "" {
-			t.Errorf("record %d, %s:\n%s", c.record, c.view, diff)
+		got := batch.Deliveries[0].Event
+		if got.DecodeState != c.state {
+			t.Errorf("record %d, %s: %s, want %s", c.record, c.view, got.DecodeState, c.state)
+		}
+		if diff := cmp.Diff([][]string{c.omitted, c.redacted}, [][]string{got.OmittedFields, got.RedactedFields}); diff != "" {
+			t.Errorf("record %d, %s, omitted and redacted (-want +got):\n%s", c.record, c.view, diff)
 		}
 	}
 }

@@ -66,6 +66,7 @@ func (s sample) event() *hookstreamv1.Event {
 		Topic: topic, Action: action, Type: event.JoinType(topic, action), Entity: "signature_requests/1",
 		ReceiveTime: timestamppb.New(time.Unix(1_800_000_000, 5)), ProviderAttempt: proto.Int32(2),
 		Verification: &hookstreamv1.Verification{State: hookstreamv1.Verification_STATE_VERIFIED, Method: "hmac-sha256"},
+		Proof:        &hookstreamv1.Proof{KeyFingerprint: "0123456789abcdef"},
 	}
 }
 

@@ -68,6 +68,7 @@ func (p *program) printEvent(e *hookstreamv1.Event) error {
 		property{"decoded", strings.ToLower(strings.TrimPrefix(e.GetDecodeState().String(), "DECODE_STATE_"))},
 		property{"possible duplicate of", e.GetPossibleDuplicateOf()},
 		property{"withheld", strings.Join(e.GetRedactedFields(), " ")},
+		property{"too large to show", strings.Join(e.GetOmittedFields(), " ")},
 	)
 	if err != nil {
 		return err

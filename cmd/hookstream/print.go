@@ -149,6 +149,9 @@ func notes(e *hookstreamv1.Event) string {
 	case hookstreamv1.DecodeState_DECODE_STATE_FAILED:
 		notes = append(notes, "body not as documented")
 	}
+	if omitted := e.GetOmittedFields(); len(omitted) > 0 {
+		notes = append(notes, "too large to show: "+oneLine(strings.Join(omitted, " ")))
+	}
 	if e.GetPossibleDuplicateOf() != "" {
 		notes = append(notes, "perhaps the same as "+oneLine(e.GetPossibleDuplicateOf()))
 	}

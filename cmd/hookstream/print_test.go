@@ -69,6 +69,21 @@ func TestLineTellsWhatIsNotGenuine(t *testing.T) {
 	}
 }
 
+// What is too large to be shown is not called undocumented.
+func TestLineTellsWhatIsTooLarge(t *testing.T) {
+	large, odd := anEvent(), anEvent()
+	large.DecodeState, large.OmittedFields = hookstreamv1.DecodeState_DECODE_STATE_COMPLETE, []string{"yousign", "raw"}
+	odd.DecodeState = hookstreamv1.DecodeState_DECODE_STATE_FAILED
+	for want, e := range map[string]*hookstreamv1.Event{
+		"  signature_requests/1  too large to show: yousign raw\n": large,
+		"  signature_requests/1  body not as documented\n":         odd,
+	} {
+		if got := lines(t, false, e); !strings.HasSuffix(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
 // A sender's string must not move the cursor, rename the window or begin a line
 // of its own.
 func TestTerminalEscapesOfSendersAreNotPrinted(t *testing.T) {

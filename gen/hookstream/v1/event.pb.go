@@ -313,8 +313,9 @@ type Event struct {
 	ReceiveTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=receive_time,json=receiveTime,proto3" json:"receive_time,omitempty"`
 	// How the origin of the request was proved.
 	Verification *Verification `protobuf:"bytes,12,opt,name=verification,proto3" json:"verification,omitempty"`
-	// How well the body could be turned into `payload`. Unspecified in views
-	// that do not decode.
+	// How well the body could be turned into `payload`, whether or not that is
+	// small enough to be shown: see `omitted_fields`. Unspecified in views that do
+	// not decode.
 	DecodeState DecodeState `protobuf:"varint,13,opt,name=decode_state,json=decodeState,proto3,enum=hookstream.v1.DecodeState" json:"decode_state,omitempty"`
 	// `events/{event}` of an earlier event of the same source that this one may be
 	// a repetition of: one with the same content, where the sender gives no id that
@@ -322,14 +323,18 @@ type Event struct {
 	PossibleDuplicateOf string `protobuf:"bytes,14,opt,name=possible_duplicate_of,json=possibleDuplicateOf,proto3" json:"possible_duplicate_of,omitempty"`
 	// W3C `traceparent` of the request, when it carried a valid one.
 	TraceParent string `protobuf:"bytes,15,opt,name=trace_parent,json=traceParent,proto3" json:"trace_parent,omitempty"`
-	// What was withheld from this event: paths into it such as
-	// `yousign.signer.signature_link`, or `raw`. Withheld are sensitive fields,
-	// when the source does not include their kind, and the payload and then the
-	// raw request of an event that would make a response larger than 3 MiB.
+	// What was withheld from this event because its source does not include
+	// sensitive fields of that kind: paths into the event such as
+	// `yousign.signer.signature_link`, or `raw` and `proof` as a whole.
 	RedactedFields []string `protobuf:"bytes,16,rep,name=redacted_fields,json=redactedFields,proto3" json:"redacted_fields,omitempty"`
 	// The sender's count of earlier attempts to deliver this request. Unset when
 	// the sender does not say.
 	ProviderAttempt *int32 `protobuf:"varint,17,opt,name=provider_attempt,json=providerAttempt,proto3,oneof" json:"provider_attempt,omitempty"`
+	// What was left out of this event because it would make a response larger than
+	// 3 MiB: the payload, as `yousign`, and if that is not enough `raw` and
+	// `proof`. `decode_state` says of a payload that was left out how well the body
+	// could be decoded. Another view may hold it.
+	OmittedFields []string `protobuf:"bytes,18,rep,name=omitted_fields,json=omittedFields,proto3" json:"omitted_fields,omitempty"`
 	// The content, in the views TYPED and FULL. A pure function of the body: a
 	// newer gateway may type an old event better. Senders with a message of their
 	// own have a field of their own; no others will be added, those to come use
@@ -498,6 +503,13 @@ func (x *Event) GetProviderAttempt() int32 {
 		return *x.ProviderAttempt
 	}
 	return 0
+}
+
+func (x *Event) GetOmittedFields() []string {
+	if x != nil {
+		return x.OmittedFields
+	}
+	return nil
 }
 
 func (x *Event) GetPayload() isEvent_Payload {
@@ -1031,7 +1043,7 @@ var File_hookstream_v1_event_proto protoreflect.FileDescriptor
 
 const file_hookstream_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x19hookstream/v1/event.proto\x12\rhookstream.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x19google/protobuf/any.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"hookstream/ignisign/v1/event.proto\x1a!hookstream/yousign/v1/event.proto\"\xcf\b\n" +
+	"\x19hookstream/v1/event.proto\x12\rhookstream.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x19google/protobuf/any.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"hookstream/ignisign/v1/event.proto\x1a!hookstream/yousign/v1/event.proto\"\xf6\b\n" +
 	"\x05Event\x12\x17\n" +
 	"\x04name\x18\x01 \x01(\tB\x03\xe0A\bR\x04name\x122\n" +
 	"\x06source\x18\x02 \x01(\tB\x1a\xfaA\x17\n" +
@@ -1052,7 +1064,8 @@ const file_hookstream_v1_event_proto_rawDesc = "" +
 	"\x15possible_duplicate_of\x18\x0e \x01(\tR\x13possibleDuplicateOf\x12!\n" +
 	"\ftrace_parent\x18\x0f \x01(\tR\vtraceParent\x12'\n" +
 	"\x0fredacted_fields\x18\x10 \x03(\tR\x0eredactedFields\x12.\n" +
-	"\x10provider_attempt\x18\x11 \x01(\x05H\x01R\x0fproviderAttempt\x88\x01\x01\x12;\n" +
+	"\x10provider_attempt\x18\x11 \x01(\x05H\x01R\x0fproviderAttempt\x88\x01\x01\x12%\n" +
+	"\x0eomitted_fields\x18\x12 \x03(\tR\romittedFields\x12;\n" +
 	"\bignisign\x18\x14 \x01(\v2\x1d.hookstream.ignisign.v1.EventH\x00R\bignisign\x128\n" +
 	"\ayousign\x18\x15 \x01(\v2\x1c.hookstream.yousign.v1.EventH\x00R\ayousign\x12,\n" +
 	"\x05typed\x18\x16 \x01(\v2\x14.google.protobuf.AnyH\x00R\x05typed\x12-\n" +
