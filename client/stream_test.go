@@ -333,7 +333,7 @@ func TestWhatIsFinal(t *testing.T) {
 		errAway: true,
 		status.Error(codes.Internal, "stream terminated by RST_STREAM"): true,
 		status.Error(codes.Unknown, "a proxy"):                          true,
-		reasoned(codes.ResourceExhausted, "SLOW_CONSUMER"):              true,
+		reasoned(codes.ResourceExhausted, "TOO_MANY_STREAMS"):           true,
 		reasoned(codes.InvalidArgument, "FILTER_INVALID"):               false,
 		reasoned(codes.DataLoss, "CURSOR_UNKNOWN"):                      false,
 		reasoned(codes.FailedPrecondition, "SENSITIVE_FIELDS_WITHHELD"): false,

@@ -38,8 +38,15 @@ var ErrNotSupportedByProvider = errors.New("not supported by the source's provid
 // statusError makes the status of an error that a caller can act on, with the
 // reason in a google.rpc.ErrorInfo. The message is shown to the caller.
 func statusError(code codes.Code, reason hookstreamv1.ErrorReason, message string, details ...protoadapt.MessageV1) error {
-	info := &errdetails.ErrorInfo{Reason: strings.TrimPrefix(reason.String(), "ERROR_REASON_"), Domain: errorDomain}
-	st, err := status.New(code, message).WithDetails(append([]protoadapt.MessageV1{info}, details...)...)
+	return detailed(code, message, append([]protoadapt.MessageV1{errorInfo(reason)}, details...)...)
+}
+
+func errorInfo(reason hookstreamv1.ErrorReason) *errdetails.ErrorInfo {
+	return &errdetails.ErrorInfo{Reason: strings.TrimPrefix(reason.String(), "ERROR_REASON_"), Domain: errorDomain}
+}
+
+func detailed(code codes.Code, message string, details ...protoadapt.MessageV1) error {
+	st, err := status.New(code, message).WithDetails(details...)
 	if err != nil {
 		return status.Error(code, message)
 	}

@@ -6,7 +6,6 @@ import (
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/subscription"
@@ -49,9 +48,7 @@ func settingsStatus(err *subscription.InvalidError) error {
 
 // conflictStatus names the fields that differ, for people and for programs.
 func conflictStatus(err *subscription.ConflictError) error {
-	st, _ := status.New(codes.FailedPrecondition, err.Error()).WithDetails(&errdetails.ErrorInfo{
-		Reason: "SUBSCRIPTION_DIFFERS", Domain: errorDomain,
-		Metadata: map[string]string{"fields": strings.Join(err.Fields, ",")},
-	})
-	return st.Err()
+	info := errorInfo(hookstreamv1.ErrorReason_ERROR_REASON_SUBSCRIPTION_DIFFERS)
+	info.Metadata = map[string]string{"fields": strings.Join(err.Fields, ",")}
+	return detailed(codes.FailedPrecondition, err.Error(), info)
 }

@@ -59,16 +59,10 @@ const (
 	ErrorReason_ERROR_REASON_ETAG_MISMATCH ErrorReason = 12
 	// The source's provider cannot do this. FAILED_PRECONDITION.
 	ErrorReason_ERROR_REASON_NOT_SUPPORTED_BY_PROVIDER ErrorReason = 13
-	// The reader did not take a frame for so long that the stream was ended.
-	// RESOURCE_EXHAUSTED.
-	ErrorReason_ERROR_REASON_SLOW_CONSUMER ErrorReason = 14
 	// Too many streams are open. RESOURCE_EXHAUSTED.
 	ErrorReason_ERROR_REASON_TOO_MANY_STREAMS ErrorReason = 15
 	// The subscription is paused. FAILED_PRECONDITION.
 	ErrorReason_ERROR_REASON_SUBSCRIPTION_PAUSED ErrorReason = 16
-	// The ack token's deadline has passed. Not the error of a call: `Acknowledge`
-	// answers for each token, with the outcome ACK_OUTCOME_EXPIRED.
-	ErrorReason_ERROR_REASON_ACK_TOKEN_EXPIRED ErrorReason = 17
 	// The subscription exists with other settings than those to be ensured; the
 	// metadata `fields` names them. FAILED_PRECONDITION.
 	ErrorReason_ERROR_REASON_SUBSCRIPTION_DIFFERS ErrorReason = 18
@@ -93,10 +87,8 @@ var (
 		11: "ERROR_REASON_RESOURCE_EXISTS",
 		12: "ERROR_REASON_ETAG_MISMATCH",
 		13: "ERROR_REASON_NOT_SUPPORTED_BY_PROVIDER",
-		14: "ERROR_REASON_SLOW_CONSUMER",
 		15: "ERROR_REASON_TOO_MANY_STREAMS",
 		16: "ERROR_REASON_SUBSCRIPTION_PAUSED",
-		17: "ERROR_REASON_ACK_TOKEN_EXPIRED",
 		18: "ERROR_REASON_SUBSCRIPTION_DIFFERS",
 		19: "ERROR_REASON_SUBSCRIPTION_DELETED",
 	}
@@ -115,10 +107,8 @@ var (
 		"ERROR_REASON_RESOURCE_EXISTS":           11,
 		"ERROR_REASON_ETAG_MISMATCH":             12,
 		"ERROR_REASON_NOT_SUPPORTED_BY_PROVIDER": 13,
-		"ERROR_REASON_SLOW_CONSUMER":             14,
 		"ERROR_REASON_TOO_MANY_STREAMS":          15,
 		"ERROR_REASON_SUBSCRIPTION_PAUSED":       16,
-		"ERROR_REASON_ACK_TOKEN_EXPIRED":         17,
 		"ERROR_REASON_SUBSCRIPTION_DIFFERS":      18,
 		"ERROR_REASON_SUBSCRIPTION_DELETED":      19,
 	}
@@ -155,7 +145,7 @@ var File_hookstream_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_hookstream_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	" hookstream/v1/error_reason.proto\x12\rhookstream.v1*\xc7\x05\n" +
+	" hookstream/v1/error_reason.proto\x12\rhookstream.v1*\x8f\x05\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_REQUEST_INVALID\x10\x01\x12\x1f\n" +
@@ -171,13 +161,11 @@ const file_hookstream_v1_error_reason_proto_rawDesc = "" +
 	"\x12 \n" +
 	"\x1cERROR_REASON_RESOURCE_EXISTS\x10\v\x12\x1e\n" +
 	"\x1aERROR_REASON_ETAG_MISMATCH\x10\f\x12*\n" +
-	"&ERROR_REASON_NOT_SUPPORTED_BY_PROVIDER\x10\r\x12\x1e\n" +
-	"\x1aERROR_REASON_SLOW_CONSUMER\x10\x0e\x12!\n" +
+	"&ERROR_REASON_NOT_SUPPORTED_BY_PROVIDER\x10\r\x12!\n" +
 	"\x1dERROR_REASON_TOO_MANY_STREAMS\x10\x0f\x12$\n" +
-	" ERROR_REASON_SUBSCRIPTION_PAUSED\x10\x10\x12\"\n" +
-	"\x1eERROR_REASON_ACK_TOKEN_EXPIRED\x10\x11\x12%\n" +
+	" ERROR_REASON_SUBSCRIPTION_PAUSED\x10\x10\x12%\n" +
 	"!ERROR_REASON_SUBSCRIPTION_DIFFERS\x10\x12\x12%\n" +
-	"!ERROR_REASON_SUBSCRIPTION_DELETED\x10\x13B\xca\x01\n" +
+	"!ERROR_REASON_SUBSCRIPTION_DELETED\x10\x13\"\x04\b\x0e\x10\x0e\"\x04\b\x11\x10\x11B\xca\x01\n" +
 	"\x11dev.hookstream.v1B\x10ErrorReasonProtoP\x01Z?github.com/hookstream/hookstream/gen/hookstream/v1;hookstreamv1\xa2\x02\x03HKS\xaa\x02\rHookstream.V1\xba\x02\fHookstreamV1\xca\x02\rHookstream\\V1\xe2\x02\x19Hookstream\\V1\\GPBMetadata\xea\x02\x0eHookstream::V1b\x06proto3"
 
 var (
