@@ -158,7 +158,7 @@ func (a *App) openSources(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if a.sources, err = source.Open(ctx, bucket, key, a.logger); err != nil {
+	if a.sources, err = source.Open(ctx, bucket, key, a.providers, a.logger); err != nil {
 		return err
 	}
 	a.onClose(func() error { a.sources.Close(); return nil })

@@ -20,7 +20,7 @@ var arrows = map[string][]string{
 	"eventlog/jetstream": {"event", "eventlog", "eventlog/index"},
 	"eventlog/queue":     {"event", "eventlog", "eventlog/jetstream"},
 	"eventlog/memlog":    {"event", "eventlog"},
-	"source":             {"event", "eventlog"},
+	"source":             {"event", "eventlog", "provider"},
 
 	"conns":             {},
 	"ingress":           {"conns", "event", "eventlog", "source", "provider", "provider/lenient"},

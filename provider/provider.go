@@ -12,7 +12,7 @@ import (
 )
 
 // A Provider is one kind of sender. What it can do beyond this, it says by further
-// methods: those of Decoding and Sampler.
+// methods: those of Decoding, Sampler, Reviewer and Credentials.
 //
 // All methods may be called from many goroutines at once.
 type Provider interface {
@@ -75,8 +75,13 @@ func NewSet(all ...Provider) (*Set, error) {
 // All answers the providers in the order in which they were given.
 func (s *Set) All() []Provider { return s.all }
 
-// Of answers the provider of a source, nil when there is none.
-func (s *Set) Of(src *hookstreamv1.Source) Provider { return s.byID[IDOf(src)] }
+// Of answers the provider of a source, nil when there is none. No Set has none.
+func (s *Set) Of(src *hookstreamv1.Source) Provider {
+	if s == nil {
+		return nil
+	}
+	return s.byID[IDOf(src)]
+}
 
 // Open makes the verifier of a source: see Provider.Open.
 func (s *Set) Open(src *hookstreamv1.Source) (Verifier, error) {

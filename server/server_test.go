@@ -26,6 +26,9 @@ import (
 
 	"github.com/hookstream/hookstream/eventlog/jetstream"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/provider"
+	"github.com/hookstream/hookstream/provider/ignisign"
+	"github.com/hookstream/hookstream/provider/yousign"
 	"github.com/hookstream/hookstream/source"
 )
 
@@ -130,12 +133,22 @@ func openSources(t *testing.T) *source.Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := source.Open(t.Context(), bucket, source.NewKey(), nil)
+	store, err := source.Open(t.Context(), bucket, source.NewKey(), providers(t), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(store.Close)
 	return store
+}
+
+// providers are those that look after credentials.
+func providers(t testing.TB) *provider.Set {
+	t.Helper()
+	set, err := provider.NewSet(ignisign.Provider{}, yousign.Provider{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
 }
 
 // needsSecret is what the providers say of a source without credentials.

@@ -10,10 +10,10 @@ import (
 
 // CreateSource keeps a new source.
 func (s *sourceService) CreateSource(ctx context.Context, req *hookstreamv1.CreateSourceRequest) (*hookstreamv1.Source, error) {
-	if v := checkGiven(req.GetSource(), nil).under("source"); len(v) > 0 {
+	if v := s.checkGiven(req.GetSource(), everyField).under("source"); len(v) > 0 {
 		return nil, v.err()
 	}
-	draft := source.Draft(req.GetSourceId(), req.GetSource())
+	draft := s.store.Draft(req.GetSourceId(), req.GetSource())
 	if err := s.usable(draft); err != nil {
 		return nil, err
 	}
@@ -21,13 +21,13 @@ func (s *sourceService) CreateSource(ctx context.Context, req *hookstreamv1.Crea
 		if _, err := s.store.Get(req.GetSourceId()); err == nil {
 			return nil, source.ErrExists
 		}
-		return source.Public(draft), nil
+		return s.store.Public(draft), nil
 	}
 	created, err := s.store.Create(ctx, req.GetSourceId(), req.GetSource())
 	if err != nil {
 		return nil, err
 	}
-	return source.Public(created), nil
+	return s.store.Public(created), nil
 }
 
 // usable says what a source lacks, as a violation of the request.

@@ -25,5 +25,5 @@ func (s *sourceService) setDisabled(ctx context.Context, name string, disabled b
 	if err != nil {
 		return nil, err
 	}
-	return source.Public(src), nil
+	return s.store.Public(src), nil
 }

@@ -13,5 +13,5 @@ func (s *sourceService) GetSource(_ context.Context, req *hookstreamv1.GetSource
 	if err != nil {
 		return nil, err
 	}
-	return source.Public(src), nil
+	return s.store.Public(src), nil
 }

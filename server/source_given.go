@@ -2,34 +2,49 @@ package server
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 	"unicode"
 	"unicode/utf8"
 
-	ignisignv1 "github.com/hookstream/hookstream/gen/hookstream/ignisign/v1"
+	"google.golang.org/genproto/googleapis/api/annotations"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
 
 // checkGiven refuses values of a source that can only be mistakes: they would be
 // kept, and the sender be refused until somebody notices. Only what was written
-// now is looked at (all of it when that is nil), so that a source that was kept
-// by an earlier version can still be changed.
-func checkGiven(src *hookstreamv1.Source, written map[string]bool) (v violations) {
-	given := func(field string) bool { return written == nil || written[field] }
-	if given("yousign.secrets") {
-		for i, secret := range src.GetYousign().GetSecrets() {
-			v.addSecret(fmt.Sprintf("yousign.secrets[%d]", i), secret)
+// now is looked at, so that a source that was kept by an earlier version can still
+// be changed.
+func (s *sourceService) checkGiven(src *hookstreamv1.Source, written func(field string) bool) (v violations) {
+	m := src.ProtoReflect()
+	for fd := range fieldsOf(m) {
+		if isConfig(fd) && m.Has(fd) {
+			v.addCredentials(m.Get(fd).Message(), string(fd.Name()), written)
 		}
 	}
-	cfg := src.GetIgnisign()
-	if given("ignisign.api_key") {
-		v.addSecret("ignisign.api_key", cfg.GetApiKey())
-	}
-	if env := cfg.GetAppEnv(); given("ignisign.app_env") && env != "" && !slices.Contains(appEnvs(), env) {
-		v.add("ignisign.app_env", "no environment of Ignisign: there are %s", strings.Join(appEnvs(), ", "))
-	}
+	v.addMistakes(s.store.Providers().Review(src, written))
 	return v
+}
+
+// everyField is what a caller wrote who gave a whole source.
+func everyField(string) bool { return true }
+
+// addCredentials holds the credentials of a config, whichever they are, to
+// addSecret: texts that the schema marks INPUT_ONLY.
+func (v *violations) addCredentials(config protoreflect.Message, at string, written func(field string) bool) {
+	for fd := range fieldsOf(config) {
+		path := join(at, fd)
+		switch {
+		case fd.Kind() != protoreflect.StringKind || !has(fd, annotations.FieldBehavior_INPUT_ONLY) || !written(path):
+		case fd.IsList():
+			list := config.Get(fd).List()
+			for i := range list.Len() {
+				v.addSecret(fmt.Sprintf("%s[%d]", path, i), list.Get(i).String())
+			}
+		default:
+			v.addSecret(path, config.Get(fd).String())
+		}
+	}
 }
 
 // addSecret says so when a secret begins or ends with what nobody sees: it came
@@ -50,18 +65,3 @@ func (v *violations) addSecret(field, secret string) {
 }
 
 func unseen(r rune) bool { return r == ' ' || !unicode.IsPrint(r) }
-
-// appEnvs are the environments that Ignisign has, in its spelling.
-func appEnvs() []string {
-	var names []string
-	values := ignisignv1.AppEnv(0).Descriptor().Values()
-	for i := range values.Len() {
-		if value := values.Get(i); value.Number() != 0 {
-			names = append(names, strings.TrimPrefix(string(value.Name()), "APP_ENV_"))
-		}
-	}
-	if !slices.Contains(names, "TEST") { // Ignisign's quick start has it, where other pages say STAGING
-		names = append(names, "TEST")
-	}
-	return names
-}

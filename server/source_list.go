@@ -16,7 +16,7 @@ func (s *sourceService) ListSources(_ context.Context, req *hookstreamv1.ListSou
 	}
 	out := &hookstreamv1.ListSourcesResponse{NextPageToken: next}
 	for _, src := range found {
-		out.Sources = append(out.Sources, source.Public(src))
+		out.Sources = append(out.Sources, s.store.Public(src))
 	}
 	return out, nil
 }

@@ -15,7 +15,7 @@ import (
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
-	"github.com/hookstream/hookstream/source"
+	"github.com/hookstream/hookstream/provider/yousign"
 )
 
 // promises are the secrets that a source must accept: the model of
@@ -158,9 +158,9 @@ func (w *sourceChanges) rotate() {
 }
 
 func (w *sourceChanges) rotateREST() {
-	secret, until := w.secret(), time.Now().Add(defaultOverlap)
+	secret, until := w.secret(), time.Now().Add(yousign.DefaultOverlap)
 	code, _, body := w.g.do(w.t, "POST", "/v1/"+w.name()+":rotateSecret", `{"secret":"`+secret+`"}`)
-	if code != 200 && !strings.Contains(body, source.ErrTooManySecrets.Error()) {
+	if code != 200 && !strings.Contains(body, yousign.ErrTooManySecrets.Error()) {
 		w.t.Fatalf("%d %s", code, body)
 	}
 	if code == 200 {
@@ -174,7 +174,7 @@ func (w *sourceChanges) rotated(secret string, until time.Time, err error) {
 	switch {
 	case err == nil:
 		w.promised.rotate(secret, until)
-	case !strings.Contains(err.Error(), source.ErrTooManySecrets.Error()):
+	case !strings.Contains(err.Error(), yousign.ErrTooManySecrets.Error()):
 		w.t.Fatal(err)
 	}
 }

@@ -19,6 +19,7 @@ import (
 	ignisignv1 "github.com/hookstream/hookstream/gen/hookstream/ignisign/v1"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
+	"github.com/hookstream/hookstream/provider/yousign"
 )
 
 func yousignSource(secrets ...string) *hookstreamv1.Source {
@@ -298,7 +299,7 @@ func TestRotateYousignSecret(t *testing.T) {
 		t.Errorf("secrets (-want +got):\n%s", diff)
 	}
 	end := cfg.GetSecretStates()[1].GetExpireTime().AsTime()
-	if first := cfg.GetSecretStates()[0]; first.GetExpireTime() != nil || end.Before(before.Add(defaultOverlap)) || end.After(time.Now().Add(defaultOverlap)) {
+	if first := cfg.GetSecretStates()[0]; first.GetExpireTime() != nil || end.Before(before.Add(yousign.DefaultOverlap)) || end.After(time.Now().Add(yousign.DefaultOverlap)) {
 		t.Errorf("states %v", cfg.GetSecretStates())
 	}
 	// An update that sets the list sets it for good.

@@ -24,7 +24,7 @@ func (s *sourceService) UpdateSource(ctx context.Context, req *hookstreamv1.Upda
 	if err != nil {
 		return nil, err
 	}
-	return source.Public(updated), nil
+	return s.store.Public(updated), nil
 }
 
 // updatedID answers the id in the request. The schema leaves source alone, for
@@ -38,13 +38,12 @@ func updatedID(req *hookstreamv1.UpdateSourceRequest) (string, error) {
 // change makes of src what the request wants, if that is a source.
 func (s *sourceService) change(src *hookstreamv1.Source, req *hookstreamv1.UpdateSourceRequest) error {
 	u := updateMasked(src, req.GetSource(), req.GetUpdateMask().GetPaths())
-	u.violations = append(u.violations, checkGiven(src, u.written).under("source")...)
+	written := func(field string) bool { return u.written[field] }
+	u.violations = append(u.violations, s.checkGiven(src, written).under("source")...)
 	if len(u.violations) > 0 {
 		return u.violations.err()
 	}
-	if cfg := src.GetYousign(); u.written["yousign.secrets"] {
-		source.SetSecrets(cfg, cfg.GetSecrets())
-	}
+	s.credentials(src).Given(src, written)
 	if v := check(src).under("source"); len(v) > 0 {
 		return v.err()
 	}

@@ -93,7 +93,7 @@ func (w *subscriptionWorld) openSources() *source.Store {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	store, err := source.Open(w.t.Context(), bucket, source.NewKey(), nil)
+	store, err := source.Open(w.t.Context(), bucket, source.NewKey(), providers(w.t), nil)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/provider"
 )
 
 // violations collects everything that is wrong with a request, so that a caller
@@ -20,6 +21,13 @@ type violations []*errdetails.BadRequest_FieldViolation
 // add says what is wrong with a field, named as in the schema.
 func (v *violations) add(field, format string, args ...any) {
 	*v = append(*v, &errdetails.BadRequest_FieldViolation{Field: field, Description: fmt.Sprintf(format, args...)})
+}
+
+// addMistakes adds what a provider says is wrong.
+func (v *violations) addMistakes(mistakes provider.Mistakes) {
+	for _, m := range mistakes {
+		v.add(m.Field, "%s", m.Description)
+	}
 }
 
 // under answers the violations as those of a part of a request.

@@ -20,7 +20,7 @@ import (
 // kept: named, with an ingress path, times and an etag. It is in force when the
 // call returns. The error wraps ErrExists when the id is taken.
 func (s *Store) Create(ctx context.Context, id string, src *hookstreamv1.Source) (*hookstreamv1.Source, error) {
-	created := Draft(id, src)
+	created := s.Draft(id, src)
 	if !created.GetKeyless() {
 		created.IngressPath = ingressPath(id, newIngressKey())
 	}
@@ -40,7 +40,7 @@ func (s *Store) Create(ctx context.Context, id string, src *hookstreamv1.Source)
 
 // Draft answers src as Create would keep it, but for its etag and the ingress
 // path that only Create makes.
-func Draft(id string, src *hookstreamv1.Source) *hookstreamv1.Source {
+func (s *Store) Draft(id string, src *hookstreamv1.Source) *hookstreamv1.Source {
 	out := proto.CloneOf(src)
 	now := time.Now()
 	out.Name = Name(id)
@@ -51,9 +51,10 @@ func Draft(id string, src *hookstreamv1.Source) *hookstreamv1.Source {
 	if out.GetKeyless() {
 		out.IngressPath = ingressPath(id, "")
 	}
-	clearStates(out)
-	retire(nil, out, now)
-	normalize(out, now)
+	credentials := s.providers.Credentials(out)
+	credentials.Given(out, func(string) bool { return true })
+	credentials.Retire(nil, out, now)
+	credentials.Refresh(out, now)
 	return out
 }
 
@@ -69,7 +70,7 @@ func (s *Store) Update(ctx context.Context, id, etag string, change func(*hookst
 		if err != nil {
 			return nil, err
 		}
-		next, err := changed(old, change)
+		next, err := s.apply(old, change)
 		if err != nil {
 			return nil, err
 		}
@@ -97,14 +98,15 @@ func (s *Store) Preview(id, etag string, change func(*hookstreamv1.Source) error
 	if err != nil {
 		return nil, err
 	}
-	return changed(src, change)
+	return s.apply(src, change)
 }
 
-// changed answers a copy of src after change, as it would be kept.
-func changed(src *hookstreamv1.Source, change func(*hookstreamv1.Source) error) (*hookstreamv1.Source, error) {
+// apply answers a copy of src after change, as it would be kept.
+func (s *Store) apply(src *hookstreamv1.Source, change func(*hookstreamv1.Source) error) (*hookstreamv1.Source, error) {
 	out := proto.CloneOf(src)
-	// change, and what it checks, see the secrets that are accepted now.
-	normalize(out, time.Now())
+	credentials := s.providers.Credentials(src)
+	// change, and what it checks, see the credentials that are accepted now.
+	credentials.Refresh(out, time.Now())
 	if err := change(out); err != nil {
 		return nil, err
 	}
@@ -113,8 +115,8 @@ func changed(src *hookstreamv1.Source, change func(*hookstreamv1.Source) error) 
 	out.IngressPath, out.Keyless = src.GetIngressPath(), src.GetKeyless()
 	out.CreateTime, out.UpdateTime = src.GetCreateTime(), src.GetUpdateTime()
 	now := time.Now()
-	normalize(out, now)
-	retire(src, out, now)
+	credentials.Refresh(out, now)
+	credentials.Retire(src, out, now)
 	return out, nil
 }
 

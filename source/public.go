@@ -12,12 +12,10 @@ import (
 )
 
 // Public answers a copy of src without credentials, which may be shown to
-// whoever manages sources. Secrets that have expired are not listed beside others.
-func Public(src *hookstreamv1.Source) *hookstreamv1.Source {
+// whoever manages sources. Those that have ended are not listed beside others.
+func (s *Store) Public(src *hookstreamv1.Source) *hookstreamv1.Source {
 	out := proto.CloneOf(src)
-	if cfg := out.GetYousign(); cfg != nil {
-		dropEnded(cfg, time.Now())
-	}
+	s.providers.Credentials(out).Refresh(out, time.Now())
 	clearInputOnly(out.ProtoReflect())
 	return out
 }

@@ -8,18 +8,31 @@ import (
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
+	"github.com/hookstream/hookstream/provider"
+	"github.com/hookstream/hookstream/provider/yousign"
 )
 
 func yousignSource(secrets ...string) *hookstreamv1.Source {
 	return &hookstreamv1.Source{Config: &hookstreamv1.Source_Yousign{Yousign: &yousignv1.SourceConfig{Secrets: secrets}}}
 }
 
+// newStore answers a store that keeps nothing.
+func newStore(t *testing.T) *Store {
+	t.Helper()
+	set, err := provider.NewSet(yousign.Provider{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Store{providers: set}
+}
+
 // A secret that is dropped by whatever change is kept as retired, newest first; a
 // secret that comes back is not retired; a caller's list counts for nothing.
 func TestDroppedSecretsAreRetired(t *testing.T) {
-	src := Draft("a", yousignSource("first-secret"))
+	store := newStore(t)
+	src := store.Draft("a", yousignSource("first-secret"))
 	set := func(secrets ...string) func(*hookstreamv1.Source) error {
-		return func(s *hookstreamv1.Source) error { SetSecrets(s.GetYousign(), secrets); return nil }
+		return func(s *hookstreamv1.Source) error { yousign.SetSecrets(s.GetYousign(), secrets); return nil }
 	}
 	for _, step := range []struct {
 		change func(*hookstreamv1.Source) error
@@ -35,7 +48,7 @@ func TestDroppedSecretsAreRetired(t *testing.T) {
 		}, []string{"second-secret", "first-secret"}},
 		{set("first-secret"), []string{"third-secret", "second-secret"}},
 	} {
-		next, err := changed(src, step.change)
+		next, err := store.apply(src, step.change)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -51,20 +64,21 @@ func TestDroppedSecretsAreRetired(t *testing.T) {
 		}
 		src = next
 	}
-	if shown := Public(src); len(shown.GetYousign().GetRetiredSecrets()) != 0 {
+	if shown := store.Public(src); len(shown.GetYousign().GetRetiredSecrets()) != 0 {
 		t.Errorf("%v is shown", shown)
 	}
-	if made := Draft("b", src); len(made.GetYousign().GetRetiredSecrets()) != 0 {
+	if made := store.Draft("b", src); len(made.GetYousign().GetRetiredSecrets()) != 0 {
 		t.Error("a caller made retired secrets")
 	}
 }
 
 // One that expired is retired as of then.
 func TestExpiredSecretsAreRetired(t *testing.T) {
-	src := Draft("a", yousignSource("new-secret", "old-secret"))
+	store := newStore(t)
+	src := store.Draft("a", yousignSource("new-secret", "old-secret"))
 	end := time.Now().Add(-time.Hour)
 	src.GetYousign().SecretStates[1].ExpireTime = timestamppb.New(end)
-	next, err := changed(src, func(*hookstreamv1.Source) error { return nil })
+	next, err := store.apply(src, func(*hookstreamv1.Source) error { return nil })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/hookstream/hookstream/eventlog"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/provider"
 )
 
 // What a caller can act on.
@@ -36,9 +37,10 @@ var (
 // A source that Get, List or Subscribe hands out is shared: it must not be
 // changed. It holds its credentials; Public makes the form that may be shown.
 type Store struct {
-	bucket eventlog.Bucket
-	seal   *sealer
-	logger *slog.Logger
+	bucket    eventlog.Bucket
+	seal      *sealer
+	providers *provider.Set
+	logger    *slog.Logger
 
 	// delivering is held while one change is applied and told to all
 	// subscribers, so that each of them sees every change once and in order.
@@ -76,8 +78,8 @@ func Any(ctx context.Context, b eventlog.Bucket) (found bool, err error) {
 
 // Open loads all sources from b and goes on following it until Close. It
 // returns when all sources are loaded; the error wraps ErrWrongKey when one of
-// them does not decrypt with key.
-func Open(ctx context.Context, b eventlog.Bucket, key Key, logger *slog.Logger) (*Store, error) {
+// them does not decrypt with key. The providers look after their credentials.
+func Open(ctx context.Context, b eventlog.Bucket, key Key, providers *provider.Set, logger *slog.Logger) (*Store, error) {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
@@ -89,6 +91,7 @@ func Open(ctx context.Context, b eventlog.Bucket, key Key, logger *slog.Logger) 
 	s := &Store{
 		bucket:      b,
 		seal:        seal,
+		providers:   providers,
 		logger:      logger,
 		subscribers: make(map[int]func(string, *hookstreamv1.Source)),
 		entries:     make(map[string]entry),
@@ -117,6 +120,9 @@ func (s *Store) Close() {
 	s.stop()
 	<-s.done
 }
+
+// Providers are who looks after the sources' credentials.
+func (s *Store) Providers() *provider.Set { return s.providers }
 
 // Get answers the source with the id, or ErrNotFound.
 func (s *Store) Get(id string) (*hookstreamv1.Source, error) {

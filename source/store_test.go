@@ -22,6 +22,9 @@ import (
 	ignisignv1 "github.com/hookstream/hookstream/gen/hookstream/ignisign/v1"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
+	"github.com/hookstream/hookstream/provider"
+	ignisignprovider "github.com/hookstream/hookstream/provider/ignisign"
+	yousignprovider "github.com/hookstream/hookstream/provider/yousign"
 	"github.com/hookstream/hookstream/source"
 )
 
@@ -46,10 +49,20 @@ func openBucket(t *testing.T) eventlog.Bucket {
 	return bucket
 }
 
+// providers are those that look after credentials.
+func providers(t *testing.T) *provider.Set {
+	t.Helper()
+	set, err := provider.NewSet(yousignprovider.Provider{}, ignisignprovider.Provider{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
 func openStore(t *testing.T, b eventlog.Bucket, key source.Key) *source.Store {
 	t.Helper()
 	logger := slog.New(slog.NewTextHandler(t.Output(), nil))
-	s, err := source.Open(t.Context(), b, key, logger)
+	s, err := source.Open(t.Context(), b, key, providers(t), logger)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +136,7 @@ func TestCredentialsAreNotStoredInClear(t *testing.T) {
 func TestAnotherKeyIsRefusedByName(t *testing.T) {
 	bucket := openBucket(t)
 	create(t, openStore(t, bucket, source.NewKey()), "billing", yousign(yousignSecret))
-	_, err := source.Open(t.Context(), bucket, source.NewKey(), nil)
+	_, err := source.Open(t.Context(), bucket, source.NewKey(), providers(t), nil)
 	if !errors.Is(err, source.ErrWrongKey) {
 		t.Errorf("opened with another key: %v", err)
 	}
@@ -142,7 +155,7 @@ func TestAValueMovedToAnotherSourceIsRefused(t *testing.T) {
 	if _, err := bucket.Update(t.Context(), "crm", values["billing"].Value, values["crm"].Revision); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := source.Open(t.Context(), bucket, key, nil); err == nil || !strings.Contains(err.Error(), `"crm"`) {
+	if _, err := source.Open(t.Context(), bucket, key, providers(t), nil); err == nil || !strings.Contains(err.Error(), `"crm"`) {
 		t.Errorf("took the configuration of another source: %v", err)
 	}
 }
@@ -160,7 +173,7 @@ func TestADamagedValueIsRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := source.Open(t.Context(), bucket, key, nil); err == nil {
+		if _, err := source.Open(t.Context(), bucket, key, providers(t), nil); err == nil {
 			t.Errorf("took a value with byte %d changed", at)
 		}
 		if _, err := bucket.Update(t.Context(), "billing", c.Value, rev); err != nil {
@@ -177,7 +190,7 @@ func TestCreateMakesNamePathAndFingerprint(t *testing.T) {
 	given.GetYousign().SecretStates = []*yousignv1.SecretState{{ExpireTime: timestamppb.New(time.Unix(1, 0))}}
 	src := create(t, s, "billing", given)
 	if src.GetName() != "sources/billing" || src.GetEtag() == "" || src.GetCreateTime() == nil {
-		t.Errorf("incomplete: %v", source.Public(src))
+		t.Errorf("incomplete: %v", s.Public(src))
 	}
 	key, ok := strings.CutPrefix(src.GetIngressPath(), "/webhooks/billing/")
 	if !ok || len(key) != 26 || key != source.IngressKey(src) {
@@ -431,7 +444,7 @@ func TestPublicHoldsNoCredential(t *testing.T) {
 	s := openStore(t, openBucket(t), source.NewKey())
 	for id, src := range map[string]*hookstreamv1.Source{"billing": yousign(yousignSecret), "crm": ignisign()} {
 		kept := create(t, s, id, src)
-		public := source.Public(kept)
+		public := s.Public(kept)
 		b, err := proto.Marshal(public)
 		if err != nil {
 			t.Fatal(err)

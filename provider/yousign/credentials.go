@@ -1,8 +1,7 @@
-package source
+package yousign
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,18 +11,65 @@ import (
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
+	"github.com/hookstream/hookstream/provider"
 )
 
-// Secret i of a Yousign source is described by secret_states[i]: the states are
-// filled here and never by a caller, and hold when an old secret ends.
+// Secret i of a source is described by secret_states[i]: the states are filled here
+// and never by a caller, and hold when an old secret ends.
 
 // MaxSecrets is how many secrets a source accepts at once, as in the schema: the
 // one in use and those that others were rotated out of and have yet to end.
 const MaxSecrets = 5
 
+// DefaultOverlap is longer than Yousign goes on retrying a request that was signed
+// with the old secret.
+const DefaultOverlap = 5 * 24 * time.Hour
+
 // ErrTooManySecrets says that a rotation would have to drop a secret that was
 // promised to be accepted for longer.
 var ErrTooManySecrets = errors.New("too many secrets are accepted still")
+
+var _ provider.Credentials = Provider{}
+
+// Given makes the secrets that a caller wrote the only ones, and has none of them
+// end: see SetSecrets.
+func (Provider) Given(src *hookstreamv1.Source, written func(field string) bool) {
+	if cfg := src.GetYousign(); cfg != nil && written("yousign.secrets") {
+		SetSecrets(cfg, cfg.GetSecrets())
+	}
+}
+
+// Refresh drops secrets that have ended by now, unless there are no others: a source
+// is not kept without a secret, and what an operator sees of it still says when the
+// last one ended.
+func (Provider) Refresh(src *hookstreamv1.Source, now time.Time) {
+	if cfg := src.GetYousign(); cfg != nil {
+		dropEnded(cfg, now)
+	}
+}
+
+// Rotate accepts a new secret beside the old one, and answers the secret when it
+// was made here.
+func (Provider) Rotate(src *hookstreamv1.Source, r provider.Rotation) (made string, err error) {
+	secret, overlap := r.Credential, DefaultOverlap
+	if secret == "" {
+		made = provider.NewSecret()
+		secret = made
+	}
+	if r.Overlap != nil {
+		overlap = *r.Overlap
+	}
+	if err := RotateSecret(src.GetYousign(), secret, r.Now, r.Now.Add(overlap)); err != nil {
+		return "", provider.Mistakes{{Field: "secret", Description: err.Error() + "; set the list of secrets to drop some sooner"}}
+	}
+	return made, nil
+}
+
+// Rotated reports whether a secret is the one that a rotation puts first.
+func (Provider) Rotated(src *hookstreamv1.Source, secret string) bool {
+	secrets := src.GetYousign().GetSecrets()
+	return secret != "" && len(secrets) > 0 && subtle.ConstantTimeCompare([]byte(secret), []byte(secrets[0])) == 1
+}
 
 // SetSecrets makes secrets the only ones that cfg accepts. None of them has an
 // end: whoever says which secrets there are means them, also one that was about
@@ -78,25 +124,6 @@ func expiry(cfg *yousignv1.SourceConfig, secret string) *timestamppb.Timestamp {
 	return cfg.GetSecretStates()[i].GetExpireTime()
 }
 
-// clearStates drops the states that a caller gave.
-func clearStates(src *hookstreamv1.Source) {
-	if cfg := src.GetYousign(); cfg != nil {
-		cfg.SecretStates = nil
-	}
-}
-
-// normalize fills what is derived from the credentials and drops secrets that
-// have expired by now, unless there are no others: a source is not kept without a
-// secret, and what an operator sees of it still says when the last one ended.
-func normalize(src *hookstreamv1.Source, now time.Time) {
-	if cfg := src.GetIgnisign(); cfg != nil {
-		cfg.ApiKeyFingerprint = fingerprint(cfg.GetApiKey())
-	}
-	if cfg := src.GetYousign(); cfg != nil {
-		dropEnded(cfg, now)
-	}
-}
-
 func dropEnded(cfg *yousignv1.SourceConfig, now time.Time) {
 	ended := func(secret string) bool { return expired(expiry(cfg, secret), now) }
 	some := slices.ContainsFunc(cfg.GetSecrets(), func(secret string) bool { return !ended(secret) })
@@ -105,7 +132,7 @@ func dropEnded(cfg *yousignv1.SourceConfig, now time.Time) {
 	for _, secret := range cfg.GetSecrets() {
 		if !some || !ended(secret) {
 			secrets = append(secrets, secret)
-			states = append(states, &yousignv1.SecretState{Fingerprint: fingerprint(secret), ExpireTime: expiry(cfg, secret)})
+			states = append(states, &yousignv1.SecretState{Fingerprint: provider.Fingerprint(secret), ExpireTime: expiry(cfg, secret)})
 		}
 	}
 	cfg.Secrets, cfg.SecretStates = secrets, states
@@ -113,14 +140,4 @@ func dropEnded(cfg *yousignv1.SourceConfig, now time.Time) {
 
 func expired(end *timestamppb.Timestamp, now time.Time) bool {
 	return end != nil && !end.AsTime().After(now)
-}
-
-// fingerprint tells credentials apart without showing them. Eight digits of a
-// hash are no help in guessing a random secret.
-func fingerprint(secret string) string {
-	if secret == "" {
-		return ""
-	}
-	sum := sha256.Sum256([]byte(secret))
-	return hex.EncodeToString(sum[:4])
 }

@@ -1,4 +1,4 @@
-package source
+package yousign
 
 import (
 	"slices"
@@ -13,10 +13,10 @@ import (
 // maxRetired bounds the secrets that are kept once they are accepted no more.
 const maxRetired = 20
 
-// retire keeps in next, as retired, the secrets that src accepted and next does
+// Retire keeps in next, as retired, the secrets that src accepted and next does
 // not: what they signed can then still be checked. What a caller says of retired
 // secrets counts for nothing. src may be nil.
-func retire(src, next *hookstreamv1.Source, now time.Time) {
+func (Provider) Retire(src, next *hookstreamv1.Source, now time.Time) {
 	cfg := next.GetYousign()
 	if cfg == nil {
 		return
