@@ -98,7 +98,7 @@ func TestTheProofOfASignatureStays(t *testing.T) {
 	}
 	sources := hookstreamv1.NewSourceServiceClient(g.conn)
 	for _, next := range []string{"another-secret-0000", "and-one-more-00000"} {
-		if _, err := sources.RotateSecret(t.Context(), &hookstreamv1.RotateSecretRequest{Name: src.GetName(), Secret: next, Overlap: durationpb.New(0)}); err != nil {
+		if _, err := sources.RotateSourceSecret(t.Context(), &hookstreamv1.RotateSourceSecretRequest{Name: src.GetName(), Secret: next, Overlap: durationpb.New(0)}); err != nil {
 			t.Fatal(err)
 		}
 	}

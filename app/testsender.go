@@ -27,7 +27,7 @@ func newTestSender(providers *provider.Set, url func() string) *testSender {
 }
 
 // SendTest implements server.TestSender.
-func (s *testSender) SendTest(ctx context.Context, src *hookstreamv1.Source, typ string) (*hookstreamv1.SendTestEventResponse, error) {
+func (s *testSender) SendTest(ctx context.Context, src *hookstreamv1.Source, typ string) (*hookstreamv1.SendSourceTestEventResponse, error) {
 	sample, err := s.providers.Sample(src, typ, time.Now())
 	if errors.Is(err, provider.ErrNoSample) {
 		return nil, server.ErrNotSupportedByProvider
@@ -47,5 +47,5 @@ func (s *testSender) SendTest(ctx context.Context, src *hookstreamv1.Source, typ
 	}
 	defer resp.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10))
-	return &hookstreamv1.SendTestEventResponse{HttpStatus: int32(resp.StatusCode), Type: sample.Type, ProviderEventId: sample.EventID}, nil
+	return &hookstreamv1.SendSourceTestEventResponse{HttpStatus: int32(resp.StatusCode), Type: sample.Type, ProviderEventId: sample.EventID}, nil
 }

@@ -101,7 +101,7 @@ func (g *gateway) send(n int) {
 	g.t.Helper()
 	sources := hookstreamv1.NewSourceServiceClient(g.conn)
 	for range n {
-		sent, err := sources.SendTestEvent(g.t.Context(), &hookstreamv1.SendTestEventRequest{Name: "sources/billing"}, grpc.WaitForReady(true))
+		sent, err := sources.SendSourceTestEvent(g.t.Context(), &hookstreamv1.SendSourceTestEventRequest{Name: "sources/billing"}, grpc.WaitForReady(true))
 		if err != nil || sent.GetHttpStatus() != 200 {
 			g.t.Errorf("%v, %v", sent, err)
 			return

@@ -345,7 +345,7 @@ func TestRateLimit(t *testing.T) {
 	if got := f.postLocal(message("2")); got.status != 429 || got.header.Get("Retry-After") == "" {
 		t.Errorf("the second: %d, Retry-After %q", got.status, got.header.Get("Retry-After"))
 	}
-	f.sources.update("local", func(s *hookstreamv1.Source) { s.DisplayName = "renamed" })
+	f.sources.update("local", func(s *hookstreamv1.Source) { s.Description = "renamed" })
 	if got := f.postLocal(message("2")); got.status != 429 {
 		t.Errorf("renaming the source gave it a new allowance: %d", got.status)
 	}

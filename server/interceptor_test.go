@@ -67,13 +67,13 @@ func TestAllViolationsAreListedAtOnce(t *testing.T) {
 	_, err := g.sources.CreateSource(t.Context(), &hookstreamv1.CreateSourceRequest{
 		SourceId: "Not_An_Id",
 		Source: &hookstreamv1.Source{
-			DisplayName:          strings.Repeat("x", 129),
+			Description:          strings.Repeat("x", 513),
 			DisabledTypes:        []string{""},
 			MaxRequestsPerSecond: -1,
 		},
 	})
 	st := wantStatus(t, err, codes.InvalidArgument, "REQUEST_INVALID")
-	want := []string{"source.config", "source.disabled_types[0]", "source.display_name", "source.max_requests_per_second", "source_id"}
+	want := []string{"source.config", "source.description", "source.disabled_types[0]", "source.max_requests_per_second", "source_id"}
 	if diff := cmp.Diff(want, violated(st)); diff != "" {
 		t.Errorf("violations (-want +got):\n%s", diff)
 	}
@@ -82,7 +82,7 @@ func TestAllViolationsAreListedAtOnce(t *testing.T) {
 func TestTheRequestOfAStreamIsChecked(t *testing.T) {
 	g := start(t)
 	stream, err := g.events.Subscribe(t.Context(), &hookstreamv1.SubscribeRequest{
-		ClientId:    strings.Repeat("x", 129),
+		ClientId:    strings.Repeat("x", 513),
 		FlowControl: &hookstreamv1.FlowControl{MaxBatchEvents: 5000},
 	})
 	if err != nil {

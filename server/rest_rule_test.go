@@ -67,7 +67,7 @@ func TestNoRoutePassesOverWhatItIsTold(t *testing.T) {
 				refused(&r, "?"+field+"=1", body, field)
 			}
 		default:
-			refused(&r, "?"+r.body+".displayName=x", body, r.body+".displayName")
+			refused(&r, "?"+r.body+".description=x", body, r.body+".description")
 			refused(&r, "?"+r.body+"=x", body, r.body)
 		}
 		if r.body != "" {

@@ -39,7 +39,7 @@ func TestRESTErrors(t *testing.T) {
 		{"no such parameter", "GET", "/v1/sources?pageSise=1", "", 400, "pageSise"},
 		{"no such parameter of a stream", "GET", "/v1/events:subscribe?atHeed=true", "", 400, "atHeed"},
 		{"a form is not JSON", "POST", "/v1/sources/billing:disable", "name=x", 400, "REQUEST_INVALID"},
-		{"too large", "POST", "/v1/sources?sourceId=x", `{"displayName":"` + strings.Repeat("x", maxBodyBytes) + `"}`, 413, "1 MiB"},
+		{"too large", "POST", "/v1/sources?sourceId=x", `{"description":"` + strings.Repeat("x", maxBodyBytes) + `"}`, 413, "1 MiB"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -34,7 +34,7 @@ type Options struct {
 	// called before a source is kept. Its error is shown to the caller and must
 	// hold no credential.
 	CheckSource func(*hookstreamv1.Source) error
-	// TestSender sends the samples of SendTestEvent.
+	// TestSender sends the samples of SendSourceTestEvent.
 	TestSender TestSender
 
 	// Events is the way out.

@@ -18,7 +18,7 @@ import (
 // before is a source with something in every kind of field.
 func before() *hookstreamv1.Source {
 	return &hookstreamv1.Source{
-		Name: "sources/crm", DisplayName: "CRM", Disabled: true, Etag: "1", IngressPath: "/webhooks/crm/k",
+		Name: "sources/crm", Description: "CRM", Disabled: true, Etag: "1", IngressPath: "/webhooks/crm/k",
 		Labels: map[string]string{"a": "1", "b": "2"},
 		Config: &hookstreamv1.Source_Ignisign{Ignisign: &ignisignv1.SourceConfig{
 			AppId: "appId_1", AppEnv: "PRODUCTION", ApiKey: "key", ApiKeyFingerprint: "f", ApiBaseUrl: "https://x",
@@ -38,8 +38,8 @@ func TestApplyMask(t *testing.T) {
 	}{
 		{
 			name: "no mask names what is set, inside of the config too",
-			src:  &hookstreamv1.Source{DisplayName: "new", Config: ignisign(&ignisignv1.SourceConfig{AppEnv: "STAGING"})},
-			want: func(s *hookstreamv1.Source) { s.DisplayName, s.GetIgnisign().AppEnv = "new", "STAGING" },
+			src:  &hookstreamv1.Source{Description: "new", Config: ignisign(&ignisignv1.SourceConfig{AppEnv: "STAGING"})},
+			want: func(s *hookstreamv1.Source) { s.Description, s.GetIgnisign().AppEnv = "new", "STAGING" },
 		},
 		{
 			name: "no mask and an empty config change nothing",
@@ -48,15 +48,15 @@ func TestApplyMask(t *testing.T) {
 		},
 		{
 			name:  "a mask clears what is not set, and leaves what it does not name",
-			src:   &hookstreamv1.Source{DisplayName: "not named"},
+			src:   &hookstreamv1.Source{Description: "not named"},
 			paths: []string{"disabled", "labels"},
 			want:  func(s *hookstreamv1.Source) { s.Disabled, s.Labels = false, nil },
 		},
 		{
 			name:  "JSON's spelling names the same",
-			src:   &hookstreamv1.Source{DisplayName: "new", Config: ignisign(&ignisignv1.SourceConfig{ApiKey: "new"})},
-			paths: []string{"displayName", "ignisign.apiKey"},
-			want:  func(s *hookstreamv1.Source) { s.DisplayName, s.GetIgnisign().ApiKey = "new", "new" },
+			src:   &hookstreamv1.Source{Description: "new", Config: ignisign(&ignisignv1.SourceConfig{ApiKey: "new"})},
+			paths: []string{"description", "ignisign.apiKey"},
+			want:  func(s *hookstreamv1.Source) { s.Description, s.GetIgnisign().ApiKey = "new", "new" },
 		},
 		{
 			name:  "one key of a map",
@@ -81,21 +81,21 @@ func TestApplyMask(t *testing.T) {
 		},
 		{
 			name:  "everything but the credential",
-			src:   &hookstreamv1.Source{DisplayName: "only", Config: ignisign(&ignisignv1.SourceConfig{AppId: "appId_1", AppEnv: "STAGING"})},
+			src:   &hookstreamv1.Source{Description: "only", Config: ignisign(&ignisignv1.SourceConfig{AppId: "appId_1", AppEnv: "STAGING"})},
 			paths: []string{"*"},
 			want: func(s *hookstreamv1.Source) {
-				s.DisplayName, s.Disabled, s.Labels = "only", false, nil
+				s.Description, s.Disabled, s.Labels = "only", false, nil
 				s.GetIgnisign().AppEnv, s.GetIgnisign().ApiBaseUrl = "STAGING", ""
 			},
 		},
 		{
 			name: "what only the gateway writes is passed over",
 			src: &hookstreamv1.Source{
-				Name: "sources/other", IngressPath: "/other", Etag: "9", DisplayName: "new",
+				Name: "sources/other", IngressPath: "/other", Etag: "9", Description: "new",
 				Config: ignisign(&ignisignv1.SourceConfig{ApiKeyFingerprint: "9"}),
 			},
-			paths: []string{"name", "ingress_path", "etag", "create_time", "ignisign.api_key_fingerprint", "display_name"},
-			want:  func(s *hookstreamv1.Source) { s.DisplayName = "new" },
+			paths: []string{"name", "ingress_path", "etag", "create_time", "ignisign.api_key_fingerprint", "description"},
+			want:  func(s *hookstreamv1.Source) { s.Description = "new" },
 		},
 	}
 	for _, tt := range tests {
@@ -127,7 +127,7 @@ func TestApplyMaskRefuses(t *testing.T) {
 		{"to become keyless", &hookstreamv1.Source{Keyless: true}, nil, "source.keyless"},
 		{"an unknown field", &hookstreamv1.Source{}, []string{"colour"}, "update_mask"},
 		{"an unknown part", &hookstreamv1.Source{}, []string{"ignisign.colour"}, "update_mask"},
-		{"a part of a text", &hookstreamv1.Source{}, []string{"display_name.x"}, "update_mask"},
+		{"a part of a text", &hookstreamv1.Source{}, []string{"description.x"}, "update_mask"},
 		{"an empty path", &hookstreamv1.Source{}, []string{""}, "update_mask"},
 		{"a credential in everything", ignisign, []string{"*"}, "source.ignisign.api_key"},
 		{"everything and more", &hookstreamv1.Source{}, []string{"*", "disabled"}, "update_mask"},
@@ -161,7 +161,7 @@ func TestUpdateSource(t *testing.T) {
 		paths []string
 		field string
 	}{
-		"a rule of the schema": {&hookstreamv1.Source{DisplayName: strings.Repeat("x", 129)}, nil, "source.display_name"},
+		"a rule of the schema": {&hookstreamv1.Source{Description: strings.Repeat("x", 513)}, nil, "source.description"},
 		"no secret left":       {&hookstreamv1.Source{}, []string{"yousign.secrets"}, "source.yousign"},
 	} {
 		update.src.Name = name
@@ -185,18 +185,18 @@ func TestUpdateSource(t *testing.T) {
 func TestPatchChangesWhatTheBodyHolds(t *testing.T) {
 	g := start(t)
 	src := yousignSource("secret-one")
-	src.Disabled, src.DisplayName = true, "Billing"
+	src.Disabled, src.Description = true, "Billing"
 	g.create(t, "billing", src)
 	code, _, body := g.do(t, "PATCH", "/v1/sources/billing", `{"disabled":false,"yousign":{"signatureHeader":"X-Other"}}`)
 	if code != 200 {
 		t.Fatalf("%d %s", code, body)
 	}
 	got := g.kept(t, "billing")
-	if got.GetDisabled() || got.GetDisplayName() != "Billing" || got.GetYousign().GetSignatureHeader() != "X-Other" || len(got.GetYousign().GetSecrets()) != 1 {
+	if got.GetDisabled() || got.GetDescription() != "Billing" || got.GetYousign().GetSignatureHeader() != "X-Other" || len(got.GetYousign().GetSecrets()) != 1 {
 		t.Errorf("kept %v", got)
 	}
-	code, _, body = g.do(t, "PATCH", "/v1/sources/billing?updateMask=displayName", `{"disabled":true}`)
-	if code != 200 || g.kept(t, "billing").GetDisplayName() != "" || g.kept(t, "billing").GetDisabled() {
+	code, _, body = g.do(t, "PATCH", "/v1/sources/billing?updateMask=description", `{"disabled":true}`)
+	if code != 200 || g.kept(t, "billing").GetDescription() != "" || g.kept(t, "billing").GetDisabled() {
 		t.Errorf("with a mask: %d %s", code, body)
 	}
 	for _, body := range []string{`{"colour":"red"}`, `{"disabled":"maybe"}`, `{"disabled":true} trailing`} {

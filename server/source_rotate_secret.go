@@ -11,8 +11,8 @@ import (
 	"github.com/hookstream/hookstream/source"
 )
 
-// RotateSecret gives a source a new credential.
-func (s *sourceService) RotateSecret(ctx context.Context, req *hookstreamv1.RotateSecretRequest) (*hookstreamv1.RotateSecretResponse, error) {
+// RotateSourceSecret gives a source a new credential.
+func (s *sourceService) RotateSourceSecret(ctx context.Context, req *hookstreamv1.RotateSourceSecretRequest) (*hookstreamv1.RotateSourceSecretResponse, error) {
 	var v violations
 	if v.addSecret("secret", req.GetSecret()); len(v) > 0 {
 		return nil, v.err()
@@ -31,7 +31,7 @@ func (s *sourceService) RotateSecret(ctx context.Context, req *hookstreamv1.Rota
 	if err != nil {
 		return nil, err
 	}
-	return &hookstreamv1.RotateSecretResponse{Source: s.store.Public(updated), Secret: made}, nil
+	return &hookstreamv1.RotateSourceSecretResponse{Source: s.store.Public(updated), Secret: made}, nil
 }
 
 func (s *sourceService) credentials(src *hookstreamv1.Source) provider.Credentials {
@@ -39,7 +39,7 @@ func (s *sourceService) credentials(src *hookstreamv1.Source) provider.Credentia
 }
 
 // rotate gives src the new credential, and answers it when it was made here.
-func (s *sourceService) rotate(src *hookstreamv1.Source, req *hookstreamv1.RotateSecretRequest) (made string, err error) {
+func (s *sourceService) rotate(src *hookstreamv1.Source, req *hookstreamv1.RotateSourceSecretRequest) (made string, err error) {
 	rotation := provider.Rotation{Credential: req.GetSecret(), Now: time.Now()}
 	if req.GetOverlap() != nil {
 		overlap := req.GetOverlap().AsDuration()

@@ -132,7 +132,7 @@ func (w *sourceChanges) change() string {
 		{"set by the path of the config", func() { w.update([]string{"yousign"}, w.secrets()) }},
 		{"set over REST", func() { w.patch("", w.secrets()) }},
 		{"set over REST by path", func() { w.patch("?updateMask=yousign.secrets", w.secrets()) }},
-		{"change the name", func() { w.update([]string{"display_name"}, w.secrets()) }},
+		{"change the name", func() { w.update([]string{"description"}, w.secrets()) }},
 		{"change all but credentials", func() { w.update([]string{"*"}, nil) }},
 		{"change the config but not its secrets", func() { w.update([]string{"yousign"}, nil) }},
 		{"clear the secrets", func() { w.update([]string{"yousign.secrets"}, nil) }},
@@ -150,7 +150,7 @@ func (w *sourceChanges) rotate() {
 	overlap := []time.Duration{0, time.Hour, 5 * 24 * time.Hour}[w.random.IntN(3)]
 	secret, until := w.secret(), time.Now().Add(overlap)
 	for range 1 + w.random.IntN(2) { // an answer may be lost
-		_, err := w.g.sources.RotateSecret(w.t.Context(), &hookstreamv1.RotateSecretRequest{
+		_, err := w.g.sources.RotateSourceSecret(w.t.Context(), &hookstreamv1.RotateSourceSecretRequest{
 			Name: w.name(), Secret: secret, Overlap: durationpb.New(overlap),
 		})
 		w.rotated(secret, until, err)
@@ -188,13 +188,13 @@ func (w *sourceChanges) update(paths, secrets []string) {
 	switch cleared := slices.Contains(paths, "yousign.secrets") && secrets == nil; {
 	case cleared != (err != nil):
 		w.t.Fatalf("%v with %v: %v", paths, secrets, err)
-	case err == nil && len(secrets) > 0 && !slices.Contains(paths, "display_name"):
+	case err == nil && len(secrets) > 0 && !slices.Contains(paths, "description"):
 		w.promised.set(secrets...)
 	}
 }
 
 func (w *sourceChanges) patch(query string, secrets []string) {
-	body := fmt.Sprintf(`{"displayName":"n%d"`, w.random.IntN(100))
+	body := fmt.Sprintf(`{"description":"n%d"`, w.random.IntN(100))
 	if secrets != nil {
 		body += `,"yousign":{"secrets":["` + strings.Join(secrets, `","`) + `"]}`
 		w.promised.set(secrets...)
@@ -236,17 +236,17 @@ func TestARotationMayBeRepeated(t *testing.T) {
 	for _, src := range []*hookstreamv1.Source{yousignSource("secret-old"), ignisignSource("key-old")} {
 		g := start(t)
 		old := g.create(t, "billing", src)
-		req := &hookstreamv1.RotateSecretRequest{Name: old.GetName(), Secret: "secret-new", Etag: old.GetEtag()}
-		first, err := g.sources.RotateSecret(t.Context(), req)
+		req := &hookstreamv1.RotateSourceSecretRequest{Name: old.GetName(), Secret: "secret-new", Etag: old.GetEtag()}
+		first, err := g.sources.RotateSourceSecret(t.Context(), req)
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := g.sources.RotateSecret(t.Context(), req)
+		again, err := g.sources.RotateSourceSecret(t.Context(), req)
 		if err != nil || again.GetSource().GetEtag() != first.GetSource().GetEtag() {
 			t.Errorf("repeated: %v, %v", again, err)
 		}
 		req.Secret = "secret-other"
-		_, err = g.sources.RotateSecret(t.Context(), req)
+		_, err = g.sources.RotateSourceSecret(t.Context(), req)
 		wantStatus(t, err, codes.Aborted, "ETAG_MISMATCH")
 		code, _, body := g.do(t, "POST", "/v1/sources/billing:rotateSecret", `{"secret":"secret-other","etag":"`+old.GetEtag()+`"}`)
 		if code != 409 || !strings.Contains(body, "ETAG_MISMATCH") {
@@ -273,8 +273,8 @@ func TestASecretWithWhiteSpaceAroundItIsRefused(t *testing.T) {
 		add(g.sources.UpdateSource(ctx, &hookstreamv1.UpdateSourceRequest{Source: y}))
 		add(g.sources.UpdateSource(ctx, &hookstreamv1.UpdateSourceRequest{Source: i}))
 		add(g.sources.UpdateSource(ctx, &hookstreamv1.UpdateSourceRequest{Source: i, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"ignisign.apiKey"}}}))
-		add(g.sources.RotateSecret(ctx, &hookstreamv1.RotateSecretRequest{Name: y.Name, Secret: secret}))
-		add(g.sources.RotateSecret(ctx, &hookstreamv1.RotateSecretRequest{Name: i.Name, Secret: secret}))
+		add(g.sources.RotateSourceSecret(ctx, &hookstreamv1.RotateSourceSecretRequest{Name: y.Name, Secret: secret}))
+		add(g.sources.RotateSourceSecret(ctx, &hookstreamv1.RotateSourceSecretRequest{Name: i.Name, Secret: secret}))
 		var fields []string
 		for _, err := range errs {
 			fields = append(fields, violated(wantStatus(t, err, codes.InvalidArgument, "REQUEST_INVALID"))...)
@@ -324,12 +324,12 @@ func TestAnUnknownEnvironmentIsRefused(t *testing.T) {
 func TestEverythingOfAKeylessSourceIsSet(t *testing.T) {
 	g := start(t)
 	src := yousignSource("secret-one")
-	src.Keyless, src.DisplayName = true, "before"
+	src.Keyless, src.Description = true, "before"
 	g.create(t, "billing", src)
-	code, _, body := g.do(t, "PATCH", "/v1/sources/billing?updateMask=*", `{"displayName":"after","yousign":{}}`)
+	code, _, body := g.do(t, "PATCH", "/v1/sources/billing?updateMask=*", `{"description":"after","yousign":{}}`)
 	kept := g.kept(t, "billing")
-	if code != 200 || !kept.GetKeyless() || kept.GetDisplayName() != "after" {
-		t.Errorf("%d %s; kept %v", code, body, kept.GetDisplayName())
+	if code != 200 || !kept.GetKeyless() || kept.GetDescription() != "after" {
+		t.Errorf("%d %s; kept %v", code, body, kept.GetDescription())
 	}
 	code, _, body = g.do(t, "PATCH", "/v1/sources/billing?updateMask=keyless", `{}`)
 	if code != 400 || !strings.Contains(body, "never changes") {

@@ -9,8 +9,8 @@ import (
 	"github.com/hookstream/hookstream/source"
 )
 
-// SendTestEvent sends a sample through the source's own ingress.
-func (s *sourceService) SendTestEvent(ctx context.Context, req *hookstreamv1.SendTestEventRequest) (*hookstreamv1.SendTestEventResponse, error) {
+// SendSourceTestEvent sends a sample through the source's own ingress.
+func (s *sourceService) SendSourceTestEvent(ctx context.Context, req *hookstreamv1.SendSourceTestEventRequest) (*hookstreamv1.SendSourceTestEventResponse, error) {
 	src, err := s.store.Get(source.ParseName(req.GetName()))
 	if err != nil {
 		return nil, err

@@ -14,7 +14,7 @@ type TestSender interface {
 	// catalog, or of the most usual one when it is empty, to the ingress of src,
 	// which holds its credentials, and says what was answered. An answer other than 200 is no error. The error wraps
 	// ErrNotSupportedByProvider when only the provider could sign one.
-	SendTest(ctx context.Context, src *hookstreamv1.Source, typ string) (*hookstreamv1.SendTestEventResponse, error)
+	SendTest(ctx context.Context, src *hookstreamv1.Source, typ string) (*hookstreamv1.SendSourceTestEventResponse, error)
 }
 
 // sourceService is the SourceService: one file a method.

@@ -56,7 +56,7 @@ func TestBothFacesShowTheSameSources(t *testing.T) {
 	g := start(t)
 	g.create(t, "by-grpc", yousignSource("secret-by-grpc"))
 	code, _, body := g.do(t, "POST", "/v1/sources?sourceId=by-rest",
-		`{"displayName":"REST","yousign":{"secrets":["secret-by-rest"]},"labels":{"team":"a"},"verificationMode":"VERIFICATION_MODE_SHADOW"}`)
+		`{"description":"REST","yousign":{"secrets":["secret-by-rest"]},"labels":{"team":"a"},"verificationMode":"VERIFICATION_MODE_SHADOW"}`)
 	if code != 200 {
 		t.Fatalf("create: %d %s", code, body)
 	}
@@ -88,8 +88,8 @@ func TestBothFacesShowTheSameSources(t *testing.T) {
 // that the caller gave.
 func TestNoAnswerHoldsACredential(t *testing.T) {
 	g := start(t, func(o *Options, _ *HTTPOptions) {
-		o.TestSender = senderFunc(func(_ context.Context, src *hookstreamv1.Source, typ string) (*hookstreamv1.SendTestEventResponse, error) {
-			return &hookstreamv1.SendTestEventResponse{HttpStatus: 200, Type: typ}, nil
+		o.TestSender = senderFunc(func(_ context.Context, src *hookstreamv1.Source, typ string) (*hookstreamv1.SendSourceTestEventResponse, error) {
+			return &hookstreamv1.SendSourceTestEventResponse{HttpStatus: 200, Type: typ}, nil
 		})
 	})
 	var answers []string
@@ -114,14 +114,14 @@ func TestNoAnswerHoldsACredential(t *testing.T) {
 		add(g.sources.GetSource(ctx, &hookstreamv1.GetSourceRequest{Name: name}))
 		add(g.sources.ListSources(ctx, &hookstreamv1.ListSourcesRequest{}))
 		update := proto.CloneOf(src)
-		update.Name, update.DisplayName = name, "x"
+		update.Name, update.Description = name, "x"
 		add(g.sources.UpdateSource(ctx, &hookstreamv1.UpdateSourceRequest{Source: update, ValidateOnly: true}))
 		add(g.sources.UpdateSource(ctx, &hookstreamv1.UpdateSourceRequest{Source: update}))
 		add(g.sources.UpdateSource(ctx, &hookstreamv1.UpdateSourceRequest{Source: update, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"*"}}}))
 		add(g.sources.DisableSource(ctx, &hookstreamv1.DisableSourceRequest{Name: name}))
 		add(g.sources.EnableSource(ctx, &hookstreamv1.EnableSourceRequest{Name: name}))
-		add(g.sources.RotateSecret(ctx, &hookstreamv1.RotateSecretRequest{Name: name, Secret: "hidden-rotated"}))
-		add(g.sources.SendTestEvent(ctx, &hookstreamv1.SendTestEventRequest{Name: name}))
+		add(g.sources.RotateSourceSecret(ctx, &hookstreamv1.RotateSourceSecretRequest{Name: name, Secret: "hidden-rotated"}))
+		add(g.sources.SendSourceTestEvent(ctx, &hookstreamv1.SendSourceTestEventRequest{Name: name}))
 		for _, path := range []string{"", "?pageSize=1", "/" + id, "/" + id + ":disable", "/" + id + ":rotateSecret", "/" + id + ":sendTestEvent"} {
 			for _, method := range []string{"GET", "POST", "PATCH"} {
 				_, _, body := g.do(t, method, "/v1/sources"+path, `{"secret":"hidden-rotated2"}`)
@@ -138,7 +138,7 @@ func TestNoAnswerHoldsACredential(t *testing.T) {
 		t.Errorf("the log holds a credential: %s", logs)
 	}
 	if g.kept(t, "y").GetYousign().GetSecrets()[0] != "hidden-rotated2" {
-		t.Error("the walk did not reach RotateSecret over REST")
+		t.Error("the walk did not reach RotateSourceSecret over REST")
 	}
 }
 
@@ -172,12 +172,12 @@ func TestValidateOnlyKeepsNothing(t *testing.T) {
 	}
 	before := g.create(t, "billing", yousignSource("secret-one"))
 	preview, err := g.sources.UpdateSource(ctx, &hookstreamv1.UpdateSourceRequest{
-		Source: &hookstreamv1.Source{Name: before.GetName(), DisplayName: "x"}, ValidateOnly: true,
+		Source: &hookstreamv1.Source{Name: before.GetName(), Description: "x"}, ValidateOnly: true,
 	})
-	if err != nil || preview.GetDisplayName() != "x" {
+	if err != nil || preview.GetDescription() != "x" {
 		t.Errorf("preview %v, %v", preview, err)
 	}
-	if got := g.kept(t, "billing"); got.GetDisplayName() != "" || got.GetEtag() != before.GetEtag() {
+	if got := g.kept(t, "billing"); got.GetDescription() != "" || got.GetEtag() != before.GetEtag() {
 		t.Error("the preview was kept")
 	}
 }
@@ -246,21 +246,21 @@ func TestAPageFitsIntoAMessage(t *testing.T) {
 func TestUpdateRefusesAnOldEtag(t *testing.T) {
 	g := start(t)
 	old := g.create(t, "billing", yousignSource("secret-one"))
-	update := &hookstreamv1.Source{Name: old.GetName(), Etag: old.GetEtag(), DisplayName: "one"}
+	update := &hookstreamv1.Source{Name: old.GetName(), Etag: old.GetEtag(), Description: "one"}
 	if _, err := g.sources.UpdateSource(t.Context(), &hookstreamv1.UpdateSourceRequest{Source: update}); err != nil {
 		t.Fatal(err)
 	}
-	update.DisplayName = "two"
+	update.Description = "two"
 	_, err := g.sources.UpdateSource(t.Context(), &hookstreamv1.UpdateSourceRequest{Source: update})
 	wantStatus(t, err, codes.Aborted, "ETAG_MISMATCH")
-	code, _, body := g.do(t, "PATCH", "/v1/sources/billing", `{"displayName":"three","etag":"`+old.GetEtag()+`"}`)
+	code, _, body := g.do(t, "PATCH", "/v1/sources/billing", `{"description":"three","etag":"`+old.GetEtag()+`"}`)
 	if code != 409 || !strings.Contains(body, "ETAG_MISMATCH") {
 		t.Errorf("REST: %d %s", code, body)
 	}
 	_, err = g.sources.DeleteSource(t.Context(), &hookstreamv1.DeleteSourceRequest{Name: old.GetName(), Etag: old.GetEtag()})
 	wantStatus(t, err, codes.Aborted, "ETAG_MISMATCH")
-	if got := g.kept(t, "billing").GetDisplayName(); got != "one" {
-		t.Errorf("display name %q", got)
+	if got := g.kept(t, "billing").GetDescription(); got != "one" {
+		t.Errorf("description %q", got)
 	}
 }
 
@@ -287,7 +287,7 @@ func TestRotateYousignSecret(t *testing.T) {
 	g := start(t)
 	name := g.create(t, "billing", yousignSource("secret-old")).GetName()
 	before := time.Now()
-	resp, err := g.sources.RotateSecret(t.Context(), &hookstreamv1.RotateSecretRequest{Name: name})
+	resp, err := g.sources.RotateSourceSecret(t.Context(), &hookstreamv1.RotateSourceSecretRequest{Name: name})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -312,14 +312,14 @@ func TestRotateYousignSecret(t *testing.T) {
 	if states[0].GetExpireTime() != nil || states[1].GetExpireTime() != nil {
 		t.Errorf("after the list was set: states %v, want none to end", states)
 	}
-	resp, err = g.sources.RotateSecret(t.Context(), &hookstreamv1.RotateSecretRequest{Name: name, Secret: "secret-given", Overlap: durationpb.New(0)})
+	resp, err = g.sources.RotateSourceSecret(t.Context(), &hookstreamv1.RotateSourceSecretRequest{Name: name, Secret: "secret-given", Overlap: durationpb.New(0)})
 	if err != nil || resp.GetSecret() != "" {
 		t.Errorf("given: %v, %v", resp, err)
 	}
 	if diff := cmp.Diff([]string{"secret-given"}, g.kept(t, "billing").GetYousign().GetSecrets()); diff != "" {
 		t.Errorf("secrets (-want +got):\n%s", diff)
 	}
-	_, err = g.sources.RotateSecret(t.Context(), &hookstreamv1.RotateSecretRequest{Name: name, Secret: "short"})
+	_, err = g.sources.RotateSourceSecret(t.Context(), &hookstreamv1.RotateSourceSecretRequest{Name: name, Secret: "short"})
 	st := wantStatus(t, err, codes.InvalidArgument, "REQUEST_INVALID")
 	if diff := cmp.Diff([]string{"secret"}, violated(st)); diff != "" {
 		t.Errorf("violations (-want +got):\n%s", diff)
@@ -329,12 +329,12 @@ func TestRotateYousignSecret(t *testing.T) {
 func TestRotateIgnisignKey(t *testing.T) {
 	g := start(t)
 	old := g.create(t, "crm", ignisignSource("key-old"))
-	_, err := g.sources.RotateSecret(t.Context(), &hookstreamv1.RotateSecretRequest{Name: old.GetName(), Overlap: durationpb.New(time.Hour)})
+	_, err := g.sources.RotateSourceSecret(t.Context(), &hookstreamv1.RotateSourceSecretRequest{Name: old.GetName(), Overlap: durationpb.New(time.Hour)})
 	st := wantStatus(t, err, codes.InvalidArgument, "REQUEST_INVALID")
 	if diff := cmp.Diff([]string{"overlap", "secret"}, violated(st)); diff != "" {
 		t.Errorf("violations (-want +got):\n%s", diff)
 	}
-	resp, err := g.sources.RotateSecret(t.Context(), &hookstreamv1.RotateSecretRequest{Name: old.GetName(), Secret: "key-new"})
+	resp, err := g.sources.RotateSourceSecret(t.Context(), &hookstreamv1.RotateSourceSecretRequest{Name: old.GetName(), Secret: "key-new"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -346,35 +346,35 @@ func TestRotateIgnisignKey(t *testing.T) {
 	}
 }
 
-type senderFunc func(context.Context, *hookstreamv1.Source, string) (*hookstreamv1.SendTestEventResponse, error)
+type senderFunc func(context.Context, *hookstreamv1.Source, string) (*hookstreamv1.SendSourceTestEventResponse, error)
 
-func (f senderFunc) SendTest(ctx context.Context, src *hookstreamv1.Source, typ string) (*hookstreamv1.SendTestEventResponse, error) {
+func (f senderFunc) SendTest(ctx context.Context, src *hookstreamv1.Source, typ string) (*hookstreamv1.SendSourceTestEventResponse, error) {
 	return f(ctx, src, typ)
 }
 
-func TestSendTestEvent(t *testing.T) {
+func TestSendSourceTestEvent(t *testing.T) {
 	g := start(t, func(o *Options, _ *HTTPOptions) {
-		o.TestSender = senderFunc(func(_ context.Context, src *hookstreamv1.Source, typ string) (*hookstreamv1.SendTestEventResponse, error) {
+		o.TestSender = senderFunc(func(_ context.Context, src *hookstreamv1.Source, typ string) (*hookstreamv1.SendSourceTestEventResponse, error) {
 			if len(src.GetYousign().GetSecrets()) != 1 {
 				return nil, ErrNotSupportedByProvider
 			}
 			if typ == "" {
 				typ = "signature_request.done"
 			}
-			return &hookstreamv1.SendTestEventResponse{HttpStatus: 503, Type: typ}, nil
+			return &hookstreamv1.SendSourceTestEventResponse{HttpStatus: 503, Type: typ}, nil
 		})
 	})
 	g.create(t, "billing", yousignSource("secret-one"))
 	g.create(t, "crm", ignisignSource("key"))
-	resp, err := g.sources.SendTestEvent(t.Context(), &hookstreamv1.SendTestEventRequest{Name: "sources/billing"})
+	resp, err := g.sources.SendSourceTestEvent(t.Context(), &hookstreamv1.SendSourceTestEventRequest{Name: "sources/billing"})
 	if err != nil || resp.GetHttpStatus() != 503 || resp.GetType() != "signature_request.done" {
 		t.Errorf("%v, %v", resp, err)
 	}
-	_, err = g.sources.SendTestEvent(t.Context(), &hookstreamv1.SendTestEventRequest{Name: "sources/billing", Type: "no.such"})
+	_, err = g.sources.SendSourceTestEvent(t.Context(), &hookstreamv1.SendSourceTestEventRequest{Name: "sources/billing", Type: "no.such"})
 	st := wantStatus(t, err, codes.InvalidArgument, "REQUEST_INVALID")
 	if diff := cmp.Diff([]string{"type"}, violated(st)); diff != "" {
 		t.Errorf("violations (-want +got):\n%s", diff)
 	}
-	_, err = g.sources.SendTestEvent(t.Context(), &hookstreamv1.SendTestEventRequest{Name: "sources/crm"})
+	_, err = g.sources.SendSourceTestEvent(t.Context(), &hookstreamv1.SendSourceTestEventRequest{Name: "sources/crm"})
 	wantStatus(t, err, codes.FailedPrecondition, "NOT_SUPPORTED_BY_PROVIDER")
 }

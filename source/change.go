@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -21,6 +22,7 @@ import (
 // call returns. The error wraps ErrExists when the id is taken.
 func (s *Store) Create(ctx context.Context, id string, src *hookstreamv1.Source) (*hookstreamv1.Source, error) {
 	created := s.Draft(id, src)
+	created.Uid = uuid.NewString()
 	if !created.GetKeyless() {
 		created.IngressPath = ingressPath(id, newIngressKey())
 	}
@@ -38,13 +40,13 @@ func (s *Store) Create(ctx context.Context, id string, src *hookstreamv1.Source)
 	return s.inForce(ctx, created, revision)
 }
 
-// Draft answers src as Create would keep it, but for its etag and the ingress
-// path that only Create makes.
+// Draft answers src as Create would keep it, but for its etag, and the uid and
+// ingress path that only Create makes.
 func (s *Store) Draft(id string, src *hookstreamv1.Source) *hookstreamv1.Source {
 	out := proto.CloneOf(src)
 	now := time.Now()
 	out.Name = Name(id)
-	out.Etag = ""
+	out.Etag, out.Uid = "", ""
 	out.CreateTime = timestamppb.New(now)
 	out.UpdateTime = out.CreateTime
 	out.IngressPath = ""
@@ -111,7 +113,7 @@ func (s *Store) apply(src *hookstreamv1.Source, change func(*hookstreamv1.Source
 		return nil, err
 	}
 	// Whatever change did to them, these are not its to change.
-	out.Name, out.Etag = src.GetName(), src.GetEtag()
+	out.Name, out.Uid, out.Etag = src.GetName(), src.GetUid(), src.GetEtag()
 	out.IngressPath, out.Keyless = src.GetIngressPath(), src.GetKeyless()
 	out.CreateTime, out.UpdateTime = src.GetCreateTime(), src.GetUpdateTime()
 	now := time.Now()

@@ -3,6 +3,9 @@ package source
 import (
 	"strconv"
 	"strings"
+	"time"
+
+	"github.com/google/uuid"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
@@ -50,3 +53,14 @@ func ingressPath(id string, key string) string {
 // never used twice, so that a source that was deleted and made again does not
 // match either.
 func etag(revision uint64) string { return strconv.FormatUint(revision, 36) }
+
+// uidOf answers the uid of a source that was made before there were any: the same on
+// every gateway and after every start, and another when a source of the name is made
+// again.
+func uidOf(src *hookstreamv1.Source) string {
+	made := src.GetName() + " " + src.GetCreateTime().AsTime().Format(time.RFC3339Nano)
+	return uuid.NewSHA1(uidSpace, []byte(made)).String()
+}
+
+// uidSpace sets the uids of this package apart from those that others derive.
+var uidSpace = uuid.MustParse("5d0f4c0e-53c1-4e0a-9d4e-0c6f5c6a2b71")

@@ -20,7 +20,7 @@ func TestTheLastSecretIsNotDropped(t *testing.T) {
 	past := timestamppb.New(time.Now().Add(-time.Second))
 	for _, name := range []string{"x", "y"} {
 		kept, err := s.Update(t.Context(), "billing", "", func(src *hookstreamv1.Source) error {
-			src.DisplayName = name
+			src.Description = name
 			src.GetYousign().SecretStates[0].ExpireTime = past
 			return nil
 		})
@@ -38,7 +38,7 @@ func TestExpiredSecretsGoWithTheNextWrite(t *testing.T) {
 	create(t, s, "billing", yousign("secret-new", "secret-old"))
 	past := timestamppb.New(time.Now().Add(-time.Second))
 	kept, err := s.Update(t.Context(), "billing", "", func(src *hookstreamv1.Source) error {
-		src.DisplayName = "x"
+		src.Description = "x"
 		src.GetYousign().SecretStates[1].ExpireTime = past
 		return nil
 	})

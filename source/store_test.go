@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -283,14 +284,14 @@ func TestUpdateTouchesOnlyWhatMayChange(t *testing.T) {
 	before := create(t, s, "billing", yousign(yousignSecret))
 	after, err := s.Update(t.Context(), "billing", before.GetEtag(), func(src *hookstreamv1.Source) error {
 		src.Name, src.IngressPath, src.Keyless, src.CreateTime = "sources/x", "/x", true, nil
-		src.DisplayName = "Billing"
+		src.Description = "Billing"
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := proto.CloneOf(before)
-	want.DisplayName, want.Etag, want.UpdateTime = "Billing", after.GetEtag(), after.GetUpdateTime()
+	want.Description, want.Etag, want.UpdateTime = "Billing", after.GetEtag(), after.GetUpdateTime()
 	if diff := cmp.Diff(want, after, protocmp.Transform()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -458,5 +459,23 @@ func TestPublicHoldsNoCredential(t *testing.T) {
 		if proto.Equal(kept, public) {
 			t.Errorf("%s: Public changed its argument", id)
 		}
+	}
+}
+
+// A source that is made under the name of a deleted one is another, which its uid
+// tells; whatever a caller says of it.
+func TestEverySourceHasItsOwnUID(t *testing.T) {
+	s := openStore(t, openBucket(t), source.NewKey())
+	src := yousign(yousignSecret)
+	src.Uid = "of a caller"
+	first := create(t, s, "billing", src)
+	if _, err := uuid.Parse(first.GetUid()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Delete(t.Context(), "billing", ""); err != nil {
+		t.Fatal(err)
+	}
+	if second := create(t, s, "billing", src); second.GetUid() == first.GetUid() {
+		t.Errorf("both are %s", first.GetUid())
 	}
 }

@@ -88,6 +88,9 @@ func (s *Store) read(c eventlog.Change) (*hookstreamv1.Source, error) {
 	}
 	src.Name = Name(c.Key)
 	src.Etag = etag(c.Revision)
+	if src.GetUid() == "" {
+		src.Uid = uidOf(src)
+	}
 	return src, nil
 }
 

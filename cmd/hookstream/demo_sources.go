@@ -26,14 +26,14 @@ func demoSources(ctx context.Context, client hookstreamv1.SourceServiceClient, s
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	y, err := makeSource(ctx, client, demoYousign, secret, &hookstreamv1.Source{
-		DisplayName: "Yousign (simulated)",
+		Description: "Yousign (simulated)",
 		Config:      &hookstreamv1.Source_Yousign{Yousign: &yousignv1.SourceConfig{Secrets: []string{secret}}},
 	})
 	if err != nil {
 		return "", "", err
 	}
 	i, err := makeSource(ctx, client, demoIgnisign, apiKey, &hookstreamv1.Source{
-		DisplayName: "Ignisign (simulated)",
+		Description: "Ignisign (simulated)",
 		Config: &hookstreamv1.Source_Ignisign{Ignisign: &ignisignv1.SourceConfig{
 			AppId: simulator.DefaultAppID, AppEnv: simulator.DefaultAppEnv, ApiKey: apiKey, ApiBaseUrl: apiURL,
 		}},
@@ -60,7 +60,7 @@ func makeSource(ctx context.Context, client hookstreamv1.SourceServiceClient, id
 			return nil, err
 		}
 	}
-	rotated, err := client.RotateSecret(ctx, &hookstreamv1.RotateSecretRequest{
+	rotated, err := client.RotateSourceSecret(ctx, &hookstreamv1.RotateSourceSecretRequest{
 		Name: name, Secret: credential, Overlap: durationpb.New(0),
 	})
 	return rotated.GetSource(), err

@@ -20,7 +20,7 @@ type sourceCreateFlags struct {
 	connection
 	output
 	ID                     string            `arg:"" name:"id" help:"The id: lower-case letters, digits and hyphens. It becomes part of the URL and never changes."`
-	DisplayName            string            `help:"A name for people." placeholder:"TEXT"`
+	Description            string            `help:"What it is for, for people." placeholder:"TEXT"`
 	Label                  map[string]string `help:"A label of your own; may be repeated." placeholder:"KEY=VALUE"`
 	Disabled               bool              `help:"Answer with 503 until the source is enabled."`
 	DisabledType           []string          `help:"Pattern of types to answer with 200 and not publish; may be repeated." placeholder:"PATTERN"`
@@ -34,7 +34,7 @@ type sourceCreateFlags struct {
 
 func (c sourceCreateFlags) source() *hookstreamv1.Source {
 	return &hookstreamv1.Source{
-		DisplayName:            c.DisplayName,
+		Description:            c.Description,
 		Labels:                 c.Label,
 		Disabled:               c.Disabled,
 		DisabledTypes:          c.DisabledType,

@@ -67,9 +67,9 @@ func (p *program) printSources(sources []*hookstreamv1.Source) error {
 		} else if src.GetVerificationMode() == hookstreamv1.VerificationMode_VERIFICATION_MODE_SHADOW {
 			state = "shadow"
 		}
-		rows = append(rows, []string{src.GetName(), provider.IDOf(src), state, src.GetDisplayName(), src.GetIngressPath()})
+		rows = append(rows, []string{src.GetName(), provider.IDOf(src), state, src.GetDescription(), src.GetIngressPath()})
 	}
-	return writeTable(p.stdout, []string{"NAME", "PROVIDER", "STATE", "DISPLAY NAME", "INGRESS PATH"}, rows)
+	return writeTable(p.stdout, []string{"NAME", "PROVIDER", "STATE", "DESCRIPTION", "INGRESS PATH"}, rows)
 }
 
 type sourceDeleteCommand struct {
@@ -156,7 +156,7 @@ const newSecretVariable = "HOOKSTREAM_NEW_SECRET"
 
 // Run replaces a credential.
 func (c *sourceRotateSecretCommand) Run(ctx context.Context, p *program) error {
-	req := &hookstreamv1.RotateSecretRequest{Name: c.name(), Etag: c.Etag}
+	req := &hookstreamv1.RotateSourceSecretRequest{Name: c.name(), Etag: c.Etag}
 	if c.Overlap != nil {
 		req.Overlap = durationpb.New(time.Duration(*c.Overlap))
 	}
@@ -168,7 +168,7 @@ func (c *sourceRotateSecretCommand) Run(ctx context.Context, p *program) error {
 		req.Secret = secret
 	}
 	return c.withSources(ctx, func(ctx context.Context, client hookstreamv1.SourceServiceClient) error {
-		resp, err := client.RotateSecret(ctx, req)
+		resp, err := client.RotateSourceSecret(ctx, req)
 		if err != nil {
 			return err
 		}
@@ -197,7 +197,7 @@ func (c *sourceSendTestCommand) Run(ctx context.Context, p *program) error {
 
 // sendTest has the gateway send a sample through its own ingress.
 func sendTest(ctx context.Context, p *program, client hookstreamv1.SourceServiceClient, out output, name, typ string) error {
-	resp, err := client.SendTestEvent(ctx, &hookstreamv1.SendTestEventRequest{Name: name, Type: typ})
+	resp, err := client.SendSourceTestEvent(ctx, &hookstreamv1.SendSourceTestEventRequest{Name: name, Type: typ})
 	if err != nil {
 		return err
 	}

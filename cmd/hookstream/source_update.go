@@ -17,7 +17,7 @@ type sourceUpdateCommand struct {
 	connection
 	output
 	sourceArgument
-	DisplayName            *string             `help:"A name for people." placeholder:"TEXT"`
+	Description            *string             `help:"What it is for, for people." placeholder:"TEXT"`
 	Label                  map[string]string   `help:"A label; given once or more, they replace all labels." placeholder:"KEY=VALUE"`
 	NoLabels               bool                `help:"Remove all labels."`
 	DisabledType           []string            `help:"Pattern of types to answer with 200 and not publish; given once or more, they replace all patterns." placeholder:"PATTERN"`
@@ -97,7 +97,7 @@ func set[T any](paths *[]string, path string, field *T, flag *T) {
 
 // own applies what every source has.
 func (c *sourceUpdateCommand) own(src *hookstreamv1.Source) (paths []string) {
-	set(&paths, "display_name", &src.DisplayName, c.DisplayName)
+	set(&paths, "description", &src.Description, c.Description)
 	set(&paths, "include_sensitive_fields", &src.IncludeSensitiveFields, c.IncludeSensitiveFields)
 	set(&paths, "max_requests_per_second", &src.MaxRequestsPerSecond, c.MaxRate)
 	if c.Mode != nil {

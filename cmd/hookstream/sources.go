@@ -57,7 +57,7 @@ func (p *program) printSource(out output, src *hookstreamv1.Source) error {
 	properties := []property{
 		{"name", src.GetName()},
 		{"provider", provider.IDOf(src)},
-		{"display name", src.GetDisplayName()},
+		{"description", src.GetDescription()},
 		{"state", stateOf(src)},
 		{"ingress path", src.GetIngressPath()},
 		{"disabled types", strings.Join(src.GetDisabledTypes(), " ")},

@@ -117,7 +117,7 @@ func (c *triggerCommand) yousignBody(p *program) (body []byte, id string, err er
 func (c *triggerCommand) answered(p *program, status int, id string) error {
 	var err error
 	if c.json() {
-		err = writeJSON(p.stdout, &hookstreamv1.SendTestEventResponse{
+		err = writeJSON(p.stdout, &hookstreamv1.SendSourceTestEventResponse{
 			HttpStatus: int32(status), Type: c.Type, ProviderEventId: id,
 		})
 	} else {

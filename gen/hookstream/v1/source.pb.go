@@ -88,8 +88,8 @@ type Source struct {
 	// Resource name, `sources/{source}`. The id is 1 to 63 lower-case letters,
 	// digits and hyphens, begins with a letter and never changes.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// A name for people. At most 128 characters.
-	DisplayName string `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	// What it is for, for people. At most 512 characters.
+	Description string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
 	// Which provider sends here, and how its requests are verified. The provider
 	// of a source never changes.
 	//
@@ -133,8 +133,11 @@ type Source struct {
 	// Anyone who may subscribe then sees them. The views RAW and FULL hold all
 	// kinds: with every kind listed they are allowed.
 	IncludeSensitive []v1.Sensitivity `protobuf:"varint,16,rep,packed,name=include_sensitive,json=includeSensitive,proto3,enum=hookstream.options.v1.Sensitivity" json:"include_sensitive,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// A UUID, given when the source is created: a source that is made under the
+	// name of a deleted one has another. Never changes.
+	Uid           string `protobuf:"bytes,17,opt,name=uid,proto3" json:"uid,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Source) Reset() {
@@ -174,9 +177,9 @@ func (x *Source) GetName() string {
 	return ""
 }
 
-func (x *Source) GetDisplayName() string {
+func (x *Source) GetDescription() string {
 	if x != nil {
-		return x.DisplayName
+		return x.Description
 	}
 	return ""
 }
@@ -290,6 +293,13 @@ func (x *Source) GetIncludeSensitive() []v1.Sensitivity {
 	return nil
 }
 
+func (x *Source) GetUid() string {
+	if x != nil {
+		return x.Uid
+	}
+	return ""
+}
+
 type isSource_Config interface {
 	isSource_Config()
 }
@@ -312,10 +322,10 @@ var File_hookstream_v1_source_proto protoreflect.FileDescriptor
 
 const file_hookstream_v1_source_proto_rawDesc = "" +
 	"\n" +
-	"\x1ahookstream/v1/source.proto\x12\rhookstream.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a*hookstream/ignisign/v1/source_config.proto\x1a#hookstream/options/v1/options.proto\x1a)hookstream/yousign/v1/source_config.proto\"\xb1\b\n" +
+	"\x1ahookstream/v1/source.proto\x12\rhookstream.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a*hookstream/ignisign/v1/source_config.proto\x1a#hookstream/options/v1/options.proto\x1a)hookstream/yousign/v1/source_config.proto\"\xc7\b\n" +
 	"\x06Source\x12\x17\n" +
-	"\x04name\x18\x01 \x01(\tB\x03\xe0A\bR\x04name\x12+\n" +
-	"\fdisplay_name\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\vdisplayName\x12B\n" +
+	"\x04name\x18\x01 \x01(\tB\x03\xe0A\bR\x04name\x12*\n" +
+	"\vdescription\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\vdescription\x12B\n" +
 	"\bignisign\x18\x03 \x01(\v2$.hookstream.ignisign.v1.SourceConfigH\x00R\bignisign\x12?\n" +
 	"\ayousign\x18\x04 \x01(\v2#.hookstream.yousign.v1.SourceConfigH\x00R\ayousign\x12\x1a\n" +
 	"\bdisabled\x18\x05 \x01(\bR\bdisabled\x128\n" +
@@ -332,7 +342,8 @@ const file_hookstream_v1_source_proto_rawDesc = "" +
 	"createTime\x12@\n" +
 	"\vupdate_time\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
 	"updateTime\x12d\n" +
-	"\x11include_sensitive\x18\x10 \x03(\x0e2\".hookstream.options.v1.SensitivityB\x13\xbaH\x10\x92\x01\r\x10\b\x18\x01\"\a\x82\x01\x04\x10\x01 \x00R\x10includeSensitive\x1a9\n" +
+	"\x11include_sensitive\x18\x10 \x03(\x0e2\".hookstream.options.v1.SensitivityB\x13\xbaH\x10\x92\x01\r\x10\b\x18\x01\"\a\x82\x01\x04\x10\x01 \x00R\x10includeSensitive\x12\x15\n" +
+	"\x03uid\x18\x11 \x01(\tB\x03\xe0A\x03R\x03uid\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01:=\xeaA:\n" +

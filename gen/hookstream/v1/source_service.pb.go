@@ -461,8 +461,8 @@ func (x *DisableSourceRequest) GetName() string {
 	return ""
 }
 
-// RotateSecretRequest holds a new credential.
-type RotateSecretRequest struct {
+// RotateSourceSecretRequest holds a new credential.
+type RotateSourceSecretRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// `sources/{source}`.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -479,20 +479,20 @@ type RotateSecretRequest struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *RotateSecretRequest) Reset() {
-	*x = RotateSecretRequest{}
+func (x *RotateSourceSecretRequest) Reset() {
+	*x = RotateSourceSecretRequest{}
 	mi := &file_hookstream_v1_source_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *RotateSecretRequest) String() string {
+func (x *RotateSourceSecretRequest) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*RotateSecretRequest) ProtoMessage() {}
+func (*RotateSourceSecretRequest) ProtoMessage() {}
 
-func (x *RotateSecretRequest) ProtoReflect() protoreflect.Message {
+func (x *RotateSourceSecretRequest) ProtoReflect() protoreflect.Message {
 	mi := &file_hookstream_v1_source_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -504,41 +504,41 @@ func (x *RotateSecretRequest) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use RotateSecretRequest.ProtoReflect.Descriptor instead.
-func (*RotateSecretRequest) Descriptor() ([]byte, []int) {
+// Deprecated: Use RotateSourceSecretRequest.ProtoReflect.Descriptor instead.
+func (*RotateSourceSecretRequest) Descriptor() ([]byte, []int) {
 	return file_hookstream_v1_source_service_proto_rawDescGZIP(), []int{8}
 }
 
-func (x *RotateSecretRequest) GetName() string {
+func (x *RotateSourceSecretRequest) GetName() string {
 	if x != nil {
 		return x.Name
 	}
 	return ""
 }
 
-func (x *RotateSecretRequest) GetSecret() string {
+func (x *RotateSourceSecretRequest) GetSecret() string {
 	if x != nil {
 		return x.Secret
 	}
 	return ""
 }
 
-func (x *RotateSecretRequest) GetOverlap() *durationpb.Duration {
+func (x *RotateSourceSecretRequest) GetOverlap() *durationpb.Duration {
 	if x != nil {
 		return x.Overlap
 	}
 	return nil
 }
 
-func (x *RotateSecretRequest) GetEtag() string {
+func (x *RotateSourceSecretRequest) GetEtag() string {
 	if x != nil {
 		return x.Etag
 	}
 	return ""
 }
 
-// RotateSecretResponse answers the changed source.
-type RotateSecretResponse struct {
+// RotateSourceSecretResponse answers the changed source.
+type RotateSourceSecretResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The source.
 	Source *Source `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
@@ -548,20 +548,20 @@ type RotateSecretResponse struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *RotateSecretResponse) Reset() {
-	*x = RotateSecretResponse{}
+func (x *RotateSourceSecretResponse) Reset() {
+	*x = RotateSourceSecretResponse{}
 	mi := &file_hookstream_v1_source_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *RotateSecretResponse) String() string {
+func (x *RotateSourceSecretResponse) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*RotateSecretResponse) ProtoMessage() {}
+func (*RotateSourceSecretResponse) ProtoMessage() {}
 
-func (x *RotateSecretResponse) ProtoReflect() protoreflect.Message {
+func (x *RotateSourceSecretResponse) ProtoReflect() protoreflect.Message {
 	mi := &file_hookstream_v1_source_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -573,27 +573,27 @@ func (x *RotateSecretResponse) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use RotateSecretResponse.ProtoReflect.Descriptor instead.
-func (*RotateSecretResponse) Descriptor() ([]byte, []int) {
+// Deprecated: Use RotateSourceSecretResponse.ProtoReflect.Descriptor instead.
+func (*RotateSourceSecretResponse) Descriptor() ([]byte, []int) {
 	return file_hookstream_v1_source_service_proto_rawDescGZIP(), []int{9}
 }
 
-func (x *RotateSecretResponse) GetSource() *Source {
+func (x *RotateSourceSecretResponse) GetSource() *Source {
 	if x != nil {
 		return x.Source
 	}
 	return nil
 }
 
-func (x *RotateSecretResponse) GetSecret() string {
+func (x *RotateSourceSecretResponse) GetSecret() string {
 	if x != nil {
 		return x.Secret
 	}
 	return ""
 }
 
-// SendTestEventRequest asks for a sample.
-type SendTestEventRequest struct {
+// SendSourceTestEventRequest asks for a sample.
+type SendSourceTestEventRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// `sources/{source}`.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -604,20 +604,20 @@ type SendTestEventRequest struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *SendTestEventRequest) Reset() {
-	*x = SendTestEventRequest{}
+func (x *SendSourceTestEventRequest) Reset() {
+	*x = SendSourceTestEventRequest{}
 	mi := &file_hookstream_v1_source_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *SendTestEventRequest) String() string {
+func (x *SendSourceTestEventRequest) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*SendTestEventRequest) ProtoMessage() {}
+func (*SendSourceTestEventRequest) ProtoMessage() {}
 
-func (x *SendTestEventRequest) ProtoReflect() protoreflect.Message {
+func (x *SendSourceTestEventRequest) ProtoReflect() protoreflect.Message {
 	mi := &file_hookstream_v1_source_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -629,27 +629,27 @@ func (x *SendTestEventRequest) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use SendTestEventRequest.ProtoReflect.Descriptor instead.
-func (*SendTestEventRequest) Descriptor() ([]byte, []int) {
+// Deprecated: Use SendSourceTestEventRequest.ProtoReflect.Descriptor instead.
+func (*SendSourceTestEventRequest) Descriptor() ([]byte, []int) {
 	return file_hookstream_v1_source_service_proto_rawDescGZIP(), []int{10}
 }
 
-func (x *SendTestEventRequest) GetName() string {
+func (x *SendSourceTestEventRequest) GetName() string {
 	if x != nil {
 		return x.Name
 	}
 	return ""
 }
 
-func (x *SendTestEventRequest) GetType() string {
+func (x *SendSourceTestEventRequest) GetType() string {
 	if x != nil {
 		return x.Type
 	}
 	return ""
 }
 
-// SendTestEventResponse says what the ingress answered.
-type SendTestEventResponse struct {
+// SendSourceTestEventResponse says what the ingress answered.
+type SendSourceTestEventResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The HTTP status of the ingress: 200 when the sample was published.
 	HttpStatus int32 `protobuf:"varint,1,opt,name=http_status,json=httpStatus,proto3" json:"http_status,omitempty"`
@@ -661,20 +661,20 @@ type SendTestEventResponse struct {
 	sizeCache       protoimpl.SizeCache
 }
 
-func (x *SendTestEventResponse) Reset() {
-	*x = SendTestEventResponse{}
+func (x *SendSourceTestEventResponse) Reset() {
+	*x = SendSourceTestEventResponse{}
 	mi := &file_hookstream_v1_source_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *SendTestEventResponse) String() string {
+func (x *SendSourceTestEventResponse) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*SendTestEventResponse) ProtoMessage() {}
+func (*SendSourceTestEventResponse) ProtoMessage() {}
 
-func (x *SendTestEventResponse) ProtoReflect() protoreflect.Message {
+func (x *SendSourceTestEventResponse) ProtoReflect() protoreflect.Message {
 	mi := &file_hookstream_v1_source_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -686,26 +686,26 @@ func (x *SendTestEventResponse) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use SendTestEventResponse.ProtoReflect.Descriptor instead.
-func (*SendTestEventResponse) Descriptor() ([]byte, []int) {
+// Deprecated: Use SendSourceTestEventResponse.ProtoReflect.Descriptor instead.
+func (*SendSourceTestEventResponse) Descriptor() ([]byte, []int) {
 	return file_hookstream_v1_source_service_proto_rawDescGZIP(), []int{11}
 }
 
-func (x *SendTestEventResponse) GetHttpStatus() int32 {
+func (x *SendSourceTestEventResponse) GetHttpStatus() int32 {
 	if x != nil {
 		return x.HttpStatus
 	}
 	return 0
 }
 
-func (x *SendTestEventResponse) GetType() string {
+func (x *SendSourceTestEventResponse) GetType() string {
 	if x != nil {
 		return x.Type
 	}
 	return ""
 }
 
-func (x *SendTestEventResponse) GetProviderEventId() string {
+func (x *SendSourceTestEventResponse) GetProviderEventId() string {
 	if x != nil {
 		return x.ProviderEventId
 	}
@@ -745,27 +745,27 @@ const file_hookstream_v1_source_service_proto_rawDesc = "" +
 	"\x15hookstream.dev/Source\xbaH\x1dr\x1b2\x19^sources/[a-z0-9-]{1,63}$R\x04name\"i\n" +
 	"\x14DisableSourceRequest\x12Q\n" +
 	"\x04name\x18\x01 \x01(\tB=\xe0A\x02\xfaA\x17\n" +
-	"\x15hookstream.dev/Source\xbaH\x1dr\x1b2\x19^sources/[a-z0-9-]{1,63}$R\x04name\"\xf8\x01\n" +
-	"\x13RotateSecretRequest\x12Q\n" +
+	"\x15hookstream.dev/Source\xbaH\x1dr\x1b2\x19^sources/[a-z0-9-]{1,63}$R\x04name\"\xfe\x01\n" +
+	"\x19RotateSourceSecretRequest\x12Q\n" +
 	"\x04name\x18\x01 \x01(\tB=\xe0A\x02\xfaA\x17\n" +
 	"\x15hookstream.dev/Source\xbaH\x1dr\x1b2\x19^sources/[a-z0-9-]{1,63}$R\x04name\x12#\n" +
 	"\x06secret\x18\x02 \x01(\tB\v\xe0A\x04\xbaH\x05r\x03\x18\x80\x04R\x06secret\x12I\n" +
 	"\aoverlap\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\x0f\xbaH\f\xaa\x01\t\"\x05\b\x80\x9a\x9e\x012\x00H\x00R\aoverlap\x88\x01\x01\x12\x12\n" +
 	"\x04etag\x18\x04 \x01(\tR\x04etagB\n" +
 	"\n" +
-	"\b_overlap\"]\n" +
-	"\x14RotateSecretResponse\x12-\n" +
+	"\b_overlap\"c\n" +
+	"\x1aRotateSourceSecretResponse\x12-\n" +
 	"\x06source\x18\x01 \x01(\v2\x15.hookstream.v1.SourceR\x06source\x12\x16\n" +
-	"\x06secret\x18\x02 \x01(\tR\x06secret\"\x87\x01\n" +
-	"\x14SendTestEventRequest\x12Q\n" +
+	"\x06secret\x18\x02 \x01(\tR\x06secret\"\x8d\x01\n" +
+	"\x1aSendSourceTestEventRequest\x12Q\n" +
 	"\x04name\x18\x01 \x01(\tB=\xe0A\x02\xfaA\x17\n" +
 	"\x15hookstream.dev/Source\xbaH\x1dr\x1b2\x19^sources/[a-z0-9-]{1,63}$R\x04name\x12\x1c\n" +
-	"\x04type\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\x04type\"x\n" +
-	"\x15SendTestEventResponse\x12\x1f\n" +
+	"\x04type\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\x04type\"~\n" +
+	"\x1bSendSourceTestEventResponse\x12\x1f\n" +
 	"\vhttp_status\x18\x01 \x01(\x05R\n" +
 	"httpStatus\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12*\n" +
-	"\x11provider_event_id\x18\x03 \x01(\tR\x0fproviderEventId2\x86\t\n" +
+	"\x11provider_event_id\x18\x03 \x01(\tR\x0fproviderEventId2\xaa\t\n" +
 	"\rSourceService\x12y\n" +
 	"\fCreateSource\x12\".hookstream.v1.CreateSourceRequest\x1a\x15.hookstream.v1.Source\".\xdaA\x10source,source_id\x82\xd3\xe4\x93\x02\x15:\x06source\"\v/v1/sources\x12h\n" +
 	"\tGetSource\x12\x1f.hookstream.v1.GetSourceRequest\x1a\x15.hookstream.v1.Source\"#\xdaA\x04name\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/{name=sources/*}\x12l\n" +
@@ -773,9 +773,9 @@ const file_hookstream_v1_source_service_proto_rawDesc = "" +
 	"\fUpdateSource\x12\".hookstream.v1.UpdateSourceRequest\x1a\x15.hookstream.v1.Source\"@\xdaA\x12source,update_mask\x82\xd3\xe4\x93\x02%:\x06source2\x1b/v1/{source.name=sources/*}\x12o\n" +
 	"\fDeleteSource\x12\".hookstream.v1.DeleteSourceRequest\x1a\x16.google.protobuf.Empty\"#\xdaA\x04name\x82\xd3\xe4\x93\x02\x16*\x14/v1/{name=sources/*}\x12x\n" +
 	"\fEnableSource\x12\".hookstream.v1.EnableSourceRequest\x1a\x15.hookstream.v1.Source\"-\xdaA\x04name\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/v1/{name=sources/*}:enable\x12{\n" +
-	"\rDisableSource\x12#.hookstream.v1.DisableSourceRequest\x1a\x15.hookstream.v1.Source\".\xdaA\x04name\x82\xd3\xe4\x93\x02!:\x01*\"\x1c/v1/{name=sources/*}:disable\x12\x93\x01\n" +
-	"\fRotateSecret\x12\".hookstream.v1.RotateSecretRequest\x1a#.hookstream.v1.RotateSecretResponse\":\xdaA\vname,secret\x82\xd3\xe4\x93\x02&:\x01*\"!/v1/{name=sources/*}:rotateSecret\x12\x95\x01\n" +
-	"\rSendTestEvent\x12#.hookstream.v1.SendTestEventRequest\x1a$.hookstream.v1.SendTestEventResponse\"9\xdaA\tname,type\x82\xd3\xe4\x93\x02':\x01*\"\"/v1/{name=sources/*}:sendTestEventB\xcc\x01\n" +
+	"\rDisableSource\x12#.hookstream.v1.DisableSourceRequest\x1a\x15.hookstream.v1.Source\".\xdaA\x04name\x82\xd3\xe4\x93\x02!:\x01*\"\x1c/v1/{name=sources/*}:disable\x12\xa5\x01\n" +
+	"\x12RotateSourceSecret\x12(.hookstream.v1.RotateSourceSecretRequest\x1a).hookstream.v1.RotateSourceSecretResponse\":\xdaA\vname,secret\x82\xd3\xe4\x93\x02&:\x01*\"!/v1/{name=sources/*}:rotateSecret\x12\xa7\x01\n" +
+	"\x13SendSourceTestEvent\x12).hookstream.v1.SendSourceTestEventRequest\x1a*.hookstream.v1.SendSourceTestEventResponse\"9\xdaA\tname,type\x82\xd3\xe4\x93\x02':\x01*\"\"/v1/{name=sources/*}:sendTestEventB\xcc\x01\n" +
 	"\x11dev.hookstream.v1B\x12SourceServiceProtoP\x01Z?github.com/hookstream/hookstream/gen/hookstream/v1;hookstreamv1\xa2\x02\x03HKS\xaa\x02\rHookstream.V1\xba\x02\fHookstreamV1\xca\x02\rHookstream\\V1\xe2\x02\x19Hookstream\\V1\\GPBMetadata\xea\x02\x0eHookstream::V1b\x06proto3"
 
 var (
@@ -792,30 +792,30 @@ func file_hookstream_v1_source_service_proto_rawDescGZIP() []byte {
 
 var file_hookstream_v1_source_service_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_hookstream_v1_source_service_proto_goTypes = []any{
-	(*CreateSourceRequest)(nil),   // 0: hookstream.v1.CreateSourceRequest
-	(*GetSourceRequest)(nil),      // 1: hookstream.v1.GetSourceRequest
-	(*ListSourcesRequest)(nil),    // 2: hookstream.v1.ListSourcesRequest
-	(*ListSourcesResponse)(nil),   // 3: hookstream.v1.ListSourcesResponse
-	(*UpdateSourceRequest)(nil),   // 4: hookstream.v1.UpdateSourceRequest
-	(*DeleteSourceRequest)(nil),   // 5: hookstream.v1.DeleteSourceRequest
-	(*EnableSourceRequest)(nil),   // 6: hookstream.v1.EnableSourceRequest
-	(*DisableSourceRequest)(nil),  // 7: hookstream.v1.DisableSourceRequest
-	(*RotateSecretRequest)(nil),   // 8: hookstream.v1.RotateSecretRequest
-	(*RotateSecretResponse)(nil),  // 9: hookstream.v1.RotateSecretResponse
-	(*SendTestEventRequest)(nil),  // 10: hookstream.v1.SendTestEventRequest
-	(*SendTestEventResponse)(nil), // 11: hookstream.v1.SendTestEventResponse
-	(*Source)(nil),                // 12: hookstream.v1.Source
-	(*fieldmaskpb.FieldMask)(nil), // 13: google.protobuf.FieldMask
-	(*durationpb.Duration)(nil),   // 14: google.protobuf.Duration
-	(*emptypb.Empty)(nil),         // 15: google.protobuf.Empty
+	(*CreateSourceRequest)(nil),         // 0: hookstream.v1.CreateSourceRequest
+	(*GetSourceRequest)(nil),            // 1: hookstream.v1.GetSourceRequest
+	(*ListSourcesRequest)(nil),          // 2: hookstream.v1.ListSourcesRequest
+	(*ListSourcesResponse)(nil),         // 3: hookstream.v1.ListSourcesResponse
+	(*UpdateSourceRequest)(nil),         // 4: hookstream.v1.UpdateSourceRequest
+	(*DeleteSourceRequest)(nil),         // 5: hookstream.v1.DeleteSourceRequest
+	(*EnableSourceRequest)(nil),         // 6: hookstream.v1.EnableSourceRequest
+	(*DisableSourceRequest)(nil),        // 7: hookstream.v1.DisableSourceRequest
+	(*RotateSourceSecretRequest)(nil),   // 8: hookstream.v1.RotateSourceSecretRequest
+	(*RotateSourceSecretResponse)(nil),  // 9: hookstream.v1.RotateSourceSecretResponse
+	(*SendSourceTestEventRequest)(nil),  // 10: hookstream.v1.SendSourceTestEventRequest
+	(*SendSourceTestEventResponse)(nil), // 11: hookstream.v1.SendSourceTestEventResponse
+	(*Source)(nil),                      // 12: hookstream.v1.Source
+	(*fieldmaskpb.FieldMask)(nil),       // 13: google.protobuf.FieldMask
+	(*durationpb.Duration)(nil),         // 14: google.protobuf.Duration
+	(*emptypb.Empty)(nil),               // 15: google.protobuf.Empty
 }
 var file_hookstream_v1_source_service_proto_depIdxs = []int32{
 	12, // 0: hookstream.v1.CreateSourceRequest.source:type_name -> hookstream.v1.Source
 	12, // 1: hookstream.v1.ListSourcesResponse.sources:type_name -> hookstream.v1.Source
 	12, // 2: hookstream.v1.UpdateSourceRequest.source:type_name -> hookstream.v1.Source
 	13, // 3: hookstream.v1.UpdateSourceRequest.update_mask:type_name -> google.protobuf.FieldMask
-	14, // 4: hookstream.v1.RotateSecretRequest.overlap:type_name -> google.protobuf.Duration
-	12, // 5: hookstream.v1.RotateSecretResponse.source:type_name -> hookstream.v1.Source
+	14, // 4: hookstream.v1.RotateSourceSecretRequest.overlap:type_name -> google.protobuf.Duration
+	12, // 5: hookstream.v1.RotateSourceSecretResponse.source:type_name -> hookstream.v1.Source
 	0,  // 6: hookstream.v1.SourceService.CreateSource:input_type -> hookstream.v1.CreateSourceRequest
 	1,  // 7: hookstream.v1.SourceService.GetSource:input_type -> hookstream.v1.GetSourceRequest
 	2,  // 8: hookstream.v1.SourceService.ListSources:input_type -> hookstream.v1.ListSourcesRequest
@@ -823,8 +823,8 @@ var file_hookstream_v1_source_service_proto_depIdxs = []int32{
 	5,  // 10: hookstream.v1.SourceService.DeleteSource:input_type -> hookstream.v1.DeleteSourceRequest
 	6,  // 11: hookstream.v1.SourceService.EnableSource:input_type -> hookstream.v1.EnableSourceRequest
 	7,  // 12: hookstream.v1.SourceService.DisableSource:input_type -> hookstream.v1.DisableSourceRequest
-	8,  // 13: hookstream.v1.SourceService.RotateSecret:input_type -> hookstream.v1.RotateSecretRequest
-	10, // 14: hookstream.v1.SourceService.SendTestEvent:input_type -> hookstream.v1.SendTestEventRequest
+	8,  // 13: hookstream.v1.SourceService.RotateSourceSecret:input_type -> hookstream.v1.RotateSourceSecretRequest
+	10, // 14: hookstream.v1.SourceService.SendSourceTestEvent:input_type -> hookstream.v1.SendSourceTestEventRequest
 	12, // 15: hookstream.v1.SourceService.CreateSource:output_type -> hookstream.v1.Source
 	12, // 16: hookstream.v1.SourceService.GetSource:output_type -> hookstream.v1.Source
 	3,  // 17: hookstream.v1.SourceService.ListSources:output_type -> hookstream.v1.ListSourcesResponse
@@ -832,8 +832,8 @@ var file_hookstream_v1_source_service_proto_depIdxs = []int32{
 	15, // 19: hookstream.v1.SourceService.DeleteSource:output_type -> google.protobuf.Empty
 	12, // 20: hookstream.v1.SourceService.EnableSource:output_type -> hookstream.v1.Source
 	12, // 21: hookstream.v1.SourceService.DisableSource:output_type -> hookstream.v1.Source
-	9,  // 22: hookstream.v1.SourceService.RotateSecret:output_type -> hookstream.v1.RotateSecretResponse
-	11, // 23: hookstream.v1.SourceService.SendTestEvent:output_type -> hookstream.v1.SendTestEventResponse
+	9,  // 22: hookstream.v1.SourceService.RotateSourceSecret:output_type -> hookstream.v1.RotateSourceSecretResponse
+	11, // 23: hookstream.v1.SourceService.SendSourceTestEvent:output_type -> hookstream.v1.SendSourceTestEventResponse
 	15, // [15:24] is the sub-list for method output_type
 	6,  // [6:15] is the sub-list for method input_type
 	6,  // [6:6] is the sub-list for extension type_name

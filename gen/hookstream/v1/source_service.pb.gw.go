@@ -374,9 +374,9 @@ func local_request_SourceService_DisableSource_0(ctx context.Context, marshaler 
 	return msg, metadata, err
 }
 
-func request_SourceService_RotateSecret_0(ctx context.Context, marshaler runtime.Marshaler, client SourceServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_SourceService_RotateSourceSecret_0(ctx context.Context, marshaler runtime.Marshaler, client SourceServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq RotateSecretRequest
+		protoReq RotateSourceSecretRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -394,13 +394,13 @@ func request_SourceService_RotateSecret_0(ctx context.Context, marshaler runtime
 	if req.Body != nil {
 		_, _ = io.Copy(io.Discard, req.Body)
 	}
-	msg, err := client.RotateSecret(ctx, &protoReq, grpc.Header(&metadata.HeaderMD), grpc.Trailer(&metadata.TrailerMD))
+	msg, err := client.RotateSourceSecret(ctx, &protoReq, grpc.Header(&metadata.HeaderMD), grpc.Trailer(&metadata.TrailerMD))
 	return msg, metadata, err
 }
 
-func local_request_SourceService_RotateSecret_0(ctx context.Context, marshaler runtime.Marshaler, server SourceServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_SourceService_RotateSourceSecret_0(ctx context.Context, marshaler runtime.Marshaler, server SourceServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq RotateSecretRequest
+		protoReq RotateSourceSecretRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -415,13 +415,13 @@ func local_request_SourceService_RotateSecret_0(ctx context.Context, marshaler r
 	if err != nil {
 		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "name", err)
 	}
-	msg, err := server.RotateSecret(ctx, &protoReq)
+	msg, err := server.RotateSourceSecret(ctx, &protoReq)
 	return msg, metadata, err
 }
 
-func request_SourceService_SendTestEvent_0(ctx context.Context, marshaler runtime.Marshaler, client SourceServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_SourceService_SendSourceTestEvent_0(ctx context.Context, marshaler runtime.Marshaler, client SourceServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq SendTestEventRequest
+		protoReq SendSourceTestEventRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -439,13 +439,13 @@ func request_SourceService_SendTestEvent_0(ctx context.Context, marshaler runtim
 	if req.Body != nil {
 		_, _ = io.Copy(io.Discard, req.Body)
 	}
-	msg, err := client.SendTestEvent(ctx, &protoReq, grpc.Header(&metadata.HeaderMD), grpc.Trailer(&metadata.TrailerMD))
+	msg, err := client.SendSourceTestEvent(ctx, &protoReq, grpc.Header(&metadata.HeaderMD), grpc.Trailer(&metadata.TrailerMD))
 	return msg, metadata, err
 }
 
-func local_request_SourceService_SendTestEvent_0(ctx context.Context, marshaler runtime.Marshaler, server SourceServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_SourceService_SendSourceTestEvent_0(ctx context.Context, marshaler runtime.Marshaler, server SourceServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq SendTestEventRequest
+		protoReq SendSourceTestEventRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -460,7 +460,7 @@ func local_request_SourceService_SendTestEvent_0(ctx context.Context, marshaler 
 	if err != nil {
 		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "name", err)
 	}
-	msg, err := server.SendTestEvent(ctx, &protoReq)
+	msg, err := server.SendSourceTestEvent(ctx, &protoReq)
 	return msg, metadata, err
 }
 
@@ -610,45 +610,45 @@ func RegisterSourceServiceHandlerServer(ctx context.Context, mux *runtime.ServeM
 		}
 		forward_SourceService_DisableSource_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
-	mux.Handle(http.MethodPost, pattern_SourceService_RotateSecret_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+	mux.Handle(http.MethodPost, pattern_SourceService_RotateSourceSecret_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
 		var stream runtime.ServerTransportStream
 		ctx = grpc.NewContextWithServerTransportStream(ctx, &stream)
 		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
-		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/hookstream.v1.SourceService/RotateSecret", runtime.WithHTTPPathPattern("/v1/{name=sources/*}:rotateSecret"))
+		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/hookstream.v1.SourceService/RotateSourceSecret", runtime.WithHTTPPathPattern("/v1/{name=sources/*}:rotateSecret"))
 		if err != nil {
 			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
 			return
 		}
-		resp, md, err := local_request_SourceService_RotateSecret_0(annotatedContext, inboundMarshaler, server, req, pathParams)
+		resp, md, err := local_request_SourceService_RotateSourceSecret_0(annotatedContext, inboundMarshaler, server, req, pathParams)
 		md.HeaderMD, md.TrailerMD = metadata.Join(md.HeaderMD, stream.Header()), metadata.Join(md.TrailerMD, stream.Trailer())
 		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
 		if err != nil {
 			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
 			return
 		}
-		forward_SourceService_RotateSecret_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
+		forward_SourceService_RotateSourceSecret_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
-	mux.Handle(http.MethodPost, pattern_SourceService_SendTestEvent_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+	mux.Handle(http.MethodPost, pattern_SourceService_SendSourceTestEvent_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
 		var stream runtime.ServerTransportStream
 		ctx = grpc.NewContextWithServerTransportStream(ctx, &stream)
 		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
-		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/hookstream.v1.SourceService/SendTestEvent", runtime.WithHTTPPathPattern("/v1/{name=sources/*}:sendTestEvent"))
+		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/hookstream.v1.SourceService/SendSourceTestEvent", runtime.WithHTTPPathPattern("/v1/{name=sources/*}:sendTestEvent"))
 		if err != nil {
 			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
 			return
 		}
-		resp, md, err := local_request_SourceService_SendTestEvent_0(annotatedContext, inboundMarshaler, server, req, pathParams)
+		resp, md, err := local_request_SourceService_SendSourceTestEvent_0(annotatedContext, inboundMarshaler, server, req, pathParams)
 		md.HeaderMD, md.TrailerMD = metadata.Join(md.HeaderMD, stream.Header()), metadata.Join(md.TrailerMD, stream.Trailer())
 		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
 		if err != nil {
 			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
 			return
 		}
-		forward_SourceService_SendTestEvent_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
+		forward_SourceService_SendSourceTestEvent_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
 
 	return nil
@@ -809,63 +809,63 @@ func RegisterSourceServiceHandlerClient(ctx context.Context, mux *runtime.ServeM
 		}
 		forward_SourceService_DisableSource_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
-	mux.Handle(http.MethodPost, pattern_SourceService_RotateSecret_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+	mux.Handle(http.MethodPost, pattern_SourceService_RotateSourceSecret_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
 		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
-		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/hookstream.v1.SourceService/RotateSecret", runtime.WithHTTPPathPattern("/v1/{name=sources/*}:rotateSecret"))
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/hookstream.v1.SourceService/RotateSourceSecret", runtime.WithHTTPPathPattern("/v1/{name=sources/*}:rotateSecret"))
 		if err != nil {
 			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
 			return
 		}
-		resp, md, err := request_SourceService_RotateSecret_0(annotatedContext, inboundMarshaler, client, req, pathParams)
+		resp, md, err := request_SourceService_RotateSourceSecret_0(annotatedContext, inboundMarshaler, client, req, pathParams)
 		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
 		if err != nil {
 			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
 			return
 		}
-		forward_SourceService_RotateSecret_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
+		forward_SourceService_RotateSourceSecret_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
-	mux.Handle(http.MethodPost, pattern_SourceService_SendTestEvent_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+	mux.Handle(http.MethodPost, pattern_SourceService_SendSourceTestEvent_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
 		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
-		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/hookstream.v1.SourceService/SendTestEvent", runtime.WithHTTPPathPattern("/v1/{name=sources/*}:sendTestEvent"))
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/hookstream.v1.SourceService/SendSourceTestEvent", runtime.WithHTTPPathPattern("/v1/{name=sources/*}:sendTestEvent"))
 		if err != nil {
 			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
 			return
 		}
-		resp, md, err := request_SourceService_SendTestEvent_0(annotatedContext, inboundMarshaler, client, req, pathParams)
+		resp, md, err := request_SourceService_SendSourceTestEvent_0(annotatedContext, inboundMarshaler, client, req, pathParams)
 		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
 		if err != nil {
 			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
 			return
 		}
-		forward_SourceService_SendTestEvent_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
+		forward_SourceService_SendSourceTestEvent_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
 	return nil
 }
 
 var (
-	pattern_SourceService_CreateSource_0  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "sources"}, ""))
-	pattern_SourceService_GetSource_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2}, []string{"v1", "sources", "name"}, ""))
-	pattern_SourceService_ListSources_0   = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "sources"}, ""))
-	pattern_SourceService_UpdateSource_0  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2}, []string{"v1", "sources", "source.name"}, ""))
-	pattern_SourceService_DeleteSource_0  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2}, []string{"v1", "sources", "name"}, ""))
-	pattern_SourceService_EnableSource_0  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2}, []string{"v1", "sources", "name"}, "enable"))
-	pattern_SourceService_DisableSource_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2}, []string{"v1", "sources", "name"}, "disable"))
-	pattern_SourceService_RotateSecret_0  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2}, []string{"v1", "sources", "name"}, "rotateSecret"))
-	pattern_SourceService_SendTestEvent_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2}, []string{"v1", "sources", "name"}, "sendTestEvent"))
+	pattern_SourceService_CreateSource_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "sources"}, ""))
+	pattern_SourceService_GetSource_0           = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2}, []string{"v1", "sources", "name"}, ""))
+	pattern_SourceService_ListSources_0         = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "sources"}, ""))
+	pattern_SourceService_UpdateSource_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2}, []string{"v1", "sources", "source.name"}, ""))
+	pattern_SourceService_DeleteSource_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2}, []string{"v1", "sources", "name"}, ""))
+	pattern_SourceService_EnableSource_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2}, []string{"v1", "sources", "name"}, "enable"))
+	pattern_SourceService_DisableSource_0       = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2}, []string{"v1", "sources", "name"}, "disable"))
+	pattern_SourceService_RotateSourceSecret_0  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2}, []string{"v1", "sources", "name"}, "rotateSecret"))
+	pattern_SourceService_SendSourceTestEvent_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2}, []string{"v1", "sources", "name"}, "sendTestEvent"))
 )
 
 var (
-	forward_SourceService_CreateSource_0  = runtime.ForwardResponseMessage
-	forward_SourceService_GetSource_0     = runtime.ForwardResponseMessage
-	forward_SourceService_ListSources_0   = runtime.ForwardResponseMessage
-	forward_SourceService_UpdateSource_0  = runtime.ForwardResponseMessage
-	forward_SourceService_DeleteSource_0  = runtime.ForwardResponseMessage
-	forward_SourceService_EnableSource_0  = runtime.ForwardResponseMessage
-	forward_SourceService_DisableSource_0 = runtime.ForwardResponseMessage
-	forward_SourceService_RotateSecret_0  = runtime.ForwardResponseMessage
-	forward_SourceService_SendTestEvent_0 = runtime.ForwardResponseMessage
+	forward_SourceService_CreateSource_0        = runtime.ForwardResponseMessage
+	forward_SourceService_GetSource_0           = runtime.ForwardResponseMessage
+	forward_SourceService_ListSources_0         = runtime.ForwardResponseMessage
+	forward_SourceService_UpdateSource_0        = runtime.ForwardResponseMessage
+	forward_SourceService_DeleteSource_0        = runtime.ForwardResponseMessage
+	forward_SourceService_EnableSource_0        = runtime.ForwardResponseMessage
+	forward_SourceService_DisableSource_0       = runtime.ForwardResponseMessage
+	forward_SourceService_RotateSourceSecret_0  = runtime.ForwardResponseMessage
+	forward_SourceService_SendSourceTestEvent_0 = runtime.ForwardResponseMessage
 )

@@ -20,15 +20,15 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	SourceService_CreateSource_FullMethodName  = "/hookstream.v1.SourceService/CreateSource"
-	SourceService_GetSource_FullMethodName     = "/hookstream.v1.SourceService/GetSource"
-	SourceService_ListSources_FullMethodName   = "/hookstream.v1.SourceService/ListSources"
-	SourceService_UpdateSource_FullMethodName  = "/hookstream.v1.SourceService/UpdateSource"
-	SourceService_DeleteSource_FullMethodName  = "/hookstream.v1.SourceService/DeleteSource"
-	SourceService_EnableSource_FullMethodName  = "/hookstream.v1.SourceService/EnableSource"
-	SourceService_DisableSource_FullMethodName = "/hookstream.v1.SourceService/DisableSource"
-	SourceService_RotateSecret_FullMethodName  = "/hookstream.v1.SourceService/RotateSecret"
-	SourceService_SendTestEvent_FullMethodName = "/hookstream.v1.SourceService/SendTestEvent"
+	SourceService_CreateSource_FullMethodName        = "/hookstream.v1.SourceService/CreateSource"
+	SourceService_GetSource_FullMethodName           = "/hookstream.v1.SourceService/GetSource"
+	SourceService_ListSources_FullMethodName         = "/hookstream.v1.SourceService/ListSources"
+	SourceService_UpdateSource_FullMethodName        = "/hookstream.v1.SourceService/UpdateSource"
+	SourceService_DeleteSource_FullMethodName        = "/hookstream.v1.SourceService/DeleteSource"
+	SourceService_EnableSource_FullMethodName        = "/hookstream.v1.SourceService/EnableSource"
+	SourceService_DisableSource_FullMethodName       = "/hookstream.v1.SourceService/DisableSource"
+	SourceService_RotateSourceSecret_FullMethodName  = "/hookstream.v1.SourceService/RotateSourceSecret"
+	SourceService_SendSourceTestEvent_FullMethodName = "/hookstream.v1.SourceService/SendSourceTestEvent"
 )
 
 // SourceServiceClient is the client API for SourceService service.
@@ -68,13 +68,13 @@ type SourceServiceClient interface {
 	//
 	// The same new secret again changes nothing, so that a call whose answer was
 	// lost may be repeated, with its etag too.
-	RotateSecret(ctx context.Context, in *RotateSecretRequest, opts ...grpc.CallOption) (*RotateSecretResponse, error)
+	RotateSourceSecret(ctx context.Context, in *RotateSourceSecretRequest, opts ...grpc.CallOption) (*RotateSourceSecretResponse, error)
 	// Sends a correctly signed sample through the source's own ingress, as the
 	// sender would.
 	//
 	// FAILED_PRECONDITION with the reason NOT_SUPPORTED_BY_PROVIDER for Ignisign:
 	// only Ignisign can make the token that proves its origin.
-	SendTestEvent(ctx context.Context, in *SendTestEventRequest, opts ...grpc.CallOption) (*SendTestEventResponse, error)
+	SendSourceTestEvent(ctx context.Context, in *SendSourceTestEventRequest, opts ...grpc.CallOption) (*SendSourceTestEventResponse, error)
 }
 
 type sourceServiceClient struct {
@@ -155,20 +155,20 @@ func (c *sourceServiceClient) DisableSource(ctx context.Context, in *DisableSour
 	return out, nil
 }
 
-func (c *sourceServiceClient) RotateSecret(ctx context.Context, in *RotateSecretRequest, opts ...grpc.CallOption) (*RotateSecretResponse, error) {
+func (c *sourceServiceClient) RotateSourceSecret(ctx context.Context, in *RotateSourceSecretRequest, opts ...grpc.CallOption) (*RotateSourceSecretResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(RotateSecretResponse)
-	err := c.cc.Invoke(ctx, SourceService_RotateSecret_FullMethodName, in, out, cOpts...)
+	out := new(RotateSourceSecretResponse)
+	err := c.cc.Invoke(ctx, SourceService_RotateSourceSecret_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
 	return out, nil
 }
 
-func (c *sourceServiceClient) SendTestEvent(ctx context.Context, in *SendTestEventRequest, opts ...grpc.CallOption) (*SendTestEventResponse, error) {
+func (c *sourceServiceClient) SendSourceTestEvent(ctx context.Context, in *SendSourceTestEventRequest, opts ...grpc.CallOption) (*SendSourceTestEventResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(SendTestEventResponse)
-	err := c.cc.Invoke(ctx, SourceService_SendTestEvent_FullMethodName, in, out, cOpts...)
+	out := new(SendSourceTestEventResponse)
+	err := c.cc.Invoke(ctx, SourceService_SendSourceTestEvent_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -212,13 +212,13 @@ type SourceServiceServer interface {
 	//
 	// The same new secret again changes nothing, so that a call whose answer was
 	// lost may be repeated, with its etag too.
-	RotateSecret(context.Context, *RotateSecretRequest) (*RotateSecretResponse, error)
+	RotateSourceSecret(context.Context, *RotateSourceSecretRequest) (*RotateSourceSecretResponse, error)
 	// Sends a correctly signed sample through the source's own ingress, as the
 	// sender would.
 	//
 	// FAILED_PRECONDITION with the reason NOT_SUPPORTED_BY_PROVIDER for Ignisign:
 	// only Ignisign can make the token that proves its origin.
-	SendTestEvent(context.Context, *SendTestEventRequest) (*SendTestEventResponse, error)
+	SendSourceTestEvent(context.Context, *SendSourceTestEventRequest) (*SendSourceTestEventResponse, error)
 	mustEmbedUnimplementedSourceServiceServer()
 }
 
@@ -250,11 +250,11 @@ func (UnimplementedSourceServiceServer) EnableSource(context.Context, *EnableSou
 func (UnimplementedSourceServiceServer) DisableSource(context.Context, *DisableSourceRequest) (*Source, error) {
 	return nil, status.Error(codes.Unimplemented, "method DisableSource not implemented")
 }
-func (UnimplementedSourceServiceServer) RotateSecret(context.Context, *RotateSecretRequest) (*RotateSecretResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method RotateSecret not implemented")
+func (UnimplementedSourceServiceServer) RotateSourceSecret(context.Context, *RotateSourceSecretRequest) (*RotateSourceSecretResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RotateSourceSecret not implemented")
 }
-func (UnimplementedSourceServiceServer) SendTestEvent(context.Context, *SendTestEventRequest) (*SendTestEventResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method SendTestEvent not implemented")
+func (UnimplementedSourceServiceServer) SendSourceTestEvent(context.Context, *SendSourceTestEventRequest) (*SendSourceTestEventResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SendSourceTestEvent not implemented")
 }
 func (UnimplementedSourceServiceServer) mustEmbedUnimplementedSourceServiceServer() {}
 func (UnimplementedSourceServiceServer) testEmbeddedByValue()                       {}
@@ -403,38 +403,38 @@ func _SourceService_DisableSource_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
-func _SourceService_RotateSecret_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(RotateSecretRequest)
+func _SourceService_RotateSourceSecret_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RotateSourceSecretRequest)
 	if err := dec(in); err != nil {
 		return nil, err
 	}
 	if interceptor == nil {
-		return srv.(SourceServiceServer).RotateSecret(ctx, in)
+		return srv.(SourceServiceServer).RotateSourceSecret(ctx, in)
 	}
 	info := &grpc.UnaryServerInfo{
 		Server:     srv,
-		FullMethod: SourceService_RotateSecret_FullMethodName,
+		FullMethod: SourceService_RotateSourceSecret_FullMethodName,
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(SourceServiceServer).RotateSecret(ctx, req.(*RotateSecretRequest))
+		return srv.(SourceServiceServer).RotateSourceSecret(ctx, req.(*RotateSourceSecretRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
 
-func _SourceService_SendTestEvent_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(SendTestEventRequest)
+func _SourceService_SendSourceTestEvent_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SendSourceTestEventRequest)
 	if err := dec(in); err != nil {
 		return nil, err
 	}
 	if interceptor == nil {
-		return srv.(SourceServiceServer).SendTestEvent(ctx, in)
+		return srv.(SourceServiceServer).SendSourceTestEvent(ctx, in)
 	}
 	info := &grpc.UnaryServerInfo{
 		Server:     srv,
-		FullMethod: SourceService_SendTestEvent_FullMethodName,
+		FullMethod: SourceService_SendSourceTestEvent_FullMethodName,
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(SourceServiceServer).SendTestEvent(ctx, req.(*SendTestEventRequest))
+		return srv.(SourceServiceServer).SendSourceTestEvent(ctx, req.(*SendSourceTestEventRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -475,12 +475,12 @@ var SourceService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _SourceService_DisableSource_Handler,
 		},
 		{
-			MethodName: "RotateSecret",
-			Handler:    _SourceService_RotateSecret_Handler,
+			MethodName: "RotateSourceSecret",
+			Handler:    _SourceService_RotateSourceSecret_Handler,
 		},
 		{
-			MethodName: "SendTestEvent",
-			Handler:    _SourceService_SendTestEvent_Handler,
+			MethodName: "SendSourceTestEvent",
+			Handler:    _SourceService_SendSourceTestEvent_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
