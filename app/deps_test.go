@@ -54,6 +54,7 @@ var arrows = map[string][]string{
 	"eventlog/logtest":             {"event", "eventlog", "eventlog/jetstream"},
 	"eventlog/natstest":            {"internal/linktest"},
 	"internal/linktest":            {},
+	"internal/toyprovider":         {},
 	"subscription/memengine":       {"eventlog", "eventlog/memlog", "eventlog/queue", "subscription"},
 	"provider/providertest":        {"event", "provider"},
 	"provider/lenient/lenienttest": {},
