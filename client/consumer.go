@@ -51,11 +51,14 @@ type consumer struct {
 	past        past             // what is held no more
 	verdicts    mouth            // of handlers
 	releases    mouth            // of what no handler began, or gave back
+	telling     int              // mouths that are at a call
 	nextLook    time.Time        // at the leases
 	leasePauses pauses
 	stopping    bool          // nothing is begun any more
 	closing     bool          // nothing is decided any more
 	quiet       chan struct{} // closed when stopping and no handler runs
+	unflushed   error         // of Flush: nothing is acknowledged any more
+	broken      chan struct{} // closed with that
 }
 
 // defaultLease is assumed until a stream says what the subscription has.
@@ -65,7 +68,7 @@ func newConsumer(ctx context.Context, conn grpc.ClientConnInterface, subscriptio
 	c := &consumer{
 		RunOptions: o, conn: conn, service: hookstreamv1.NewSubscriptionServiceClient(conn),
 		name: subscriptionName(subscription), handle: handle, onError: told(o.OnError),
-		lookAgain: make(chan struct{}, 1), quiet: make(chan struct{}),
+		lookAgain: make(chan struct{}, 1), quiet: make(chan struct{}), broken: make(chan struct{}),
 		lease: defaultLease, held: make(map[*work]bool), byEvent: make(map[string]*work), busy: make(map[string]*work),
 		verdicts: newMouth(), releases: newMouth(),
 	}
@@ -78,7 +81,7 @@ func newConsumer(ctx context.Context, conn grpc.ClientConnInterface, subscriptio
 }
 
 func (c *consumer) subscriber() *subscriber {
-	return &subscriber{conn: c.conn, reader: c, every: time.Hour, onError: c.onError, overlap: true, endless: true}
+	return &subscriber{conn: c.conn, reader: c, every: time.Hour, onError: c.onError, overlap: true, endless: true, mustReach: c.MustReach}
 }
 
 func (c *consumer) request() *hookstreamv1.SubscribeRequest {

@@ -38,6 +38,16 @@ type RunOptions struct {
 	// call with them. It waits for nothing when nothing is being handled. Default
 	// five milliseconds.
 	AckDelay time.Duration
+	// Flush makes last what handlers did that have answered: for those that write
+	// into a buffer, or whose effects are committed together. It is called before
+	// acknowledgements are sent, once for all that share a call, while other
+	// handlers may run; it has to end with its context. None is sent after its
+	// error: Run gives those events back, which costs no attempt, and ends with it.
+	// Nil: what a handler did lasts when it answers.
+	Flush func(context.Context) error
+	// MustReach ends Run with the error when no stream could be opened at all: for
+	// a program beside which somebody sits, who may have mistyped an address.
+	MustReach bool
 	// View is how much of each event to get. TYPED by default.
 	View hookstreamv1.EventView
 	// ClientID is a name for this consumer in the subscription's state, with
@@ -113,7 +123,8 @@ var errStopping = errors.New("client: stopping")
 //
 // Run ends by itself, in the same way, when another attempt cannot mend what is
 // wrong: the subscription does not exist or was deleted, the request is refused.
-// See [Reason]. A gateway that cannot be reached is tried again for ever.
+// See [Reason]. A gateway that cannot be reached is tried again for ever, unless
+// MustReach says otherwise.
 func Run(ctx context.Context, conn grpc.ClientConnInterface, subscription string, handle Handler, o RunOptions) error {
 	c := newConsumer(ctx, conn, subscription, handle, o.withDefaults())
 	taking, stopTaking := context.WithCancel(ctx)
@@ -123,9 +134,13 @@ func Run(ctx context.Context, conn grpc.ClientConnInterface, subscription string
 	select {
 	case <-ctx.Done():
 	case err = <-ended:
+	case <-c.broken:
 	}
 	stopTaking()
 	c.windUp()
+	if lost := c.flushError(); lost != nil {
+		return lost
+	}
 	if err == nil || ctx.Err() != nil {
 		return c.leftover()
 	}

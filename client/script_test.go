@@ -117,6 +117,10 @@ func heartbeat(cursor string) *frame {
 	return &frame{Cursor: cursor, Frame: &hookstreamv1.SubscribeResponse_Heartbeat{Heartbeat: &hookstreamv1.Heartbeat{}}}
 }
 
+func caughtUp(cursor string) *frame {
+	return &frame{Cursor: cursor, Frame: &hookstreamv1.SubscribeResponse_CaughtUp{CaughtUp: &hookstreamv1.CaughtUp{}}}
+}
+
 func gap(missed int64, cursor string) *frame {
 	return &frame{Cursor: cursor, Frame: &hookstreamv1.SubscribeResponse_Gap{Gap: &hookstreamv1.Gap{MissedEvents: missed}}}
 }

@@ -44,7 +44,9 @@ func (m *mouth) rouse() { signal(m.wake) }
 func (c *consumer) settle(ctx context.Context, m *mouth) {
 	var pauses pauses
 	for c.gather(ctx, m) {
-		if c.tell(ctx, m, c.cut(m)) {
+		told := c.tell(ctx, m, c.flushed(ctx, c.cut(m)))
+		c.fallSilent()
+		if told {
 			pauses.reset()
 			continue
 		}
@@ -90,18 +92,32 @@ func (c *consumer) gather(ctx context.Context, m *mouth) bool {
 }
 
 // ripe reports whether there is something to say, whether to wait for no more,
-// and whether all has been said.
+// and whether all has been said: by either mouth, as what one says may come back to
+// the other.
 func (c *consumer) ripe(m *mouth) (some, enough, over bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	some = len(m.pending) > 0
 	idle := c.running == 0 && len(c.queue) == 0
-	return some, some && (idle || c.closing || len(m.pending) >= mostSays), c.closing && !some
+	over = c.closing && c.telling == 0 && len(c.verdicts.pending)+len(c.releases.pending) == 0
+	return some, some && (idle || c.closing || len(m.pending) >= mostSays), over
 }
 
-// cut takes what the next call says out of what is pending.
+// fallSilent says that what was cut was told.
+func (c *consumer) fallSilent() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.telling--
+	if c.closing {
+		c.verdicts.rouse()
+		c.releases.rouse()
+	}
+}
+
+// cut takes what the next call says out of what is pending. fallSilent follows.
 func (c *consumer) cut(m *mouth) []*work {
 	c.mu.Lock()
+	c.telling++
 	var works []*work
 	var lost []*SettleError
 	n := 0

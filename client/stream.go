@@ -39,6 +39,17 @@ type StreamOptions struct {
 	// is killed handles the events since then again. Default one second; a
 	// nanosecond keeps it after every event.
 	SaveEvery time.Duration
+	// Flush makes last what handlers did: for a handler that writes into a buffer,
+	// or collects for one transaction. It is called after each batch, and before a
+	// place is kept; events count as handled once it answered nil. Its error ends
+	// the stream, with the place as it was after the Flush before. Nil: what a
+	// handler did lasts when it answers.
+	Flush func(context.Context) error
+
+	// MustReach ends Stream with the error when no stream could be opened at all:
+	// for a program beside which somebody sits, who may have mistyped an address.
+	// Once a stream was open, a gateway that is away is waited for.
+	MustReach bool
 
 	// OnGap is told that the log dropped events before they could be read, and
 	// ends the stream when it answers an error. Without it no gap is passed over:
@@ -55,8 +66,8 @@ type StreamOptions struct {
 // opens the stream again when it breaks, after the last event that was handled.
 //
 // It returns nil when Stop is reached, the handler's own error when that answers
-// one (the event then counts as not handled), the cause of ctx when that ends,
-// and otherwise an error that another attempt cannot mend: [Reason] says whether
+// one (the event then counts as not handled; for [ErrStop] it does, and Stream
+// returns nil), the cause of ctx when that ends, and otherwise an error that another attempt cannot mend: [Reason] says whether
 // the cursor expired (CURSOR_EXPIRED), belongs to another log (CURSOR_UNKNOWN)
 // or the request is wrong. In each case, and when the handler panics, the place
 // is kept before.
@@ -65,7 +76,7 @@ type StreamOptions struct {
 // a crash, never passed over. While handle runs nothing more is read, so a slow
 // handler slows its own stream down and nobody else's.
 func Stream(ctx context.Context, conn grpc.ClientConnInterface, o StreamOptions, handle Handler) (err error) {
-	s := &place{store: o.Cursors, every: o.SaveEvery}
+	s := &place{store: o.Cursors, every: o.SaveEvery, flush: o.Flush}
 	if s.every <= 0 {
 		s.every = time.Second
 	}
@@ -77,14 +88,26 @@ func Stream(ctx context.Context, conn grpc.ClientConnInterface, o StreamOptions,
 			err = errors.Join(err, lost)
 		}
 	}()
-	return (&subscriber{
-		conn:    conn,
-		reader:  &tail{StreamOptions: o, ctx: ctx, place: s, handle: handle},
-		every:   max(s.every, time.Second),
-		onError: told(o.OnError),
-		endless: o.Stop == Stop{},
+	err = (&subscriber{
+		conn:      conn,
+		reader:    &tail{StreamOptions: o, ctx: ctx, place: s, handle: handle},
+		every:     max(s.every, time.Second),
+		onError:   told(o.OnError),
+		endless:   o.Stop == Stop{},
+		mustReach: o.MustReach,
 	}).run(ctx, ctx)
+	if err == errLast { //nolint:errorlint // take answers it, and nobody wraps it
+		return nil
+	}
+	return err
 }
+
+// ErrStop is what a handler of [Stream] answers, perhaps wrapped, when the event is
+// handled and was the last that is wanted.
+var ErrStop = errors.New("client: no more events are wanted")
+
+// errLast says that a handler answered ErrStop and its event was flushed.
+var errLast = errors.New("stopped")
 
 // A tail is a stream, over all its connections.
 type tail struct {
@@ -105,8 +128,8 @@ func (t *tail) request() *hookstreamv1.SubscribeRequest {
 		Selector: t.Selector, View: t.View, FlowControl: t.FlowControl, ClientId: t.ClientID,
 	}
 	t.Stop.subscribe(req)
-	if t.place.cursor != "" {
-		After(t.place.cursor).subscribe(req)
+	if t.place.handled != "" {
+		After(t.place.handled).subscribe(req)
 	} else {
 		t.Start.subscribe(req)
 	}
@@ -123,12 +146,20 @@ func (t *tail) take(_ *stream, f *frame) error {
 		if t.ctx.Err() != nil {
 			return context.Cause(t.ctx)
 		}
-		if err := t.handle(t.ctx, d); err != nil {
+		t.place.begun = true
+		err := t.handle(t.ctx, d)
+		if err != nil && !errors.Is(err, ErrStop) {
 			return err
 		}
 		if err := t.place.move(t.ctx, d.GetCursor()); err != nil {
 			return err
 		}
+		if err != nil {
+			return t.last()
+		}
+	}
+	if err := t.place.settle(t.ctx); err != nil {
+		return err
 	}
 	if f.GetBatch() == nil && t.OnFrame != nil {
 		t.OnFrame(f)
@@ -141,13 +172,25 @@ func (t *tail) take(_ *stream, f *frame) error {
 	return t.place.move(t.ctx, f.GetCursor())
 }
 
-// A place is how far a stream was handled, and how far that was kept.
+// last ends the stream with the event that was handled last.
+func (t *tail) last() error {
+	if err := t.place.settle(t.ctx); err != nil {
+		return err
+	}
+	return errLast
+}
+
+// A place is how far a stream was handled, how far that was made to last, and how
+// far that was kept.
 type place struct {
-	store  CursorStore // may be nil
-	every  time.Duration
-	cursor string
-	kept   string
-	time   time.Time // of the last save
+	store   CursorStore                 // may be nil
+	flush   func(context.Context) error // may be nil
+	every   time.Duration
+	begun   bool // something is handled that was not flushed
+	handled string
+	lasting string
+	kept    string
+	time    time.Time // of the last save
 }
 
 func (p *place) load(ctx context.Context) error {
@@ -158,7 +201,7 @@ func (p *place) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("load the cursor: %w", err)
 	}
-	p.cursor, p.kept = cursor, cursor
+	p.handled, p.lasting, p.kept = cursor, cursor, cursor
 	return nil
 }
 
@@ -167,21 +210,38 @@ func (p *place) move(ctx context.Context, cursor string) error {
 	if cursor == "" {
 		return nil
 	}
-	p.cursor = cursor
+	p.handled = cursor
 	if time.Since(p.time) < p.every {
 		return nil
 	}
 	return p.save(ctx)
 }
 
+// settle makes what was handled last. After an error nothing of that counts, nor
+// is tried again: nobody knows how much of it there is.
+func (p *place) settle(ctx context.Context) error {
+	if p.flush != nil && p.begun {
+		p.begun = false
+		if err := p.flush(ctx); err != nil {
+			p.handled = p.lasting
+			return err
+		}
+	}
+	p.lasting = p.handled
+	return nil
+}
+
 func (p *place) save(ctx context.Context) error {
-	if p.store == nil || p.cursor == p.kept {
+	if err := p.settle(ctx); err != nil {
+		return err
+	}
+	if p.store == nil || p.lasting == p.kept {
 		return nil
 	}
-	if err := p.store.Save(ctx, p.cursor); err != nil {
+	if err := p.store.Save(ctx, p.lasting); err != nil {
 		return fmt.Errorf("keep the cursor: %w", err)
 	}
-	p.kept, p.time = p.cursor, time.Now()
+	p.kept, p.time = p.lasting, time.Now()
 	return nil
 }
 

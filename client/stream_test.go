@@ -3,6 +3,7 @@ package client_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
@@ -308,6 +309,7 @@ func testPauses(t *testing.T) {
 		at(sends(errAway, opened())),                 // 0.125 to 0.25 s
 		at(sends(errAway, opened())),                 // 0.25 to 0.5 s
 		at(sends(busy)),                              // 40 s and a little
+		at(sends(errAway, opened(), caughtUp("b"))),  // 1 to 2 s: a gateway that opens streams and ends them says so, too
 		at(sends(errAway, opened(), heartbeat("b"))), // the first pause again
 		at(sends(nil, opened())),
 	)
@@ -319,6 +321,7 @@ func testPauses(t *testing.T) {
 		{125 * time.Millisecond, 250 * time.Millisecond},
 		{250 * time.Millisecond, 500 * time.Millisecond},
 		{40 * time.Second, 41 * time.Second},
+		{time.Second, 2 * time.Second},
 		{125 * time.Millisecond, 250 * time.Millisecond},
 	} {
 		if waited := times[i+1].Sub(times[i]); waited < bounds[0] || waited > bounds[1] {
@@ -403,4 +406,77 @@ func TestAnEmptyCursorFileIsAnError(t *testing.T) {
 	if cursor, err := client.FileCursors(path).Load(t.Context()); err == nil {
 		t.Errorf("loaded %q", cursor)
 	}
+}
+
+// What handlers wrote into a buffer counts once it was flushed: the place does not
+// go past what was not, whenever that is, and nothing is flushed for nothing.
+func TestStreamKeepsOnlyWhatWasFlushed(t *testing.T) {
+	for flushes, want := range []string{"start", "b", "d", "e"} { // flushes that work
+		t.Run(bubble(want, func(t *testing.T) {
+			conn := dialScript(t, sends(nil, opened(), batch("a", "b"), heartbeat("b"), batch("c", "d"), batch("e")))
+			kept, buffered, calls := &memory{}, &seen{}, 0
+			o := client.StreamOptions{Stop: client.AtHead(), Cursors: kept, SaveEvery: time.Hour, Flush: func(context.Context) error {
+				if calls++; len(buffered.names) == 0 || calls > flushes {
+					return errFull
+				}
+				buffered.names = nil
+				return nil
+			}}
+			err := client.Stream(anHour(t), conn, o, buffered.handle)
+			if errors.Is(err, errFull) != (want != "e") || kept.cursor != want || calls != min(flushes+1, 3) {
+				t.Errorf("ended with %v, kept %q, flushed %d times", err, kept.cursor, calls)
+			}
+		}))
+	}
+}
+
+// Whoever wants the place kept after every event has every event flushed before.
+func TestStreamFlushesBeforeThePlaceIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn := dialScript(t, sends(nil, opened(), batch("a", "b", "c")))
+		kept, flushed := &memory{}, 0
+		o := client.StreamOptions{Stop: client.AtHead(), Cursors: kept, SaveEvery: 1, Flush: func(context.Context) error {
+			if flushed++; flushed == 3 {
+				return errFull
+			}
+			return nil
+		}}
+		err := client.Stream(anHour(t), conn, o, func(context.Context, *delivery) error { time.Sleep(1); return nil })
+		if !errors.Is(err, errFull) || kept.cursor != "b" {
+			t.Errorf("ended with %v, kept %q", err, kept.cursor)
+		}
+	})
+}
+
+// ErrStop ends a stream in the middle of a batch, with its event handled.
+func TestStreamEndsAfterTheLastEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn := dialScript(t, hangs(opened(), batch("a", "b", "c")))
+		kept, flushed := &memory{}, 0
+		o := client.StreamOptions{Cursors: kept, Flush: func(context.Context) error { flushed++; return nil }}
+		err := client.Stream(anHour(t), conn, o, func(_ context.Context, d *delivery) error {
+			if d.GetCursor() == "b" {
+				return fmt.Errorf("enough: %w", client.ErrStop)
+			}
+			return nil
+		})
+		if err != nil || kept.cursor != "b" || flushed != 1 {
+			t.Errorf("ended with %v, kept %q, flushed %d times", err, kept.cursor, flushed)
+		}
+	})
+}
+
+// MustReach ends what was never open, and nothing that was.
+func TestStreamMustReach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := client.StreamOptions{MustReach: true, Stop: client.AtHead()}
+		if err := client.Stream(anHour(t), dialScript(t, sends(errAway)), o, (&seen{}).handle); status.Code(err) != codes.Unavailable {
+			t.Errorf("never open: %v", err)
+		}
+		conn := dialScript(t, sends(errAway, opened()), sends(errAway), sends(nil, opened(), batch("a")))
+		got := &seen{}
+		if err := client.Stream(anHour(t), conn, o, got.handle); err != nil || len(got.names) != 1 {
+			t.Errorf("open once: %v, handled %v", err, got.names)
+		}
+	})
 }

@@ -44,10 +44,13 @@ type subscriber struct {
 	// at once then.
 	overlap bool
 	endless bool // a stream that ends with OK is opened again too
+	// mustReach has the first error end everything, until a stream was open.
+	mustReach bool
 
-	pauses pauses
-	rushed bool           // did not pause, and nothing works since
-	rest   sync.WaitGroup // streams that were handed over
+	reached bool // a stream was open
+	pauses  pauses
+	rushed  bool           // did not pause, and nothing works since
+	rest    sync.WaitGroup // streams that were handed over
 }
 
 // stopped is an error of take or tick: no matter of the connection.
@@ -74,7 +77,7 @@ func (s *subscriber) run(ctx, streams context.Context) error {
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case !mendable(err):
+		case !mendable(err), s.mustReach && !s.reached:
 			return err
 		}
 		if !errors.Is(err, errHandedOver) {
@@ -168,6 +171,9 @@ func (s *subscriber) follow(ctx context.Context, st *stream, handOver bool) erro
 				return r.err
 			}
 			st.note(r.frame)
+			if !st.draining { // else somebody else is at s by now
+				s.reached = true
+			}
 			if st.works {
 				s.works(st)
 			}
@@ -258,6 +264,8 @@ func (s *stream) note(f *frame) {
 		}
 	case *hookstreamv1.SubscribeResponse_Draining:
 		s.draining = true
+	case *hookstreamv1.SubscribeResponse_CaughtUp:
+		// Said at once by a stream that has nothing to give: it has not lasted yet.
 	default:
 		s.works = true
 	}

@@ -94,3 +94,6 @@ func (w *work) live(now time.Time) bool {
 func (w *work) releasing() bool {
 	return w.phase == decided && w.verdict.nack != nil && w.verdict.nack.action == hookstreamv1.Settlement_VERDICT_RELEASE
 }
+
+// acknowledging reports whether the gateway is being told that a work is handled.
+func (w *work) acknowledging() bool { return w.phase == decided && w.verdict.nack == nil }

@@ -16,6 +16,8 @@ import (
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/hookstream/hookstream/client"
 )
 
 // callTimeout bounds a management call: the gateway answers in milliseconds,
@@ -40,7 +42,7 @@ func (c connection) dial(ctx context.Context) (*grpc.ClientConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := grpc.NewClient(c.Server, grpc.WithTransportCredentials(creds), grpc.WithUserAgent("hookstream-cli"))
+	conn, err := client.Dial(c.Server, grpc.WithTransportCredentials(creds), grpc.WithUserAgent("hookstream-cli"))
 	if err != nil {
 		return nil, misused("--server %s: %w", c.Server, err)
 	}

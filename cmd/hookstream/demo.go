@@ -89,10 +89,7 @@ func (d *demo) play(ctx context.Context, p *program) error {
 	}
 	d.settle()
 	stopFollowing()
-	if err := <-tail; !errors.Is(err, context.Canceled) {
-		return err
-	}
-	return nil
+	return <-tail
 }
 
 // send lets the senders send until they are done, or ctx ends, or there is

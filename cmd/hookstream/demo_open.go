@@ -10,7 +10,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/hookstream/hookstream/app"
-	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/client"
 )
 
 // A demo is what runs during `hookstream demo`.
@@ -85,10 +85,8 @@ func (d *demo) follower(c *demoCommand, p *program) *follower {
 		sourceWidth: len(demoIgnisign), typeWidth: len("SIGNATURE_REQUEST.INITIALIZED"),
 	}
 	return &follower{
-		events: hookstreamv1.NewEventServiceClient(d.conn),
-		request: &hookstreamv1.SubscribeRequest{
-			Start: &hookstreamv1.SubscribeRequest_Latest{Latest: true}, ClientId: "hookstream demo",
-		},
+		conn:    d.conn,
+		options: client.StreamOptions{ClientID: "hookstream demo"},
 		printer: &ledgerPrinter{deliveryPrinter: lines, ledger: d.ledger},
 		say:     p.say,
 		onOpen:  func() { close(d.opened) },

@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"time"
 
+	"github.com/hookstream/hookstream/client"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
 
@@ -30,7 +30,7 @@ type tailCommand struct {
 // Run follows until the stop is reached, --count events were printed or ctx
 // ends, which is no error: it is how people stop following.
 func (c *tailCommand) Run(ctx context.Context, p *program) error {
-	req, err := c.request(time.Now())
+	follow, err := c.follower(time.Now())
 	if err != nil {
 		return err
 	}
@@ -39,34 +39,14 @@ func (c *tailCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer place.close()
-	cursor, err := place.load()
-	if err != nil {
-		return err
-	}
-	if cursor != "" {
-		req.Start = &hookstreamv1.SubscribeRequest_AfterCursor{AfterCursor: cursor}
-	}
 	conn, err := c.dial(ctx)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-
-	follow := &follower{
-		events:  hookstreamv1.NewEventServiceClient(conn),
-		acks:    hookstreamv1.NewSubscriptionServiceClient(conn),
-		request: req,
-		count:   c.Count,
-		place:   place,
-		printer: c.printer(p),
-		sync:    func() error { return syncFile(p.stdout) },
-		say:     p.say,
-	}
-	err = follow.run(ctx)
-	if ctx.Err() != nil && !errors.As(err, new(stopped)) {
-		err = nil
-	}
-	return errors.Join(c.explain(ctx, err), follow.keepPlace())
+	follow.conn, follow.place, follow.printer, follow.say = conn, place, c.printer(p), p.say
+	follow.sync = func() error { return syncFile(p.stdout) }
+	return c.explain(ctx, follow.run(ctx))
 }
 
 // printer prints events in the form that was asked for.
@@ -77,12 +57,14 @@ func (c *tailCommand) printer(p *program) deliveryPrinter {
 	return &linePrinter{out: newBuffered(p.stdout), style: style(p.colourful(p.stdout) && !c.NoColor), width: columns(p.stdout)}
 }
 
-func (c *tailCommand) request(now time.Time) (*hookstreamv1.SubscribeRequest, error) {
+// follower answers one of what was asked for, without what it prints to.
+func (c *tailCommand) follower(now time.Time) (*follower, error) {
 	if c.Count < 0 {
 		return nil, misused("--count must not be negative")
 	}
+	f := &follower{count: c.Count, options: client.StreamOptions{View: views[c.View], ClientID: "hookstream tail"}}
 	if c.Subscription != "" {
-		return c.consume()
+		return f, c.consume(f)
 	}
 	selector := &hookstreamv1.EventSelector{
 		Sources: c.Source, Types: c.Type, Environments: c.Environment, Filter: c.Filter,
@@ -90,32 +72,26 @@ func (c *tailCommand) request(now time.Time) (*hookstreamv1.SubscribeRequest, er
 	if _, err := c.conditions(selector); err != nil {
 		return nil, err
 	}
-	req := &hookstreamv1.SubscribeRequest{
-		Selector:        selector,
-		View:            views[c.View],
-		OnCursorExpired: expiredPolicies[c.OnExpired],
-		ClientId:        "hookstream tail",
-	}
-	if err := startAt(req, c.From, now); err != nil {
+	from, err := parsePosition("--from", c.From, now)
+	if err != nil {
 		return nil, err
 	}
-	return req, stopAt(req, c.Until, now)
+	f.options.Selector, f.options.Start = selector, from.start()
+	if c.OnExpired == "skip" {
+		f.options.OnGap = func(*hookstreamv1.Gap) error { return nil } // it is told, as all are
+	}
+	f.options.Stop, err = stopAt(c.Until, now)
+	return f, err
 }
 
-// consume is the request for a subscription, which has the selector and keeps
-// the place.
-func (c *tailCommand) consume() (*hookstreamv1.SubscribeRequest, error) {
+// consume has a subscription followed, which has the selector and keeps the place.
+func (c *tailCommand) consume(f *follower) error {
 	if len(c.Type)+len(c.Source)+len(c.Environment) > 0 || c.given() || c.Filter != "" || c.From != "latest" ||
 		c.Until != "" || c.CursorFile != "" || c.OnExpired != "fail" {
-		return nil, misused("--subscription has events and a place of its own: of the flags for those, only --count goes with it")
+		return misused("--subscription has events and a place of its own: of the flags for those, only --count goes with it")
 	}
-	return &hookstreamv1.SubscribeRequest{
-		Subscription: subscriptionName(c.Subscription),
-		View:         views[c.View],
-		// What would not be printed is left to other consumers.
-		FlowControl: &hookstreamv1.FlowControl{MaxOutstandingEvents: int32(min(c.Count, 100_000))},
-		ClientId:    "hookstream tail",
-	}, nil
+	f.subscription = subscriptionName(c.Subscription)
+	return nil
 }
 
 var views = map[string]hookstreamv1.EventView{
@@ -123,9 +99,4 @@ var views = map[string]hookstreamv1.EventView{
 	"typed":    hookstreamv1.EventView_EVENT_VIEW_TYPED,
 	"raw":      hookstreamv1.EventView_EVENT_VIEW_RAW,
 	"full":     hookstreamv1.EventView_EVENT_VIEW_FULL,
-}
-
-var expiredPolicies = map[string]hookstreamv1.CursorExpiredPolicy{
-	"fail": hookstreamv1.CursorExpiredPolicy_CURSOR_EXPIRED_POLICY_FAIL,
-	"skip": hookstreamv1.CursorExpiredPolicy_CURSOR_EXPIRED_POLICY_SKIP_TO_EARLIEST,
 }

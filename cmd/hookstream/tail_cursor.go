@@ -101,9 +101,6 @@ func isCursor(content []byte) bool {
 
 // load answers the cursor that was kept, empty when there is none yet.
 func (f *cursorFile) load() (string, error) {
-	if f == nil {
-		return "", nil
-	}
 	content, err := io.ReadAll(io.NewSectionReader(f.file, 0, maxSecretBytes))
 	if err != nil {
 		return "", fmt.Errorf("read the cursor: %w", err)
@@ -121,17 +118,11 @@ func (f *cursorFile) load() (string, error) {
 // save replaces the file in one step: whenever the process or the machine ends,
 // it holds this cursor or the one before.
 func (f *cursorFile) save(cursor string) error {
-	if f == nil || cursor == "" {
-		return nil
-	}
 	err := f.replace(cursor + "\n")
 	if inPlace(err) {
 		err = f.overwrite(cursor + "\n")
 	}
-	if err != nil {
-		return fmt.Errorf("keep the cursor: %w", err)
-	}
-	return nil
+	return err
 }
 
 // replace puts a new file in the place of the old one. The new one is locked

@@ -5,8 +5,8 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/hookstream/hookstream/client"
 	"github.com/hookstream/hookstream/event"
-	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
 
 // A position is a place in the log. Its zero value is behind the last event.
@@ -37,41 +37,34 @@ func parsePosition(flag, text string, now time.Time) (position, error) {
 	return position{}, misused("%s %s is neither latest, earliest, a whole cursor, an RFC 3339 time nor a duration such as 1h", flag, text)
 }
 
-// startAt sets where a stream begins.
-func startAt(req *hookstreamv1.SubscribeRequest, from string, now time.Time) error {
-	p, err := parsePosition("--from", from, now)
+// start is where a stream begins.
+func (p position) start() client.Start {
 	switch {
-	case err != nil:
 	case p.earliest:
-		req.Start = &hookstreamv1.SubscribeRequest_Earliest{Earliest: true}
+		return client.Earliest()
 	case p.cursor != "":
-		req.Start = &hookstreamv1.SubscribeRequest_AfterCursor{AfterCursor: p.cursor}
+		return client.After(p.cursor)
 	case p.at != nil:
-		req.Start = &hookstreamv1.SubscribeRequest_AtTime{AtTime: p.at}
-	default:
-		req.Start = &hookstreamv1.SubscribeRequest_Latest{Latest: true}
+		return client.AtTime(p.at.AsTime())
 	}
-	return err
+	return client.Latest()
 }
 
-// stopAt sets where a stream ends: at what there is now, at a time, or that long
-// from now.
-func stopAt(req *hookstreamv1.SubscribeRequest, until string, now time.Time) error {
+// stopAt answers where a stream ends: nowhere, at what there is now, at a time, or
+// that long from now.
+func stopAt(until string, now time.Time) (client.Stop, error) {
 	switch until {
 	case "":
-		return nil
+		return client.Stop{}, nil
 	case "head":
-		req.Stop = &hookstreamv1.SubscribeRequest_AtHead{AtHead: true}
-		return nil
+		return client.AtHead(), nil
 	}
-	t, err := time.Parse(time.RFC3339, until)
+	if t, err := time.Parse(time.RFC3339, until); err == nil {
+		return client.UntilTime(t), nil
+	}
+	ahead, err := parseSpan(until)
 	if err != nil {
-		ahead, err := parseSpan(until)
-		if err != nil {
-			return misused("--until %s is neither head, an RFC 3339 time nor a duration such as 10m", until)
-		}
-		t = now.Add(ahead)
+		return client.Stop{}, misused("--until %s is neither head, an RFC 3339 time nor a duration such as 10m", until)
 	}
-	req.Stop = &hookstreamv1.SubscribeRequest_UntilTime{UntilTime: timestamppb.New(t)}
-	return nil
+	return client.UntilTime(now.Add(ahead)), nil
 }

@@ -3,12 +3,11 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -19,47 +18,35 @@ import (
 
 var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 
-func TestStartAt(t *testing.T) {
+func TestPosition(t *testing.T) {
 	cursor := event.Cursor{Incarnation: 7, Seq: 42, Time: noon}.String()
-	for from, check := range map[string]func(*hookstreamv1.SubscribeRequest) bool{
-		"latest":   func(r *hookstreamv1.SubscribeRequest) bool { return r.GetLatest() },
-		"earliest": func(r *hookstreamv1.SubscribeRequest) bool { return r.GetEarliest() },
-		cursor:     func(r *hookstreamv1.SubscribeRequest) bool { return r.GetAfterCursor() == cursor },
-		"2026-03-01T08:00:00Z": func(r *hookstreamv1.SubscribeRequest) bool {
-			return r.GetAtTime().AsTime().Equal(noon.Add(-28 * time.Hour))
-		},
-		"90m": func(r *hookstreamv1.SubscribeRequest) bool {
-			return r.GetAtTime().AsTime().Equal(noon.Add(-90 * time.Minute))
-		},
-		"2d": func(r *hookstreamv1.SubscribeRequest) bool {
-			return r.GetAtTime().AsTime().Equal(noon.Add(-48 * time.Hour))
-		},
+	for from, want := range map[string]client.Start{
+		"latest":               client.Latest(),
+		"earliest":             client.Earliest(),
+		cursor:                 client.After(cursor),
+		"2026-03-01T08:00:00Z": client.AtTime(noon.Add(-28 * time.Hour)),
+		"90m":                  client.AtTime(noon.Add(-90 * time.Minute)),
+		"2d":                   client.AtTime(noon.Add(-48 * time.Hour)),
 	} {
-		req := &hookstreamv1.SubscribeRequest{}
-		if err := startAt(req, from, noon); err != nil || !check(req) {
-			t.Errorf("%s: %v, %v", from, req, err)
+		if got, err := parsePosition("--from", from, noon); err != nil || !reflect.DeepEqual(got.start(), want) {
+			t.Errorf("%s: %v, %v", from, got, err)
 		}
 	}
 	// A cursor that was cut is not taken for anything else.
-	if err := startAt(&hookstreamv1.SubscribeRequest{}, cursor[:len(cursor)-1], noon); err == nil {
+	if _, err := parsePosition("--from", cursor[:len(cursor)-1], noon); err == nil {
 		t.Error("a cut cursor was accepted")
 	}
 }
 
 func TestStopAt(t *testing.T) {
-	for until, check := range map[string]func(*hookstreamv1.SubscribeRequest) bool{
-		"":     func(r *hookstreamv1.SubscribeRequest) bool { return r.GetStop() == nil },
-		"head": func(r *hookstreamv1.SubscribeRequest) bool { return r.GetAtHead() },
-		"10m": func(r *hookstreamv1.SubscribeRequest) bool {
-			return r.GetUntilTime().AsTime().Equal(noon.Add(10 * time.Minute))
-		},
-		"2026-03-02T13:00:00Z": func(r *hookstreamv1.SubscribeRequest) bool {
-			return r.GetUntilTime().AsTime().Equal(noon.Add(time.Hour))
-		},
+	for until, want := range map[string]client.Stop{
+		"":                     {},
+		"head":                 client.AtHead(),
+		"10m":                  client.UntilTime(noon.Add(10 * time.Minute)),
+		"2026-03-02T13:00:00Z": client.UntilTime(noon.Add(time.Hour)),
 	} {
-		req := &hookstreamv1.SubscribeRequest{}
-		if err := stopAt(req, until, noon); err != nil || !check(req) {
-			t.Errorf("%q: %v, %v", until, req, err)
+		if got, err := stopAt(until, noon); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%q: %v, %v", until, got, err)
 		}
 	}
 }
@@ -116,35 +103,8 @@ func TestFramesAreTold(t *testing.T) {
 	} {
 		var out strings.Builder
 		f := &follower{say: (&program{stderr: &out}).say}
-		frame.Cursor = "c"
-		if done, err := f.take(frame); done || err != nil || out.String() != want || f.cursor != "c" {
-			t.Errorf("told %q, want %q; cursor %q, done %v, %v", out.String(), want, f.cursor, done, err)
+		if f.tell(frame); out.String() != want {
+			t.Errorf("told %q, want %q", out.String(), want)
 		}
-	}
-}
-
-// Only what may pass is tried again.
-func TestMendable(t *testing.T) {
-	for err, want := range map[error]bool{
-		client.ErrSilent: true,
-		status.Error(codes.Unavailable, "going down"):    true,
-		status.Error(codes.InvalidArgument, "no filter"): false,
-		status.Error(codes.DataLoss, "another log"):      false,
-		status.Error(codes.OutOfRange, "expired"):        false,
-	} {
-		if mendable(err) != want {
-			t.Errorf("mendable(%v) = %v", err, !want)
-		}
-	}
-}
-
-func TestBackoffGrowsToItsBound(t *testing.T) {
-	for attempt := range 100 {
-		if wait := backoff(attempt); wait < firstBackoff/2 || wait > lastBackoff {
-			t.Errorf("attempt %d waits %s", attempt, wait)
-		}
-	}
-	if backoff(50) < lastBackoff/2 {
-		t.Error("the wait does not grow")
 	}
 }

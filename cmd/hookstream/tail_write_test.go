@@ -10,12 +10,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -45,19 +45,27 @@ func (d *fullDisk) Write(b []byte) (int, error) {
 	return n, nil
 }
 
-// An ackDesk notes what is acknowledged.
+// An ackDesk notes what is acknowledged, and what is given back.
 type ackDesk struct {
-	hookstreamv1.SubscriptionServiceClient
-	acks []string
+	hookstreamv1.UnimplementedSubscriptionServiceServer
+	mu          sync.Mutex
+	acks, nacks []string
 }
 
-func (d *ackDesk) Acknowledge(_ context.Context, req *hookstreamv1.AcknowledgeRequest, _ ...grpc.CallOption) (*hookstreamv1.AcknowledgeResponse, error) {
+func (d *ackDesk) Acknowledge(_ context.Context, req *hookstreamv1.AcknowledgeRequest) (*hookstreamv1.AcknowledgeResponse, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	resp := &hookstreamv1.AcknowledgeResponse{}
 	for _, s := range req.GetSettlements() {
-		if s.GetVerdict() == hookstreamv1.Settlement_VERDICT_ACK {
+		switch s.GetVerdict() {
+		case hookstreamv1.Settlement_VERDICT_ACK:
 			d.acks = append(d.acks, s.GetAckToken())
+		default:
+			d.nacks = append(d.nacks, s.GetAckToken()+" "+s.GetVerdict().String())
 		}
+		resp.Results = append(resp.Results, &hookstreamv1.AckResult{AckToken: s.GetAckToken(), Outcome: hookstreamv1.AckOutcome_ACK_OUTCOME_DONE})
 	}
-	return &hookstreamv1.AcknowledgeResponse{}, nil
+	return resp, nil
 }
 
 // tokened gives each delivery a token.
@@ -79,56 +87,82 @@ func TestTailConfirmsOnlyWhatWasWritten(t *testing.T) {
 	for _, form := range []string{"text", "json"} {
 		for room := range 4 { // in batches of two
 			t.Run(form, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) { testConfirmsOnlyWhatWasWritten(t, form, room, cursors) })
+				synctest.Test(t, func(t *testing.T) { testPassesOnlyWhatWasWritten(t, form, room, cursors) })
+				synctest.Test(t, func(t *testing.T) { testAcknowledgesOnlyWhatWasWritten(t, form, room, cursors) })
 			})
 		}
 	}
 }
 
-func testConfirmsOnlyWhatWasWritten(t *testing.T, form string, room int, cursors []string) {
-	gw := gateway(t, func(_ *hookstreamv1.SubscribeRequest, s sending) error {
-		_ = s.Send(opened())
-		for at := 0; at < len(cursors); at += 2 {
-			_ = s.Send(tokened(cursors[at : at+2]...))
-		}
-		<-s.Context().Done()
-		return nil
-	})
+// printsTo answers a printer, and how long two events are in its form.
+func printsTo(w io.Writer, form string, cursors []string) (p deliveryPrinter, two int) {
 	newPrinter := func(w io.Writer) deliveryPrinter {
 		if form == "json" {
 			return &jsonPrinter{out: bufio.NewWriter(w)}
 		}
 		return &linePrinter{out: bufio.NewWriter(w), now: time.Now}
 	}
-	// Room for so many batches and half of the next.
 	var whole bytes.Buffer
 	measure := newPrinter(&whole)
 	for _, d := range tokened(cursors[:2]...).GetBatch().GetDeliveries() {
 		_ = measure.print(d)
 	}
 	_ = measure.flush()
-	disk := &fullDisk{room: whole.Len()*room + whole.Len()/2}
-	desk := &ackDesk{}
+	return newPrinter(w), whole.Len()
+}
+
+// inTwos sends batches of two.
+func inTwos(cursors []string) func(*hookstreamv1.SubscribeRequest, sending) error {
+	return func(_ *hookstreamv1.SubscribeRequest, s sending) error {
+		_ = s.Send(opened())
+		for at := 0; at < len(cursors); at += 2 {
+			_ = s.Send(tokened(cursors[at : at+2]...))
+		}
+		<-s.Context().Done()
+		return nil
+	}
+}
+
+func testPassesOnlyWhatWasWritten(t *testing.T, form string, room int, cursors []string) {
+	disk := &fullDisk{}
+	printer, two := printsTo(disk, form, cursors)
+	disk.room = two*room + two/2 // so many batches and half of the next
 	place := openPlace(t, filepath.Join(t.TempDir(), "place"))
-	f := &follower{
-		events: gw, acks: desk, place: place, count: len(cursors), printer: newPrinter(disk), say: func(string, ...any) {},
-		request: &hookstreamv1.SubscribeRequest{Subscription: "subscriptions/crm"},
-	}
+	f := &follower{conn: gateway(t, inTwos(cursors)), place: place, count: len(cursors), printer: printer, say: func(string, ...any) {}}
 	err := f.run(anHour(t))
-	kept := errors.Join(f.keepPlace())
 	written := min(2*room, len(cursors))
-	if wantErr := written < len(cursors); errors.Is(err, syscall.ENOSPC) != wantErr || kept != nil {
-		t.Errorf("ended with %v, %v", err, kept)
+	if wantErr := written < len(cursors); errors.Is(err, syscall.ENOSPC) != wantErr {
+		t.Errorf("room for %d: ended with %v", written, err)
 	}
-	if len(desk.acks) != written || !slices.Equal(desk.acks, tokensOf(cursors[:written])) {
-		t.Errorf("room for %d: acknowledged %v", written, desk.acks)
-	}
-	want := "start" // the cursor of the first frame
+	want := ""
 	if written > 0 {
 		want = cursors[written-1]
 	}
-	if f.cursor != want {
-		t.Errorf("room for %d: the cursor is %q", written, f.cursor)
+	if got, _ := place.load(); got != want && (want != "" || got != "start") {
+		t.Errorf("room for %d: the cursor is %q, want %q", written, got, want)
+	}
+}
+
+func testAcknowledgesOnlyWhatWasWritten(t *testing.T, form string, room int, cursors []string) {
+	disk, desk := &fullDisk{}, &ackDesk{}
+	printer, two := printsTo(disk, form, cursors)
+	disk.room = two*room + two/2 // the first of the next is written whole, if both are as long
+	f := &follower{
+		conn: gatewayWith(t, desk, inTwos(cursors)), subscription: "subscriptions/crm",
+		count: len(cursors), printer: printer, say: func(string, ...any) {},
+	}
+	err := f.run(anHour(t))
+	written := min(2*room+1, len(cursors))
+	if wantErr := written < len(cursors); errors.Is(err, syscall.ENOSPC) != wantErr {
+		t.Errorf("room for %d: ended with %v", written, err)
+	}
+	if !slices.Equal(desk.acks, tokensOf(cursors[:written])) {
+		t.Errorf("room for %d: acknowledged %v", written, desk.acks)
+	}
+	for _, n := range desk.nacks {
+		if !strings.HasSuffix(n, " VERDICT_RELEASE") {
+			t.Errorf("room for %d: %s costs an attempt", written, n)
+		}
 	}
 }
 
@@ -142,18 +176,49 @@ func tokensOf(cursors []string) (tokens []string) {
 // What is not made last is not confirmed.
 func TestTailConfirmsAfterTheFileIsSynced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		gw := gateway(t, func(_ *hookstreamv1.SubscribeRequest, s sending) error {
-			_ = s.Send(opened())
-			return s.Send(tokened("a"))
-		})
 		desk := &ackDesk{}
 		f := &follower{
-			events: gw, acks: desk, count: 1, printer: &names{}, say: func(string, ...any) {},
-			request: &hookstreamv1.SubscribeRequest{Subscription: "subscriptions/crm"},
-			sync:    func() error { return syscall.EIO },
+			conn: gatewayWith(t, desk, inTwos([]string{"a", "b"})), subscription: "subscriptions/crm",
+			printer: &names{}, say: func(string, ...any) {}, sync: func() error { return syscall.EIO },
 		}
 		if err := f.run(anHour(t)); !errors.Is(err, syscall.EIO) || len(desk.acks) > 0 {
 			t.Errorf("ended with %v, acknowledged %v", err, desk.acks)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		place := openPlace(t, filepath.Join(t.TempDir(), "place"))
+		first := event.Cursor{Seq: 1}.String()
+		f := &follower{
+			conn: gateway(t, inTwos([]string{first, event.Cursor{Seq: 2}.String()})), place: place,
+			printer: &names{}, say: func(string, ...any) {}, sync: func() error { return syscall.EIO },
+		}
+		if err := f.run(anHour(t)); !errors.Is(err, syscall.EIO) {
+			t.Errorf("ended with %v", err)
+		}
+		if kept, err := place.load(); kept != "" || err != nil {
+			t.Errorf("kept %q, %v", kept, err)
+		}
+	})
+}
+
+// A count leaves the rest of a subscription to others, at no cost.
+func TestTailTakesNoMoreThanItPrints(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		desk, out := &ackDesk{}, &names{}
+		f := &follower{
+			conn: gatewayWith(t, desk, inTwos([]string{"a", "b", "c", "d"})), subscription: "subscriptions/crm",
+			count: 1, printer: out, say: func(string, ...any) {},
+		}
+		if err := f.run(anHour(t)); err != nil {
+			t.Fatal(err)
+		}
+		if len(out.printed) != 1 || !slices.Equal(desk.acks, tokensOf([]string{"a"})) {
+			t.Errorf("printed %v, acknowledged %v", out.printed, desk.acks)
+		}
+		for _, n := range desk.nacks {
+			if !strings.HasSuffix(n, " VERDICT_RELEASE") {
+				t.Errorf("%s costs an attempt", n)
+			}
 		}
 	})
 }
@@ -197,14 +262,14 @@ func TestTailSlowsDownWhenStreamsEndAtOnce(t *testing.T) {
 			return s.Send(batch("b"))
 		})
 		gw := gateway(t, streams...)
-		f := &follower{events: gw, request: &hookstreamv1.SubscribeRequest{}, count: 2, printer: &names{}, say: func(string, ...any) {}}
+		f := &follower{conn: gw, count: 2, printer: &names{}, say: func(string, ...any) {}}
 		if err := f.run(anHour(t)); err != nil {
 			t.Fatal(err)
 		}
-		if wait := times[8].Sub(times[7]); wait < lastBackoff/2 {
+		if wait := times[8].Sub(times[7]); wait < 7*time.Second {
 			t.Errorf("the eighth wait is %s", wait)
 		}
-		if wait := times[9].Sub(times[8]); wait > firstBackoff {
+		if wait := times[9].Sub(times[8]); wait > time.Second {
 			t.Errorf("after a stream that delivered the wait is %s", wait)
 		}
 	})
