@@ -441,7 +441,7 @@ func TestStreamFlushesBeforeThePlaceIsKept(t *testing.T) {
 			}
 			return nil
 		}}
-		err := client.Stream(anHour(t), conn, o, func(context.Context, *delivery) error { time.Sleep(1); return nil })
+		err := client.Stream(anHour(t), conn, o, func(context.Context, *delivery) error { time.Sleep(time.Nanosecond); return nil })
 		if !errors.Is(err, errFull) || kept.cursor != "b" {
 			t.Errorf("ended with %v, kept %q", err, kept.cursor)
 		}

@@ -24,8 +24,8 @@ func (c *providersCommand) Run(ctx context.Context, p *program) error {
 		if err != nil {
 			return err
 		}
-		if c.json() {
-			return writeJSON(p.stdout, resp)
+		if c.forProgram() {
+			return c.write(p.stdout, resp)
 		}
 		var rows [][]string
 		for _, provider := range resp.GetProviders() {
@@ -62,10 +62,10 @@ func (c *eventTypesCommand) Run(ctx context.Context, p *program) error {
 		if len(types.GetEventTypes()) == 0 {
 			return hinted(fmt.Errorf("the gateway knows no types of %q", c.Provider), "`hookstream providers` lists the providers")
 		}
-		if c.json() {
-			return writeJSON(p.stdout, types)
+		if c.forProgram() {
+			return c.write(p.stdout, types)
 		}
-		return p.printEventTypes(types.GetEventTypes())
+		return p.printEventTypes(types.GetEventTypes(), c.wide())
 	})
 }
 
@@ -86,12 +86,19 @@ func eventTypes(ctx context.Context, client hookstreamv1.CatalogServiceClient, p
 	}
 }
 
-func (p *program) printEventTypes(types []*hookstreamv1.EventType) error {
+func (p *program) printEventTypes(types []*hookstreamv1.EventType, wide bool) error {
 	var rows [][]string
 	for _, t := range types {
 		rows = append(rows, []string{t.GetProvider(), t.GetType(), stage(t), t.GetDescription()})
 	}
-	return writeTable(p.stdout, []string{"PROVIDER", "TYPE", "STAGE", "DESCRIPTION"}, rows)
+	heading := []string{"PROVIDER", "TYPE", "STAGE", "DESCRIPTION"}
+	if wide {
+		heading = append(heading, "ALIASES", "CONTENT")
+		for i, t := range types {
+			rows[i] = append(rows[i], strings.Join(t.GetAliases(), " "), strings.Join(t.GetContentTypes(), " "))
+		}
+	}
+	return writeTable(p.stdout, heading, rows)
 }
 
 // show prints the type that was asked for, by its name or one of its aliases.
@@ -107,8 +114,8 @@ func (c *eventTypesCommand) show(p *program, types []*hookstreamv1.EventType) er
 		_, err := fmt.Fprint(p.stdout, t.GetExample())
 		return err
 	}
-	if c.json() {
-		return writeJSON(p.stdout, t)
+	if c.forProgram() {
+		return c.write(p.stdout, t)
 	}
 	err := writeProperties(p.stdout,
 		property{"type", t.GetType()},

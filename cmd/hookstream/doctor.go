@@ -16,7 +16,7 @@ import (
 
 // doctorCommand looks through a data directory.
 type doctorCommand struct {
-	output
+	plainOutput
 	DataDir string `help:"The data directory, which no gateway may be using." default:"${data_dir}" placeholder:"DIR"`
 	KeyFile string `name:"encryption-key-file" help:"Key of the sources, with which they are tried; not read when $HOOKSTREAM_ENCRYPTION_KEY is set; without either, secret.key in the data directory." placeholder:"FILE"`
 	Repair  bool   `help:"Write what is damaged anew without what cannot be read, after copying it to the directory \"damaged\"."`

@@ -35,8 +35,8 @@ func (c *eventGetCommand) Run(ctx context.Context, p *program) error {
 		switch {
 		case c.Raw:
 			_, err = p.stdout.Write(e.GetRaw().GetBody())
-		case c.json():
-			err = writeJSON(p.stdout, e)
+		case c.forProgram():
+			err = c.write(p.stdout, e)
 		default:
 			err = p.printEvent(e)
 		}

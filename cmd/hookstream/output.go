@@ -10,16 +10,39 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"go.yaml.in/yaml/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// An output says how a command prints its result.
-type output struct {
+// A plainOutput says how a command prints what it does.
+type plainOutput struct {
 	Output string `help:"How to print: text for people, json for programs." enum:"text,json" default:"text" short:"o" placeholder:"text|json"`
 }
 
-func (o output) json() bool { return o.Output == "json" }
+func (o plainOutput) json() bool { return o.Output == "json" }
+
+// An output says how a command prints what there is.
+type output struct {
+	Output string `help:"How to print: text for people, wide with all columns, json or yaml for programs, name for the names alone." enum:"text,wide,json,yaml,name" default:"text" short:"o" placeholder:"FORM"`
+}
+
+func (o output) wide() bool { return o.Output == "wide" }
+
+// forProgram reports whether write has the form that was asked for.
+func (o output) forProgram() bool { return o.Output != "text" && o.Output != "wide" }
+
+// write writes a message for programs.
+func (o output) write(w io.Writer, m proto.Message) error {
+	switch o.Output {
+	case "yaml":
+		return writeYAML(w, m)
+	case "name":
+		return writeNames(w, m)
+	}
+	return writeJSON(w, m)
+}
 
 // A written is the output of a command. It remembers the first write that failed:
 // a command that passes over one has not done what it was asked for.
@@ -101,6 +124,72 @@ func writeJSONLine(w io.Writer, m proto.Message) error {
 	out.WriteByte('\n')
 	_, err = io.WriteString(w, lineEnds.Replace(out.String()))
 	return err
+}
+
+// writeYAML writes what writeJSON does, as YAML, in the same order.
+func writeYAML(w io.Writer, m proto.Message) error {
+	text, err := protojson.Marshal(m)
+	if err != nil {
+		return err
+	}
+	var doc yaml.Node // JSON is YAML
+	if err := yaml.Unmarshal(text, &doc); err != nil {
+		return err
+	}
+	unstyled(&doc)
+	var out bytes.Buffer
+	encoder := yaml.NewEncoder(&out)
+	encoder.SetIndent(2)
+	if err := errors.Join(encoder.Encode(&doc), encoder.Close()); err != nil {
+		return err
+	}
+	_, err = w.Write(out.Bytes())
+	return err
+}
+
+// unstyled leaves quotes and braces to the writer: those were JSON's.
+func unstyled(n *yaml.Node) {
+	n.Style = 0
+	for _, child := range n.Content {
+		unstyled(child)
+	}
+}
+
+// writeNames writes a line for each thing that a message is or lists.
+func writeNames(w io.Writer, m proto.Message) error {
+	for _, name := range namesOf(m.ProtoReflect()) {
+		if _, err := fmt.Fprintln(w, oneLine(name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// naming are the fields that tell things of one kind apart, the better ones first:
+// a type of events has no name, a delivery has that of its event.
+var naming = []protoreflect.Name{"name", "id", "event", "type"}
+
+// namesOf answers what a message is called, or what those in its list are.
+func namesOf(m protoreflect.Message) (names []string) {
+	fields := m.Descriptor().Fields()
+	for _, name := range naming {
+		switch field := fields.ByName(name); {
+		case field == nil || field.IsList():
+		case field.Kind() == protoreflect.StringKind:
+			return []string{m.Get(field).String()}
+		case field.Message() != nil:
+			return namesOf(m.Get(field).Message())
+		}
+	}
+	for i := range fields.Len() {
+		if field := fields.Get(i); field.IsList() && field.Message() != nil {
+			for list, at := m.Get(field).List(), 0; at < list.Len(); at++ {
+				names = append(names, namesOf(list.Get(at).Message())...)
+			}
+			return names
+		}
+	}
+	return nil
 }
 
 // writeTable writes rows in columns under a heading. An empty cell becomes a

@@ -30,11 +30,11 @@ type linePrinter struct {
 	out   *bufio.Writer
 	style style
 	now   func() time.Time // time.Now when nil
-	short bool             // shows the beginning of long ids only
+	short bool             // shows the beginning of long ids only, and no names
 	width int              // of the terminal, into which lines are made to fit; 0: no bound
 
 	// The columns' widths so far.
-	sourceWidth, typeWidth int
+	sourceWidth, typeWidth, nameWidth int
 }
 
 func (p *linePrinter) flush() error { return p.out.Flush() }
@@ -52,14 +52,18 @@ func (p *linePrinter) print(d *hookstreamv1.Delivery) error {
 	if notes != "" {
 		left -= runes(notes) + len("  ")
 	}
+	name, left := p.name(e, left)
 	entity, facts = p.fit(entity, facts, left)
 	columns := []string{
 		p.style.dim(clock),
 		p.mark(e),
 		pad(source, p.sourceWidth),
 		p.style.bold(pad(typ, p.typeWidth)),
-		p.style.dim(entity),
 	}
+	if name != "" {
+		columns = append(columns, p.style.dim(name))
+	}
+	columns = append(columns, p.style.dim(entity))
 	if facts != "" {
 		columns = append(columns, facts)
 	}
@@ -69,6 +73,21 @@ func (p *linePrinter) print(d *hookstreamv1.Delivery) error {
 	_, err := p.out.WriteString(strings.TrimRight(strings.Join(columns, "  "), " ") + "\n")
 	return err
 }
+
+// name is what `hookstream events get` takes, and what is left of the line then. It
+// is not shortened: half a name leads nowhere.
+func (p *linePrinter) name(e *hookstreamv1.Event, left int) (string, int) {
+	name := oneLine(e.GetName())
+	p.nameWidth = max(p.nameWidth, runes(name))
+	rest := left - p.nameWidth - len("  ")
+	if p.short || name == "" || p.width > 0 && rest < leastEntity {
+		return "", left
+	}
+	return pad(name, p.nameWidth), rest
+}
+
+// leastEntity is the room below which an entity's kind cannot be told.
+const leastEntity = 8
 
 // fit shortens what is least missed until both go into what is left of a line: the
 // facts, which the event has in full, then the entity. What is out of the ordinary

@@ -175,6 +175,7 @@ func TestLinesFitTheTerminal(t *testing.T) {
 	forged := anEvent()
 	forged.Payload = e.Payload
 	forged.Verification = &hookstreamv1.Verification{State: hookstreamv1.Verification_STATE_FAILED, Reason: "signature_mismatch"}
+	e.Name, forged.Name = "events/h2k4q7a-12", "events/h2k4q7a-13"
 	for _, width := range []int{80, 110, 160} {
 		var out strings.Builder
 		p := &linePrinter{out: bufio.NewWriter(&out), width: width, now: func() time.Time { return noon.Local() }}
@@ -190,6 +191,9 @@ func TestLinesFitTheTerminal(t *testing.T) {
 			if got := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); got > width {
 				t.Errorf("%d columns on a terminal of %d: %s", got, width, line)
 			}
+		}
+		if !strings.Contains(out.String(), "  events/h2k4q7a-12  sign") || width > 110 && !strings.Contains(out.String(), "  events/h2k4q7a-13  sign") {
+			t.Errorf("at %d no name: %s", width, out.String())
 		}
 		if !strings.Contains(out.String(), "NOT GENUINE: signature_mismatch") || width > 110 && !strings.Contains(out.String(), "Zoé") {
 			t.Errorf("at %d: %s", width, out.String())

@@ -64,7 +64,7 @@ func (c sourceCreateFlags) create(ctx context.Context, p *program, src *hookstre
 		if err != nil {
 			return err
 		}
-		if err := p.printSource(c.output, created); err != nil || c.json() {
+		if err := p.printSource(c.output, created); err != nil || c.forProgram() {
 			return err
 		}
 		if c.ValidateOnly {

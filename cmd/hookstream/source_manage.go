@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -36,25 +37,33 @@ type sourceListCommand struct {
 // Run lists all sources, whatever the number of pages.
 func (c *sourceListCommand) Run(ctx context.Context, p *program) error {
 	return c.withSources(ctx, func(ctx context.Context, client hookstreamv1.SourceServiceClient) error {
-		all := &hookstreamv1.ListSourcesResponse{}
-		for token := ""; ; {
-			page, err := client.ListSources(ctx, &hookstreamv1.ListSourcesRequest{PageSize: 1000, PageToken: token})
-			if err != nil {
-				return err
-			}
-			all.Sources = append(all.Sources, page.GetSources()...)
-			if token = page.GetNextPageToken(); token == "" {
-				break
-			}
+		all, err := listSources(ctx, client)
+		if err != nil {
+			return err
 		}
-		if c.json() {
-			return writeJSON(p.stdout, all)
+		if c.forProgram() {
+			return c.write(p.stdout, all)
 		}
-		return p.printSources(all.GetSources())
+		return p.printSources(all.GetSources(), c.wide())
 	})
 }
 
-func (p *program) printSources(sources []*hookstreamv1.Source) error {
+// listSources gets all sources.
+func listSources(ctx context.Context, client hookstreamv1.SourceServiceClient) (*hookstreamv1.ListSourcesResponse, error) {
+	all := &hookstreamv1.ListSourcesResponse{}
+	for token := ""; ; {
+		page, err := client.ListSources(ctx, &hookstreamv1.ListSourcesRequest{PageSize: 1000, PageToken: token})
+		if err != nil {
+			return nil, err
+		}
+		all.Sources = append(all.Sources, page.GetSources()...)
+		if token = page.GetNextPageToken(); token == "" {
+			return all, nil
+		}
+	}
+}
+
+func (p *program) printSources(sources []*hookstreamv1.Source, wide bool) error {
 	if len(sources) == 0 {
 		p.say("there are no sources; `hookstream sources create yousign ID` creates one")
 		return nil
@@ -69,7 +78,14 @@ func (p *program) printSources(sources []*hookstreamv1.Source) error {
 		}
 		rows = append(rows, []string{src.GetName(), provider.IDOf(src), state, src.GetDescription(), src.GetIngressPath()})
 	}
-	return writeTable(p.stdout, []string{"NAME", "PROVIDER", "STATE", "DESCRIPTION", "INGRESS PATH"}, rows)
+	heading := []string{"NAME", "PROVIDER", "STATE", "DESCRIPTION", "INGRESS PATH"}
+	if wide {
+		heading = append(heading, "DISABLED TYPES", "MAX RATE", "SENSITIVE FIELDS", "LABELS")
+		for i, src := range sources {
+			rows[i] = append(rows[i], strings.Join(src.GetDisabledTypes(), " "), rateOf(src), sensitiveOf(src), labelsOf(src))
+		}
+	}
+	return writeTable(p.stdout, heading, rows)
 }
 
 type sourceDeleteCommand struct {
@@ -201,8 +217,8 @@ func sendTest(ctx context.Context, p *program, client hookstreamv1.SourceService
 	if err != nil {
 		return err
 	}
-	if out.json() {
-		err = writeJSON(p.stdout, resp)
+	if out.forProgram() {
+		err = out.write(p.stdout, resp)
 	} else {
 		fmt.Fprintf(p.stdout, "%d %s %s\n", resp.GetHttpStatus(), oneLine(resp.GetType()), oneLine(resp.GetProviderEventId()))
 	}

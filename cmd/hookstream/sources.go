@@ -51,8 +51,8 @@ func (c connection) withSources(ctx context.Context, f func(context.Context, hoo
 
 // printSource shows one source.
 func (p *program) printSource(out output, src *hookstreamv1.Source) error {
-	if out.json() {
-		return writeJSON(p.stdout, src)
+	if out.forProgram() {
+		return out.write(p.stdout, src)
 	}
 	properties := []property{
 		{"name", src.GetName()},

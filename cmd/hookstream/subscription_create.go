@@ -42,6 +42,7 @@ func (c *subscriptionCreateCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	at.ofCreate(req)
+	c.warnOfUnknown(ctx, p, c.Source, c.Type)
 	return c.withSubscriptions(ctx, func(ctx context.Context, client hookstreamv1.SubscriptionServiceClient) error {
 		sub, err := client.CreateSubscription(ctx, req)
 		if err != nil {
@@ -68,6 +69,7 @@ func (c *subscriptionEnsureCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	at.ofEnsure(req)
+	c.warnOfUnknown(ctx, p, c.Source, c.Type)
 	return c.withSubscriptions(ctx, func(ctx context.Context, client hookstreamv1.SubscriptionServiceClient) error {
 		resp, err := client.EnsureSubscription(ctx, req)
 		if err != nil {

@@ -45,14 +45,14 @@ func (c *subscriptionListCommand) Run(ctx context.Context, p *program) error {
 				break
 			}
 		}
-		if c.json() {
-			return writeJSON(p.stdout, all)
+		if c.forProgram() {
+			return c.write(p.stdout, all)
 		}
-		return p.printSubscriptions(all.GetSubscriptions())
+		return p.printSubscriptions(all.GetSubscriptions(), c.wide())
 	})
 }
 
-func (p *program) printSubscriptions(all []*hookstreamv1.Subscription) error {
+func (p *program) printSubscriptions(all []*hookstreamv1.Subscription, wide bool) error {
 	if len(all) == 0 {
 		p.say("there are no subscriptions; `hookstream subscriptions create ID` creates one")
 		return nil
@@ -70,7 +70,14 @@ func (p *program) printSubscriptions(all []*hookstreamv1.Subscription) error {
 			spanOf(sub.GetAckDeadline()), strconv.Itoa(int(sub.GetMaxAttempts())), strings.Join(chosen, "; "),
 		})
 	}
-	return writeTable(p.stdout, []string{"NAME", "STATE", "ORDERING", "ACK DEADLINE", "MAX ATTEMPTS", "EVENTS"}, rows)
+	heading := []string{"NAME", "STATE", "ORDERING", "ACK DEADLINE", "MAX ATTEMPTS", "EVENTS"}
+	if wide {
+		heading = append(heading, "BACK-OFF", "MAX OUTSTANDING", "LABELS", "DESCRIPTION")
+		for i, sub := range all {
+			rows[i] = append(rows[i], backoffOf(sub), outstandingOf(sub), joinLabels(sub.GetLabels()), sub.GetDescription())
+		}
+	}
+	return writeTable(p.stdout, heading, rows)
 }
 
 type subscriptionDeleteCommand struct {

@@ -47,14 +47,14 @@ func (c *parkedListCommand) Run(ctx context.Context, p *program) error {
 				break
 			}
 		}
-		if c.json() {
-			return writeJSON(p.stdout, all)
+		if c.forProgram() {
+			return c.write(p.stdout, all)
 		}
-		return p.printParked(all.GetParkedDeliveries())
+		return p.printParked(all.GetParkedDeliveries(), c.wide())
 	})
 }
 
-func (p *program) printParked(all []*hookstreamv1.ParkedDelivery) error {
+func (p *program) printParked(all []*hookstreamv1.ParkedDelivery, wide bool) error {
 	if len(all) == 0 {
 		p.say("nothing is parked")
 		return nil
@@ -67,7 +67,14 @@ func (p *program) printParked(all []*hookstreamv1.ParkedDelivery) error {
 			timeOf(d.GetParkTime()), d.GetClientId(), d.GetReason(),
 		})
 	}
-	return writeTable(p.stdout, []string{"ID", "TYPE", "ENTITY", "ATTEMPTS", "PARKED", "CLIENT", "REASON"}, rows)
+	heading := []string{"ID", "TYPE", "ENTITY", "ATTEMPTS", "PARKED", "CLIENT", "REASON"}
+	if wide {
+		heading = append(heading, "EVENT", "SOURCE", "RECEIVED")
+		for i, d := range all {
+			rows[i] = append(rows[i], d.GetEvent().GetName(), d.GetEvent().GetSource(), timeOf(d.GetEvent().GetReceiveTime()))
+		}
+	}
+	return writeTable(p.stdout, heading, rows)
 }
 
 const parkedSegment = "/parkedDeliveries/"
@@ -122,8 +129,8 @@ func (c *parkedReplayCommand) Run(ctx context.Context, p *program) error {
 		if err != nil {
 			return err
 		}
-		if c.json() {
-			return writeJSON(p.stdout, resp)
+		if c.forProgram() {
+			return c.write(p.stdout, resp)
 		}
 		c.told(p, "handed out again", resp.GetReplayedCount())
 		return nil
@@ -155,8 +162,8 @@ func (c *parkedPurgeCommand) Run(ctx context.Context, p *program) error {
 		if err != nil {
 			return err
 		}
-		if c.json() {
-			return writeJSON(p.stdout, resp)
+		if c.forProgram() {
+			return c.write(p.stdout, resp)
 		}
 		c.told(p, "forgotten", resp.GetPurgedCount())
 		return nil

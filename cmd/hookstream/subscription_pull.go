@@ -58,8 +58,8 @@ func (c *subscriptionPullCommand) Run(ctx context.Context, p *program) error {
 }
 
 func (c *subscriptionPullCommand) print(p *program, resp *hookstreamv1.PullResponse) error {
-	if c.json() {
-		return writeJSON(p.stdout, resp)
+	if c.forProgram() {
+		return c.write(p.stdout, resp)
 	}
 	if resp.GetGap() != nil {
 		p.say("%s", gapWords(resp.GetGap()))
@@ -75,7 +75,14 @@ func (c *subscriptionPullCommand) print(p *program, resp *hookstreamv1.PullRespo
 			e.GetName(), e.GetType(), e.GetEntity(), strconv.Itoa(int(d.GetAttempt())), timeOf(d.GetAckDeadline()), d.GetAckToken(),
 		})
 	}
-	return writeTable(p.stdout, []string{"EVENT", "TYPE", "ENTITY", "ATTEMPT", "DEADLINE", "TOKEN"}, rows)
+	heading := []string{"EVENT", "TYPE", "ENTITY", "ATTEMPT", "DEADLINE", "TOKEN"}
+	if c.wide() {
+		heading = append(heading, "SOURCE", "RECEIVED")
+		for i, d := range resp.GetDeliveries() {
+			rows[i] = append(rows[i], d.GetEvent().GetSource(), timeOf(d.GetEvent().GetReceiveTime()))
+		}
+	}
+	return writeTable(p.stdout, heading, rows)
 }
 
 type subscriptionAckCommand struct {
@@ -104,8 +111,8 @@ func (c *subscriptionAckCommand) Run(ctx context.Context, p *program) error {
 		if err != nil {
 			return err
 		}
-		if c.json() {
-			err = writeJSON(p.stdout, resp)
+		if c.forProgram() {
+			err = c.write(p.stdout, resp)
 		} else {
 			err = p.printResults(resp.GetResults())
 		}
@@ -202,4 +209,20 @@ func settled(results []*hookstreamv1.AckResult) error {
 	slices.Sort(parts)
 	return hinted(fmt.Errorf("not settled, of %d: %s", len(results), strings.Join(parts, ", ")),
 		"an expired delivery is handed out again; its new token settles it")
+}
+
+// acks says that deliveries are done with.
+func acks(subscription string, tokens []string) *hookstreamv1.AcknowledgeRequest {
+	return settlements(subscription, tokens, &hookstreamv1.Settlement{Verdict: hookstreamv1.Settlement_VERDICT_ACK})
+}
+
+// settlements says the same of all deliveries.
+func settlements(subscription string, tokens []string, what *hookstreamv1.Settlement) *hookstreamv1.AcknowledgeRequest {
+	req := &hookstreamv1.AcknowledgeRequest{Name: subscription}
+	for _, token := range tokens {
+		req.Settlements = append(req.Settlements, &hookstreamv1.Settlement{
+			AckToken: token, Verdict: what.GetVerdict(), Delay: what.GetDelay(), Reason: what.GetReason(), Extension: what.GetExtension(),
+		})
+	}
+	return req
 }

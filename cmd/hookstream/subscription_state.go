@@ -23,8 +23,8 @@ func (c *subscriptionStateCommand) Run(ctx context.Context, p *program) error {
 		if err != nil {
 			return err
 		}
-		if c.json() {
-			return writeJSON(p.stdout, state)
+		if c.forProgram() {
+			return c.write(p.stdout, state)
 		}
 		return p.printState(state, time.Now())
 	})

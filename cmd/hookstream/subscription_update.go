@@ -26,6 +26,7 @@ func (c *subscriptionUpdateCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
+	c.warnOfUnknown(ctx, p, c.Source, c.Type)
 	return c.withSubscriptions(ctx, func(ctx context.Context, client hookstreamv1.SubscriptionServiceClient) error {
 		sub, err := client.UpdateSubscription(ctx, req)
 		if err != nil {

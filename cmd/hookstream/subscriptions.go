@@ -65,8 +65,8 @@ func (c connection) withSubscriptions(ctx context.Context, f func(context.Contex
 
 // printSubscription shows one subscription.
 func (p *program) printSubscription(out output, sub *hookstreamv1.Subscription) error {
-	if out.json() {
-		return writeJSON(p.stdout, sub)
+	if out.forProgram() {
+		return out.write(p.stdout, sub)
 	}
 	properties := []property{
 		{"name", sub.GetName()},
@@ -79,11 +79,19 @@ func (p *program) printSubscription(out output, sub *hookstreamv1.Subscription) 
 		property{"ordering", wordOf(sub.GetOrdering().String(), "ORDERING_")},
 		property{"ack deadline", spanOf(sub.GetAckDeadline())},
 		property{"max attempts", strconv.Itoa(int(sub.GetMaxAttempts()))},
-		property{"back-off", spanOf(sub.GetBackoffMin()) + " to " + spanOf(sub.GetBackoffMax())},
-		property{"max outstanding", fmt.Sprintf("%d events, %s", sub.GetMaxOutstandingEvents(), size(sub.GetMaxOutstandingBytes()))},
+		property{"back-off", backoffOf(sub)},
+		property{"max outstanding", outstandingOf(sub)},
 		property{"etag", sub.GetEtag()},
 	)
 	return writeProperties(p.stdout, properties...)
+}
+
+func backoffOf(sub *hookstreamv1.Subscription) string {
+	return spanOf(sub.GetBackoffMin()) + " to " + spanOf(sub.GetBackoffMax())
+}
+
+func outstandingOf(sub *hookstreamv1.Subscription) string {
+	return fmt.Sprintf("%d events, %s", sub.GetMaxOutstandingEvents(), size(sub.GetMaxOutstandingBytes()))
 }
 
 func subscriptionStateOf(sub *hookstreamv1.Subscription) string {

@@ -11,7 +11,7 @@ import (
 // tailCommand follows the log, or consumes a subscription, through Subscribe.
 type tailCommand struct {
 	connection
-	output
+	plainOutput
 	Subscription string   `help:"Be a consumer of this durable subscription, and acknowledge what was printed." placeholder:"ID" group:"Which events"`
 	Type         []string `help:"Pattern of types: signature_request.*, *.done; may be repeated." placeholder:"PATTERN" group:"Which events"`
 	Source       []string `help:"Only of this source; may be repeated." placeholder:"ID" group:"Which events"`
@@ -45,6 +45,9 @@ func (c *tailCommand) Run(ctx context.Context, p *program) error {
 	}
 	defer conn.Close()
 	follow.conn, follow.place, follow.printer, follow.say = conn, place, c.printer(p), p.say
+	if c.Subscription == "" {
+		warnOfUnknown(ctx, p, conn, c.Source, c.Type)
+	}
 	follow.sync = func() error { return syncFile(p.stdout) }
 	return c.explain(ctx, follow.run(ctx))
 }

@@ -59,11 +59,11 @@ func (f *follower) run(ctx context.Context) error {
 		o.Cursors = syncedPlace{f}
 	}
 	err := client.Stream(ctx, f.conn, o, f.print)
-	if f.failed != nil {
+	switch {
+	case f.failed != nil:
 		return f.failed
-	}
-	if ctx.Err() != nil {
-		return nil
+	case ctx.Err() != nil: // somebody ended it, which is no failure
+		return nil //nolint:nilerr // so is what it ended with
 	}
 	return err
 }

@@ -116,8 +116,8 @@ func (c *triggerCommand) yousignBody(p *program) (body []byte, id string, err er
 // answered says what the ingress answered.
 func (c *triggerCommand) answered(p *program, status int, id string) error {
 	var err error
-	if c.json() {
-		err = writeJSON(p.stdout, &hookstreamv1.SendSourceTestEventResponse{
+	if c.forProgram() {
+		err = c.write(p.stdout, &hookstreamv1.SendSourceTestEventResponse{
 			HttpStatus: int32(status), Type: c.Type, ProviderEventId: id,
 		})
 	} else {
