@@ -48,7 +48,7 @@ var arrows = map[string][]string{
 	"bench/baseline": {"event"},
 	"bench":          {"bench/baseline", "bench/load", "provider/ignisign", "simulator"},
 
-	"cmd/hookstream": {"app", "bench", "client", "event", "eventlog/jetstream", "ingress", "provider", "provider/yousign", "provider/ignisign", "simulator", "source", "subscription"},
+	"cmd/hookstream": {"app", "bench", "client", "event", "eventlog", "eventlog/jetstream", "ingress", "provider", "provider/yousign", "provider/ignisign", "simulator", "source", "subscription"},
 
 	// Only for tests.
 	"eventlog/logtest":             {"event", "eventlog", "eventlog/jetstream"},

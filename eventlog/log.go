@@ -98,6 +98,18 @@ type Bounds struct {
 	Last uint64
 }
 
+// Missing is a run of events that the log has lost: not dropped, lost.
+type Missing struct {
+	// From and To are the first and the last of their sequences.
+	From uint64 `json:"from"`
+	To   uint64 `json:"to"`
+	// Noticed is when that was found out.
+	Noticed time.Time `json:"noticed"`
+}
+
+// Events answers how many they are.
+func (m Missing) Events() uint64 { return m.To - m.From + 1 }
+
 // What a caller can act on.
 var (
 	// ErrFull says that there is no room: the disk or a configured bound.

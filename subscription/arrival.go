@@ -114,7 +114,7 @@ func (h *home) takeOne(a arrival) {
 	case h.past(a):
 	case errors.Is(err, eventlog.ErrNotFound), err == nil && !ev.Readable(): // the log dropped it, or nothing can be shown of it
 		if h.isNew(a) {
-			h.miss(a.seq, a.seq+1, false)
+			h.miss(false, span{a.seq, a.seq + 1})
 			h.memos.put(a.key, skippedMemo)
 		}
 		h.skip(a)

@@ -17,6 +17,9 @@ type Engine interface {
 	Hands
 	// Events is the log that the queues hand out of.
 	Events() eventlog.Log
+	// Holes answers the runs of numbers behind the first event of the log that it
+	// has no events for, in order and none beside another: they are gone.
+	Holes(ctx context.Context) ([]eventlog.Missing, error)
 	// Bucket answers where subscriptions are kept, the same for all gateways.
 	Bucket(ctx context.Context, name string) (eventlog.Bucket, error)
 	// OpenParked answers where deliveries lie that were given up.
@@ -51,7 +54,7 @@ type Queues interface {
 	EnsureQueue(ctx context.Context, c queue.Config) (made bool, err error)
 	// DeleteQueue forgets the queue. None is fine.
 	DeleteQueue(ctx context.Context, c queue.Config) error
-	// QueueState answers what was handed out and what not, or eventlog.ErrNoQueue.
+	// QueueState answers what was handed out and what not, or queue.ErrNoQueue.
 	QueueState(ctx context.Context, c queue.Config) (queue.State, error)
 	// QueueNames answers the names of all queues of events that begin with prefix.
 	QueueNames(ctx context.Context, prefix string) ([]string, error)
@@ -97,7 +100,7 @@ type Pin interface {
 }
 
 // Parking keeps deliveries that were given up, and beside them those that are
-// replayed until they are settled. Its methods are those of eventlog.Parked.
+// replayed until they are settled. Its methods are those of queue.Parked.
 type Parking interface {
 	Put(ctx context.Context, uid, once string, in queue.ParkedEntry) error
 	Replay(ctx context.Context, uid string, in queue.ParkedEntry) error
@@ -112,7 +115,7 @@ type Parking interface {
 
 // A Journal remembers what was settled, where the queues themselves may forget
 // it. Keep returns when it is as durable as an event. Its methods are those of
-// eventlog.Acks.
+// queue.Acks.
 type Journal interface {
 	Keep(ctx context.Context, acks []queue.Ack) error
 	Settled(queue string, seq uint64) bool
@@ -121,7 +124,7 @@ type Journal interface {
 }
 
 // Attempts keeps one value a message of a queue. Its methods are those of
-// eventlog.Attempts.
+// queue.Attempts.
 type Attempts interface {
 	Put(some []queue.Attempted, done func(error))
 	Keep(ctx context.Context, some []queue.Attempted) error
@@ -131,7 +134,7 @@ type Attempts interface {
 }
 
 // A Bus carries questions between gateways. Nothing on it is kept: who is not
-// there does not hear it. Its methods are those of eventlog.Bus.
+// there does not hear it. Its methods are those of queue.Bus.
 type Bus interface {
 	Serve(question string, fn func(data []byte) []byte) error
 	Ask(ctx context.Context, gateway, question string, data []byte) ([]byte, error)

@@ -12,8 +12,8 @@ import (
 	"github.com/hookstream/hookstream/eventlog/queue"
 )
 
-// Gaps: what retention took before a subscription had settled it. See
-// docs/adr/0006.
+// Gaps: what retention took before a subscription had settled it, and what the log
+// has lost otherwise. See docs/adr/0006.
 //
 // How many they are is kept beside the subscription in the bucket, under its uid,
 // and changed only by a gateway that has seen what it changes: so each gap is
@@ -29,6 +29,9 @@ type missed struct {
 	// Events that were missed, and how many of them consumers were told of.
 	Events int64 `json:"events"`
 	Told   int64 `json:"told"`
+	// Spans that were counted, as far as somebody may still come upon them: nothing
+	// in them is counted again, however it is found.
+	Spans spans `json:"spans,omitempty"`
 
 	revision uint64
 }
@@ -42,11 +45,32 @@ type gaps struct {
 	last  map[string]uint64 // by queue: that was handed out last, at least
 	first uint64            // of the log
 	seen  map[string]int64  // by uid: counted by this gateway
-	told  map[string]int64  // by uid: said by this gateway
+	told  map[string]said   // by uid: said by this gateway
+
+	holes  holes          // of the log
+	judged map[string]int // by queue: which holes were looked at
+}
+
+// said is how many missed events of a generation a gateway told a consumer of.
+type said struct {
+	generation int
+	events     int64
+}
+
+// said answers it of the present generation, and no more than were missed. The caller
+// holds mu.
+func (g *gaps) said(sub *Subscription, v missed) int64 {
+	if s := g.told[sub.UID]; s.generation == sub.Generation {
+		return min(s.events, v.Events)
+	}
+	return 0
 }
 
 func newGaps() *gaps {
-	return &gaps{of: make(map[string]missed), last: make(map[string]uint64), seen: make(map[string]int64), told: make(map[string]int64)}
+	return &gaps{
+		of: make(map[string]missed), last: make(map[string]uint64), seen: make(map[string]int64), told: make(map[string]said),
+		judged: make(map[string]int),
+	}
 }
 
 // take takes what the bucket says.
@@ -79,12 +103,17 @@ func (g *gaps) now(sub *Subscription) missed {
 	return missed{Generation: sub.Generation, revision: g.of[sub.UID].revision}
 }
 
-// untold answers how many events were missed that no consumer was told of.
-func (g *gaps) untold(sub *Subscription) int64 {
+// tell answers how many events were missed that no consumer was told of, and takes
+// them for told.
+func (g *gaps) tell(sub *Subscription) int64 {
 	v := g.now(sub)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return v.Events - max(v.Told, min(g.told[sub.UID], v.Events))
+	n := v.Events - max(v.Told, g.said(sub, v))
+	if n > 0 {
+		g.told[sub.UID] = said{sub.Generation, v.Events}
+	}
+	return n
 }
 
 // gapEvery is how often a gateway looks whether the log has dropped something.
@@ -112,17 +141,31 @@ func (m *Manager) lookForGaps(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	lost, err := m.engine.Holes(ctx)
+	if err != nil {
+		return err
+	}
 	m.gaps.mu.Lock()
 	m.gaps.first = b.First
+	if m.gaps.holes.take(lost) {
+		clear(m.gaps.judged)
+	}
+	found := m.gaps.holes
 	m.gaps.mu.Unlock()
 	for _, h := range m.allHomes() {
 		h.lookAtDropped()
 	}
 	var errs []error
 	for _, sub := range m.List() {
-		errs = append(errs, m.lookForGap(ctx, sub, b.First))
+		errs = append(errs, m.lookForGap(ctx, sub, b.First), m.lookForHoles(ctx, sub, found))
 	}
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	for _, h := range m.allHomes() {
+		h.passOn(time.Now())
+	}
+	return nil
 }
 
 // lookForGap counts what lies between the event that was handed out last and the
@@ -137,35 +180,40 @@ func (m *Manager) lookForGap(ctx context.Context, sub *Subscription, first uint6
 	if first <= max(sub.Start, last+1, done) {
 		return nil
 	}
-	st, err := m.engine.QueueState(ctx, q)
+	last, err := m.lastHandedOut(ctx, q)
 	if errors.Is(err, queue.ErrNoQueue) {
 		return nil // it is made when somebody comes
 	}
 	if err != nil {
 		return err
 	}
-	m.gaps.mu.Lock()
-	m.gaps.last[q.Name] = max(last, st.Last)
-	m.gaps.mu.Unlock()
-	return m.missed(ctx, sub, max(sub.Start, st.Last+1), first, true)
+	return m.missed(ctx, sub, true, span{max(sub.Start, last+1), first})
 }
 
-// missed counts the events from one sequence up to before another as missed. In
-// order: they were never handed out, and what lies before is done with.
-func (m *Manager) missed(ctx context.Context, sub *Subscription, from, to uint64, inOrder bool) error {
+// lastHandedOut answers up to where a queue has handed out, or passed by.
+func (m *Manager) lastHandedOut(ctx context.Context, queue queue.Config) (uint64, error) {
+	st, err := m.engine.QueueState(ctx, queue)
+	if err != nil {
+		return 0, err
+	}
+	m.gaps.mu.Lock()
+	defer m.gaps.mu.Unlock()
+	m.gaps.last[queue.Name] = max(m.gaps.last[queue.Name], st.Last)
+	return st.Last, nil
+}
+
+// missed counts events as missed that were not counted before. In order: they were
+// never handed out, and what lies before is done with.
+func (m *Manager) missed(ctx context.Context, sub *Subscription, inOrder bool, some ...span) error {
 	for {
 		v := m.gaps.now(sub)
-		if inOrder {
-			from = max(from, v.UpTo)
-		}
-		if from >= to {
+		n := v.add(inOrder, some)
+		if n == 0 && v.UpTo == m.gaps.now(sub).UpTo {
 			return nil
 		}
-		n := int64(to - from)
-		v.Events += n
-		if inOrder {
-			v.UpTo = to
-		}
+		m.gaps.mu.Lock()
+		v.Spans = v.Spans.bound(m.gaps.last[queueName(sub)])
+		m.gaps.mu.Unlock()
 		err := m.keepMissed(ctx, sub.UID, v)
 		if errors.Is(err, eventlog.ErrConflict) {
 			if err := m.gapsMoved(ctx, sub.UID, v.revision); err != nil {
@@ -173,16 +221,40 @@ func (m *Manager) missed(ctx context.Context, sub *Subscription, from, to uint64
 			}
 			continue
 		}
-		if err != nil {
+		if err != nil || n == 0 {
 			return err
 		}
 		m.gaps.mu.Lock()
 		m.gaps.seen[sub.UID] += n
 		m.gaps.mu.Unlock()
-		m.logger.Warn("the log dropped events before a subscription had settled them", "subscription", sub.ID, "missed_events", n, "from", from, "to", to-1)
+		m.logger.Warn("the log dropped events before a subscription had settled them", "subscription", sub.ID, "missed_events", n, "from", some[0][0], "to", some[len(some)-1][1]-1)
 		m.wakeAbout(sub.UID)
 		return nil
 	}
+}
+
+// add adds spans, and answers how many events of them were not counted before.
+func (v *missed) add(inOrder bool, some []span) (n int64) {
+	for _, s := range some {
+		if inOrder {
+			s[0] = max(s[0], v.UpTo)
+			v.UpTo = max(v.UpTo, s[1])
+		}
+		for _, part := range v.Spans.without(s) {
+			n += int64(part[1] - part[0])
+		}
+		v.Spans = v.Spans.with(s)
+	}
+	v.Events += n
+	return n
+}
+
+// end answers the first sequence after all that was missed.
+func (v *missed) end() uint64 {
+	if n := len(v.Spans); n > 0 {
+		return max(v.UpTo, v.Spans[n-1][1])
+	}
+	return v.UpTo
 }
 
 // keepMissed keeps it when it has not changed since it was read.
@@ -209,6 +281,7 @@ func (m *Manager) forgetMissed(ctx context.Context, uid string) error {
 	m.gaps.mu.Lock()
 	revision := m.gaps.of[uid].revision
 	delete(m.gaps.seen, uid)
+	delete(m.gaps.told, uid)
 	m.gaps.mu.Unlock()
 	if revision == 0 {
 		return nil
@@ -255,13 +328,10 @@ func (m *Manager) TakeGap(ctx context.Context, id string) Gap {
 	if err != nil {
 		return Gap{}
 	}
-	n := m.gaps.untold(sub)
+	n := m.gaps.tell(sub)
 	if n <= 0 {
 		return Gap{}
 	}
-	m.gaps.mu.Lock()
-	m.gaps.told[sub.UID] = m.gaps.of[sub.UID].Events
-	m.gaps.mu.Unlock()
 	go m.keepTold(sub)
 	return Gap{Missed: n, Resume: m.resumes(ctx, sub)}
 }
@@ -270,7 +340,8 @@ func (m *Manager) TakeGap(ctx context.Context, id string) Gap {
 func (m *Manager) resumes(ctx context.Context, sub *Subscription) time.Time {
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
-	recs, err := m.engine.Events().Read(ctx, max(m.gaps.now(sub).UpTo, 1), 1, 1)
+	v := m.gaps.now(sub)
+	recs, err := m.engine.Events().Read(ctx, max(v.end(), 1), 1, 1)
 	if err != nil || len(recs) == 0 {
 		return time.Time{}
 	}
@@ -283,7 +354,7 @@ func (m *Manager) keepTold(sub *Subscription) {
 	for {
 		v := m.gaps.now(sub)
 		m.gaps.mu.Lock()
-		told := min(m.gaps.told[sub.UID], v.Events)
+		told := m.gaps.said(sub, v)
 		m.gaps.mu.Unlock()
 		if v.Told >= told || v.revision == 0 {
 			return
@@ -313,7 +384,8 @@ func (h *home) follow(a arrival) {
 	if a.hand.Attempt == 1 {
 		h.behind = max(h.behind, a.seq)
 	}
-	if !next || a.hand.Attempt != 1 || last == 0 || a.seq <= last+1 {
+	last = max(last, h.sub.Start-min(h.sub.Start, 1))
+	if !next || a.hand.Attempt != 1 || a.hand.Turn <= h.trusted || a.seq <= last+1 {
 		return
 	}
 	to := a.seq
@@ -323,28 +395,28 @@ func (h *home) follow(a arrival) {
 		h.m.gaps.mu.Unlock()
 	}
 	if to > last+1 {
-		h.miss(last+1, to, true)
+		h.miss(true, span{last + 1, to})
 	}
 }
 
 // miss counts events as missed.
-func (h *home) miss(from, to uint64, inOrder bool) {
+func (h *home) miss(inOrder bool, s span) {
 	sub := h.sub
-	h.wg.Go(func() { h.m.keepMissing(h.ctx, sub, from, to, inOrder) })
+	h.wg.Go(func() { h.m.keepMissing(h.ctx, sub, inOrder, s) })
 }
 
 // keepMissing counts events as missed, again and again until that is kept: nobody
 // will notice it once more. A gateway that dies before takes it along.
-func (m *Manager) keepMissing(ctx context.Context, sub *Subscription, from, to uint64, inOrder bool) {
+func (m *Manager) keepMissing(ctx context.Context, sub *Subscription, inOrder bool, s span) {
 	for {
 		asking, cancel := context.WithTimeout(ctx, requestTime)
-		err := m.missed(asking, sub, from, to, inOrder)
+		err := m.missed(asking, sub, inOrder, s)
 		cancel()
 		if now := m.store.byUID(sub.UID); err == nil || now == nil || now.Generation != sub.Generation {
 			return
 		}
 		if ctx.Err() == nil {
-			m.logger.Error("events were missed, which could not be kept; trying again", "subscription", sub.ID, "from", from, "to", to-1, "err", err)
+			m.logger.Error("events were missed, which could not be kept; trying again", "subscription", sub.ID, "from", s[0], "to", s[1]-1, "err", err)
 		}
 		select {
 		case <-time.After(gapEvery):
@@ -402,5 +474,5 @@ func (h *home) lookAtDropped() {
 var skippedMemo = memo{verdict: Skip, outcome: Done}
 
 func (m *Manager) missOne(sub *Subscription, seq uint64) {
-	m.keepMissing(m.ctx, sub, seq, seq+1, false)
+	m.keepMissing(m.ctx, sub, false, span{seq, seq + 1})
 }

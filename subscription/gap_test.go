@@ -1,9 +1,14 @@
 package subscription_test
 
 import (
+	"bytes"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -21,7 +26,7 @@ func short(t *testing.T, cluster bool) (*rig, func()) {
 	if !cluster {
 		open := func() *rig {
 			e := openEngine(t, o)
-			r := &rig{t: t, log: e.Events(), a: openGateway(t, e, "a")}
+			r := &rig{t: t, log: e.Events(), a: openGateway(t, e, "a"), dir: o.Dir}
 			r.b = r.a
 			return r
 		}
@@ -29,6 +34,9 @@ func short(t *testing.T, cluster bool) (*rig, func()) {
 		return r, func() {
 			r.a.die()
 			seqs := r.seqs
+			if r.damaged != nil {
+				r.damaged()
+			}
 			*r = *open()
 			r.seqs = seqs
 		}
@@ -267,4 +275,95 @@ func TestWhatIsNoEventIsAGapOfOne(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A record that the log has lost is a gap of one for every subscription that is not
+// past it, whatever it selects, over restarts, and told once.
+func TestALostRecordIsAGapWhateverIsSelected(t *testing.T) {
+	onShort(t, func(t *testing.T, r *rig, restart func()) {
+		kinds := map[string]subscription.Settings{
+			"all":      {},
+			"type":     {Selector: selector(`types: "signature_request.done"`)},
+			"filter":   {Selector: selector(`filter: "event.type == 'signature_request.done'"`)},
+			"ordered":  {Ordering: subscription.OrderByEntity, Selector: selector(`types: "signature_request.done"`)},
+			"past":     {Selector: selector(`types: "signature_request.done"`)},
+			"past-all": {},
+		}
+		for id, s := range kinds {
+			r.create(id, s)
+		}
+		r.publishN(8)
+		for _, id := range []string{"past", "past-all"} {
+			ack(t, r.a, pull(t, r.a, id, 8)...)
+		}
+		if r.cluster != nil {
+			removeEvent(t, r.cluster.URL(), 5)
+		} else {
+			r.damaged = func() { damageEvent(t, r.dir, 5) }
+		}
+		restart()
+		for id := range kinds {
+			want, events := int64(1), 7
+			if strings.HasPrefix(id, "past") {
+				want, events = 0, 0
+			}
+			waitFor(t, "the gap of "+id, func() bool { return missedOf(t, r.a, id) == want })
+			s := attach(r.a, id, subscription.ConsumerOptions{}, nil)
+			waitFor(t, "the events of "+id, func() bool { return s.count() == events && s.gaps() == want })
+			ack(t, r.a, s.deliveries()...)
+			s.stop()
+			waitFor(t, "what was told to be kept", func() bool { return r.a.ToldKept(id) == want })
+		}
+		r.damaged = nil
+		restart()
+		time.Sleep(1200 * time.Millisecond) // the gateways look once more
+		for id := range kinds {
+			want := int64(1)
+			if strings.HasPrefix(id, "past") {
+				want = 0
+			}
+			if n := missedOf(t, r.a, id); n != want || r.a.TakeGap(t.Context(), id).Missed != 0 {
+				t.Errorf("%s: %d are missed after another restart, want %d, or it is told again", id, n, want)
+			}
+		}
+	})
+}
+
+// removeEvent has a cluster lose a record.
+func removeEvent(t *testing.T, url string, seq uint64) {
+	t.Helper()
+	nc, err := nats.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := js.Stream(t.Context(), "HOOKSTREAM_EVENTS")
+	if err == nil {
+		err = st.DeleteMsg(t.Context(), seq)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// damageEvent changes a byte of a record that nobody has open.
+func damageEvent(t *testing.T, dir string, n int) {
+	t.Helper()
+	path := filepath.Join(dir, "jetstream/$G/streams/HOOKSTREAM_EVENTS/msgs/1.blk")
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.Index(b, fmt.Appendf(nil, `{"n":%d}`, n))
+	if at < 0 {
+		t.Fatalf("no event %d in %s", n, path)
+	}
+	b[at+1] ^= 1
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
 }

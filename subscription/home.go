@@ -59,6 +59,11 @@ type home struct {
 	losses                 uint64           // of the connection, as far as they were minded
 	turn                   uint64           // of what was handed out last here; see follow
 	behind                 uint64           // the last event that was handed out here for the first time
+	// trusted is the turn after which what a queue jumps over is missing; unknown
+	// until that is asked. passed is where behind was a while ago, passing a shorter
+	// while, as of passedAt: see jumpedOver.
+	trusted, passed, passing uint64
+	passedAt                 time.Time
 	// dropped by the log, not settled: see lookAtDropped.
 	dropped   map[uint64]bool
 	share     float64 // of what is pulled, the selector selects
@@ -105,6 +110,7 @@ func (h *home) begin(sub *Subscription) error {
 	main, replayed := h.queue, h.replays
 	h.mainQueue, h.replayQueue, h.surely = &main, &replayed, h.queue.Hold
 	h.turn, h.behind, h.dropped = 0, 0, nil
+	h.trusted, h.passed = unknown, unknown
 	h.memos, h.share, h.hungry, h.ensured = memos{}, 1, true, false
 	h.pin, h.lanes = h.m.engine.Pin(h.queue), nil
 	if sub.Ordering == OrderByEntity {
@@ -136,6 +142,9 @@ func (h *home) change(sub *Subscription) {
 		queue := h.m.mainQueue(sub)
 		if queue.Hold != h.queue.Hold || queue.MaxHeld != h.queue.MaxHeld || !slices.Equal(queue.Subjects, h.queue.Subjects) {
 			h.ensured = false
+		}
+		if !slices.Equal(queue.Subjects, h.queue.Subjects) {
+			h.trusted = unknown // it may have passed by what it would hand out now
 		}
 		h.surely = min(h.surely, queue.Hold)
 		h.sub, h.queue, h.replays, h.hungry = sub, queue, h.m.replayQueue(sub), true
@@ -313,23 +322,27 @@ func (h *home) look() {
 // anything is pulled.
 func (h *home) ensure() {
 	h.mu.Lock()
-	sub, queue, replays := h.sub, h.queue, h.replays
+	sub, q, replays := h.sub, h.queue, h.replays
 	lingers := sub.lingers(time.Now())
 	ensured := h.ensured && (lingers || !h.lingers)
-	nobody := len(h.consumers) == 0
+	nobody, begins := len(h.consumers) == 0, h.trusted == unknown
 	h.mu.Unlock()
 	if ensured || nobody {
 		return
 	}
 	ctx, cancel := context.WithTimeout(h.ctx, requestTime)
 	defer cancel()
-	made, err := h.m.ensureQueue(ctx, sub, queue)
+	made, err := h.m.ensureQueue(ctx, sub, q)
 	if st, ok := h.m.store.get(sub.ID); err == nil && ok && st.replays {
 		_, err = h.m.ensureQueue(ctx, sub, replays)
 	}
+	var st queue.State
+	if err == nil && begins {
+		st, err = h.m.engine.QueueState(ctx, q)
+	}
 	if err != nil {
 		if h.ctx.Err() == nil {
-			h.m.logger.Warn("a subscription waits for its queue", "subscription", sub.ID, "err", err)
+			h.m.logger.Warn("a subscription waits for its q", "subscription", sub.ID, "err", err)
 		}
 		return
 	}
@@ -339,7 +352,10 @@ func (h *home) ensure() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.sub == sub {
-		h.ensured, h.lingers, h.surely = true, lingers, queue.Hold
+		h.ensured, h.lingers, h.surely = true, lingers, q.Hold
+		if begins {
+			h.begun(st)
+		}
 	}
 }
 

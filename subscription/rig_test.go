@@ -28,6 +28,9 @@ type rig struct {
 	a, b    *gateway
 	cluster *natstest.Cluster // nil: embedded
 	seqs    int
+
+	dir     string // of a rig that can begin anew
+	damaged func() // is called between two lives of it
 }
 
 // gateway is one manager with what it needs.

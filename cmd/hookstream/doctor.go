@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/hookstream/hookstream/eventlog"
+
 	"github.com/hookstream/hookstream/eventlog/jetstream"
 	"github.com/hookstream/hookstream/source"
 	"github.com/hookstream/hookstream/subscription"
@@ -44,7 +46,7 @@ func (c doctorCommand) Run(p *program) error {
 	if c.json() {
 		err = json.NewEncoder(p.stdout).Encode(struct {
 			*jetstream.Check
-			Known      []jetstream.Missing
+			Known      []eventlog.Missing
 			Damaged    bool
 			Unreadable []string
 		}{check, known, check.Damaged(), unreadable})
@@ -106,7 +108,7 @@ func (c doctorCommand) key(p *program) (source.Key, error) {
 }
 
 // tell tells people.
-func (c doctorCommand) tell(p *program, check *jetstream.Check, known []jetstream.Missing, unreadable []string) {
+func (c doctorCommand) tell(p *program, check *jetstream.Check, known []eventlog.Missing, unreadable []string) {
 	r := newReport(p.stdout)
 	for _, s := range check.Streams {
 		r.step(s.Name, "%d records in %d blocks, %d bytes, up to number %d", s.Records, s.Blocks, s.Bytes, s.Last)
@@ -134,7 +136,7 @@ func (c doctorCommand) tell(p *program, check *jetstream.Check, known []jetstrea
 	r.end()
 }
 
-func missingEvents(m jetstream.Missing) string {
+func missingEvents(m eventlog.Missing) string {
 	if m.From == m.To {
 		return fmt.Sprintf("event number %d", m.From)
 	}

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/hookstream/hookstream/eventlog"
 )
 
 // ErrDamaged says that files of the data directory are damaged that must not be
@@ -82,7 +84,7 @@ type Check struct {
 	// Streams in the order of their names.
 	Streams []*StreamCheck
 	// Missing is what the log has lost that was not noticed before.
-	Missing []Missing
+	Missing []eventlog.Missing
 	// Partial: blocks that are as large as they were at the orderly stop were not
 	// read, of streams larger than asked for.
 	Partial bool
@@ -323,7 +325,7 @@ func (c *Check) findMissing() error {
 	s.given = max(s.given, mark.last)
 	add := func(from, to uint64) {
 		if from <= to {
-			c.Missing = append(c.Missing, Missing{from, to, now})
+			c.Missing = append(c.Missing, eventlog.Missing{From: from, To: to, Noticed: now})
 		}
 	}
 	runs := s.known()

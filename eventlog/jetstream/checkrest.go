@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"path/filepath"
 	"time"
+
+	"github.com/hookstream/hookstream/eventlog"
 )
 
 // unread is a block that was not read before the start.
@@ -90,7 +92,7 @@ func (e *Engine) missingIn(c *Check, s *StreamCheck, number int) error {
 	next := max(before+1, b.First)
 	for _, r := range append(s.known(), run{max(to, 1), to}) {
 		if r.first > next {
-			c.Missing = append(c.Missing, Missing{next, r.first - 1, now})
+			c.Missing = append(c.Missing, eventlog.Missing{From: next, To: r.first - 1, Noticed: now})
 		}
 		next = max(next, r.last+1)
 	}

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/hookstream/hookstream/eventlog"
 )
 
 // CheckDir looks through a data directory that no gateway uses: the description of
@@ -44,7 +46,7 @@ func CheckDir(dir string, repair bool) (_ *Check, err error) {
 const forgetMissing = 10 * 365 * 24 * time.Hour
 
 // Known answers what the log of a data directory had lost before.
-func Known(dir string) ([]Missing, error) {
+func Known(dir string) ([]eventlog.Missing, error) {
 	m, err := openMissing(dir)
 	if err != nil {
 		return nil, err

@@ -7,6 +7,8 @@ import (
 	"math"
 	"path/filepath"
 	"time"
+
+	"github.com/hookstream/hookstream/eventlog"
 )
 
 // files are those of an embedded log beside its streams.
@@ -113,7 +115,7 @@ func (f *files) close(well bool) error {
 func (e *Engine) Missing() uint64 { return e.files.missing.count() }
 
 // MissingRuns answers which they are.
-func (e *Engine) MissingRuns() []Missing {
+func (e *Engine) MissingRuns() []eventlog.Missing {
 	if e.files.missing == nil {
 		return nil
 	}

@@ -12,26 +12,16 @@ import (
 	"sort"
 	"sync"
 	"time"
+
+	"github.com/hookstream/hookstream/eventlog"
 )
-
-// Missing is a run of events that the log has lost: not dropped, lost.
-type Missing struct {
-	// From and To are the first and the last of their sequences.
-	From uint64 `json:"from"`
-	To   uint64 `json:"to"`
-	// Noticed is when that was found out.
-	Noticed time.Time `json:"noticed"`
-}
-
-// Events answers how many they are.
-func (m Missing) Events() uint64 { return m.To - m.From + 1 }
 
 // missing is what the log is known to have lost, in order, none overlapping.
 type missing struct {
 	path string
 
 	mu   sync.RWMutex
-	runs []Missing
+	runs []eventlog.Missing
 }
 
 func openMissing(dir string) (*missing, error) {
@@ -74,7 +64,7 @@ func (m *missing) count() (n uint64) {
 }
 
 // all answers a copy.
-func (m *missing) all() []Missing {
+func (m *missing) all() []eventlog.Missing {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return slices.Clone(m.runs)
@@ -82,18 +72,18 @@ func (m *missing) all() []Missing {
 
 // add notes runs that are missing, answers those parts that were not known, and
 // keeps what was noticed since the given time: longer ago no key is remembered.
-func (m *missing) add(found []Missing, since time.Time) (news []Missing, err error) {
+func (m *missing) add(found []eventlog.Missing, since time.Time) (news []eventlog.Missing, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, f := range found {
 		news = append(news, m.unknown(f)...)
 	}
-	kept := slices.DeleteFunc(slices.Clone(m.runs), func(r Missing) bool { return r.Noticed.Before(since) })
+	kept := slices.DeleteFunc(slices.Clone(m.runs), func(r eventlog.Missing) bool { return r.Noticed.Before(since) })
 	if len(news) == 0 && len(kept) == len(m.runs) {
 		return nil, nil
 	}
 	kept = append(kept, news...)
-	slices.SortFunc(kept, func(a, b Missing) int { return cmp.Compare(a.From, b.From) })
+	slices.SortFunc(kept, func(a, b eventlog.Missing) int { return cmp.Compare(a.From, b.From) })
 	data, err := json.Marshal(kept)
 	if err == nil {
 		err = replaceFile(m.path, data)
@@ -106,7 +96,7 @@ func (m *missing) add(found []Missing, since time.Time) (news []Missing, err err
 }
 
 // news answers what of the runs is not known yet.
-func (m *missing) news(found []Missing) (news []Missing) {
+func (m *missing) news(found []eventlog.Missing) (news []eventlog.Missing) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	for _, f := range found {
@@ -116,13 +106,13 @@ func (m *missing) news(found []Missing) (news []Missing) {
 }
 
 // unknown answers the parts of a run that are not known yet.
-func (m *missing) unknown(f Missing) (parts []Missing) {
+func (m *missing) unknown(f eventlog.Missing) (parts []eventlog.Missing) {
 	for _, r := range m.runs {
 		if r.To < f.From || r.From > f.To {
 			continue
 		}
 		if r.From > f.From {
-			parts = append(parts, Missing{f.From, r.From - 1, f.Noticed})
+			parts = append(parts, eventlog.Missing{From: f.From, To: r.From - 1, Noticed: f.Noticed})
 		}
 		if r.To >= f.To {
 			return parts

@@ -27,6 +27,7 @@ type stream struct {
 	incarnation event.Incarnation
 	full        atomic.Bool // too little room on the disk
 	local       *local      // nil: others write to the log as well
+	holes       holes
 
 	mu      sync.Mutex
 	moved   chan struct{} // closed and replaced when the watermark moves
@@ -38,7 +39,7 @@ type stream struct {
 // contentWindow is how long a repeated content is pointed out.
 const contentWindow = 24 * time.Hour
 
-// headerID is what JetStream knows an entry by, where several write.
+// HeaderID is what JetStream knows an entry by, where several write.
 const HeaderID = "Nats-Msg-Id"
 
 func (e *Engine) openEvents(ctx context.Context) error {

@@ -123,6 +123,26 @@ func (l *Log) Skip(n uint64) {
 	l.last += n
 }
 
+// Lose loses the records from one sequence up to before another: a hole as damage
+// leaves it.
+func (l *Log) Lose(from, to uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.recs = slices.Delete(slices.Clone(l.recs), l.at(from), l.at(to))
+}
+
+// Holes answers which numbers behind the first record have none.
+func (l *Log) Holes() (out []eventlog.Missing) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := 1; i < len(l.recs); i++ {
+		if from, to := l.recs[i-1].Seq+1, l.recs[i].Seq-1; from <= to {
+			out = append(out, eventlog.Missing{From: from, To: to})
+		}
+	}
+	return out
+}
+
 // Break makes the log unavailable: from now on every call and every Tail fails
 // with an error that wraps eventlog.ErrUnavailable.
 func (l *Log) Break() {

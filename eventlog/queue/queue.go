@@ -139,6 +139,8 @@ type State struct {
 	// Floor: everything up to this sequence is settled. Last is the last that was
 	// handed out.
 	Floor, Last uint64
+	// Turn is that of the last hand-out.
+	Turn uint64
 	// Pin of the gateway that is handed what there is; empty when it is nobody's,
 	// or the queue is not pinned.
 	Pin string
@@ -186,7 +188,7 @@ func (e *Engine) QueueState(ctx context.Context, c Config) (State, error) {
 	info := cons.CachedInfo() // as of a moment ago: Consumer asked
 	s := State{
 		Waiting: int64(info.NumPending), Held: int64(info.NumAckPending), Redelivered: int64(info.NumRedelivered),
-		Floor: info.AckFloor.Stream, Last: info.Delivered.Stream, Created: info.Created,
+		Floor: info.AckFloor.Stream, Last: info.Delivered.Stream, Turn: info.Delivered.Consumer, Created: info.Created,
 	}
 	for _, g := range info.PriorityGroups {
 		s.Pin = g.PinnedClientID

@@ -273,6 +273,19 @@ func (e *Engine) request(ctx context.Context, do func() error) error {
 // Events implements subscription.Engine.
 func (e *Engine) Events() eventlog.Log { return e.s.log }
 
+// Holes implements subscription.Engine.
+func (e *Engine) Holes(ctx context.Context) (out []eventlog.Missing, err error) {
+	answer := make(chan []eventlog.Missing, 1)
+	err = e.request(ctx, func() error {
+		answer <- e.s.log.Holes()
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return <-answer, nil
+}
+
 // EnsureQueue implements subscription.Engine.
 func (e *Engine) EnsureQueue(ctx context.Context, c queue.Config) (made bool, err error) {
 	var was bool

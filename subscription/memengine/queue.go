@@ -61,7 +61,7 @@ func (q *durable) clone() *durable {
 }
 
 func (q *durable) state() queue.State {
-	st := queue.State{Held: int64(len(q.pending)), Last: q.next - 1, Floor: q.next - 1, Pin: q.pin, Created: q.created}
+	st := queue.State{Held: int64(len(q.pending)), Last: q.next - 1, Turn: q.turn, Floor: q.next - 1, Pin: q.pin, Created: q.created}
 	for seq := range q.pending {
 		st.Floor = min(st.Floor, seq-1)
 		if q.counts[seq] > 1 {
@@ -173,6 +173,9 @@ func (s *Store) nextHand(q *durable) (h queue.Hand, ok bool) {
 			return s.hand(q, h), true
 		}
 		delete(q.pending, seq)
+		if q.cfg.Replays == "" {
+			s.tellDropped(q.cfg.Name, seq)
+		}
 	}
 	if q.cfg.MaxHeld > 0 && len(q.pending) >= q.cfg.MaxHeld {
 		return h, false
