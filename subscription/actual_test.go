@@ -36,15 +36,17 @@ type actual struct {
 	seqs  int
 }
 
-func newActual(t testing.TB, clustered bool) *actual {
+// newActual makes a world on the embedded engine, or on the cluster that start
+// starts.
+func newActual(t testing.TB, start func(testing.TB) *natstest.Cluster) *actual {
 	w := &actual{t: t, dir: t.TempDir(), down: make(map[int]bool)}
-	if !clustered {
+	if start == nil {
 		w.alive = []*gateway{w.open(0)}
 		return w
 	}
-	w.cluster = natstest.StartCuttable(t)
+	w.cluster = start(t)
 	o := options(t, t.TempDir())
-	o.URL, o.Replicas = w.cluster.URL(), 3
+	o.URL, o.NATS, o.Replicas = w.cluster.URL(), w.cluster.Options(), 3
 	w.writer = openEngine(t, o)
 	for n := range 3 {
 		var to []*linktest.Link
@@ -65,7 +67,7 @@ func (w *actual) open(n int) *gateway {
 		for _, l := range w.links[n] {
 			urls = append(urls, l.URL())
 		}
-		o.URL, o.Replicas = strings.Join(urls, ","), 3
+		o.URL, o.NATS, o.Replicas = strings.Join(urls, ","), w.cluster.Options(), 3
 	}
 	w.made++
 	return openGateway(w.t, openEngine(w.t, o), fmt.Sprintf("g%d", w.made))
@@ -245,38 +247,69 @@ func seeds(t *testing.T, n int) (out []int) {
 	return out
 }
 
-// Plays of the real engine take their time, so that the gate has few of them. See
-// CONTRIBUTING for more.
-func TestRig(t *testing.T) {
+// rigWorlds are the worlds of the real engine, and what happens in them.
+func rigWorlds() []rigWorld {
 	embedded := faults([]string{"pause", "resume", "kill", "kill", "seek", "replay"}, nil)
 	cluster := faults([]string{
 		"lose", "delay", "heal", "pause", "resume", "stall", "deafen", "sever", "reset", "kill",
 		"stall node", "lose node", "reset node", "node dies", "heal", "heal", "seek", "replay",
 	}, nil)
-	for _, w := range []struct {
-		name      string
-		ordering  subscription.Ordering
-		clustered bool
-		faults    []string
-	}{
+	return []rigWorld{
 		{"unordered embedded", subscription.Unordered, false, embedded},
 		{"ordered embedded", subscription.OrderByEntity, false, embedded},
 		{"unordered cluster", subscription.Unordered, true, cluster},
 		{"ordered cluster", subscription.OrderByEntity, true, cluster},
-	} {
+	}
+}
+
+type rigWorld struct {
+	name      string
+	ordering  subscription.Ordering
+	clustered bool
+	faults    []string
+}
+
+func (w rigWorld) schedule(seed int) schedule {
+	return rapid.Custom(func(t *rapid.T) schedule {
+		return drawSchedule(t, w.ordering, w.faults, []int{0, 1, 10, 50, 100, 300})
+	}).Example(seed)
+}
+
+func (w rigWorld) play(t *testing.T, seed int, start func(testing.TB) *natstest.Cluster) {
+	t.Helper()
+	if !w.clustered {
+		start = nil
+	}
+	sch := w.schedule(seed)
+	if wrong := sch.run(newActual(t, start), 2*silence); wrong != "" {
+		t.Errorf("seed %d (HOOKSTREAM_PLAY_SEED=%d go test ./subscription -run '%s'):\n%s\n%v", seed, seed, t.Name(), wrong, sch.Steps)
+	}
+}
+
+// The real engine, its nodes and the links between them in a bubble: see
+// CONTRIBUTING for more plays.
+func TestRig(t *testing.T) {
+	for _, w := range rigWorlds() {
 		t.Run(w.name, func(t *testing.T) {
-			t.Parallel()
-			plays := rapid.Custom(func(t *rapid.T) schedule {
-				return drawSchedule(t, w.ordering, w.faults, []int{0, 1, 10, 50, 100, 300})
-			})
-			for _, seed := range seeds(t, 2) {
+			for _, seed := range seeds(t, 25) {
 				t.Run(fmt.Sprint(seed), func(t *testing.T) {
-					sch := plays.Example(seed)
-					if wrong := sch.run(newActual(t, w.clustered), 2*silence); wrong != "" {
-						t.Errorf("seed %d (HOOKSTREAM_PLAY_SEED=%d go test ./subscription -run '%s'):\n%s\n%v", seed, seed, t.Name(), wrong, sch.Steps)
-					}
+					natstest.Bubble(t, func(t *testing.T) { w.play(t, seed, natstest.StartInside) })
 				})
 			}
 		})
 	}
 }
+
+// Over sockets and in real time a play takes a minute, so that the gate has few.
+func TestRigOverSockets(t *testing.T) {
+	for _, w := range rigWorlds() {
+		t.Run(w.name, func(t *testing.T) {
+			t.Parallel()
+			for _, seed := range seeds(t, 1) {
+				t.Run(fmt.Sprint(seed), func(t *testing.T) { w.play(t, seed, startCuttable) })
+			}
+		})
+	}
+}
+
+func startCuttable(t testing.TB) *natstest.Cluster { return natstest.StartCuttable(t) }

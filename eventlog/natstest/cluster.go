@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 
 	"github.com/hookstream/hookstream/internal/linktest"
 )
@@ -22,6 +23,9 @@ type Cluster struct {
 
 	cuttable bool
 	routes   []route
+
+	net   *linktest.Net // nil: there are sockets
+	doors []*door       // of nodes that have none
 }
 
 // route is the way between two nodes of a cuttable cluster.
@@ -41,6 +45,37 @@ func Start(t testing.TB, change ...func(*server.Options)) *Cluster {
 func StartCuttable(t testing.TB, change ...func(*server.Options)) *Cluster {
 	t.Helper()
 	return (&Cluster{t: t, cuttable: true}).start(change)
+}
+
+// StartInside is StartCuttable without any socket: it keeps the time of a Bubble, in
+// which it must be started. Nothing is synced.
+func StartInside(t testing.TB) *Cluster {
+	t.Helper()
+	c := &Cluster{t: t, cuttable: true, net: new(linktest.Net)}
+	for i := range 3 {
+		c.opts = append(c.opts, server.Options{
+			ServerName: fmt.Sprintf("n%d", i),
+			DontListen: true,
+			NoSigs:     true,
+			NoLog:      true,
+			JetStream:  true,
+			StoreDir:   t.TempDir(),
+			MaxPayload: 8 << 20,
+			// As many as there are, so that nobody begins without the others.
+			Routes:  server.RoutesFromStr("nats://127.0.0.1:1,nats://127.0.0.1:2,nats://127.0.0.1:3"),
+			Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: clusterPort, NoAdvertise: true, PoolSize: -1},
+		})
+		c.doors = append(c.doors, new(door))
+		for j := range i {
+			c.routes = append(c.routes, route{i, j, c.net.New(t, c.doors[j].route)})
+		}
+	}
+	for i := range c.opts {
+		c.nodes = append(c.nodes, c.runInside(i))
+	}
+	t.Cleanup(c.stop)
+	c.waitLeader()
+	return c
 }
 
 func (c *Cluster) start(change []func(*server.Options)) *Cluster {
@@ -136,13 +171,33 @@ func (c *Cluster) run(o server.Options) *server.Server {
 	return s
 }
 
-// URL names all nodes.
+// URL names all nodes. Who connects to those of StartInside needs the Options.
 func (c *Cluster) URL() string {
+	if c.net != nil {
+		return c.linkURL()
+	}
 	urls := make([]string, len(c.opts))
 	for i, o := range c.opts {
 		urls[i] = fmt.Sprintf("nats://127.0.0.1:%d", o.Port)
 	}
 	return strings.Join(urls, ",")
+}
+
+// linkURL names new links to all nodes.
+func (c *Cluster) linkURL() string {
+	var urls []string
+	for i := range c.opts {
+		urls = append(urls, c.Link(i).URL())
+	}
+	return strings.Join(urls, ",")
+}
+
+// Options are what clients need to reach the nodes.
+func (c *Cluster) Options() []nats.Option {
+	if c.net == nil {
+		return nil
+	}
+	return []nats.Option{nats.SetCustomDialer(c.net)}
 }
 
 // Kill stops node i.
@@ -152,7 +207,14 @@ func (c *Cluster) Kill(i int) {
 }
 
 // Revive starts node i again where it was.
-func (c *Cluster) Revive(i int) { c.nodes[i] = c.run(c.opts[i]) }
+func (c *Cluster) Revive(i int) {
+	c.t.Helper()
+	if c.net != nil {
+		c.nodes[i] = c.runInside(i)
+		return
+	}
+	c.nodes[i] = c.run(c.opts[i])
+}
 
 // Running reports whether node i was not killed.
 func (c *Cluster) Running(i int) bool { return c.nodes[i].Running() }
@@ -190,5 +252,8 @@ func (c *Cluster) stop() {
 // Link opens a way to node i for its clients, which can be cut.
 func (c *Cluster) Link(i int) *linktest.Link {
 	c.t.Helper()
+	if c.net != nil {
+		return c.net.New(c.t, c.doors[i].client)
+	}
 	return linktest.New(c.t, fmt.Sprintf("127.0.0.1:%d", c.opts[i].Port))
 }

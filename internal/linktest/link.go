@@ -1,5 +1,7 @@
-// Package linktest is TCP links between the parts of a test that can be cut: of
-// clients, gateways and the nodes of a cluster, all in one process.
+// Package linktest is links between the parts of a test that can be cut: of
+// clients, gateways and the nodes of a cluster, all in one process. They are of
+// TCP, or of a Net, which has no sockets and so keeps the time of a bubble of
+// testing/synctest.
 //
 // What TCP carries cannot be lost, only late: a packet that is dropped is sent
 // again. So a silent link holds what is written until it is mended, and one that
@@ -17,11 +19,12 @@ import (
 	"time"
 )
 
-// A Link passes connections on to one address. Its methods may be called from many
+// A Link passes connections on to one place. Its methods may be called from many
 // goroutines at once.
 type Link struct {
-	lis net.Listener
-	to  string
+	lis  net.Listener // nil: of a Net
+	addr string
+	dial func() (net.Conn, error)
 
 	mu     sync.Mutex
 	cut    bool
@@ -52,21 +55,31 @@ func New(t testing.TB, to string) *Link {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &Link{lis: lis, to: to, conns: make(map[net.Conn]bool), mended: make(chan struct{}), done: make(chan struct{})}
+	l := open(t, lis.Addr().String(), func() (net.Conn, error) {
+		return (&net.Dialer{Timeout: 5 * time.Second}).DialContext(context.Background(), "tcp", to)
+	})
+	l.lis = lis
 	l.wg.Go(l.serve)
+	return l
+}
+
+func open(t testing.TB, addr string, dial func() (net.Conn, error)) *Link {
+	l := &Link{addr: addr, dial: dial, conns: make(map[net.Conn]bool), mended: make(chan struct{}), done: make(chan struct{})}
 	t.Cleanup(l.close)
 	return l
 }
 
 func (l *Link) close() {
 	close(l.done)
-	_ = l.lis.Close()
+	if l.lis != nil {
+		_ = l.lis.Close()
+	}
 	l.Reset()
 	l.wg.Wait()
 }
 
 // Addr to connect to.
-func (l *Link) Addr() string { return l.lis.Addr().String() }
+func (l *Link) Addr() string { return l.addr }
 
 // URL to connect to, when a node of NATS is at the other end.
 func (l *Link) URL() string { return "nats://" + l.Addr() }
@@ -149,7 +162,7 @@ func (l *Link) serve() {
 var errCut = errors.New("the link is cut")
 
 func (l *Link) pass(in net.Conn) error {
-	out, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(context.Background(), "tcp", l.to)
+	out, err := l.dial()
 	if err != nil {
 		return err
 	}
