@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
