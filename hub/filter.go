@@ -121,6 +121,9 @@ func (fs *filters) compile(text string) (*filter, []Violation) {
 	if !constantPatterns(checked.NativeRep().Expr()) {
 		return nil, filterViolation("a pattern must be a constant text")
 	}
+	if !constantMessages(checked.NativeRep()) {
+		return nil, filterViolation("a message may be made of constants only: compare its fields")
+	}
 	if bad := fs.affordable(checked); bad != nil {
 		return nil, bad
 	}

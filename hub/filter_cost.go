@@ -13,8 +13,6 @@ import (
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/common/types/traits"
 	"cel.dev/cel-go/interpreter"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/structpb"
 )
 
 // What one evaluation may take is bounded in two ways, because CEL adds a call to
@@ -27,8 +25,6 @@ const (
 	// maxMatching bounds the bytes that are looked through times the instructions
 	// of the pattern, which is what a match takes at worst: some 20 ms.
 	maxMatching = 1 << 20
-	// maxWeight ends the weighing of a value: more than any filter may cost.
-	maxWeight = 2 * maxFilterCost
 )
 
 // sizes are how many instructions the patterns of one filter have.
@@ -93,6 +89,28 @@ func constantPatterns(e ast.Expr) bool {
 	return out
 }
 
+// constantMessages reports whether all messages that an expression makes are made
+// of constants. Into others a sender's content would be copied, or decoded, for
+// each of them.
+func constantMessages(checked *ast.AST) bool {
+	out := true
+	ast.PreOrderVisit(checked.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		if e.Kind() != ast.StructKind {
+			return
+		}
+		ast.PreOrderVisit(e, ast.NewExprVisitor(func(part ast.Expr) {
+			out = out && (part.Kind() != ast.IdentKind || isConstant(checked, part))
+		}))
+	}))
+	return out
+}
+
+// isConstant reports whether a name is that of a value of an enum.
+func isConstant(checked *ast.AST, e ast.Expr) bool {
+	ref, ok := checked.ReferenceMap()[e.ID()]
+	return ok && ref.Value != nil
+}
+
 // plainCalls cost about nothing, however large the event.
 var plainCalls = map[string]bool{
 	operators.LogicalAnd: true, operators.LogicalOr: true, operators.LogicalNot: true, operators.Conditional: true,
@@ -148,29 +166,33 @@ func (b bill) CallCost(function, _ string, args []ref.Val, _ ref.Val) *uint64 {
 	cost := uint64(1)
 	switch function {
 	case operators.Equals, operators.NotEquals:
-		cost += min(weight(args[0]), weight(args[1])) / 10
+		if isText(args[0]) && isText(args[1]) {
+			cost += min(weight(args[0], maxWeight), weight(args[1], maxWeight)) / 100
+		} else {
+			cost += compared(args[0], args[1]) / 2
+		}
 	case operators.In:
-		cost += weight(args[1]) / 10
+		cost += weight(args[1], maxWeight) / 10
 	case overloads.Size:
 		if isText(args[0]) { // that of others is known
-			cost += weight(args[0]) / 100
+			cost += weight(args[0], maxWeight) / 50
 		}
 	case operators.Add:
-		if both := weight(args[0]) + weight(args[1]); isText(args[0]) {
+		if both := weight(args[0], maxWeight) + weight(args[1], maxWeight); isText(args[0]) {
 			cost += both / 10
 		} else {
 			cost += both / 2 // who goes through it asks each list that it was made of
 		}
 	case overloads.StartsWith, overloads.EndsWith:
-		cost += weight(args[0]) / 1000
+		cost += weight(args[0], maxWeight) / 1000
 	case overloads.Contains:
-		cost += weight(args[0]) / 100
+		cost += weight(args[0], maxWeight) / 100
 	case overloads.TypeConvertInt, overloads.TypeConvertUint, overloads.TypeConvertDouble, overloads.TypeConvertBool,
 		overloads.TypeConvertString, overloads.TypeConvertBytes, overloads.TypeConvertTimestamp, overloads.TypeConvertDuration:
-		cost += weight(args[0]) / 10 // an error quotes all of it
+		cost += weight(args[0], maxWeight) / 10 // an error quotes all of it
 	case overloads.Matches:
 		text, _ := args[1].(types.String)
-		cost += weight(args[0]) * uint64(b.patterns[string(text)]) / 32
+		cost += weight(args[0], maxWeight) * uint64(b.patterns[string(text)]) / 32
 	default:
 		if len(args) == 2 && isTimeZone(args) {
 			return new(uint64(costOfZone))
@@ -180,8 +202,8 @@ func (b bill) CallCost(function, _ string, args []ref.Val, _ ref.Val) *uint64 {
 	return &cost
 }
 
-// maxCompared bounds what is compared in one call, in bytes: some 20 ms.
-const maxCompared = 128 << 10
+// maxCompared bounds what is compared in one call, by its weight: some 10 ms.
+const maxCompared = 32 << 10
 
 var errLongComparison = errors.New("what is compared is too large")
 
@@ -224,9 +246,9 @@ func mayCompare(a, b ref.Val, function string) bool {
 	case !isAggregate(b):
 		return true // told by its kind, or as fast as memory is
 	case function != operators.In:
-		return !isAggregate(a) || min(weight(a), weight(b)) <= maxCompared
+		return compared(a, b) <= maxCompared
 	case isAggregate(a):
-		return weight(b) <= maxCompared
+		return weight(b, maxCompared) <= maxCompared
 	}
 	return true // as many steps as there are elements
 }
@@ -250,76 +272,4 @@ func isTimeZone(args []ref.Val) bool {
 	_, isTime := args[0].(types.Timestamp)
 	_, isText := args[1].(types.String)
 	return isTime && isText
-}
-
-// weight is about how many bytes a value has, or elements if that is more.
-func weight(v ref.Val) uint64 {
-	switch v := v.(type) {
-	case types.String:
-		return uint64(len(v))
-	case types.Bytes:
-		return uint64(len(v))
-	case traits.Lister, traits.Mapper:
-		return weightOfAll(v)
-	}
-	if m, ok := v.Value().(proto.Message); ok {
-		return weightOfMessage(m)
-	}
-	return 1
-}
-
-func weightOfMessage(m proto.Message) uint64 {
-	switch m := m.(type) {
-	case *structpb.Struct:
-		return weightOfContent(structpb.NewStructValue(m), maxWeight)
-	case *structpb.ListValue:
-		return weightOfContent(structpb.NewListValue(m), maxWeight)
-	case *structpb.Value:
-		return weightOfContent(m, maxWeight)
-	}
-	return uint64(proto.Size(m))
-}
-
-// weightOfContent looks no further when there is more than room.
-func weightOfContent(v *structpb.Value, room uint64) uint64 {
-	total := uint64(1)
-	switch v := v.GetKind().(type) {
-	case *structpb.Value_StringValue:
-		total += uint64(len(v.StringValue))
-	case *structpb.Value_ListValue:
-		for _, item := range v.ListValue.GetValues() {
-			if total > room {
-				break
-			}
-			total += weightOfContent(item, room-total)
-		}
-	case *structpb.Value_StructValue:
-		for key, item := range v.StructValue.GetFields() {
-			if total > room {
-				break
-			}
-			total += uint64(len(key)) + weightOfContent(item, room-min(total, room))
-		}
-	}
-	return total
-}
-
-func weightOfAll(v ref.Val) uint64 {
-	if m, ok := v.Value().(proto.Message); ok {
-		return weightOfMessage(m)
-	}
-	total := uint64(1)
-	all, ok := v.(traits.Iterable)
-	if !ok {
-		return total
-	}
-	values, byKey := v.(traits.Mapper)
-	for it := all.Iterator(); it.HasNext() == types.True && total < maxWeight; {
-		item := it.Next()
-		total += weight(item)
-		if byKey {
-			total += weight(values.Get(item))
-		}
-	}
-	return total
 }

@@ -24,9 +24,13 @@ func largeEvent(t testing.TB) *hookstreamv1.Event {
 	if err != nil {
 		t.Fatal(err)
 	}
+	request := new(yousignv1.SignatureRequest)
+	for range 20_000 {
+		request.Signers = append(request.Signers, &yousignv1.Signer{StatusRaw: new("new")})
+	}
 	return &hookstreamv1.Event{
 		Type: "signature_request.done", Entity: strings.Repeat("a", 1<<20),
-		Payload: &hookstreamv1.Event_Yousign{Yousign: &yousignv1.Event{Rest: rest}},
+		Payload: &hookstreamv1.Event_Yousign{Yousign: &yousignv1.Event{SignatureRequest: request, Rest: rest}},
 	}
 }
 
@@ -61,6 +65,10 @@ func TestAFilterCannotTakeLong(t *testing.T) {
 		"all there is, many times in a loop": `[1, 2, 3, 4, 5, 6, 7, 8].map(x, event.yousign.rest) == [1, 2, 3, 4, 5, 6, 7, 8].map(x, event.yousign.rest)`,
 		"one of many lists":                  `event.yousign.rest in [` + many(60, `event.yousign.rest["nested"]`, ",") + "]",
 		"messages of its own":                many(40, `Event{entity: event.entity, yousign: event.yousign} == event`, " || "),
+		"messages made of content":           many(40, `size(google.protobuf.ListValue{values: event.yousign.rest["nested"][0]}) == 1`, " || "),
+		"a message of what was sent":         `google.protobuf.Any{type_url: "type.googleapis.com/hookstream.v1.Event", value: bytes(event.entity)} == event`,
+		"equal messages by the thousand":     `event.yousign.signature_request.signers == event.yousign.signature_request.signers`,
+		"equal long texts in loops":          `[1, 2, 3, 4, 5, 6, 7, 8, 9].exists(a, [1, 2, 3, 4, 5, 6, 7, 8, 9].exists(b, event.entity != event.yousign.rest.text))`,
 		"searches for a long text":           many(30, `event.entity.contains("`+strings.Repeat("a", 65)+`b")`, " || "),
 	} {
 		f, bad := fs.get(text)
@@ -94,6 +102,7 @@ func TestFiltersOverLargeEvents(t *testing.T) {
 		`event.yousign.rest["text"] != "x"`, `event.type in ["signature_request.done", "signer.done"]`, `has(event.yousign)`,
 		`event.entity.contains("a") && [1, 2].exists(i, i == 2)`, `has(event.yousign.rest.text)`,
 		`event.yousign.rest.nested[0][7] == "x"`, `dyn(event).yousign.rest.text.startsWith("aa")`, `[event, 1][0].yousign.rest.nested != null`,
+		`Event{} != event`, `event.decode_state != DecodeState.PARTIAL`, `google.protobuf.Timestamp{seconds: 1} == timestamp(1)`,
 		`"x" in event.yousign.rest.nested[0]`, `[1] + [2] == [1, 2]`, `{"a": 1} != {"a": 2}`,
 	} {
 		f, bad := fs.get(text)
@@ -133,7 +142,8 @@ func TestPlainFiltersKeepNoBill(t *testing.T) {
 	}
 }
 
-// CEL copies content without a schema whenever a filter looks into it.
+// CEL copies content without a schema whenever a filter looks into it, and what is
+// compared with little is not weighed whole.
 func TestContentIsLookedIntoWhereItLies(t *testing.T) {
 	fs, err := newFilters()
 	if err != nil {
@@ -146,6 +156,9 @@ func TestContentIsLookedIntoWhereItLies(t *testing.T) {
 		strings.Join(repeat(`dyn(event.yousign).rest.text == "y"`, 40), " || "),
 		strings.Join(repeat(`[event, 1][0].yousign.rest.text == "y"`, 40), " || "),
 		`event.yousign.rest.exists(k, event.yousign.rest[k] == "y")`,
+		strings.Join(repeat(`event == Event{}`, 40), " || "),
+		strings.Join(repeat(`event.yousign.rest.nested == [1]`, 40), " || "),
+		strings.Join(repeat(`event.yousign.signature_request.signers == []`, 40), " || "),
 	} {
 		f, bad := fs.get(text)
 		if bad != nil {
