@@ -2,6 +2,8 @@ package server
 
 import (
 	"encoding/base64"
+	"encoding/binary"
+	"hash/crc32"
 	"sort"
 	"strings"
 
@@ -72,14 +74,21 @@ func errPageToken() error {
 	return v.err()
 }
 
+// pageToken answers a token for what follows the last key. Its sum tells a token
+// that lost its end from one of another place: both are keys.
 func pageToken(list, last string) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(list + "\x00" + last))
+	text := []byte(list + "\x00" + last)
+	return base64.RawURLEncoding.EncodeToString(binary.BigEndian.AppendUint32(text, crc32.ChecksumIEEE(text)))
 }
 
 func parsePageToken(list, token string) (last string, ok bool) {
-	b, err := base64.RawURLEncoding.DecodeString(token)
-	if err != nil {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(token)
+	if err != nil || len(b) < 4 {
 		return "", false
 	}
-	return strings.CutPrefix(string(b), list+"\x00")
+	text, sum := b[:len(b)-4], b[len(b)-4:]
+	if binary.BigEndian.Uint32(sum) != crc32.ChecksumIEEE(text) {
+		return "", false
+	}
+	return strings.CutPrefix(string(text), list+"\x00")
 }

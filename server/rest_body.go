@@ -32,6 +32,12 @@ func readBody(within time.Duration, next http.Handler) http.Handler {
 			writeBodyError(w, &http.MaxBytesError{Limit: maxBodyBytes})
 			return
 		}
+		if r.ContentLength > 0 && !mayHaveBody(r.Method) {
+			w.Header().Set("Connection", "close")
+			writeStatus(w, http.StatusBadRequest, statusError(codes.InvalidArgument,
+				hookstreamv1.ErrorReason_ERROR_REASON_REQUEST_INVALID, noBody))
+			return
+		}
 		connection := http.NewResponseController(w)
 		_ = connection.SetReadDeadline(time.Now().Add(within))
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBodyBytes))
@@ -48,6 +54,19 @@ func readBody(within time.Duration, next http.Handler) http.Handler {
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		next.ServeHTTP(w, r)
 	})
+}
+
+// noBody is what a method says that takes none.
+const noBody = "this method takes no body: give its fields as query parameters"
+
+// mayHaveBody tells by the HTTP method alone: those of the schema that have one are
+// POST and PATCH. Whether a path has such a method is told elsewhere.
+func mayHaveBody(httpMethod string) bool {
+	switch httpMethod {
+	case http.MethodGet, http.MethodHead, http.MethodDelete:
+		return false
+	}
+	return true
 }
 
 // checkJSON refuses what the decoder would read only the beginning of. An empty

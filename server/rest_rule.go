@@ -180,7 +180,7 @@ func (r *restRule) check(req *http.Request, inPath map[string]string) error {
 	}
 	req.Body = io.NopCloser(bytes.NewReader(body))
 	if r.body == "" && len(bytes.TrimSpace(body)) > 0 {
-		return status.Error(codes.InvalidArgument, "this method takes no body: give its fields as query parameters")
+		return status.Error(codes.InvalidArgument, noBody)
 	}
 	return r.checkPathInBody(body, inPath)
 }

@@ -283,6 +283,48 @@ func TestALargeBodyIsRefusedBeforeItComes(t *testing.T) {
 	}
 }
 
+// A method that takes no body asks for none, and the schema has none that takes one
+// by another method of HTTP.
+func TestABodyThatIsNotTakenIsNotAskedFor(t *testing.T) {
+	g := start(t)
+	for _, r := range restRules() {
+		if r.body != "" != mayHaveBody(r.httpMethod) {
+			t.Errorf("%s %s has the body %q", r.httpMethod, r.pattern, r.body)
+		}
+		if r.body != "" {
+			continue
+		}
+		conn, err := net.Dial("tcp", strings.TrimPrefix(g.http.URL, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n", r.httpMethod, r.example())
+		answer, err := io.ReadAll(conn)
+		if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 400 ") || !strings.Contains(string(answer), "takes no body") {
+			t.Errorf("%s %s: %q, %v", r.httpMethod, r.example(), answer, err)
+		}
+		conn.Close()
+	}
+}
+
+// A token that lost its end names another place of its list.
+func TestAPageTokenIsWholeOrRefused(t *testing.T) {
+	for _, last := range []string{"", "a", "billing-yousign", "signature_request.done"} {
+		token := pageToken("sources", last)
+		if got, ok := parsePageToken("sources", token); !ok || got != last {
+			t.Errorf("%q: %q, %v", last, got, ok)
+		}
+		for n := range token {
+			other := token[:n] + string(token[n]^1) + token[n+1:]
+			for _, bad := range []string{token[:n], token[n:] + "A", other, token + token[:n]} {
+				if got, ok := parsePageToken("sources", bad); ok && bad != token {
+					t.Errorf("%q: %q is taken for %q", last, bad, got)
+				}
+			}
+		}
+	}
+}
+
 // Whatever a reader takes for the end of a line, a frame, a key in it, and the
 // error at the end are one.
 func TestNothingInAFrameEndsALine(t *testing.T) {
