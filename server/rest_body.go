@@ -22,6 +22,17 @@ const (
 	answerTimeout = unaryTimeout + 30*time.Second
 )
 
+// bodyDeadline bounds how long a body may take to come that nobody reads: net/http
+// waits for the rest of it, without end, after a request was answered.
+func bodyDeadline(within time.Duration, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(within))
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // readBody reads the body whole before anything is done with it, so that its
 // size, the time it takes and its form are checked in one place.
 func readBody(within time.Duration, next http.Handler) http.Handler {

@@ -55,7 +55,7 @@ func (s *Server) Handler(opts HTTPOptions) (http.Handler, error) {
 // writing of an answer, for streams have no end; REST bounds its own.
 func HTTPServer(h http.Handler) *http.Server {
 	return &http.Server{
-		Handler:           h,
+		Handler:           bodyDeadline(bodyTimeout, h),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    maxHeaderBytes,

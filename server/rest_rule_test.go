@@ -1,14 +1,17 @@
 package server
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
 
@@ -299,9 +302,31 @@ func TestABodyThatIsNotTakenIsNotAskedFor(t *testing.T) {
 			t.Fatal(err)
 		}
 		fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n", r.httpMethod, r.example())
-		answer, err := io.ReadAll(conn)
-		if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 400 ") || !strings.Contains(string(answer), "takes no body") {
-			t.Errorf("%s %s: %q, %v", r.httpMethod, r.example(), answer, err)
+		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body, err := io.ReadAll(answer.Body); answer.StatusCode != http.StatusBadRequest || err != nil || !strings.Contains(string(body), "takes no body") {
+			t.Errorf("%s %s: %s %q, %v", r.httpMethod, r.example(), answer.Status, body, err)
+		}
+		conn.Close()
+	}
+}
+
+// Whoever announces a body to who does not read it, and keeps it, keeps the
+// connection for no longer than a body may take.
+func TestABodyThatNobodyReadsIsNotWaitedFor(t *testing.T) {
+	srv := httptest.NewServer(bodyDeadline(10*time.Millisecond, http.NotFoundHandler()))
+	defer srv.Close()
+	for _, size := range []string{"Content-Length: 2", "Transfer-Encoding: chunked"} {
+		conn, err := net.Dial("tcp", srv.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(conn, "POST /nothing HTTP/1.1\r\nHost: localhost\r\n%s\r\n\r\n", size)
+		answer, err := io.ReadAll(conn) // until the server closes it
+		if !strings.HasPrefix(string(answer), "HTTP/1.1 404 ") {
+			t.Errorf("%s: %q, %v", size, answer, err)
 		}
 		conn.Close()
 	}
