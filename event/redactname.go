@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
@@ -45,20 +46,46 @@ func (n names) hideText(text string) bool { return n.hideTextWithin(text, 0) }
 const maxTextDepth = 4
 
 func (n names) hideTextWithin(text string, depth int) bool {
-	text = strings.TrimLeft(text, " \t\r\n")
-	if len(text) < 2 || !n.access && len(n.hidden) == 0 {
+	if !n.access && len(n.hidden) == 0 {
 		return false
 	}
-	if text[0] == '{' || text[0] == '[' {
+	if n.access && holdsAddress(text) {
+		return true
+	}
+	text = strings.TrimFunc(text, isBeside)
+	switch {
+	case len(text) < 2:
+		return false
+	case text[0] == '{' || text[0] == '[':
+		return depth == maxTextDepth || n.hideJSON(text, depth+1)
+	case text[0] == '"' && closing(text, 1) == len(text)-1:
 		return depth == maxTextDepth || n.hideJSON(text, depth+1)
 	}
-	return n.access && isAddress(text)
+	return false
 }
 
-// isAddress reports whether a text begins like a web address.
-func isAddress(text string) bool {
-	scheme, rest, ok := strings.Cut(text, "://")
-	return ok && rest != "" && (strings.EqualFold(scheme, "https") || strings.EqualFold(scheme, "http"))
+// isBeside reports whether a character stands before JSON and is no part of it, for
+// readers that are lenient.
+func isBeside(r rune) bool { return r == '\ufeff' || unicode.IsSpace(r) }
+
+// holdsAddress reports whether a web address stands in a text: a link to sign is
+// one, also within a sentence.
+func holdsAddress(text string) bool {
+	for {
+		before, after, ok := strings.Cut(text, "://")
+		if !ok {
+			return false
+		}
+		if after != "" && (endsWith(before, "http") || endsWith(before, "https")) {
+			return true
+		}
+		text = after
+	}
+}
+
+// endsWith is strings.HasSuffix for any case.
+func endsWith(s, end string) bool {
+	return len(s) >= len(end) && strings.EqualFold(s[len(s)-len(end):], end)
 }
 
 // hideJSON looks at every string of JSON that is kept as text, whether it is valid

@@ -30,6 +30,10 @@ func TestRedactContentWithoutSchema(t *testing.T) {
 		{`{"deep": " [\"https://x.example\"]"}`, `{}`, []string{"rest.deep"}},
 		{`{"deep": "{\"signature\\u005flink\":1}"}`, `{}`, []string{"rest.deep"}},
 		{`{"deep": "{\"a\":\"{\\\"api_key\\\":1}\"}"}`, `{}`, []string{"rest.deep"}},
+		{`{"deep": "\"{\\\"signature_link\\\":1}\""}`, `{}`, []string{"rest.deep"}},
+		{`{"deep": "\ufeff\u00a0{\"signature_link\":1}"}`, `{}`, []string{"rest.deep"}},
+		{`{"note": "Sign at HTTPS://sign.example/?t=x, please", "n": "ftp://x http://"}`, `{"n": "ftp://x http://"}`, []string{"rest.note"}},
+		{`{"said": "\"Hello\", and \"", "half": "\"", "quoted": "\"a\""}`, `{"said": "\"Hello\", and \"", "half": "\"", "quoted": "\"a\""}`, nil},
 		{`{"deep": "{\"a\":\"unfinished"}`, `{}`, []string{"rest.deep"}},
 		{`{"deep": "{\"title\":\"a\",\"n\":[1,2]}", "text": "[1] a note"}`, `{"deep": "{\"title\":\"a\",\"n\":[1,2]}", "text": "[1] a note"}`, nil},
 	} {
