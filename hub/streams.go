@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"math/rand/v2"
+	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -17,11 +18,24 @@ type streams struct {
 	grace    time.Duration
 	until    time.Time
 	empty    chan struct{} // closed when draining and none is open
+
+	peak   int    // most open at a time, since memory was given back
+	giving bool   // it will be given back soon
+	free   func() // gives memory back
 }
+
+const (
+	// manyStreams are worth giving back what they took: what one holds of the way
+	// to its reader is up to some tens of KiB.
+	manyStreams = 256
+	// givePause is waited for what else ends with them, as their connections.
+	givePause = 5 * time.Second
+)
 
 func (s *streams) init(max int) {
 	s.max, s.open = max, make(map[*stream]struct{})
 	s.draining, s.empty = make(chan struct{}), make(chan struct{})
+	s.free = debug.FreeOSMemory
 }
 
 func (s *streams) enter(st *stream) error {
@@ -34,6 +48,7 @@ func (s *streams) enter(st *stream) error {
 		return ErrTooManyStreams
 	}
 	s.open[st] = struct{}{}
+	s.peak = max(s.peak, len(s.open))
 	return nil
 }
 
@@ -44,6 +59,20 @@ func (s *streams) leave(st *stream) {
 	if len(s.open) == 0 && s.isDraining() {
 		close(s.empty)
 	}
+	if s.peak-len(s.open) >= manyStreams && !s.giving {
+		s.giving = true
+		time.AfterFunc(givePause, s.giveBack)
+	}
+}
+
+// giveBack gives the memory of streams that ended to the system. Of itself the
+// runtime takes minutes for it when little else happens: it collects every two
+// minutes then, and returns pages slowly.
+func (s *streams) giveBack() {
+	s.mu.Lock()
+	s.peak, s.giving = len(s.open), false
+	s.mu.Unlock()
+	s.free()
 }
 
 func (s *streams) isDraining() bool {
