@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
 
@@ -43,6 +45,9 @@ type Credentials interface {
 	// `overlap` for what the caller can mend, and the source is then not
 	// to be kept.
 	Rotate(src *hookstreamv1.Source, r Rotation) (made string, err error)
+	// Accepts reports, in constant time, whether a source accepts the credentials
+	// that given has, the first of them as the one in use.
+	Accepts(src, given *hookstreamv1.Source) bool
 	// Rotated reports, in constant time, whether a rotation to the credential has
 	// been made, and no other since.
 	Rotated(src *hookstreamv1.Source, credential string) bool
@@ -108,8 +113,21 @@ type noCredentials struct{}
 func (noCredentials) Given(*hookstreamv1.Source, func(string) bool)                {}
 func (noCredentials) Refresh(*hookstreamv1.Source, time.Time)                      {}
 func (noCredentials) Retire(*hookstreamv1.Source, *hookstreamv1.Source, time.Time) {}
-func (noCredentials) Rotated(*hookstreamv1.Source, string) bool                    { return false }
-func (noCredentials) Rotate(*hookstreamv1.Source, Rotation) (string, error)        { return "", ErrNoRotation }
+func (noCredentials) Accepts(src, given *hookstreamv1.Source) bool {
+	return proto.Equal(configOf(src), configOf(given))
+}
+func (noCredentials) Rotated(*hookstreamv1.Source, string) bool             { return false }
+func (noCredentials) Rotate(*hookstreamv1.Source, Rotation) (string, error) { return "", ErrNoRotation }
+
+// configOf answers a source's config, whoever's it is; nil when it has none.
+func configOf(src *hookstreamv1.Source) proto.Message {
+	m := src.ProtoReflect()
+	f := m.WhichOneof(m.Descriptor().Oneofs().ByName("config"))
+	if f == nil {
+		return nil
+	}
+	return m.Get(f).Message().Interface()
+}
 
 // Fingerprint tells the credentials of a source apart for those who manage it: the
 // first 8 hexadecimal digits of the SHA-256, which are no help in guessing a random

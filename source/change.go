@@ -40,6 +40,35 @@ func (s *Store) Create(ctx context.Context, id string, src *hookstreamv1.Source)
 	return s.inForce(ctx, created, revision)
 }
 
+// ensureWait is how long Ensure waits for a source that another gateway has made.
+const ensureWait = 5 * time.Second
+
+// Ensure answers the source with the id, and makes it of src when there is none.
+func (s *Store) Ensure(ctx context.Context, id string, src *hookstreamv1.Source) (kept *hookstreamv1.Source, created bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, ensureWait)
+	defer cancel()
+	for {
+		before := s.revisionSeen()
+		if kept, err := s.Get(id); err == nil {
+			return kept, false, nil
+		}
+		kept, err = s.Create(ctx, id, src)
+		if !errors.Is(err, ErrExists) {
+			return kept, err == nil, err
+		}
+		// Another gateway was faster: look again when more has arrived.
+		if s.await(ctx, func() bool { return s.seen > before }) != nil {
+			return nil, false, err
+		}
+	}
+}
+
+func (s *Store) revisionSeen() uint64 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.seen
+}
+
 // Draft answers src as Create would keep it, but for its etag, and the uid and
 // ingress path that only Create makes.
 func (s *Store) Draft(id string, src *hookstreamv1.Source) *hookstreamv1.Source {

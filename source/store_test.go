@@ -479,3 +479,34 @@ func TestEverySourceHasItsOwnUID(t *testing.T) {
 		t.Errorf("both are %s", first.GetUid())
 	}
 }
+
+// However many gateways are started at once with the same declaration, one of them
+// makes the source and all have it.
+func TestEnsureMakesASourceOnce(t *testing.T) {
+	bucket, key := openBucket(t), source.NewKey()
+	stores := []*source.Store{openStore(t, bucket, key), openStore(t, bucket, key), openStore(t, bucket, key)}
+	uids, made := make([]string, 12), make([]bool, 12)
+	var all sync.WaitGroup
+	for i := range uids {
+		all.Go(func() {
+			src, created, err := stores[i%len(stores)].Ensure(t.Context(), "billing", yousign(yousignSecret))
+			if err != nil {
+				t.Error(err)
+			}
+			uids[i], made[i] = src.GetUid(), created
+		})
+	}
+	all.Wait()
+	count := 0
+	for i := range uids {
+		if uids[i] != uids[0] {
+			t.Errorf("one has %s, another %s", uids[0], uids[i])
+		}
+		if made[i] {
+			count++
+		}
+	}
+	if count != 1 {
+		t.Errorf("made %d times", count)
+	}
+}

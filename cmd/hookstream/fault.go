@@ -137,6 +137,7 @@ var reasonHints = map[string]string{
 	"CURSOR_INVALID":            "give a cursor as `tail --output json` prints it",
 	"FILTER_INVALID":            `a filter is a CEL expression over "event" such as: event.type.endsWith(".done")`,
 	"SENSITIVE_FIELDS_WITHHELD": "`hookstream sources update SOURCE --include-sensitive-fields` allows it, to everybody who may subscribe",
+	"SOURCE_DIFFERS":            "`hookstream sources get` shows it; `hookstream sources update` and `rotate-secret` change it",
 	"RESOURCE_EXISTS":           "`hookstream sources update` changes a source that exists",
 	"ETAG_MISMATCH":             "somebody changed it meanwhile: look at it again, then repeat",
 	"NOT_SUPPORTED_BY_PROVIDER": "only Ignisign can make its tokens; `hookstream simulate` plays Ignisign on this machine",

@@ -15,8 +15,13 @@ type sourceCreateCommand struct {
 	Ignisign sourceCreateIgnisignCommand `cmd:"" help:"Create a source for an application and environment of Ignisign."`
 }
 
-// sourceCreateFlags are what every new source has.
-type sourceCreateFlags struct {
+type sourceEnsureCommand struct {
+	Yousign  sourceEnsureYousignCommand  `cmd:"" help:"Create a source of Yousign unless it exists."`
+	Ignisign sourceEnsureIgnisignCommand `cmd:"" help:"Create a source of Ignisign unless it exists."`
+}
+
+// sourceNewFlags are what a source has that may be made.
+type sourceNewFlags struct {
 	connection
 	output
 	ID                     string            `arg:"" name:"id" help:"The id: lower-case letters, digits and hyphens. It becomes part of the URL and never changes."`
@@ -29,10 +34,10 @@ type sourceCreateFlags struct {
 	IncludeSensitive       []string          `help:"Show some kinds of sensitive fields only: access (links and tokens), identity (what was read from papers); may be repeated." placeholder:"KIND"`
 	Keyless                bool              `help:"Leave the unguessable part out of the URL."`
 	MaxRate                float64           `help:"Requests per second above which 429 is answered; 0 is the gateway's default." default:"0" placeholder:"N"`
-	ValidateOnly           bool              `help:"Check and print what would be created, but create nothing."`
 }
 
-func (c sourceCreateFlags) source() *hookstreamv1.Source {
+func (c sourceNewFlags) source() (*hookstreamv1.Source, error) {
+	kinds, err := sensitiveKinds(c.IncludeSensitive)
 	return &hookstreamv1.Source{
 		Description:            c.Description,
 		Labels:                 c.Label,
@@ -40,9 +45,10 @@ func (c sourceCreateFlags) source() *hookstreamv1.Source {
 		DisabledTypes:          c.DisabledType,
 		VerificationMode:       modes[c.Mode],
 		IncludeSensitiveFields: c.IncludeSensitiveFields,
+		IncludeSensitive:       kinds,
 		Keyless:                c.Keyless,
 		MaxRequestsPerSecond:   c.MaxRate,
-	}
+	}, err
 }
 
 var modes = map[string]hookstreamv1.VerificationMode{
@@ -51,15 +57,10 @@ var modes = map[string]hookstreamv1.VerificationMode{
 }
 
 // create makes the source and says what to give to the sender.
-func (c sourceCreateFlags) create(ctx context.Context, p *program, src *hookstreamv1.Source) error {
-	kinds, err := sensitiveKinds(c.IncludeSensitive)
-	if err != nil {
-		return err
-	}
-	src.IncludeSensitive = kinds
+func (c sourceNewFlags) create(ctx context.Context, p *program, src *hookstreamv1.Source, validateOnly bool) error {
 	return c.withSources(ctx, func(ctx context.Context, client hookstreamv1.SourceServiceClient) error {
 		created, err := client.CreateSource(ctx, &hookstreamv1.CreateSourceRequest{
-			SourceId: c.ID, Source: src, ValidateOnly: c.ValidateOnly,
+			SourceId: c.ID, Source: src, ValidateOnly: validateOnly,
 		})
 		if err != nil {
 			return err
@@ -67,7 +68,7 @@ func (c sourceCreateFlags) create(ctx context.Context, p *program, src *hookstre
 		if err := p.printSource(c.output, created); err != nil || c.forProgram() {
 			return err
 		}
-		if c.ValidateOnly {
+		if validateOnly {
 			p.say("valid; nothing was created")
 			return nil
 		}
@@ -76,11 +77,59 @@ func (c sourceCreateFlags) create(ctx context.Context, p *program, src *hookstre
 	})
 }
 
-type sourceCreateYousignCommand struct {
-	sourceCreateFlags
+// ensure makes the source unless it is there, and says which it was.
+func (c sourceNewFlags) ensure(ctx context.Context, p *program, src *hookstreamv1.Source) error {
+	return c.withSources(ctx, func(ctx context.Context, client hookstreamv1.SourceServiceClient) error {
+		resp, err := client.EnsureSource(ctx, &hookstreamv1.EnsureSourceRequest{SourceId: c.ID, Source: src})
+		if err != nil {
+			return err
+		}
+		if err := p.printSource(c.output, resp.GetSource()); err != nil || c.json() {
+			return err
+		}
+		if !resp.GetCreated() {
+			p.say("it was there, with these settings")
+			return nil
+		}
+		p.say("created; give the sender https://YOUR-HOST%s", resp.GetSource().GetIngressPath())
+		return nil
+	})
+}
+
+// sourceNewYousignFlags are what a source of Yousign has besides.
+type sourceNewYousignFlags struct {
+	sourceNewFlags
 	SecretFile      string `help:"File that holds the subscription's secret key, - for standard input; else $HOOKSTREAM_YOUSIGN_SECRET." placeholder:"FILE"`
-	GenerateSecret  bool   `help:"Make a secret and print it, this once: give it to Yousign as secret_key."`
 	SignatureHeader string `help:"Header that carries the signature, if not X-Yousign-Signature-256." placeholder:"NAME"`
+}
+
+func (c sourceNewYousignFlags) source(secret string) (*hookstreamv1.Source, error) {
+	src, err := c.sourceNewFlags.source()
+	src.Config = &hookstreamv1.Source_Yousign{Yousign: &yousignv1.SourceConfig{
+		Secrets: []string{secret}, SignatureHeader: c.SignatureHeader,
+	}}
+	return src, err
+}
+
+type sourceEnsureYousignCommand struct{ sourceNewYousignFlags }
+
+// Run makes sure that a source of Yousign is there.
+func (c *sourceEnsureYousignCommand) Run(ctx context.Context, p *program) error {
+	secret, err := p.newSecret(c.SecretFile, yousignSecretVariable)
+	if err != nil {
+		return err
+	}
+	src, err := c.source(secret)
+	if err != nil {
+		return err
+	}
+	return c.ensure(ctx, p, src)
+}
+
+type sourceCreateYousignCommand struct {
+	sourceNewYousignFlags
+	GenerateSecret bool `help:"Make a secret and print it, this once: give it to Yousign as secret_key."`
+	ValidateOnly   bool `help:"Check and print what would be created, but create nothing."`
 }
 
 // Run creates a source of Yousign.
@@ -89,17 +138,17 @@ func (c *sourceCreateYousignCommand) Run(ctx context.Context, p *program) error 
 	if err != nil {
 		return err
 	}
-	src := c.source()
-	src.Config = &hookstreamv1.Source_Yousign{Yousign: &yousignv1.SourceConfig{
-		Secrets: []string{secret}, SignatureHeader: c.SignatureHeader,
-	}}
+	src, err := c.source(secret)
+	if err != nil {
+		return err
+	}
 	if c.GenerateSecret && !c.ValidateOnly {
 		// Before it is in use: what cannot be shown must not be needed.
 		if err := p.show(secret); err != nil {
 			return err
 		}
 	}
-	return c.create(ctx, p, src)
+	return c.create(ctx, p, src, c.ValidateOnly)
 }
 
 // show tells a secret that is told once. With json on stdout it still has to
@@ -125,8 +174,9 @@ func (c *sourceCreateYousignCommand) secret(p *program) (string, error) {
 	return secret, err
 }
 
-type sourceCreateIgnisignCommand struct {
-	sourceCreateFlags
+// sourceNewIgnisignFlags are what a source of Ignisign has besides.
+type sourceNewIgnisignFlags struct {
+	sourceNewFlags
 	AppID      string `name:"app-id" required:"" help:"The application: appId_ and a UUID." placeholder:"ID"`
 	AppEnv     string `required:"" help:"The environment: DEVELOPMENT, STAGING or PRODUCTION." placeholder:"ENV"`
 	SecretFile string `help:"File that holds the API key, - for standard input; else $HOOKSTREAM_IGNISIGN_API_KEY." placeholder:"FILE"`
@@ -134,17 +184,41 @@ type sourceCreateIgnisignCommand struct {
 	APIVersion string `name:"api-version" help:"Which version of the API to ask." enum:"v4,v3" default:"v4" placeholder:"v4|v3"`
 }
 
-// Run creates a source of Ignisign.
-func (c *sourceCreateIgnisignCommand) Run(ctx context.Context, p *program) error {
+func (c sourceNewIgnisignFlags) source(p *program) (*hookstreamv1.Source, error) {
 	key, err := p.newSecret(c.SecretFile, ignisignKeyVariable)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	src := c.source()
+	src, err := c.sourceNewFlags.source()
 	src.Config = &hookstreamv1.Source_Ignisign{Ignisign: &ignisignv1.SourceConfig{
 		AppId: c.AppID, AppEnv: c.AppEnv, ApiKey: key, ApiBaseUrl: c.APIURL, ApiVersion: apiVersions[c.APIVersion],
 	}}
-	return c.create(ctx, p, src)
+	return src, err
+}
+
+type sourceEnsureIgnisignCommand struct{ sourceNewIgnisignFlags }
+
+// Run makes sure that a source of Ignisign is there.
+func (c *sourceEnsureIgnisignCommand) Run(ctx context.Context, p *program) error {
+	src, err := c.source(p)
+	if err != nil {
+		return err
+	}
+	return c.ensure(ctx, p, src)
+}
+
+type sourceCreateIgnisignCommand struct {
+	sourceNewIgnisignFlags
+	ValidateOnly bool `help:"Check and print what would be created, but create nothing."`
+}
+
+// Run creates a source of Ignisign.
+func (c *sourceCreateIgnisignCommand) Run(ctx context.Context, p *program) error {
+	src, err := c.source(p)
+	if err != nil {
+		return err
+	}
+	return c.create(ctx, p, src, c.ValidateOnly)
 }
 
 var apiVersions = map[string]ignisignv1.ApiVersion{

@@ -20,6 +20,7 @@ import (
 // sourcesCommand groups what manages sources.
 type sourcesCommand struct {
 	Create       sourceCreateCommand       `cmd:"" help:"Create a source."`
+	Ensure       sourceEnsureCommand       `cmd:"" help:"Create a source unless it exists; fail when it exists with other settings."`
 	Get          sourceGetCommand          `cmd:"" help:"Show a source. Credentials are never shown."`
 	List         sourceListCommand         `cmd:"" help:"List sources."`
 	Update       sourceUpdateCommand       `cmd:"" help:"Change a source. What is not named stays as it is."`

@@ -68,6 +68,11 @@ func (Provider) Rotate(src *hookstreamv1.Source, r provider.Rotation) (made stri
 	return "", wrong.Err()
 }
 
+// Accepts reports whether a source has the API key of given.
+func (p Provider) Accepts(src, given *hookstreamv1.Source) bool {
+	return p.Rotated(src, given.GetIgnisign().GetApiKey())
+}
+
 // Rotated reports whether a key is the source's.
 func (Provider) Rotated(src *hookstreamv1.Source, key string) bool {
 	return key != "" && subtle.ConstantTimeCompare([]byte(key), []byte(src.GetIgnisign().GetApiKey())) == 1

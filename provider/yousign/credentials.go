@@ -65,6 +65,24 @@ func (Provider) Rotate(src *hookstreamv1.Source, r provider.Rotation) (made stri
 	return made, nil
 }
 
+// Accepts reports whether all secrets of given are accepted, and the first of them is
+// the first that src has.
+func (p Provider) Accepts(src, given *hookstreamv1.Source) bool {
+	secrets := given.GetYousign().GetSecrets()
+	return len(secrets) > 0 && p.Rotated(src, secrets[0]) && !slices.ContainsFunc(secrets, func(secret string) bool {
+		return !holds(src.GetYousign().GetSecrets(), secret)
+	})
+}
+
+// holds compares in constant time.
+func holds(secrets []string, secret string) bool {
+	found := 0
+	for _, s := range secrets {
+		found |= subtle.ConstantTimeCompare([]byte(s), []byte(secret))
+	}
+	return found == 1
+}
+
 // Rotated reports whether a secret is the one that a rotation puts first.
 func (Provider) Rotated(src *hookstreamv1.Source, secret string) bool {
 	secrets := src.GetYousign().GetSecrets()

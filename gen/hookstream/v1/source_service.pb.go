@@ -91,6 +91,117 @@ func (x *CreateSourceRequest) GetValidateOnly() bool {
 	return false
 }
 
+// EnsureSourceRequest holds a source that should exist.
+type EnsureSourceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The id: 1 to 63 lower-case letters, digits and hyphens, first a letter, last
+	// no hyphen.
+	SourceId string `protobuf:"bytes,1,opt,name=source_id,json=sourceId,proto3" json:"source_id,omitempty"`
+	// The source. `name` is ignored.
+	Source        *Source `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EnsureSourceRequest) Reset() {
+	*x = EnsureSourceRequest{}
+	mi := &file_hookstream_v1_source_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnsureSourceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnsureSourceRequest) ProtoMessage() {}
+
+func (x *EnsureSourceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hookstream_v1_source_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnsureSourceRequest.ProtoReflect.Descriptor instead.
+func (*EnsureSourceRequest) Descriptor() ([]byte, []int) {
+	return file_hookstream_v1_source_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *EnsureSourceRequest) GetSourceId() string {
+	if x != nil {
+		return x.SourceId
+	}
+	return ""
+}
+
+func (x *EnsureSourceRequest) GetSource() *Source {
+	if x != nil {
+		return x.Source
+	}
+	return nil
+}
+
+// EnsureSourceResponse answers the source that exists now.
+type EnsureSourceResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The source.
+	Source *Source `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
+	// This call created it.
+	Created       bool `protobuf:"varint,2,opt,name=created,proto3" json:"created,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EnsureSourceResponse) Reset() {
+	*x = EnsureSourceResponse{}
+	mi := &file_hookstream_v1_source_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnsureSourceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnsureSourceResponse) ProtoMessage() {}
+
+func (x *EnsureSourceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hookstream_v1_source_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnsureSourceResponse.ProtoReflect.Descriptor instead.
+func (*EnsureSourceResponse) Descriptor() ([]byte, []int) {
+	return file_hookstream_v1_source_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *EnsureSourceResponse) GetSource() *Source {
+	if x != nil {
+		return x.Source
+	}
+	return nil
+}
+
+func (x *EnsureSourceResponse) GetCreated() bool {
+	if x != nil {
+		return x.Created
+	}
+	return false
+}
+
 // GetSourceRequest names a source.
 type GetSourceRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -102,7 +213,7 @@ type GetSourceRequest struct {
 
 func (x *GetSourceRequest) Reset() {
 	*x = GetSourceRequest{}
-	mi := &file_hookstream_v1_source_service_proto_msgTypes[1]
+	mi := &file_hookstream_v1_source_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -114,7 +225,7 @@ func (x *GetSourceRequest) String() string {
 func (*GetSourceRequest) ProtoMessage() {}
 
 func (x *GetSourceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_v1_source_service_proto_msgTypes[1]
+	mi := &file_hookstream_v1_source_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -127,7 +238,7 @@ func (x *GetSourceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSourceRequest.ProtoReflect.Descriptor instead.
 func (*GetSourceRequest) Descriptor() ([]byte, []int) {
-	return file_hookstream_v1_source_service_proto_rawDescGZIP(), []int{1}
+	return file_hookstream_v1_source_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *GetSourceRequest) GetName() string {
@@ -151,7 +262,7 @@ type ListSourcesRequest struct {
 
 func (x *ListSourcesRequest) Reset() {
 	*x = ListSourcesRequest{}
-	mi := &file_hookstream_v1_source_service_proto_msgTypes[2]
+	mi := &file_hookstream_v1_source_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -163,7 +274,7 @@ func (x *ListSourcesRequest) String() string {
 func (*ListSourcesRequest) ProtoMessage() {}
 
 func (x *ListSourcesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_v1_source_service_proto_msgTypes[2]
+	mi := &file_hookstream_v1_source_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -176,7 +287,7 @@ func (x *ListSourcesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSourcesRequest.ProtoReflect.Descriptor instead.
 func (*ListSourcesRequest) Descriptor() ([]byte, []int) {
-	return file_hookstream_v1_source_service_proto_rawDescGZIP(), []int{2}
+	return file_hookstream_v1_source_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ListSourcesRequest) GetPageSize() int32 {
@@ -206,7 +317,7 @@ type ListSourcesResponse struct {
 
 func (x *ListSourcesResponse) Reset() {
 	*x = ListSourcesResponse{}
-	mi := &file_hookstream_v1_source_service_proto_msgTypes[3]
+	mi := &file_hookstream_v1_source_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -218,7 +329,7 @@ func (x *ListSourcesResponse) String() string {
 func (*ListSourcesResponse) ProtoMessage() {}
 
 func (x *ListSourcesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_v1_source_service_proto_msgTypes[3]
+	mi := &file_hookstream_v1_source_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -231,7 +342,7 @@ func (x *ListSourcesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSourcesResponse.ProtoReflect.Descriptor instead.
 func (*ListSourcesResponse) Descriptor() ([]byte, []int) {
-	return file_hookstream_v1_source_service_proto_rawDescGZIP(), []int{3}
+	return file_hookstream_v1_source_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListSourcesResponse) GetSources() []*Source {
@@ -265,7 +376,7 @@ type UpdateSourceRequest struct {
 
 func (x *UpdateSourceRequest) Reset() {
 	*x = UpdateSourceRequest{}
-	mi := &file_hookstream_v1_source_service_proto_msgTypes[4]
+	mi := &file_hookstream_v1_source_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -277,7 +388,7 @@ func (x *UpdateSourceRequest) String() string {
 func (*UpdateSourceRequest) ProtoMessage() {}
 
 func (x *UpdateSourceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_v1_source_service_proto_msgTypes[4]
+	mi := &file_hookstream_v1_source_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -290,7 +401,7 @@ func (x *UpdateSourceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateSourceRequest.ProtoReflect.Descriptor instead.
 func (*UpdateSourceRequest) Descriptor() ([]byte, []int) {
-	return file_hookstream_v1_source_service_proto_rawDescGZIP(), []int{4}
+	return file_hookstream_v1_source_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *UpdateSourceRequest) GetSource() *Source {
@@ -327,7 +438,7 @@ type DeleteSourceRequest struct {
 
 func (x *DeleteSourceRequest) Reset() {
 	*x = DeleteSourceRequest{}
-	mi := &file_hookstream_v1_source_service_proto_msgTypes[5]
+	mi := &file_hookstream_v1_source_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -339,7 +450,7 @@ func (x *DeleteSourceRequest) String() string {
 func (*DeleteSourceRequest) ProtoMessage() {}
 
 func (x *DeleteSourceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_v1_source_service_proto_msgTypes[5]
+	mi := &file_hookstream_v1_source_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -352,7 +463,7 @@ func (x *DeleteSourceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSourceRequest.ProtoReflect.Descriptor instead.
 func (*DeleteSourceRequest) Descriptor() ([]byte, []int) {
-	return file_hookstream_v1_source_service_proto_rawDescGZIP(), []int{5}
+	return file_hookstream_v1_source_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *DeleteSourceRequest) GetName() string {
@@ -380,7 +491,7 @@ type EnableSourceRequest struct {
 
 func (x *EnableSourceRequest) Reset() {
 	*x = EnableSourceRequest{}
-	mi := &file_hookstream_v1_source_service_proto_msgTypes[6]
+	mi := &file_hookstream_v1_source_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -392,7 +503,7 @@ func (x *EnableSourceRequest) String() string {
 func (*EnableSourceRequest) ProtoMessage() {}
 
 func (x *EnableSourceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_v1_source_service_proto_msgTypes[6]
+	mi := &file_hookstream_v1_source_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -405,7 +516,7 @@ func (x *EnableSourceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnableSourceRequest.ProtoReflect.Descriptor instead.
 func (*EnableSourceRequest) Descriptor() ([]byte, []int) {
-	return file_hookstream_v1_source_service_proto_rawDescGZIP(), []int{6}
+	return file_hookstream_v1_source_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *EnableSourceRequest) GetName() string {
@@ -426,7 +537,7 @@ type DisableSourceRequest struct {
 
 func (x *DisableSourceRequest) Reset() {
 	*x = DisableSourceRequest{}
-	mi := &file_hookstream_v1_source_service_proto_msgTypes[7]
+	mi := &file_hookstream_v1_source_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -438,7 +549,7 @@ func (x *DisableSourceRequest) String() string {
 func (*DisableSourceRequest) ProtoMessage() {}
 
 func (x *DisableSourceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_v1_source_service_proto_msgTypes[7]
+	mi := &file_hookstream_v1_source_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -451,7 +562,7 @@ func (x *DisableSourceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisableSourceRequest.ProtoReflect.Descriptor instead.
 func (*DisableSourceRequest) Descriptor() ([]byte, []int) {
-	return file_hookstream_v1_source_service_proto_rawDescGZIP(), []int{7}
+	return file_hookstream_v1_source_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *DisableSourceRequest) GetName() string {
@@ -481,7 +592,7 @@ type RotateSourceSecretRequest struct {
 
 func (x *RotateSourceSecretRequest) Reset() {
 	*x = RotateSourceSecretRequest{}
-	mi := &file_hookstream_v1_source_service_proto_msgTypes[8]
+	mi := &file_hookstream_v1_source_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -493,7 +604,7 @@ func (x *RotateSourceSecretRequest) String() string {
 func (*RotateSourceSecretRequest) ProtoMessage() {}
 
 func (x *RotateSourceSecretRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_v1_source_service_proto_msgTypes[8]
+	mi := &file_hookstream_v1_source_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -506,7 +617,7 @@ func (x *RotateSourceSecretRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateSourceSecretRequest.ProtoReflect.Descriptor instead.
 func (*RotateSourceSecretRequest) Descriptor() ([]byte, []int) {
-	return file_hookstream_v1_source_service_proto_rawDescGZIP(), []int{8}
+	return file_hookstream_v1_source_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RotateSourceSecretRequest) GetName() string {
@@ -550,7 +661,7 @@ type RotateSourceSecretResponse struct {
 
 func (x *RotateSourceSecretResponse) Reset() {
 	*x = RotateSourceSecretResponse{}
-	mi := &file_hookstream_v1_source_service_proto_msgTypes[9]
+	mi := &file_hookstream_v1_source_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -562,7 +673,7 @@ func (x *RotateSourceSecretResponse) String() string {
 func (*RotateSourceSecretResponse) ProtoMessage() {}
 
 func (x *RotateSourceSecretResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_v1_source_service_proto_msgTypes[9]
+	mi := &file_hookstream_v1_source_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -575,7 +686,7 @@ func (x *RotateSourceSecretResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateSourceSecretResponse.ProtoReflect.Descriptor instead.
 func (*RotateSourceSecretResponse) Descriptor() ([]byte, []int) {
-	return file_hookstream_v1_source_service_proto_rawDescGZIP(), []int{9}
+	return file_hookstream_v1_source_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RotateSourceSecretResponse) GetSource() *Source {
@@ -606,7 +717,7 @@ type SendSourceTestEventRequest struct {
 
 func (x *SendSourceTestEventRequest) Reset() {
 	*x = SendSourceTestEventRequest{}
-	mi := &file_hookstream_v1_source_service_proto_msgTypes[10]
+	mi := &file_hookstream_v1_source_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -618,7 +729,7 @@ func (x *SendSourceTestEventRequest) String() string {
 func (*SendSourceTestEventRequest) ProtoMessage() {}
 
 func (x *SendSourceTestEventRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_v1_source_service_proto_msgTypes[10]
+	mi := &file_hookstream_v1_source_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -631,7 +742,7 @@ func (x *SendSourceTestEventRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendSourceTestEventRequest.ProtoReflect.Descriptor instead.
 func (*SendSourceTestEventRequest) Descriptor() ([]byte, []int) {
-	return file_hookstream_v1_source_service_proto_rawDescGZIP(), []int{10}
+	return file_hookstream_v1_source_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *SendSourceTestEventRequest) GetName() string {
@@ -663,7 +774,7 @@ type SendSourceTestEventResponse struct {
 
 func (x *SendSourceTestEventResponse) Reset() {
 	*x = SendSourceTestEventResponse{}
-	mi := &file_hookstream_v1_source_service_proto_msgTypes[11]
+	mi := &file_hookstream_v1_source_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -675,7 +786,7 @@ func (x *SendSourceTestEventResponse) String() string {
 func (*SendSourceTestEventResponse) ProtoMessage() {}
 
 func (x *SendSourceTestEventResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_v1_source_service_proto_msgTypes[11]
+	mi := &file_hookstream_v1_source_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -688,7 +799,7 @@ func (x *SendSourceTestEventResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendSourceTestEventResponse.ProtoReflect.Descriptor instead.
 func (*SendSourceTestEventResponse) Descriptor() ([]byte, []int) {
-	return file_hookstream_v1_source_service_proto_rawDescGZIP(), []int{11}
+	return file_hookstream_v1_source_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *SendSourceTestEventResponse) GetHttpStatus() int32 {
@@ -720,7 +831,13 @@ const file_hookstream_v1_source_service_proto_rawDesc = "" +
 	"\x13CreateSourceRequest\x12H\n" +
 	"\tsource_id\x18\x01 \x01(\tB+\xe0A\x02\xbaH%r#2!^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$R\bsourceId\x128\n" +
 	"\x06source\x18\x02 \x01(\v2\x15.hookstream.v1.SourceB\t\xe0A\x02\xbaH\x03\xc8\x01\x01R\x06source\x12#\n" +
-	"\rvalidate_only\x18\x03 \x01(\bR\fvalidateOnly\"e\n" +
+	"\rvalidate_only\x18\x03 \x01(\bR\fvalidateOnly\"\x99\x01\n" +
+	"\x13EnsureSourceRequest\x12H\n" +
+	"\tsource_id\x18\x01 \x01(\tB+\xe0A\x02\xbaH%r#2!^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$R\bsourceId\x128\n" +
+	"\x06source\x18\x02 \x01(\v2\x15.hookstream.v1.SourceB\t\xe0A\x02\xbaH\x03\xc8\x01\x01R\x06source\"_\n" +
+	"\x14EnsureSourceResponse\x12-\n" +
+	"\x06source\x18\x01 \x01(\v2\x15.hookstream.v1.SourceR\x06source\x12\x18\n" +
+	"\acreated\x18\x02 \x01(\bR\acreated\"e\n" +
 	"\x10GetSourceRequest\x12Q\n" +
 	"\x04name\x18\x01 \x01(\tB=\xe0A\x02\xfaA\x17\n" +
 	"\x15hookstream.dev/Source\xbaH\x1dr\x1b2\x19^sources/[a-z0-9-]{1,63}$R\x04name\"c\n" +
@@ -765,9 +882,11 @@ const file_hookstream_v1_source_service_proto_rawDesc = "" +
 	"\vhttp_status\x18\x01 \x01(\x05R\n" +
 	"httpStatus\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12*\n" +
-	"\x11provider_event_id\x18\x03 \x01(\tR\x0fproviderEventId2\xaa\t\n" +
+	"\x11provider_event_id\x18\x03 \x01(\tR\x0fproviderEventId2\xb6\n" +
+	"\n" +
 	"\rSourceService\x12y\n" +
-	"\fCreateSource\x12\".hookstream.v1.CreateSourceRequest\x1a\x15.hookstream.v1.Source\".\xdaA\x10source,source_id\x82\xd3\xe4\x93\x02\x15:\x06source\"\v/v1/sources\x12h\n" +
+	"\fCreateSource\x12\".hookstream.v1.CreateSourceRequest\x1a\x15.hookstream.v1.Source\".\xdaA\x10source,source_id\x82\xd3\xe4\x93\x02\x15:\x06source\"\v/v1/sources\x12\x89\x01\n" +
+	"\fEnsureSource\x12\".hookstream.v1.EnsureSourceRequest\x1a#.hookstream.v1.EnsureSourceResponse\"0\xdaA\x10source,source_id\x82\xd3\xe4\x93\x02\x17:\x01*\"\x12/v1/sources:ensure\x12h\n" +
 	"\tGetSource\x12\x1f.hookstream.v1.GetSourceRequest\x1a\x15.hookstream.v1.Source\"#\xdaA\x04name\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/{name=sources/*}\x12l\n" +
 	"\vListSources\x12!.hookstream.v1.ListSourcesRequest\x1a\".hookstream.v1.ListSourcesResponse\"\x16\xdaA\x00\x82\xd3\xe4\x93\x02\r\x12\v/v1/sources\x12\x8b\x01\n" +
 	"\fUpdateSource\x12\".hookstream.v1.UpdateSourceRequest\x1a\x15.hookstream.v1.Source\"@\xdaA\x12source,update_mask\x82\xd3\xe4\x93\x02%:\x06source2\x1b/v1/{source.name=sources/*}\x12o\n" +
@@ -790,55 +909,61 @@ func file_hookstream_v1_source_service_proto_rawDescGZIP() []byte {
 	return file_hookstream_v1_source_service_proto_rawDescData
 }
 
-var file_hookstream_v1_source_service_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_hookstream_v1_source_service_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_hookstream_v1_source_service_proto_goTypes = []any{
 	(*CreateSourceRequest)(nil),         // 0: hookstream.v1.CreateSourceRequest
-	(*GetSourceRequest)(nil),            // 1: hookstream.v1.GetSourceRequest
-	(*ListSourcesRequest)(nil),          // 2: hookstream.v1.ListSourcesRequest
-	(*ListSourcesResponse)(nil),         // 3: hookstream.v1.ListSourcesResponse
-	(*UpdateSourceRequest)(nil),         // 4: hookstream.v1.UpdateSourceRequest
-	(*DeleteSourceRequest)(nil),         // 5: hookstream.v1.DeleteSourceRequest
-	(*EnableSourceRequest)(nil),         // 6: hookstream.v1.EnableSourceRequest
-	(*DisableSourceRequest)(nil),        // 7: hookstream.v1.DisableSourceRequest
-	(*RotateSourceSecretRequest)(nil),   // 8: hookstream.v1.RotateSourceSecretRequest
-	(*RotateSourceSecretResponse)(nil),  // 9: hookstream.v1.RotateSourceSecretResponse
-	(*SendSourceTestEventRequest)(nil),  // 10: hookstream.v1.SendSourceTestEventRequest
-	(*SendSourceTestEventResponse)(nil), // 11: hookstream.v1.SendSourceTestEventResponse
-	(*Source)(nil),                      // 12: hookstream.v1.Source
-	(*fieldmaskpb.FieldMask)(nil),       // 13: google.protobuf.FieldMask
-	(*durationpb.Duration)(nil),         // 14: google.protobuf.Duration
-	(*emptypb.Empty)(nil),               // 15: google.protobuf.Empty
+	(*EnsureSourceRequest)(nil),         // 1: hookstream.v1.EnsureSourceRequest
+	(*EnsureSourceResponse)(nil),        // 2: hookstream.v1.EnsureSourceResponse
+	(*GetSourceRequest)(nil),            // 3: hookstream.v1.GetSourceRequest
+	(*ListSourcesRequest)(nil),          // 4: hookstream.v1.ListSourcesRequest
+	(*ListSourcesResponse)(nil),         // 5: hookstream.v1.ListSourcesResponse
+	(*UpdateSourceRequest)(nil),         // 6: hookstream.v1.UpdateSourceRequest
+	(*DeleteSourceRequest)(nil),         // 7: hookstream.v1.DeleteSourceRequest
+	(*EnableSourceRequest)(nil),         // 8: hookstream.v1.EnableSourceRequest
+	(*DisableSourceRequest)(nil),        // 9: hookstream.v1.DisableSourceRequest
+	(*RotateSourceSecretRequest)(nil),   // 10: hookstream.v1.RotateSourceSecretRequest
+	(*RotateSourceSecretResponse)(nil),  // 11: hookstream.v1.RotateSourceSecretResponse
+	(*SendSourceTestEventRequest)(nil),  // 12: hookstream.v1.SendSourceTestEventRequest
+	(*SendSourceTestEventResponse)(nil), // 13: hookstream.v1.SendSourceTestEventResponse
+	(*Source)(nil),                      // 14: hookstream.v1.Source
+	(*fieldmaskpb.FieldMask)(nil),       // 15: google.protobuf.FieldMask
+	(*durationpb.Duration)(nil),         // 16: google.protobuf.Duration
+	(*emptypb.Empty)(nil),               // 17: google.protobuf.Empty
 }
 var file_hookstream_v1_source_service_proto_depIdxs = []int32{
-	12, // 0: hookstream.v1.CreateSourceRequest.source:type_name -> hookstream.v1.Source
-	12, // 1: hookstream.v1.ListSourcesResponse.sources:type_name -> hookstream.v1.Source
-	12, // 2: hookstream.v1.UpdateSourceRequest.source:type_name -> hookstream.v1.Source
-	13, // 3: hookstream.v1.UpdateSourceRequest.update_mask:type_name -> google.protobuf.FieldMask
-	14, // 4: hookstream.v1.RotateSourceSecretRequest.overlap:type_name -> google.protobuf.Duration
-	12, // 5: hookstream.v1.RotateSourceSecretResponse.source:type_name -> hookstream.v1.Source
-	0,  // 6: hookstream.v1.SourceService.CreateSource:input_type -> hookstream.v1.CreateSourceRequest
-	1,  // 7: hookstream.v1.SourceService.GetSource:input_type -> hookstream.v1.GetSourceRequest
-	2,  // 8: hookstream.v1.SourceService.ListSources:input_type -> hookstream.v1.ListSourcesRequest
-	4,  // 9: hookstream.v1.SourceService.UpdateSource:input_type -> hookstream.v1.UpdateSourceRequest
-	5,  // 10: hookstream.v1.SourceService.DeleteSource:input_type -> hookstream.v1.DeleteSourceRequest
-	6,  // 11: hookstream.v1.SourceService.EnableSource:input_type -> hookstream.v1.EnableSourceRequest
-	7,  // 12: hookstream.v1.SourceService.DisableSource:input_type -> hookstream.v1.DisableSourceRequest
-	8,  // 13: hookstream.v1.SourceService.RotateSourceSecret:input_type -> hookstream.v1.RotateSourceSecretRequest
-	10, // 14: hookstream.v1.SourceService.SendSourceTestEvent:input_type -> hookstream.v1.SendSourceTestEventRequest
-	12, // 15: hookstream.v1.SourceService.CreateSource:output_type -> hookstream.v1.Source
-	12, // 16: hookstream.v1.SourceService.GetSource:output_type -> hookstream.v1.Source
-	3,  // 17: hookstream.v1.SourceService.ListSources:output_type -> hookstream.v1.ListSourcesResponse
-	12, // 18: hookstream.v1.SourceService.UpdateSource:output_type -> hookstream.v1.Source
-	15, // 19: hookstream.v1.SourceService.DeleteSource:output_type -> google.protobuf.Empty
-	12, // 20: hookstream.v1.SourceService.EnableSource:output_type -> hookstream.v1.Source
-	12, // 21: hookstream.v1.SourceService.DisableSource:output_type -> hookstream.v1.Source
-	9,  // 22: hookstream.v1.SourceService.RotateSourceSecret:output_type -> hookstream.v1.RotateSourceSecretResponse
-	11, // 23: hookstream.v1.SourceService.SendSourceTestEvent:output_type -> hookstream.v1.SendSourceTestEventResponse
-	15, // [15:24] is the sub-list for method output_type
-	6,  // [6:15] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	14, // 0: hookstream.v1.CreateSourceRequest.source:type_name -> hookstream.v1.Source
+	14, // 1: hookstream.v1.EnsureSourceRequest.source:type_name -> hookstream.v1.Source
+	14, // 2: hookstream.v1.EnsureSourceResponse.source:type_name -> hookstream.v1.Source
+	14, // 3: hookstream.v1.ListSourcesResponse.sources:type_name -> hookstream.v1.Source
+	14, // 4: hookstream.v1.UpdateSourceRequest.source:type_name -> hookstream.v1.Source
+	15, // 5: hookstream.v1.UpdateSourceRequest.update_mask:type_name -> google.protobuf.FieldMask
+	16, // 6: hookstream.v1.RotateSourceSecretRequest.overlap:type_name -> google.protobuf.Duration
+	14, // 7: hookstream.v1.RotateSourceSecretResponse.source:type_name -> hookstream.v1.Source
+	0,  // 8: hookstream.v1.SourceService.CreateSource:input_type -> hookstream.v1.CreateSourceRequest
+	1,  // 9: hookstream.v1.SourceService.EnsureSource:input_type -> hookstream.v1.EnsureSourceRequest
+	3,  // 10: hookstream.v1.SourceService.GetSource:input_type -> hookstream.v1.GetSourceRequest
+	4,  // 11: hookstream.v1.SourceService.ListSources:input_type -> hookstream.v1.ListSourcesRequest
+	6,  // 12: hookstream.v1.SourceService.UpdateSource:input_type -> hookstream.v1.UpdateSourceRequest
+	7,  // 13: hookstream.v1.SourceService.DeleteSource:input_type -> hookstream.v1.DeleteSourceRequest
+	8,  // 14: hookstream.v1.SourceService.EnableSource:input_type -> hookstream.v1.EnableSourceRequest
+	9,  // 15: hookstream.v1.SourceService.DisableSource:input_type -> hookstream.v1.DisableSourceRequest
+	10, // 16: hookstream.v1.SourceService.RotateSourceSecret:input_type -> hookstream.v1.RotateSourceSecretRequest
+	12, // 17: hookstream.v1.SourceService.SendSourceTestEvent:input_type -> hookstream.v1.SendSourceTestEventRequest
+	14, // 18: hookstream.v1.SourceService.CreateSource:output_type -> hookstream.v1.Source
+	2,  // 19: hookstream.v1.SourceService.EnsureSource:output_type -> hookstream.v1.EnsureSourceResponse
+	14, // 20: hookstream.v1.SourceService.GetSource:output_type -> hookstream.v1.Source
+	5,  // 21: hookstream.v1.SourceService.ListSources:output_type -> hookstream.v1.ListSourcesResponse
+	14, // 22: hookstream.v1.SourceService.UpdateSource:output_type -> hookstream.v1.Source
+	17, // 23: hookstream.v1.SourceService.DeleteSource:output_type -> google.protobuf.Empty
+	14, // 24: hookstream.v1.SourceService.EnableSource:output_type -> hookstream.v1.Source
+	14, // 25: hookstream.v1.SourceService.DisableSource:output_type -> hookstream.v1.Source
+	11, // 26: hookstream.v1.SourceService.RotateSourceSecret:output_type -> hookstream.v1.RotateSourceSecretResponse
+	13, // 27: hookstream.v1.SourceService.SendSourceTestEvent:output_type -> hookstream.v1.SendSourceTestEventResponse
+	18, // [18:28] is the sub-list for method output_type
+	8,  // [8:18] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_hookstream_v1_source_service_proto_init() }
@@ -847,14 +972,14 @@ func file_hookstream_v1_source_service_proto_init() {
 		return
 	}
 	file_hookstream_v1_source_proto_init()
-	file_hookstream_v1_source_service_proto_msgTypes[8].OneofWrappers = []any{}
+	file_hookstream_v1_source_service_proto_msgTypes[10].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookstream_v1_source_service_proto_rawDesc), len(file_hookstream_v1_source_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

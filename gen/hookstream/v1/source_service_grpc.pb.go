@@ -21,6 +21,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	SourceService_CreateSource_FullMethodName        = "/hookstream.v1.SourceService/CreateSource"
+	SourceService_EnsureSource_FullMethodName        = "/hookstream.v1.SourceService/EnsureSource"
 	SourceService_GetSource_FullMethodName           = "/hookstream.v1.SourceService/GetSource"
 	SourceService_ListSources_FullMethodName         = "/hookstream.v1.SourceService/ListSources"
 	SourceService_UpdateSource_FullMethodName        = "/hookstream.v1.SourceService/UpdateSource"
@@ -43,6 +44,14 @@ type SourceServiceClient interface {
 	//
 	// ALREADY_EXISTS when the id is taken.
 	CreateSource(ctx context.Context, in *CreateSourceRequest, opts ...grpc.CallOption) (*Source, error)
+	// Creates a source unless there is one, for whoever declares what should be: it
+	// may be called again and again, and changes nothing that is there.
+	//
+	// FAILED_PRECONDITION with the reason SOURCE_DIFFERS when there is one with other
+	// settings. The metadata `fields` of the error names those that differ, separated
+	// by commas. The credentials given must be accepted, the first as the one in use.
+	// Whether the source is disabled is not compared.
+	EnsureSource(ctx context.Context, in *EnsureSourceRequest, opts ...grpc.CallOption) (*EnsureSourceResponse, error)
 	// Gets a source. Credentials are never answered.
 	GetSource(ctx context.Context, in *GetSourceRequest, opts ...grpc.CallOption) (*Source, error)
 	// Lists sources in the order of their ids.
@@ -89,6 +98,16 @@ func (c *sourceServiceClient) CreateSource(ctx context.Context, in *CreateSource
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(Source)
 	err := c.cc.Invoke(ctx, SourceService_CreateSource_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sourceServiceClient) EnsureSource(ctx context.Context, in *EnsureSourceRequest, opts ...grpc.CallOption) (*EnsureSourceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EnsureSourceResponse)
+	err := c.cc.Invoke(ctx, SourceService_EnsureSource_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -187,6 +206,14 @@ type SourceServiceServer interface {
 	//
 	// ALREADY_EXISTS when the id is taken.
 	CreateSource(context.Context, *CreateSourceRequest) (*Source, error)
+	// Creates a source unless there is one, for whoever declares what should be: it
+	// may be called again and again, and changes nothing that is there.
+	//
+	// FAILED_PRECONDITION with the reason SOURCE_DIFFERS when there is one with other
+	// settings. The metadata `fields` of the error names those that differ, separated
+	// by commas. The credentials given must be accepted, the first as the one in use.
+	// Whether the source is disabled is not compared.
+	EnsureSource(context.Context, *EnsureSourceRequest) (*EnsureSourceResponse, error)
 	// Gets a source. Credentials are never answered.
 	GetSource(context.Context, *GetSourceRequest) (*Source, error)
 	// Lists sources in the order of their ids.
@@ -231,6 +258,9 @@ type UnimplementedSourceServiceServer struct{}
 
 func (UnimplementedSourceServiceServer) CreateSource(context.Context, *CreateSourceRequest) (*Source, error) {
 	return nil, status.Error(codes.Unimplemented, "method CreateSource not implemented")
+}
+func (UnimplementedSourceServiceServer) EnsureSource(context.Context, *EnsureSourceRequest) (*EnsureSourceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EnsureSource not implemented")
 }
 func (UnimplementedSourceServiceServer) GetSource(context.Context, *GetSourceRequest) (*Source, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetSource not implemented")
@@ -291,6 +321,24 @@ func _SourceService_CreateSource_Handler(srv interface{}, ctx context.Context, d
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(SourceServiceServer).CreateSource(ctx, req.(*CreateSourceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SourceService_EnsureSource_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EnsureSourceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SourceServiceServer).EnsureSource(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SourceService_EnsureSource_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SourceServiceServer).EnsureSource(ctx, req.(*EnsureSourceRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -449,6 +497,10 @@ var SourceService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CreateSource",
 			Handler:    _SourceService_CreateSource_Handler,
+		},
+		{
+			MethodName: "EnsureSource",
+			Handler:    _SourceService_EnsureSource_Handler,
 		},
 		{
 			MethodName: "GetSource",
