@@ -41,7 +41,7 @@ func (c *providersCommand) Run(ctx context.Context, p *program) error {
 type eventTypesCommand struct {
 	connection
 	output
-	Provider string `arg:"" optional:"" help:"Only this provider's: yousign, ignisign."`
+	Provider string `arg:"" optional:"" help:"Only this provider's, by its id in the list of providers."`
 	Type     string `arg:"" optional:"" help:"Show this type with an example."`
 	Example  bool   `help:"Print nothing but the example of the type."`
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
@@ -73,24 +74,25 @@ func (p *program) printEvent(e *hookstreamv1.Event) error {
 	if err != nil {
 		return err
 	}
-	switch payload := e.GetPayload().(type) {
-	case *hookstreamv1.Event_Ignisign:
+	if payload := payloadOf(e); payload != nil {
 		fmt.Fprintln(p.stdout)
-		err = writeJSON(p.stdout, payload.Ignisign)
-	case *hookstreamv1.Event_Yousign:
-		fmt.Fprintln(p.stdout)
-		err = writeJSON(p.stdout, payload.Yousign)
-	case *hookstreamv1.Event_Typed:
-		fmt.Fprintln(p.stdout)
-		err = writeJSON(p.stdout, payload.Typed)
-	case *hookstreamv1.Event_Json:
-		fmt.Fprintln(p.stdout)
-		err = writeJSON(p.stdout, payload.Json)
+		err = writeJSON(p.stdout, payload)
 	}
 	if body := e.GetRaw().GetBody(); err == nil && len(body) > 0 {
 		_, err = fmt.Fprintf(p.stdout, "\n%s\n", strings.TrimRight(printable(string(body)), "\n"))
 	}
 	return err
+}
+
+// payloadOf answers the typed content of an event, whichever provider's; nil when
+// there is none.
+func payloadOf(e *hookstreamv1.Event) proto.Message {
+	m := e.ProtoReflect()
+	fd := m.WhichOneof(m.Descriptor().Oneofs().ByName("payload"))
+	if fd == nil {
+		return nil
+	}
+	return m.Get(fd).Message().Interface()
 }
 
 func timeOf(t *timestamppb.Timestamp) string {

@@ -84,7 +84,7 @@ func (c sourceNewFlags) ensure(ctx context.Context, p *program, src *hookstreamv
 		if err != nil {
 			return err
 		}
-		if err := p.printSource(c.output, resp.GetSource()); err != nil || c.json() {
+		if err := p.printSource(c.output, resp.GetSource()); err != nil || c.forProgram() {
 			return err
 		}
 		if !resp.GetCreated() {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
@@ -109,7 +110,7 @@ func selectorOf(s *hookstreamv1.EventSelector) []property {
 		{"environments", strings.Join(s.GetEnvironments(), " ")},
 		{"filter", s.GetFilter()},
 	}
-	if s.GetIgnisign() != nil || s.GetYousign() != nil {
+	if hasTyped(s) {
 		properties = append(properties, property{"typed selector", "yes: --output json shows it"})
 	}
 	for _, p := range properties {
@@ -118,6 +119,15 @@ func selectorOf(s *hookstreamv1.EventSelector) []property {
 		}
 	}
 	return []property{{"events", "all"}}
+}
+
+// hasTyped reports whether a selector has typed conditions, of whichever provider.
+func hasTyped(s *hookstreamv1.EventSelector) (has bool) {
+	s.ProtoReflect().Range(func(fd protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
+		has = fd.Kind() == protoreflect.MessageKind
+		return !has
+	})
+	return has
 }
 
 // wordOf makes a word for people of an enum's value.

@@ -70,7 +70,7 @@ const (
 	ErrorReason_ERROR_REASON_SUBSCRIPTION_DELETED ErrorReason = 19
 	// The source exists with other settings than those to be ensured; the metadata
 	// `fields` names them. FAILED_PRECONDITION.
-	ErrorReason_ERROR_REASON_SOURCE_DIFFERS ErrorReason = 25
+	ErrorReason_ERROR_REASON_SOURCE_DIFFERS ErrorReason = 20
 )
 
 // Enum value maps for ErrorReason.
@@ -94,7 +94,7 @@ var (
 		16: "ERROR_REASON_SUBSCRIPTION_PAUSED",
 		18: "ERROR_REASON_SUBSCRIPTION_DIFFERS",
 		19: "ERROR_REASON_SUBSCRIPTION_DELETED",
-		25: "ERROR_REASON_SOURCE_DIFFERS",
+		20: "ERROR_REASON_SOURCE_DIFFERS",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":               0,
@@ -115,7 +115,7 @@ var (
 		"ERROR_REASON_SUBSCRIPTION_PAUSED":       16,
 		"ERROR_REASON_SUBSCRIPTION_DIFFERS":      18,
 		"ERROR_REASON_SUBSCRIPTION_DELETED":      19,
-		"ERROR_REASON_SOURCE_DIFFERS":            25,
+		"ERROR_REASON_SOURCE_DIFFERS":            20,
 	}
 )
 
@@ -171,7 +171,7 @@ const file_hookstream_v1_error_reason_proto_rawDesc = "" +
 	" ERROR_REASON_SUBSCRIPTION_PAUSED\x10\x10\x12%\n" +
 	"!ERROR_REASON_SUBSCRIPTION_DIFFERS\x10\x12\x12%\n" +
 	"!ERROR_REASON_SUBSCRIPTION_DELETED\x10\x13\x12\x1f\n" +
-	"\x1bERROR_REASON_SOURCE_DIFFERS\x10\x19\"\x04\b\x0e\x10\x0e\"\x04\b\x11\x10\x11B\xca\x01\n" +
+	"\x1bERROR_REASON_SOURCE_DIFFERS\x10\x14\"\x04\b\x0e\x10\x0e\"\x04\b\x11\x10\x11B\xca\x01\n" +
 	"\x11dev.hookstream.v1B\x10ErrorReasonProtoP\x01Z?github.com/hookstream/hookstream/gen/hookstream/v1;hookstreamv1\xa2\x02\x03HKS\xaa\x02\rHookstream.V1\xba\x02\fHookstreamV1\xca\x02\rHookstream\\V1\xe2\x02\x19Hookstream\\V1\\GPBMetadata\xea\x02\x0eHookstream::V1b\x06proto3"
 
 var (
