@@ -6,7 +6,9 @@ import (
 	"testing"
 	"time"
 
+	ignisignv1 "github.com/hookstream/hookstream/gen/hookstream/ignisign/v1"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
 )
 
 // Whatever the API can say and be told, the command line has a word for.
@@ -54,5 +56,19 @@ func TestStateShowsWhatWasMissedAndWhoIsDeaf(t *testing.T) {
 	}
 	if !strings.Contains(rows["missed"], "50 events") || !strings.Contains(rows["deaf"], "unresponsive") || !strings.Contains(rows["well"], "active") {
 		t.Errorf("shown:\n%s", got)
+	}
+}
+
+// Typed conditions are told of, whichever provider's; others are no typed ones.
+func TestTypedConditionsAreToldOf(t *testing.T) {
+	for want, selectors := range map[bool][]*hookstreamv1.EventSelector{
+		true:  {{Yousign: &yousignv1.Selector{}}, {Ignisign: &ignisignv1.Selector{}, Filter: "true"}},
+		false: {nil, {}, {Sources: []string{"a"}, Types: []string{"b.*"}, Environments: []string{"c"}, Filter: "true"}},
+	} {
+		for _, s := range selectors {
+			if got := hasTyped(s); got != want {
+				t.Errorf("%v: %v", s, got)
+			}
+		}
 	}
 }
