@@ -4,7 +4,15 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
+
+// OnFileSystem has the indexes of a test lie on another file system.
+func OnFileSystem(t *testing.T, fs vfs.FS) {
+	old := fileSystem
+	t.Cleanup(func() { fileSystem = old })
+	fileSystem = fs
+}
 
 // Small makes tables, filters and generations that are soon full.
 func Small(t *testing.T) {

@@ -132,6 +132,9 @@ func (x *Index) Sweep(now time.Time) (int, error) {
 	if x.closing.Load() {
 		return 0, ErrClosed
 	}
+	if err := x.damaged.Load(); err != nil {
+		return 0, *err
+	}
 	if err := x.persist(true); err != nil {
 		return 0, err
 	}

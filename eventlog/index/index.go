@@ -28,6 +28,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/hookstream/hookstream/conns"
 )
@@ -81,6 +82,7 @@ type Index struct {
 	seen *filter // of all that was ever applied; nil: not known yet. With mu
 	next *filter // takes the place of seen when it knows as much; nil: none
 
+	opened  atomic.Bool
 	closing atomic.Bool
 	damaged atomic.Pointer[error] // nil: it is not
 	stuck   chan struct{}         // closed when the disk refuses a write
@@ -113,12 +115,12 @@ const layout = 2
 
 // options say how the disk is used: a table goes there as one piece, for it is
 // larger than half a memtable, and hashes do not compress.
-func options(logger *slog.Logger, damaged, stuck func(error)) *pebble.Options {
-	o := &pebble.Options{DisableWAL: true, MemTableSize: 2 << 20, CacheSize: 64 << 20, Logger: pebbleLogger{logger}}
+func (x *Index) options() *pebble.Options {
+	o := &pebble.Options{DisableWAL: true, MemTableSize: 2 << 20, CacheSize: 64 << 20, Logger: pebbleLogger{x}, FS: fileSystem}
 	// Unless it is listened to, Pebble ends the process, at each start anew.
 	o.EventListener = &pebble.EventListener{
-		DataCorruption:  func(d pebble.DataCorruptionInfo) { damaged(d.Details) },
-		BackgroundError: stuck,
+		DataCorruption:  func(d pebble.DataCorruptionInfo) { _ = x.damage(d.Details) },
+		BackgroundError: x.stick,
 	}
 	o.MaxOpenFiles = conns.ThisBudget().Index
 	o.L0CompactionThreshold = generationTables // merged when it ends
@@ -128,6 +130,9 @@ func options(logger *slog.Logger, damaged, stuck func(error)) *pebble.Options {
 	}
 	return o
 }
+
+// fileSystem is where indexes lie; a test has one that refuses.
+var fileSystem = vfs.Default
 
 // Open opens the index in dir, for the log of the given incarnation that ends at
 // last. An index of another log is emptied, and so is one that knows more than
@@ -163,11 +168,12 @@ func open(dir string, incarnation uint32, last uint64, window time.Duration, log
 		return nil, errDamaged
 	}
 	x := &Index{dir: dir, window: window, now: newTable(0), logger: logger, stuck: make(chan struct{})}
-	db, err := pebble.Open(dir, options(logger, func(err error) { _ = x.damage(err) }, x.stick))
+	db, err := pebble.Open(dir, x.options())
 	if err != nil {
 		return nil, fmt.Errorf("open index: %w", err)
 	}
 	x.db = db
+	x.opened.Store(true)
 	if err := x.load(incarnation, last); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -427,51 +433,84 @@ func (x *Index) Close() error {
 	x.mu.Lock() // no Apply is under way, and none begins
 	x.closing.Store(true)
 	x.mu.Unlock()
-	err := x.bounded("write", func() error {
-		err := x.persist(true)
+	var flushed <-chan struct{}
+	err := within("write", func() (err error) {
+		err = x.persist(true)
 		x.wg.Wait()
-		return errors.Join(err, x.db.Flush())
+		done, flush := x.db.AsyncFlush()
+		flushed = done
+		return errors.Join(err, flush)
 	})
 	x.using.Lock()
 	x.closed = true
 	x.using.Unlock()
 	if errors.Is(err, errDropped) {
-		x.logger.Warn("the newest of the index is dropped; it is read from the log at the next start", "dir", x.dir, "err", err)
-		return x.bounded("close", x.db.Close)
+		// Somebody is at the database still: it is left to the end of the process.
+		x.dropped(err)
+		return nil
 	}
-	return errors.Join(err, x.db.Close())
+	if err == nil {
+		if err := x.awaitFlush(flushed); err != nil {
+			x.dropped(err)
+			_ = within("close", x.db.Close) // which says the same
+			return nil
+		}
+	}
+	return errors.Join(err, within("close", x.db.Close))
+}
+
+func (x *Index) dropped(err error) {
+	x.logger.Warn("the newest of the index is dropped; it is read from the log at the next start", "dir", x.dir, "err", err)
+}
+
+// awaitFlush waits for what was begun to go to the disk, but not for one that has
+// refused a write: Pebble tries that for ever.
+func (x *Index) awaitFlush(flushed <-chan struct{}) error {
+	select {
+	case <-flushed:
+		return nil
+	case <-x.stuck:
+		return fmt.Errorf("%w: the disk refuses", errDropped)
+	case <-time.After(closeTime):
+		return fmt.Errorf("%w: it takes longer than %s", errDropped, closeTime)
+	}
 }
 
 var errDropped = errors.New("index: not written")
 
-// bounded does something, but not for ever: not after the disk has refused a write.
-func (x *Index) bounded(what string, do func() error) error {
+// within does something, but not for ever.
+func within(what string, do func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- do() }()
-	timer := time.NewTimer(closeTime)
-	defer timer.Stop()
-	stuck := x.stuck
-	if what == "close" {
-		stuck = nil // known
-	}
 	select {
 	case err := <-done:
 		return err
-	case <-stuck:
-		return fmt.Errorf("%w: the disk refuses", errDropped)
-	case <-timer.C:
+	case <-time.After(closeTime):
 		return fmt.Errorf("%w: %s takes longer than %s", errDropped, what, closeTime)
 	}
 }
 
 // pebbleLogger passes on what an operator can act on.
-type pebbleLogger struct{ l *slog.Logger }
+type pebbleLogger struct{ x *Index }
 
-func (p pebbleLogger) Infof(f string, v ...any) { p.l.Debug(fmt.Sprintf(f, v...), "from", "index") }
+func (p pebbleLogger) Infof(f string, v ...any) {
+	p.x.logger.Debug(fmt.Sprintf(f, v...), "from", "index")
+}
 
-func (p pebbleLogger) Errorf(f string, v ...any) { p.l.Error(fmt.Sprintf(f, v...), "from", "index") }
+func (p pebbleLogger) Errorf(f string, v ...any) {
+	p.x.logger.Error(fmt.Sprintf(f, v...), "from", "index")
+}
 
+// Fatalf is called for what Pebble cannot survive, as a manifest that cannot be
+// written, and must not come back. While the index is opened that ends in an error.
+// Later it is on a goroutine of Pebble's own, with its locks: a panic would end the
+// process in the middle of its stop, and so it stays here.
 func (p pebbleLogger) Fatalf(f string, v ...any) {
-	// Pebble calls this for what it cannot survive and relies on not coming back.
-	panic(fmt.Sprintf("index: "+f, v...))
+	if !p.x.opened.Load() {
+		panic(fmt.Sprintf("index: "+f, v...))
+	}
+	err := fmt.Errorf(f, v...)
+	_ = p.x.damage(fmt.Errorf("%w: %w", pebble.ErrCorruption, err))
+	p.x.stick(err)
+	select {}
 }
