@@ -111,12 +111,18 @@ func (s *stream) startTail(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("tail: %w", err)
 	}
-	s.e.wg.Go(func() {
-		s.follow(f)
-		f.end()
-		consuming.Stop()
-	})
+	s.e.wg.Go(func() { s.followUntil(f, consuming.Stop) })
 	return nil
+}
+
+// followUntil follows to the end, and does not wait for the consumer's. One that is
+// being made anew, of a connection that is cut off, is locked meanwhile: the client
+// looks whether it was stopped only when a question and a pause are over, after 20
+// seconds. Nobody reads what it brings, and it ends by itself.
+func (s *stream) followUntil(f *fetched, stop func()) {
+	s.follow(f)
+	f.end()
+	go stop()
 }
 
 // waitIndexed returns when the index knows the log up to last.
