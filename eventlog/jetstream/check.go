@@ -155,7 +155,7 @@ func (c *Check) checkStream(name string, large int64) (*StreamCheck, error) {
 	for i, n := range numbers {
 		newest := i == len(numbers)-1
 		if size, ok := before.Blocks[n]; c.Clean && ok && size == sizes[i] && large > 0 && total > large && !newest && !isBucket(name) {
-			c.Partial, c.unread = true, append(c.unread, unread{s, n})
+			c.Partial, c.unread = true, append(c.unread, unread{stream: s, number: n})
 			continue
 		}
 		if err := s.checkBlock(c, n, newest); err != nil {

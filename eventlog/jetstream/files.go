@@ -6,6 +6,9 @@ import (
 	"log/slog"
 	"math"
 	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hookstream/hookstream/eventlog"
@@ -18,8 +21,12 @@ type files struct {
 	bounds  *mark    // nil: external, or not open
 	started bool     // the server may have changed the streams
 	// distrust: something was found that the next start must look at.
-	distrust bool
-	unread   []unread // blocks that are looked at after the start
+	distrust atomic.Bool
+	unread   []unread // blocks that are looked at after the start, in turn
+	// checked is, by stream, the block that was looked at last of these.
+	checkedMu sync.Mutex
+	checked   map[string]int
+	told      sync.Map // of damage, so that it is once
 }
 
 // checkedWhole is up to which size a stream is read before a start that follows an
@@ -46,13 +53,32 @@ func (f *files) open(o Options, logger *slog.Logger) (err error) {
 	if err := f.settle(check, o.DedupWindow, logger); err != nil {
 		return err
 	}
-	f.unread = check.unread
+	f.takeTurns(check)
 	logger.Debug("the data directory was checked", "clean", check.Clean, "partial", check.Partial, "took", time.Since(start))
 	if f.bounds, err = openMark(o.Dir); err != nil {
 		return err
 	}
 	f.started = true
 	return markRunning(o.Dir)
+}
+
+// takeTurns has the background check begin where it ended, so that it comes to all
+// blocks however often the gateway is started.
+func (f *files) takeTurns(check *Check) {
+	f.checked = make(map[string]int)
+	if !check.Partial {
+		return // all were looked at
+	}
+	for name, s := range check.before.Streams {
+		f.checked[name] = s.Checked
+	}
+	for _, again := range []bool{false, true} {
+		for _, u := range check.unread {
+			if again == (u.number <= f.checked[u.stream.Name]) {
+				f.unread = append(f.unread, u)
+			}
+		}
+	}
 }
 
 // settle tells of what is damaged, keeps in mind what is missing, and has the
@@ -68,6 +94,9 @@ func (f *files) settle(check *Check, window time.Duration, logger *slog.Logger) 
 func (f *files) tell(check *Check, window time.Duration, logger *slog.Logger) error {
 	for _, s := range check.Streams {
 		for _, d := range s.Damage {
+			if _, again := f.told.LoadOrStore(d, true); again {
+				continue
+			}
 			logger.Error("the data directory is damaged; what can be read is kept, and a copy of the file lies in "+filepath.Join(check.Dir, dirDamaged),
 				"stream", s.Name, "file", d.File, "what", d.What, "offset", d.Offset, "bytes", d.Length, "after", d.After, "before", d.Before)
 		}
@@ -80,6 +109,11 @@ func (f *files) tell(check *Check, window time.Duration, logger *slog.Logger) er
 		logger.Error("the log has lost events; who reads there is told of a gap, and who sends them again is heard", "from", m.From, "to", m.To, "events", m.Events())
 	}
 	return nil
+}
+
+// knows reports whether all of some damage was told.
+func (f *files) knows(some []Damage) bool {
+	return !slices.ContainsFunc(some, func(d Damage) bool { _, told := f.told.Load(d); return !told })
 }
 
 // noteFirst is told where the log begins.
@@ -100,10 +134,10 @@ func (e *Engine) noteFirst(seq uint64, at time.Time) {
 // close says how things stand, when the server has stopped and all is well.
 func (f *files) close(well bool) error {
 	err := f.bounds.close()
-	if !f.started || !well || f.distrust {
+	if !f.started || !well || f.distrust.Load() {
 		return err
 	}
-	if mark := markStopped(f.dir); mark != nil {
+	if mark := markStopped(f.dir, f.checked); mark != nil {
 		err = errors.Join(err, fmt.Errorf("mark the orderly stop: %w", mark))
 	}
 	return err

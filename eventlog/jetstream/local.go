@@ -291,6 +291,9 @@ func (s *stream) readLocal() ([]event.Record, []index.Entry, error) {
 			entries = append(entries, entry)
 		}
 	}
+	if s.next > 1 {
+		s.mindHoles(s.next, recs)
+	}
 	s.noteHole(s.next, recs, durable)
 	return recs, entries, nil
 }

@@ -37,6 +37,9 @@ type stoppedStream struct {
 	First  uint64        `json:"first"`
 	Last   uint64        `json:"last"`
 	Blocks map[int]int64 `json:"blocks"` // their sizes
+	// Checked is the block at which the background check was last: it goes on after
+	// that.
+	Checked int `json:"checked,omitempty"`
 }
 
 func readStopped(path string) (*stopped, error) {
@@ -52,17 +55,20 @@ func readStopped(path string) (*stopped, error) {
 }
 
 // markStopped says that the streams lie on the disk as they are now. The server
-// must have stopped.
-func markStopped(dir string) error {
+// must have stopped. Checked says of each how far the background check came.
+func markStopped(dir string, checked map[string]int) error {
 	names, err := listStreams(dir)
 	if err != nil {
 		return err
 	}
 	s := stopped{Streams: make(map[string]stoppedStream)}
 	for _, name := range names {
-		if s.Streams[name], err = stoppedAs(name, blocksDir(dir, name)); err != nil {
+		one, err := stoppedAs(name, blocksDir(dir, name))
+		if err != nil {
 			return fmt.Errorf("stream %s: %w", name, err)
 		}
+		one.Checked = checked[name]
+		s.Streams[name] = one
 	}
 	if err := syncFiles(dir); err != nil {
 		return err

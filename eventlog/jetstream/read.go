@@ -37,7 +37,9 @@ func (s *stream) Read(ctx context.Context, seq uint64, max, maxBytes int) ([]eve
 	if err != nil {
 		return nil, err
 	}
-	return s.shown(recs)
+	recs, err = s.shown(recs)
+	s.mindHoles(seq, recs)
+	return recs, err
 }
 
 // shown answers those of the stored records that are durable, as they were

@@ -64,6 +64,10 @@ func (s *stream) scanConsumer(ctx context.Context, seq uint64, fn func([]event.R
 		timer.Reset(readTimeout)
 		select {
 		case a := <-c.answers:
+			s.mindHoles(seq, a.recs)
+			if n := len(a.recs); n > 0 {
+				seq = a.recs[n-1].Seq + 1
+			}
 			if end, err := s.pass(a, fn); end || err != nil {
 				return err
 			}
