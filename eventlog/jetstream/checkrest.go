@@ -63,7 +63,7 @@ func (e *Engine) checkLater(u unread) (int64, error) {
 	c := &Check{Dir: e.opts.Dir, Clean: !u.newest, before: &stopped{}, Streams: []*StreamCheck{s}}
 	path := blockPath(filepath.Join(s.dir, natsBlocks), u.number)
 	err := s.checkBlock(c, u.number, u.newest)
-	gone := errors.Is(err, fs.ErrNotExist) && s.Name == streamEvents
+	gone := errors.Is(err, fs.ErrNotExist) && s.Name == StreamEvents
 	if err != nil && !gone {
 		return 0, err
 	}

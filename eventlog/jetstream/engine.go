@@ -41,7 +41,7 @@ type Engine struct {
 	writes  writes
 
 	foreign foreign
-	noticed chan Missing // holes that readers met
+	noticed chan eventlog.Missing // holes that readers met
 	events  *stream
 	inbox   *natsInbox
 	index   *index.Index
@@ -63,7 +63,7 @@ func Open(ctx context.Context, o Options) (_ *Engine, err error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	e := &Engine{opts: o, logger: o.Logger, opened: make(chan struct{}), noticed: make(chan Missing, noticing)}
+	e := &Engine{opts: o, logger: o.Logger, opened: make(chan struct{}), noticed: make(chan eventlog.Missing, noticing)}
 	e.ctx, e.stop = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {

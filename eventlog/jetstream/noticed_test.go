@@ -1,4 +1,4 @@
-package eventlog
+package jetstream
 
 import (
 	"bytes"
@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/hookstream/hookstream/eventlog"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -37,7 +39,7 @@ const megabytes = 20 // events of the log, of a megabyte each
 // megabytesLog is a data directory with a log of several blocks, damaged and opened
 // anew: nothing of it is in memory, and the background check comes no further than
 // the first block. It answers how to put an event there.
-func megabytesLog(t *testing.T, damage func(msgs string)) (*Engine, *logged, func(e *Engine, n int) Appended) {
+func megabytesLog(t *testing.T, damage func(msgs string)) (*Engine, *logged, func(e *Engine, n int) eventlog.Appended) {
 	t.Helper()
 	whole, rate := checkedWhole, restRate
 	t.Cleanup(func() { checkedWhole, restRate = whole, rate })
@@ -46,9 +48,9 @@ func megabytesLog(t *testing.T, damage func(msgs string)) (*Engine, *logged, fun
 	o.Dir, o.Durability = t.TempDir(), DurabilityRelaxed
 	log := new(logged)
 	o.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelError}))
-	put := func(e *Engine, n int) Appended {
+	put := func(e *Engine, n int) eventlog.Appended {
 		t.Helper()
-		got, err := e.Events().Append(t.Context(), Entry{Source: "s", Topic: "t", Action: "a", DedupKey: fmt.Sprint(n), Data: bytes.Repeat([]byte{byte(n)}, 1<<20)})
+		got, err := e.Events().Append(t.Context(), eventlog.Entry{Source: "s", Topic: "t", Action: "a", DedupKey: fmt.Sprint(n), Data: bytes.Repeat([]byte{byte(n)}, 1<<20)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -61,7 +63,7 @@ func megabytesLog(t *testing.T, damage func(msgs string)) (*Engine, *logged, fun
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}
-	damage(blocksDir(o.Dir, streamEvents))
+	damage(blocksDir(o.Dir, StreamEvents))
 	return openForTest(t, o), log, put
 }
 
@@ -135,7 +137,7 @@ func TestDamageThatAReaderMeetsIsTold(t *testing.T) {
 // numbersIn are the first and the last event of a block.
 func numbersIn(t *testing.T, dir string, number int) (first, last uint64) {
 	t.Helper()
-	s := &StreamCheck{Name: streamEvents, dir: strings.TrimSuffix(dir, "/"+natsBlocks)}
+	s := &StreamCheck{Name: StreamEvents, dir: strings.TrimSuffix(dir, "/"+natsBlocks)}
 	first, last, err := s.inBlock(&Check{before: &stopped{}}, number)
 	if err != nil || first == 0 {
 		t.Fatal(first, err)
@@ -147,15 +149,15 @@ func numbersIn(t *testing.T, dir string, number int) (first, last uint64) {
 // the log begins before it; the blocks before it are there.
 func TestABlockThatIsGoneIsNotRetention(t *testing.T) {
 	e, _, _ := megabytesLog(t, func(string) {})
-	msgs := blocksDir(e.opts.Dir, streamEvents)
+	msgs := blocksDir(e.opts.Dir, StreamEvents)
 	from, _ := numbersIn(t, msgs, 2)
 	damaged, _ := numbersIn(t, msgs, 3)
 	flipIn(t, blockPath(msgs, 3), 1000)
 	if err := os.Remove(blockPath(msgs, 2)); err != nil {
 		t.Fatal(err)
 	}
-	s := &StreamCheck{Name: streamEvents, dir: strings.TrimSuffix(msgs, "/"+natsBlocks)}
-	want := []Missing{{From: from, To: damaged}}
+	s := &StreamCheck{Name: StreamEvents, dir: strings.TrimSuffix(msgs, "/"+natsBlocks)}
+	want := []eventlog.Missing{{From: from, To: damaged}}
 	for _, number := range []int{3, 2} { // in whichever order it comes to them
 		if _, err := e.checkLater(unread{stream: s, number: number}); err != nil {
 			t.Fatal(err)
@@ -170,9 +172,9 @@ func TestABlockThatIsGoneIsNotRetention(t *testing.T) {
 // first number of the log tells.
 func TestABlockThatIsGoneIsToldByTheFirstOfTheLog(t *testing.T) {
 	e, _, _ := megabytesLog(t, func(string) {})
-	msgs := blocksDir(e.opts.Dir, streamEvents)
+	msgs := blocksDir(e.opts.Dir, StreamEvents)
 	from, to := numbersIn(t, msgs, 2)
-	s := &StreamCheck{Name: streamEvents, dir: strings.TrimSuffix(msgs, "/"+natsBlocks)}
+	s := &StreamCheck{Name: StreamEvents, dir: strings.TrimSuffix(msgs, "/"+natsBlocks)}
 	if err := os.Remove(blockPath(msgs, 2)); err != nil {
 		t.Fatal(err)
 	}
@@ -197,7 +199,7 @@ func TestTheBackgroundCheckTakesTurns(t *testing.T) {
 	e, _, _ := megabytesLog(t, func(string) {})
 	numbers := func() (out []int) {
 		for _, u := range e.files.unread {
-			if u.stream.Name == streamEvents {
+			if u.stream.Name == StreamEvents {
 				out = append(out, u.number)
 			}
 		}
@@ -209,7 +211,7 @@ func TestTheBackgroundCheckTakesTurns(t *testing.T) {
 		}
 		// Of every stream the first block is looked at before the first pause.
 		e.files.checkedMu.Lock()
-		e.files.checked[streamEvents] = want[0]
+		e.files.checked[StreamEvents] = want[0]
 		e.files.checkedMu.Unlock()
 		if err := e.Close(); err != nil {
 			t.Fatal(err)

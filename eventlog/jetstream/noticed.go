@@ -1,9 +1,11 @@
-package eventlog
+package jetstream
 
 import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/hookstream/hookstream/eventlog"
 
 	"github.com/hookstream/hookstream/event"
 )
@@ -23,14 +25,14 @@ func (s *stream) mindHoles(next uint64, recs []event.Record) {
 	}
 	for _, r := range recs {
 		if r.Seq > next {
-			s.mindHole(Missing{From: next, To: r.Seq - 1})
+			s.mindHole(eventlog.Missing{From: next, To: r.Seq - 1})
 		}
 		next = r.Seq + 1
 	}
 }
 
-func (s *stream) mindHole(h Missing) {
-	if len(s.e.files.missing.news([]Missing{h})) == 0 {
+func (s *stream) mindHole(h eventlog.Missing) {
+	if len(s.e.files.missing.news([]eventlog.Missing{h})) == 0 {
 		return
 	}
 	select {
@@ -41,7 +43,7 @@ func (s *stream) mindHole(h Missing) {
 
 // lookIntoHoles looks into what readers notice.
 func (e *Engine) lookIntoHoles() {
-	told := make(map[Missing]bool)
+	told := make(map[eventlog.Missing]bool)
 	for {
 		select {
 		case h := <-e.noticed:
@@ -57,12 +59,12 @@ func (e *Engine) lookIntoHoles() {
 // lookInto finds out why there are no records: retention took them, or their block is
 // damaged, which is told as by the background check. What is lost without a trace is
 // told too, and what JetStream does not find though it is there.
-func (e *Engine) lookInto(h Missing, told map[Missing]bool) error {
+func (e *Engine) lookInto(h eventlog.Missing, told map[eventlog.Missing]bool) error {
 	unknown, err := e.unknownHole(h)
 	if err != nil || len(unknown) == 0 {
 		return err
 	}
-	s := &StreamCheck{Name: streamEvents, dir: filepath.Join(streamsDir(e.opts.Dir), streamEvents)}
+	s := &StreamCheck{Name: StreamEvents, dir: filepath.Join(streamsDir(e.opts.Dir), StreamEvents)}
 	blocks, err := s.blocksOf(h)
 	if err != nil {
 		return err
@@ -85,16 +87,16 @@ func (e *Engine) lookInto(h Missing, told map[Missing]bool) error {
 
 // unknownHole answers what of a hole retention did not take, and is not known to be
 // lost.
-func (e *Engine) unknownHole(h Missing) ([]Missing, error) {
+func (e *Engine) unknownHole(h eventlog.Missing) ([]eventlog.Missing, error) {
 	b, err := e.events.Bounds(e.ctx)
 	if err != nil {
 		return nil, err
 	}
-	return e.files.missing.news(since([]Missing{h}, b.First)), nil
+	return e.files.missing.news(since([]eventlog.Missing{h}, b.First)), nil
 }
 
 // blocksOf answers the blocks that records would lie in.
-func (s *StreamCheck) blocksOf(h Missing) (out []unread, err error) {
+func (s *StreamCheck) blocksOf(h eventlog.Missing) (out []unread, err error) {
 	msgs := filepath.Join(s.dir, natsBlocks)
 	numbers, err := listBlocks(msgs)
 	if err != nil {
@@ -119,7 +121,7 @@ func (s *StreamCheck) blocksOf(h Missing) (out []unread, err error) {
 }
 
 // lostWithoutTrace tells of records that are not there, though no block is damaged.
-func (e *Engine) lostWithoutTrace(s *StreamCheck, blocks []unread, h Missing, told map[Missing]bool) error {
+func (e *Engine) lostWithoutTrace(s *StreamCheck, blocks []unread, h eventlog.Missing, told map[eventlog.Missing]bool) error {
 	recs, err := e.events.get(e.ctx, directGet{Seq: h.From, Batch: 1, NextFor: ">"})
 	if err != nil || len(recs) == 0 || recs[0].Seq <= h.From {
 		return err
@@ -133,7 +135,7 @@ func (e *Engine) lostWithoutTrace(s *StreamCheck, blocks []unread, h Missing, to
 		}
 	}
 	if !overlaps(there.known(), h) {
-		c.Missing = []Missing{h}
+		c.Missing = []eventlog.Missing{h}
 		return e.files.tell(c, e.opts.DedupWindow, e.logger)
 	}
 	e.files.distrust.Store(true)
@@ -144,6 +146,6 @@ func (e *Engine) lostWithoutTrace(s *StreamCheck, blocks []unread, h Missing, to
 	return nil
 }
 
-func overlaps(runs []run, h Missing) bool {
+func overlaps(runs []run, h eventlog.Missing) bool {
 	return slices.ContainsFunc(runs, func(r run) bool { return r.first <= h.To && h.From <= r.last })
 }

@@ -1,4 +1,4 @@
-package eventlog
+package jetstream
 
 import (
 	"context"
