@@ -76,7 +76,7 @@ func TestTheProofOfASignatureStays(t *testing.T) {
 	proof := g.get(name, hookstreamv1.EventView_EVENT_VIEW_FULL).GetProof()
 	var lines []string
 	for _, l := range proof.GetHeaders() {
-		lines = append(lines, l.GetName()+": "+l.GetValue()+string(l.GetValueBytes()))
+		lines = append(lines, l.GetName()+": "+l.GetValue()+string(l.GetBinaryValue()))
 	}
 	want := []string{
 		"X-Yousign-Signature-256: " + yousign.Sign(secret, body),

@@ -151,7 +151,7 @@ func sample() (*hookstreamv1.Event, *hookstreamv1.RawRequest) {
 		ReceiveTime:  timestamppb.New(time.Unix(1772439061, 0)),
 		Verification: &hookstreamv1.Verification{State: hookstreamv1.Verification_STATE_VERIFIED},
 		Proof: &hookstreamv1.Proof{
-			Headers:        []*hookstreamv1.Proof_Line{{Name: "X-Yousign-Signature-256", Value: "sha256=00"}, {Name: "X", ValueBytes: []byte{0xff}}},
+			Headers:        []*hookstreamv1.Proof_Line{{Name: "X-Yousign-Signature-256", Value: "sha256=00"}, {Name: "X", BinaryValue: []byte{0xff}}},
 			KeyFingerprint: "0123456789abcdef", Salt: bytes.Repeat([]byte{7}, 16),
 		},
 	}, &hookstreamv1.RawRequest{

@@ -76,8 +76,8 @@ func (w *wire) proof(b []byte, p *hookstreamv1.Proof) []byte {
 		var room [256]byte
 		in := w.text(room[:0], 1, l.Name)
 		in = w.text(in, 2, l.Value)
-		if len(l.ValueBytes) > 0 {
-			in = w.bytes(in, 3, l.ValueBytes)
+		if len(l.BinaryValue) > 0 {
+			in = w.bytes(in, 3, l.BinaryValue)
 		}
 		b = w.bytes(b, 1, in)
 	}

@@ -147,7 +147,7 @@ func (d *draft) keepProofHeaders(h http.Header, names []string) {
 			}
 			line.Name, line.Value = name, value
 			if !utf8.ValidString(value) {
-				line.Value, line.ValueBytes = "", []byte(value)
+				line.Value, line.BinaryValue = "", []byte(value)
 			}
 			d.proof.Headers = append(d.proof.Headers, line)
 		}
@@ -161,8 +161,8 @@ func proofHeader(h http.Header, lines []*hookstreamv1.Proof_Line) {
 	}
 	for _, l := range lines {
 		value := l.GetValue()
-		if len(l.GetValueBytes()) > 0 {
-			value = string(l.GetValueBytes())
+		if len(l.GetBinaryValue()) > 0 {
+			value = string(l.GetBinaryValue())
 		}
 		h.Add(l.GetName(), value)
 	}

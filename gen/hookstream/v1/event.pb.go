@@ -864,7 +864,7 @@ type Proof_Line struct {
 	// The value.
 	Value string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
 	// The value when it is no UTF-8; `value` is empty then.
-	ValueBytes    []byte `protobuf:"bytes,3,opt,name=value_bytes,json=valueBytes,proto3" json:"value_bytes,omitempty"`
+	BinaryValue   []byte `protobuf:"bytes,3,opt,name=binary_value,json=binaryValue,proto3" json:"binary_value,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -913,9 +913,9 @@ func (x *Proof_Line) GetValue() string {
 	return ""
 }
 
-func (x *Proof_Line) GetValueBytes() []byte {
+func (x *Proof_Line) GetBinaryValue() []byte {
 	if x != nil {
-		return x.ValueBytes
+		return x.BinaryValue
 	}
 	return nil
 }
@@ -1094,17 +1094,16 @@ const file_hookstream_v1_event_proto_rawDesc = "" +
 	"\rCOVERAGE_BODY\x10\x01\x12\x13\n" +
 	"\x0fCOVERAGE_FIELDS\x10\x02\x12\x12\n" +
 	"\x0eCOVERAGE_TOKEN\x10\x03\x12\x11\n" +
-	"\rCOVERAGE_NONE\x10\x04\"\xc9\x02\n" +
+	"\rCOVERAGE_NONE\x10\x04\"\xcb\x02\n" +
 	"\x05Proof\x123\n" +
 	"\aheaders\x18\x01 \x03(\v2\x19.hookstream.v1.Proof.LineR\aheaders\x12'\n" +
 	"\x0fkey_fingerprint\x18\x02 \x01(\tR\x0ekeyFingerprint\x123\n" +
 	"\x06answer\x18\x03 \x01(\v2\x1b.hookstream.v1.Proof.AnswerR\x06answer\x12\x12\n" +
-	"\x04salt\x18\x04 \x01(\fR\x04salt\x1aQ\n" +
+	"\x04salt\x18\x04 \x01(\fR\x04salt\x1aS\n" +
 	"\x04Line\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value\x12\x1f\n" +
-	"\vvalue_bytes\x18\x03 \x01(\fR\n" +
-	"valueBytes\x1aF\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\x12!\n" +
+	"\fbinary_value\x18\x03 \x01(\fR\vbinaryValue\x1aF\n" +
 	"\x06Answer\x12\x16\n" +
 	"\x06status\x18\x01 \x01(\x05R\x06status\x12\x12\n" +
 	"\x04body\x18\x02 \x01(\fR\x04body\x12\x10\n" +
