@@ -15,11 +15,13 @@ type commands struct {
 	Providers     providersCommand     `cmd:"" help:"List the kinds of senders that the gateway understands."`
 	EventTypes    eventTypesCommand    `cmd:"" help:"List the types of events that the gateway understands, or show one with an example."`
 
-	Verify  verifyCommand  `cmd:"" help:"Say whether a captured request is genuine and, if not, which step failed."`
-	Doctor  doctorCommand  `cmd:"" help:"Look through a data directory that no gateway uses, and keep what can be read of a damaged one."`
-	Bench   benchCommand   `cmd:"" help:"Measure this gateway on this machine, beside what the machine could do at best."`
-	Version versionCommand `cmd:"" help:"Print the version."`
-	Help    helpCommand    `cmd:"" help:"Show the help of a command, as --help does."`
+	Verify     verifyCommand     `cmd:"" help:"Say whether a captured request is genuine and, if not, which step failed."`
+	Doctor     doctorCommand     `cmd:"" help:"Look through a data directory that no gateway uses, and keep what can be read of a damaged one."`
+	Bench      benchCommand      `cmd:"" help:"Measure this gateway on this machine, beside what the machine could do at best."`
+	Completion completionCommand `cmd:"" help:"Print what a shell needs to complete commands, flags and their values."`
+	Man        manCommand        `cmd:"" help:"Print the manual page."`
+	Version    versionCommand    `cmd:"" help:"Print the version."`
+	Help       helpCommand       `cmd:"" help:"Show the help of a command, as --help does, or what exit-codes mean."`
 
 	ShowVersion showVersion `name:"version" help:"Print the version." short:"V"`
 }

@@ -12,14 +12,6 @@ import (
 	"golang.org/x/term"
 )
 
-// What the process answers to its caller.
-const (
-	exitOK          = 0
-	exitFailed      = 1
-	exitUsage       = 2
-	exitInterrupted = 130 // as a shell reports SIGINT
-)
-
 // A program is what a command may touch of the world around it.
 type program struct {
 	getenv func(string) string
@@ -36,7 +28,13 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 	parser, exited := p.parser(ctx)
 	var parsed *kong.Context
 	var err error
-	if len(args) > 0 && args[0] == "help" {
+	switch {
+	case len(args) > 0 && args[0] == completeWord:
+		p.printCandidates(parser.Model, args[1:])
+		return exitOK // a shell shows nothing
+	case slices.Equal(args, []string{"help", exitCodesTopic}):
+		return p.tell(p.printExitCodes())
+	case len(args) > 0 && args[0] == "help":
 		args = append(slices.Clone(args[1:]), "--help")
 	}
 	if code, ended := exited(func() { parsed, err = parser.Parse(args) }); ended {
@@ -64,6 +62,7 @@ func (p *program) parser(ctx context.Context) (parser *kong.Kong, exited func(fu
 		kong.Bind(p),
 		defaults(),
 	)
+	showExamples(parser.Model.Node)
 	exited = func(f func()) (code int, ended bool) {
 		defer func() {
 			switch r := recover().(type) {

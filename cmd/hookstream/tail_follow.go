@@ -62,8 +62,9 @@ func (f *follower) run(ctx context.Context) error {
 	switch {
 	case f.failed != nil:
 		return f.failed
-	case ctx.Err() != nil: // somebody ended it, which is no failure
-		return nil //nolint:nilerr // so is what it ended with
+	}
+	if ctx.Err() != nil {
+		return nil //nolint:nilerr // that it ended is how people stop following
 	}
 	return err
 }
