@@ -59,8 +59,7 @@ func (f *follower) run(ctx context.Context) error {
 		o.Cursors = syncedPlace{f}
 	}
 	err := client.Stream(ctx, f.conn, o, f.print)
-	switch {
-	case f.failed != nil:
+	if f.failed != nil {
 		return f.failed
 	}
 	if ctx.Err() != nil {
