@@ -229,6 +229,7 @@ func (a *App) openSubscriptions(ctx context.Context) (err error) {
 		Engine:       subscription.On(queue.On(a.engine)),
 		Hub:          a.hub,
 		MaxConsumers: a.opts.MaxStreams,
+		PeerTimeout:  a.opts.PeerTimeout,
 		Logger:       a.logger,
 	})
 	if err != nil {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/hookstream/hookstream/eventlog/jetstream"
+
+	"github.com/hookstream/hookstream/subscription"
 )
 
 // Version is the version of this build; set by the linker.
@@ -88,6 +90,9 @@ type Options struct {
 	TrustedProxies     []netip.Prefix
 	// MaxStreams is the most open Subscribe streams.
 	MaxStreams int
+	// PeerTimeout is for how long a stream of a subscription whose deliveries expire
+	// may settle none until it is ended: nobody seems to be there.
+	PeerTimeout time.Duration
 	// DrainGrace is how long streams get to go elsewhere when the gateway stops.
 	DrainGrace time.Duration
 
@@ -127,6 +132,7 @@ func DefaultOptions() Options {
 		ParkedMaxBytes:  log.ParkedMaxBytes,
 		Verifiers:       64,
 		MaxStreams:      20_000,
+		PeerTimeout:     subscription.DefaultPeerTimeout,
 		DrainGrace:      5 * time.Second,
 		Logger:          slog.New(slog.DiscardHandler),
 	}
@@ -165,6 +171,7 @@ func (o Options) Validate() error {
 	check(o.Verifiers >= 1 && o.Verifiers <= 4096, "verifiers must be 1 to 4096")
 	check(o.MaxConns >= 0 && o.MaxConnsPerAddress >= 0, "the number of connections must not be negative")
 	check(o.MaxStreams >= 1, "at least one stream must be allowed")
+	check(o.PeerTimeout >= time.Second && o.PeerTimeout <= 24*time.Hour, "the time that a silent consumer is given must be 1 s to 24 h")
 	check(o.DrainGrace >= 0 && o.DrainGrace <= 10*time.Minute, "the grace for streams must be up to 10 minutes")
 	if err := o.log().Validate(); err != nil {
 		errs = append(errs, err)

@@ -105,6 +105,10 @@ var knownErrors = []knownError{
 	{subscription.ErrPaused, codes.FailedPrecondition, hookstreamv1.ErrorReason_ERROR_REASON_SUBSCRIPTION_PAUSED, "the subscription is paused"},
 	{subscription.ErrDeleted, codes.NotFound, hookstreamv1.ErrorReason_ERROR_REASON_SUBSCRIPTION_DELETED, "the subscription was deleted"},
 	{subscription.ErrDraining, codes.Unavailable, hookstreamv1.ErrorReason_ERROR_REASON_DRAINING, "the gateway is going down"},
+	{
+		subscription.ErrUnresponsive, codes.Unavailable, hookstreamv1.ErrorReason_ERROR_REASON_CONSUMER_UNRESPONSIVE,
+		"deliveries of this stream expired, and none was settled for as long as the gateway waits",
+	},
 	{subscription.ErrClosed, codes.Unavailable, hookstreamv1.ErrorReason_ERROR_REASON_DRAINING, "the gateway is going down"},
 	{ErrNotSupportedByProvider, codes.FailedPrecondition, hookstreamv1.ErrorReason_ERROR_REASON_NOT_SUPPORTED_BY_PROVIDER, ""},
 	{eventlog.ErrNotFound, codes.NotFound, hookstreamv1.ErrorReason_ERROR_REASON_RESOURCE_NOT_FOUND, "not found"},
@@ -170,11 +174,17 @@ func (k knownError) status(ctx context.Context, logger *slog.Logger, err error) 
 	if k.code != codes.Unavailable {
 		return statusError(k.code, k.reason, k.message)
 	}
-	if k.reason != hookstreamv1.ErrorReason_ERROR_REASON_DRAINING {
+	if k.ours() {
 		// The caller is told that it is our fault; why is for the operator.
 		logger.WarnContext(ctx, "a call failed", "err", err)
 	}
 	return statusError(k.code, k.reason, k.message, retryInfo())
+}
+
+// ours reports whether it is our fault that a call failed which would not have at
+// another time.
+func (k knownError) ours() bool {
+	return k.reason != hookstreamv1.ErrorReason_ERROR_REASON_DRAINING && k.reason != hookstreamv1.ErrorReason_ERROR_REASON_CONSUMER_UNRESPONSIVE
 }
 
 func retryInfo() *errdetails.RetryInfo {

@@ -2,8 +2,10 @@ package server
 
 import (
 	"context"
+	"errors"
 	"net"
 	"slices"
+	"sync"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -30,7 +32,9 @@ func (s *Server) subscribe(ctx context.Context, req *hookstreamv1.SubscribeReque
 		handler = func(srv any, stream grpc.ServerStream) error { return around(srv, stream, info, next) }
 	}
 	ctx = peer.NewContext(ctx, &peer.Peer{Addr: inProcess{}, LocalAddr: inProcess{}})
-	return handler(s.opts.Events, &localStream{ctx: ctx, req: req, send: send})
+	stream := &localStream{ctx: ctx, req: req, send: send}
+	defer stream.end()
+	return handler(s.opts.Events, stream)
 }
 
 // inProcess is the address of a caller in this process.
@@ -49,6 +53,18 @@ type localStream struct {
 	ctx  context.Context
 	req  *hookstreamv1.SubscribeRequest
 	send func(any) error
+
+	// mu is held while a message is sent. As on a connection, one may be under way
+	// when the call has ended: see subscription.Manager.Attach.
+	mu    sync.Mutex
+	ended bool
+}
+
+// end waits for what is being sent, which is bounded, and refuses what would be.
+func (s *localStream) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
 }
 
 func (s *localStream) Context() context.Context { return s.ctx }
@@ -60,11 +76,18 @@ func (s *localStream) RecvMsg(m any) error {
 }
 
 func (s *localStream) SendMsg(m any) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return errEnded
+	}
 	if err := s.ctx.Err(); err != nil {
 		return err
 	}
 	return s.send(m)
 }
+
+var errEnded = errors.New("server: the stream has ended")
 
 // REST shows no metadata of an answer.
 func (*localStream) SetHeader(metadata.MD) error  { return nil }

@@ -34,6 +34,11 @@ type subscriptionWorld struct {
 // includes sensitive fields, the source `closed` does not.
 func startSubscriptions(t *testing.T, change ...func(*jetstream.Options)) *subscriptionWorld {
 	t.Helper()
+	return startSubscriptionsWith(t, subscription.Options{}, change...)
+}
+
+func startSubscriptionsWith(t *testing.T, so subscription.Options, change ...func(*jetstream.Options)) *subscriptionWorld {
+	t.Helper()
 	w := &subscriptionWorld{t: t}
 	o := jetstream.DefaultOptions()
 	o.Dir = t.TempDir()
@@ -46,7 +51,8 @@ func startSubscriptions(t *testing.T, change ...func(*jetstream.Options)) *subsc
 	}
 	t.Cleanup(func() { w.engine.Close() })
 	h := w.runHub()
-	w.manager, err = subscription.Open(t.Context(), subscription.Options{Engine: subscription.On(queue.On(w.engine)), Hub: h})
+	so.Engine, so.Hub = subscription.On(queue.On(w.engine)), h
+	w.manager, err = subscription.Open(t.Context(), so)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -163,6 +163,9 @@ func query(req *hookstreamv1.SubscribeRequest) url.Values {
 	if n := req.GetFlowControl().GetMaxOutstandingEvents(); n > 0 {
 		v.Set("flowControl.maxOutstandingEvents", fmt.Sprint(n))
 	}
+	if req.GetView() != 0 {
+		v.Set("view", req.GetView().String())
+	}
 	if req.GetAtHead() {
 		v.Set("atHead", "true")
 	}

@@ -32,6 +32,7 @@ func (h *home) ring() {
 // gateway is to have one.
 func (h *home) untaken(hd *hold) {
 	hd.consumer.stuck = true
+	h.hearsNothingOf(hd.consumer)
 	h.unbox(hd)
 	if h.idle() {
 		h.standDown()
@@ -44,6 +45,8 @@ func (h *home) expire(hd *hold) {
 	h.expired.Add(1)
 	if c := hd.consumer; c != nil {
 		c.deaf = true
+		h.hearsNothingOf(c)
+		h.mayBeLate(hd)
 	}
 	h.fail(hd, lost, "the deadline of the last attempt passed")
 }

@@ -16,6 +16,8 @@ type consumer struct {
 	since time.Time
 	wake  chan struct{}
 	left  chan struct{} // closed when it is gone
+	// givenUp is closed when it was silent for too long: see giveUpDeaf.
+	givenUp chan struct{}
 
 	// Of the home, under its mu.
 	box   []*hold // chosen for it and not sent
@@ -30,6 +32,8 @@ type consumer struct {
 	alone     bool      // it holds a suspect, and gets nothing else
 	deaf      bool      // its last delivery expired, and it has settled none since
 	stuck     bool      // it did not take what was chosen for it, and gets nothing until it does
+	over      bool      // it is given up
+	quietFrom time.Time // when it became deaf or stuck, or was heard of since, be it too late
 	handed    bool      // it was handed something
 	settled   bool      // it settled something
 	client    client    // that it is of
@@ -53,14 +57,17 @@ func (h *home) join(o ConsumerOptions, pull bool) (*consumer, error) {
 	o.Heartbeat = cmp.Or(o.Heartbeat, defaultHeartbeat)
 	c := &consumer{
 		h: h, opts: o, since: time.Now(), pull: pull,
-		wake: make(chan struct{}, 1), left: make(chan struct{}), held: make(map[*hold]struct{}),
+		wake: make(chan struct{}, 1), left: make(chan struct{}), givenUp: make(chan struct{}), held: make(map[*hold]struct{}),
 	}
 	if !pull {
 		c.client = clientOf(h.uid, o)
-		c.notBefore = h.m.flaps.notBefore(c.client, c.since)
+		c.notBefore, c.deaf = h.m.flaps.notBefore(c.client, c.since), h.m.flaps.deaf(c.client)
 	}
 	h.mu.Lock()
 	h.consumers = append(h.consumers, c)
+	if c.deaf {
+		h.deafAt = c.since
+	}
 	h.mu.Unlock()
 	h.poke()
 	return c, nil
@@ -95,9 +102,7 @@ func (h *home) leave(c *consumer, how ending) {
 		}
 	}
 	c.sending, c.sole = nil, nil
-	if !c.pull && how == lost && c.handed && !c.settled {
-		h.m.flaps.ended(c.client, time.Now())
-	}
+	h.remember(c, how)
 	if c.pull && h.lanes != nil {
 		h.pulledAt = time.Now()
 	}
@@ -108,6 +113,21 @@ func (h *home) leave(c *consumer, how ending) {
 	h.poke()
 	h.m.leave()
 	close(c.left)
+}
+
+// remember notes what the end of a stream says of its client, for when it comes
+// again.
+func (h *home) remember(c *consumer, how ending) {
+	if c.pull {
+		return
+	}
+	now := time.Now()
+	if how == lost && c.handed && !c.settled {
+		h.m.flaps.ended(c.client, now)
+	}
+	if c.deaf || c.stuck {
+		h.m.flaps.deafened(c.client, now)
+	}
 }
 
 // endOf answers what the end of a stream says of what its consumer had in hands.
@@ -125,7 +145,7 @@ func (h *home) heard(hd *hold) {
 	if c == nil {
 		return
 	}
-	c.deaf = false
+	c.deaf, c.quietFrom = false, time.Time{}
 	if !c.settled && !c.pull {
 		c.settled = true
 		h.m.flaps.settled(c.client)
@@ -152,7 +172,7 @@ func (c *consumer) waits() bool { return !c.notBefore.IsZero() && time.Now().Bef
 
 func (c *consumer) room(s *Subscription) int {
 	switch {
-	case c.alone, c.stuck, c.waits():
+	case c.alone, c.unread(), c.waits():
 		return 0
 	case c.deaf:
 		return max(1-len(c.held), 0)
@@ -212,6 +232,9 @@ func (h *home) handOver(c *consumer, events, bytes int) []Delivery {
 	h.mu.Lock()
 	if c.stuck {
 		c.stuck = false
+		if !c.deaf {
+			c.quietFrom = time.Time{}
+		}
 		h.poke()
 	}
 	out := make([]Delivery, 0, min(len(c.box), events))
@@ -297,6 +320,10 @@ func (h *home) tokenOf(hd *hold) token {
 // until ctx ends, send fails, or the subscription or the gateway does. The first
 // frame comes at once and may be empty. What was handed over and is not settled
 // when it returns is given back at once: its tokens are expired.
+//
+// It ends with ErrUnresponsive when nobody seems to be at the other end: see
+// Options.PeerTimeout. Then, and only then, a call of send may be under way that
+// the peer never takes: it is for the caller to end it.
 func (m *Manager) Attach(ctx context.Context, id string, o ConsumerOptions, send func(Frame) error) error {
 	h, err := m.home(id)
 	if err != nil {
@@ -309,7 +336,7 @@ func (m *Manager) Attach(ctx context.Context, id string, o ConsumerOptions, send
 	s := &streaming{consumer: c, send: send, phase: -1}
 	how := lost // when send panics
 	defer func() { h.leave(c, how) }()
-	err = s.run(ctx)
+	err = s.untilGivenUp(ctx)
 	how = s.endOf(err)
 	return err
 }

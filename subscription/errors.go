@@ -33,6 +33,9 @@ var (
 	// ErrUnreadable says that a subscription is kept in a form that this gateway
 	// does not know: a newer one wrote it. It wraps eventlog.ErrUnavailable.
 	ErrUnreadable = fmt.Errorf("%w: subscription: kept in a form that this gateway cannot read", eventlog.ErrUnavailable)
+	// ErrUnresponsive ends a stream whose deliveries expired, and of which nothing
+	// was heard for Options.PeerTimeout.
+	ErrUnresponsive = errors.New("subscription: the consumer lets its deliveries expire and settles none")
 	// ErrClosed says that the manager has ended.
 	ErrClosed = errors.New("subscription: closed")
 )

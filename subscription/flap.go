@@ -31,6 +31,7 @@ type flaps struct {
 type flapping struct {
 	ends int
 	last time.Time // that one ended
+	deaf bool      // it had let its deliveries expire
 }
 
 const (
@@ -63,8 +64,31 @@ func (s *flaps) notBefore(c client, now time.Time) time.Time {
 	return time.Time{}
 }
 
+// deaf reports whether the last stream of a client was, and it has settled nothing
+// since.
+func (s *flaps) deaf(c client) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.of[c].deaf
+}
+
 // ended counts a stream that was handed something and settled nothing.
 func (s *flaps) ended(c client, now time.Time) {
+	s.change(c, now, func(f *flapping) {
+		if now.Sub(f.last) > flapAge {
+			f.ends = 0
+		}
+		f.ends, f.last = f.ends+1, now
+	})
+}
+
+// deafened notes a stream that ended while it was deaf. That is not forgotten with
+// time: who comes again has it right by settling one delivery.
+func (s *flaps) deafened(c client, now time.Time) {
+	s.change(c, now, func(f *flapping) { f.deaf, f.last = true, now })
+}
+
+func (s *flaps) change(c client, now time.Time, do func(*flapping)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.of == nil {
@@ -74,10 +98,8 @@ func (s *flaps) ended(c client, now time.Time) {
 	if !ok && len(s.of) >= maxFlaps {
 		s.makeRoom(now)
 	}
-	if now.Sub(f.last) > flapAge {
-		f.ends = 0
-	}
-	s.of[c] = flapping{f.ends + 1, now}
+	do(&f)
+	s.of[c] = f
 }
 
 // makeRoom forgets who is old, or anybody.

@@ -52,13 +52,17 @@ type home struct {
 	clock                  clock
 	renewals               []*hold // to be renewed: see hangAll
 	memos                  memos
-	replayed               map[uint64]int64 // by event: the last number of what was replayed here
-	pin                    Pin              // of the queue
-	lanes                  *lanes           // of an ordered subscription
-	pulledAt               time.Time        // when the last Pull of an ordered subscription ended
-	losses                 uint64           // of the connection, as far as they were minded
-	turn                   uint64           // of what was handed out last here; see follow
-	behind                 uint64           // the last event that was handed out here for the first time
+	replayed               map[uint64]int64      // by event: the last number of what was replayed here
+	pin                    Pin                   // of the queue
+	lanes                  *lanes                // of an ordered subscription
+	pulledAt               time.Time             // when the last Pull of an ordered subscription ended
+	expiredWith            map[handOut]*consumer // see heardLate
+	deafAt                 time.Time             // when a consumer here was found deaf last; see yield
+	yieldAskedAt           time.Time             // when others were asked last whether somebody there listens
+	yieldUntil             time.Time             // nothing is asked for, so that another gateway has the pin
+	losses                 uint64                // of the connection, as far as they were minded
+	turn                   uint64                // of what was handed out last here; see follow
+	behind                 uint64                // the last event that was handed out here for the first time
 	// trusted is the turn after which what a queue jumps over is missing; unknown
 	// until that is asked. passed is where behind was a while ago, passing a shorter
 	// while, as of passedAt: see jumpedOver.
@@ -298,7 +302,7 @@ const lingerTime = time.Second
 
 // idle reports whether there is nobody to hand anything to.
 func (h *home) idle() bool {
-	return !slices.ContainsFunc(h.consumers, func(c *consumer) bool { return !c.stuck }) && (time.Since(h.pulledAt) > lingerTime || h.m.draining() != nil)
+	return !slices.ContainsFunc(h.consumers, func(c *consumer) bool { return !c.unread() }) && (time.Since(h.pulledAt) > lingerTime || h.m.draining() != nil)
 }
 
 func (h *home) look() {
@@ -306,6 +310,7 @@ func (h *home) look() {
 	h.mu.Lock()
 	up := h.mindConnection()
 	h.ring()
+	h.giveUpDeaf(time.Now())
 	h.renew()
 	if up {
 		h.dispatch()
@@ -315,6 +320,7 @@ func (h *home) look() {
 	h.mu.Unlock()
 	if lanes != nil {
 		h.mindPin()
+		h.yield()
 	}
 }
 

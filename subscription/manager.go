@@ -24,6 +24,10 @@ type Options struct {
 	Gateway string
 	// MaxConsumers bounds the open streams and waiting pulls. 0: 10,000.
 	MaxConsumers int
+	// PeerTimeout is for how long nothing must have been heard of a stream, after a
+	// delivery of it expired or was not taken, until it is ended. 0:
+	// DefaultPeerTimeout.
+	PeerTimeout time.Duration
 	// Logger takes what an operator should know. nil: nothing.
 	Logger *slog.Logger
 
@@ -66,6 +70,8 @@ type Manager struct {
 const (
 	bucketName          = "SUBSCRIPTIONS"
 	defaultMaxConsumers = 10_000
+	// DefaultPeerTimeout is about what gRPC needs to find a connection dead.
+	DefaultPeerTimeout = 80 * time.Second
 )
 
 // ErrTooManyConsumers says that the limit on open streams and waiting pulls is
@@ -83,6 +89,9 @@ func Open(ctx context.Context, o Options) (_ *Manager, err error) {
 	}
 	if o.MaxConsumers == 0 {
 		o.MaxConsumers = defaultMaxConsumers
+	}
+	if o.PeerTimeout == 0 {
+		o.PeerTimeout = DefaultPeerTimeout
 	}
 	if o.holdMargin == 0 {
 		o.holdMargin = holdMargin

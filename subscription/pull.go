@@ -19,7 +19,7 @@ const (
 
 // pull asks for as much as there is room for.
 func (h *home) pull() {
-	if h.sub.Paused || h.idle() {
+	if h.sub.Paused || h.idle() || h.yields() {
 		if h.puller != nil {
 			h.standDown()
 		}

@@ -206,6 +206,7 @@ func (h *home) find(o order) (*hold, chan struct{}) {
 		return hd, nil
 	}
 	o.result.Outcome = Expired
+	h.heardLate(key{t.replay, t.seq}, t.hand)
 	if m, ok := h.memos.get(key{t.replay, t.seq}); ok && m.hand == t.hand && m.verdict == o.Verdict {
 		o.result.Outcome = m.outcome // it says the same again
 	}

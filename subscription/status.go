@@ -125,7 +125,7 @@ func (h *home) describe(p *part) {
 	for _, c := range h.consumers {
 		p.Consumers = append(p.Consumers, Consumer{
 			ClientID: c.opts.ClientID, Address: c.opts.Address, Gateway: p.Gateway, Since: c.since,
-			Outstanding: len(c.held), OutstandingBytes: c.bytes, Phase: h.phase(), Unresponsive: c.deaf || c.stuck,
+			Outstanding: len(c.held), OutstandingBytes: c.bytes, Phase: h.phase(), Unresponsive: c.deaf || c.unread(),
 		})
 		room = room || c.room(h.sub) > 0
 	}

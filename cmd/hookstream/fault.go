@@ -141,6 +141,7 @@ var reasonHints = map[string]string{
 	"RESOURCE_EXISTS":           "`hookstream sources update` changes a source that exists",
 	"ETAG_MISMATCH":             "somebody changed it meanwhile: look at it again, then repeat",
 	"NOT_SUPPORTED_BY_PROVIDER": "only Ignisign can make its tokens; `hookstream simulate` plays Ignisign on this machine",
+	"CONSUMER_UNRESPONSIVE":     "acknowledge what comes in time, or raise --ack-deadline of the subscription or --peer-timeout of the gateway",
 	"TOO_MANY_STREAMS":          "end other streams, or raise --max-streams of the gateway",
 }
 

@@ -60,8 +60,9 @@ type serveCommand struct {
 	MaxConnsPerAddr int            `name:"max-connections-per-address" help:"How many of them one address may have; 0 is half." default:"0" placeholder:"N" group:"Limits"`
 	TrustedProxies  []netip.Prefix `help:"Networks of proxies and balancers before the ingress, whose addresses stand for many senders." placeholder:"CIDR,..." group:"Limits"`
 
-	MaxStreams int           `help:"Open Subscribe streams." default:"${max_streams}" placeholder:"N" group:"Limits"`
-	DrainGrace time.Duration `help:"How long streams get to go elsewhere when the gateway stops." default:"${drain_grace}" placeholder:"DURATION" group:"Limits"`
+	MaxStreams  int           `help:"Open Subscribe streams." default:"${max_streams}" placeholder:"N" group:"Limits"`
+	PeerTimeout time.Duration `help:"How long a stream of a subscription whose deliveries expire may settle none until it is ended." default:"${peer_timeout}" placeholder:"DURATION" group:"Limits"`
+	DrainGrace  time.Duration `help:"How long streams get to go elsewhere when the gateway stops." default:"${drain_grace}" placeholder:"DURATION" group:"Limits"`
 
 	LogFormat string     `help:"Form of the log on standard error." enum:"text,json" default:"text" placeholder:"text|json" group:"Log"`
 	LogLevel  slog.Level `help:"The least level that is logged: debug, info, warn, error." default:"info" placeholder:"LEVEL" group:"Log"`
@@ -91,6 +92,7 @@ func defaults() kong.Vars {
 		"inbox_max_bytes":  size(o.InboxMaxBytes).String(),
 		"parked_max_bytes": size(o.ParkedMaxBytes).String(),
 		"max_streams":      strconv.Itoa(o.MaxStreams),
+		"peer_timeout":     o.PeerTimeout.String(),
 		"drain_grace":      o.DrainGrace.String(),
 		"demo_app_id":      simulator.DefaultAppID,
 		"demo_app_env":     simulator.DefaultAppEnv,
@@ -111,7 +113,7 @@ func (c *serveCommand) options(p *program) app.Options {
 	o.MaxBodyBytes, o.SourceRate, o.VerifyWait, o.Verifiers = int(c.MaxBodyBytes), c.SourceRate, c.VerifyWait, c.Verifiers
 	o.InboxMaxRows, o.InboxMaxBytes, o.ParkedMaxBytes = c.InboxMaxRows, int64(c.InboxMaxBytes), int64(c.ParkedMaxBytes)
 	o.MaxConns, o.MaxConnsPerAddress, o.TrustedProxies = c.MaxConns, c.MaxConnsPerAddr, c.TrustedProxies
-	o.MaxStreams, o.DrainGrace = c.MaxStreams, c.DrainGrace
+	o.MaxStreams, o.PeerTimeout, o.DrainGrace = c.MaxStreams, c.PeerTimeout, c.DrainGrace
 	o.Logger = c.logger(p)
 	return o
 }

@@ -71,6 +71,9 @@ const (
 	// The source exists with other settings than those to be ensured; the metadata
 	// `fields` names them. FAILED_PRECONDITION.
 	ErrorReason_ERROR_REASON_SOURCE_DIFFERS ErrorReason = 20
+	// Deliveries of the stream expired, and for the gateway's `--peer-timeout` nothing
+	// was settled: nobody seems to be there. UNAVAILABLE.
+	ErrorReason_ERROR_REASON_CONSUMER_UNRESPONSIVE ErrorReason = 21
 )
 
 // Enum value maps for ErrorReason.
@@ -95,6 +98,7 @@ var (
 		18: "ERROR_REASON_SUBSCRIPTION_DIFFERS",
 		19: "ERROR_REASON_SUBSCRIPTION_DELETED",
 		20: "ERROR_REASON_SOURCE_DIFFERS",
+		21: "ERROR_REASON_CONSUMER_UNRESPONSIVE",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":               0,
@@ -116,6 +120,7 @@ var (
 		"ERROR_REASON_SUBSCRIPTION_DIFFERS":      18,
 		"ERROR_REASON_SUBSCRIPTION_DELETED":      19,
 		"ERROR_REASON_SOURCE_DIFFERS":            20,
+		"ERROR_REASON_CONSUMER_UNRESPONSIVE":     21,
 	}
 )
 
@@ -150,7 +155,7 @@ var File_hookstream_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_hookstream_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	" hookstream/v1/error_reason.proto\x12\rhookstream.v1*\xb0\x05\n" +
+	" hookstream/v1/error_reason.proto\x12\rhookstream.v1*\xd8\x05\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_REQUEST_INVALID\x10\x01\x12\x1f\n" +
@@ -171,7 +176,8 @@ const file_hookstream_v1_error_reason_proto_rawDesc = "" +
 	" ERROR_REASON_SUBSCRIPTION_PAUSED\x10\x10\x12%\n" +
 	"!ERROR_REASON_SUBSCRIPTION_DIFFERS\x10\x12\x12%\n" +
 	"!ERROR_REASON_SUBSCRIPTION_DELETED\x10\x13\x12\x1f\n" +
-	"\x1bERROR_REASON_SOURCE_DIFFERS\x10\x14\"\x04\b\x0e\x10\x0e\"\x04\b\x11\x10\x11B\xca\x01\n" +
+	"\x1bERROR_REASON_SOURCE_DIFFERS\x10\x14\x12&\n" +
+	"\"ERROR_REASON_CONSUMER_UNRESPONSIVE\x10\x15\"\x04\b\x0e\x10\x0e\"\x04\b\x11\x10\x11B\xca\x01\n" +
 	"\x11dev.hookstream.v1B\x10ErrorReasonProtoP\x01Z?github.com/hookstream/hookstream/gen/hookstream/v1;hookstreamv1\xa2\x02\x03HKS\xaa\x02\rHookstream.V1\xba\x02\fHookstreamV1\xca\x02\rHookstream\\V1\xe2\x02\x19Hookstream\\V1\\GPBMetadata\xea\x02\x0eHookstream::V1b\x06proto3"
 
 var (
