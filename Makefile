@@ -43,6 +43,11 @@ TESTFLAGS ?= -p 4 -parallel 6 -vet=off
 .PHONY: test
 test: ## all tests, with the race detector, and the fuzz targets' seeds and corpora
 	go test -race -timeout 15m $(TESTFLAGS) $(SLOW) ./...
+	$(MAKE) test-plays
+
+.PHONY: test-plays
+test-plays: ## some thousand random plays of subscriptions, without the race detector
+	go test -timeout 15m -vet=off ./subscription -run '^Test(Calm)?Model$$'
 
 .PHONY: test-full
 test-full: ## the tests under load in their full size, each night

@@ -277,10 +277,10 @@ func testModel(t *testing.T, ordering subscription.Ordering, embedded bool, faul
 	})
 }
 
-// Their hours take no time, so that some hundred plays take seconds. See
+// Their hours take no time, so that some thousand plays take a minute. See
 // CONTRIBUTING for more of them, and for what to do with one that fails.
 func TestModel(t *testing.T) {
-	checks(t, 200)
+	checks(t, plays)
 	for _, w := range []struct {
 		name     string
 		ordering subscription.Ordering
@@ -301,7 +301,7 @@ func TestModel(t *testing.T) {
 
 // Plays in which nothing happens to a gateway explain less silence.
 func TestCalmModel(t *testing.T) {
-	checks(t, 200) // of all models: the flag is one
+	checks(t, plays) // of all models: the flag is one
 	for _, ordering := range []subscription.Ordering{subscription.Unordered, subscription.OrderByEntity} {
 		for _, embedded := range []bool{false, true} {
 			t.Run(fmt.Sprintf("ordering %d, embedded %v", ordering, embedded), func(t *testing.T) {

@@ -1,0 +1,7 @@
+//go:build race
+
+package subscription_test
+
+// plays is how many of each model the race detector is to see: it makes one about four
+// times as expensive. `make test` has the many played without it.
+const plays = 50
