@@ -5,7 +5,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/hookstream/hookstream/subscription"
@@ -15,7 +14,7 @@ import (
 // consumers saw it, and says afterwards which promise was broken. Each happening
 // has a number: what has a smaller one happened before.
 type story struct {
-	mu       sync.Mutex
+	mu       lock
 	began    time.Time
 	now      int
 	settings subscription.Settings
@@ -31,6 +30,13 @@ type story struct {
 	log      []string
 	quiet    time.Time // since when nothing was handed out
 }
+
+// lock is a mutex that may be held while time passes: who waits for a sync.Mutex is
+// not at rest, and the time of a bubble stands still.
+type lock chan struct{}
+
+func (l lock) Lock()   { l <- struct{}{} }
+func (l lock) Unlock() { <-l }
 
 // told is one event.
 type told struct {
@@ -79,7 +85,7 @@ type word struct {
 }
 
 func newStory(s subscription.Settings) *story {
-	return &story{began: time.Now(), settings: s, events: make(map[uint64]*told), dead: make(map[*subscription.Manager]bool), starts: make(map[int]uint64), quiet: time.Now()}
+	return &story{mu: make(lock, 1), began: time.Now(), settings: s, events: make(map[uint64]*told), dead: make(map[*subscription.Manager]bool), starts: make(map[int]uint64), quiet: time.Now()}
 }
 
 // tick numbers a happening. The caller holds mu.

@@ -67,7 +67,7 @@ func StartInside(t testing.TB) *Cluster {
 		})
 		c.doors = append(c.doors, new(door))
 		for j := range i {
-			c.routes = append(c.routes, route{i, j, c.net.New(t, c.doors[j].route)})
+			c.routes = append(c.routes, route{i, j, c.net.New(t, "", c.doors[j].route)})
 		}
 	}
 	for i := range c.opts {
@@ -253,7 +253,7 @@ func (c *Cluster) stop() {
 func (c *Cluster) Link(i int) *linktest.Link {
 	c.t.Helper()
 	if c.net != nil {
-		return c.net.New(c.t, c.doors[i].client)
+		return c.net.New(c.t, "PONG", c.doors[i].client) // the answer to the PING with which a client begins
 	}
 	return linktest.New(c.t, fmt.Sprintf("127.0.0.1:%d", c.opts[i].Port))
 }

@@ -10,6 +10,7 @@
 package linktest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -25,6 +26,9 @@ type Link struct {
 	lis  net.Listener // nil: of a Net
 	addr string
 	dial func() (net.Conn, error)
+	// greeting: what comes back on a new connection of a Net, up to this, is not held.
+	greeting string
+	room     int // chunks that the sender may be ahead
 
 	mu     sync.Mutex
 	cut    bool
@@ -64,7 +68,7 @@ func New(t testing.TB, to string) *Link {
 }
 
 func open(t testing.TB, addr string, dial func() (net.Conn, error)) *Link {
-	l := &Link{addr: addr, dial: dial, conns: make(map[net.Conn]bool), mended: make(chan struct{}), done: make(chan struct{})}
+	l := &Link{addr: addr, dial: dial, room: 64, conns: make(map[net.Conn]bool), mended: make(chan struct{}), done: make(chan struct{})}
 	t.Cleanup(l.close)
 	return l
 }
@@ -179,20 +183,40 @@ func (l *Link) pass(in net.Conn) error {
 	}
 	l.conns[in], l.conns[out] = true, true
 	l.mu.Unlock()
-	l.wg.Go(func() { l.carry(in, out, There) })
-	l.wg.Go(func() { l.carry(out, in, Back) })
+	g := &greeting{until: []byte(l.greeting), over: l.greeting == ""}
+	l.wg.Go(func() { l.carry(in, out, There, g) })
+	l.wg.Go(func() { l.carry(out, in, Back, g) })
 	return nil
 }
 
-// chunk is what one read brought, nil at the end, and when it is to arrive.
+// chunk is what one read brought, and when it is to arrive: zero for a greeting.
 type chunk struct {
 	data []byte
 	at   time.Time
 }
 
+// greeting is the beginning of a connection, which is not held.
+type greeting struct {
+	until []byte
+
+	mu   sync.Mutex
+	over bool
+}
+
+// holds reports whether a chunk is part of it.
+func (g *greeting) holds(data []byte, way Way) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.over {
+		return false
+	}
+	g.over = way == Back && bytes.Contains(data, g.until)
+	return true
+}
+
 // carry carries one way of one connection.
-func (l *Link) carry(from, to net.Conn, way Way) {
-	chunks := make(chan chunk, 64)
+func (l *Link) carry(from, to net.Conn, way Way, g *greeting) {
+	chunks := make(chan chunk, l.room)
 	gone := make(chan struct{})
 	l.wg.Go(func() { l.deliver(chunks, to, way, gone) })
 	defer close(chunks)
@@ -200,8 +224,12 @@ func (l *Link) carry(from, to net.Conn, way Way) {
 	for {
 		n, err := from.Read(buf)
 		if n > 0 {
+			c := chunk{data: append([]byte(nil), buf[:n]...)}
+			if !g.holds(c.data, way) {
+				c.at = l.due()
+			}
 			select {
-			case chunks <- chunk{append([]byte(nil), buf[:n]...), l.due()}:
+			case chunks <- c:
 			case <-gone:
 				return
 			}
@@ -237,7 +265,7 @@ func (l *Link) deliver(chunks <-chan chunk, to net.Conn, way Way, gone chan<- st
 				return
 			}
 		}
-		if !l.heard(way) {
+		if !c.at.IsZero() && !l.heard(way) {
 			return
 		}
 		n, err := to.Write(c.data)
@@ -267,6 +295,13 @@ func (l *Link) heard(way Way) bool {
 			return false
 		}
 	}
+}
+
+// silence reports whether the link is silent any way.
+func (l *Link) silence() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.silent[There] || l.silent[Back]
 }
 
 func (l *Link) forget(conn net.Conn) {

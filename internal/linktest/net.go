@@ -3,6 +3,7 @@ package linktest
 import (
 	"fmt"
 	"net"
+	"os"
 	"sync"
 	"testing"
 )
@@ -14,13 +15,19 @@ type Net struct {
 }
 
 // New opens a link to what dial reaches, which ends with the test.
-func (n *Net) New(t testing.TB, dial func() (net.Conn, error)) *Link {
+//
+// A client that keeps a lock while it connects keeps others from being at rest in
+// a bubble, whose time stands still then. So what is said until greeting has come
+// back is never late, and a silent link refuses new connections at once. Without a
+// greeting that is as over TCP.
+func (n *Net) New(t testing.TB, greeting string, dial func() (net.Conn, error)) *Link {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.links == nil {
 		n.links = make(map[string]*Link)
 	}
 	l := open(t, fmt.Sprintf("127.0.0.1:%d", len(n.links)+1), dial)
+	l.greeting, l.room = greeting, 1<<12
 	n.links[l.addr] = l
 	return l
 }
@@ -32,6 +39,9 @@ func (n *Net) Dial(_, addr string) (net.Conn, error) {
 	n.mu.Unlock()
 	if l == nil {
 		return nil, fmt.Errorf("no link has the address %q", addr)
+	}
+	if l.greeting != "" && l.silence() {
+		return nil, os.ErrDeadlineExceeded
 	}
 	in, conn := net.Pipe()
 	if err := l.pass(in); err != nil {
