@@ -39,6 +39,7 @@ var (
 		"cmd/hookstream/demo_senders.go",
 		"cmd/hookstream/demo_sources.go",
 		"cmd/hookstream/environment_unknown.go",
+		"cmd/hookstream/examples.go",
 		"cmd/hookstream/facts.go",
 		"cmd/hookstream/fault.go",
 		"cmd/hookstream/secret.go",
