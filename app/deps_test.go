@@ -19,8 +19,9 @@ var arrows = map[string][]string{
 	"eventlog/index":     {"conns"},
 	"eventlog/jetstream": {"event", "eventlog", "eventlog/index"},
 	"eventlog/queue":     {"event", "eventlog", "eventlog/jetstream"},
+	"eventlog/store":     {"eventlog"},
 	"eventlog/memlog":    {"event", "eventlog"},
-	"source":             {"event", "eventlog", "provider"},
+	"source":             {"event", "eventlog", "eventlog/store", "provider"},
 
 	"conns":             {},
 	"ingress":           {"conns", "event", "eventlog", "source", "provider", "provider/lenient"},
@@ -30,7 +31,7 @@ var arrows = map[string][]string{
 	"provider/ignisign": {"event", "provider", "provider/lenient"},
 
 	"hub":          {"event", "eventlog", "provider"},
-	"subscription": {"event", "eventlog", "eventlog/queue", "hub"},
+	"subscription": {"event", "eventlog", "eventlog/queue", "eventlog/store", "hub"},
 	"server":       {"event", "eventlog", "hub", "provider", "source", "subscription"},
 
 	// What other people's programs import: nothing of ours but gen.

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/base32"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -13,7 +12,6 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/hookstream/hookstream/eventlog"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
 
@@ -26,18 +24,12 @@ func (s *Store) Create(ctx context.Context, id string, src *hookstreamv1.Source)
 	if !created.GetKeyless() {
 		created.IngressPath = ingressPath(id, newIngressKey())
 	}
-	value, err := s.seal.close(id, created)
+	item, err := s.sources.Create(ctx, id, created)
 	if err != nil {
 		return nil, err
 	}
-	revision, err := s.bucket.Create(ctx, id, value)
-	if errors.Is(err, eventlog.ErrConflict) {
-		return nil, fmt.Errorf("%s: %w", Name(id), ErrExists)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("create %s: %w", Name(id), err)
-	}
-	return s.inForce(ctx, created, revision)
+	created.Etag = item.Etag()
+	return created, nil
 }
 
 // ensureWait is how long Ensure waits for a source that another gateway has made.
@@ -48,7 +40,7 @@ func (s *Store) Ensure(ctx context.Context, id string, src *hookstreamv1.Source)
 	ctx, cancel := context.WithTimeout(ctx, ensureWait)
 	defer cancel()
 	for {
-		before := s.revisionSeen()
+		before := s.sources.Seen()
 		if kept, err := s.Get(id); err == nil {
 			return kept, false, nil
 		}
@@ -57,16 +49,10 @@ func (s *Store) Ensure(ctx context.Context, id string, src *hookstreamv1.Source)
 			return kept, err == nil, err
 		}
 		// Another gateway was faster: look again when more has arrived.
-		if s.await(ctx, func() bool { return s.seen > before }) != nil {
+		if s.sources.Await(ctx, func() bool { return s.sources.Seen() > before }) != nil {
 			return nil, false, err
 		}
 	}
-}
-
-func (s *Store) revisionSeen() uint64 {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.seen
 }
 
 // Draft answers src as Create would keep it, but for its etag, and the uid and
@@ -96,40 +82,30 @@ func (s *Store) Draft(id string, src *hookstreamv1.Source) *hookstreamv1.Source 
 // error of change is answered as it is and nothing is kept. A change that
 // changes nothing writes nothing. ErrNotFound when there is no such source.
 func (s *Store) Update(ctx context.Context, id, etag string, change func(*hookstreamv1.Source) error) (*hookstreamv1.Source, error) {
-	for {
-		old, revision, err := s.at(id, etag)
-		if err != nil {
-			return nil, err
-		}
+	item, err := s.sources.Update(ctx, id, etag, func(old *hookstreamv1.Source) (*hookstreamv1.Source, bool, error) {
 		next, err := s.apply(old, change)
-		if err != nil {
-			return nil, err
+		if err != nil || proto.Equal(old, next) {
+			return old, false, err
 		}
-		if proto.Equal(old, next) {
-			return old, nil
-		}
-		updated, err := s.replace(ctx, id, next, revision)
-		if !errors.Is(err, eventlog.ErrConflict) {
-			return updated, err
-		}
-		if etag != "" {
-			return nil, fmt.Errorf("%s: %w", Name(id), ErrEtagMismatch)
-		}
-		// Somebody was faster: look again when their change has arrived.
-		if err := s.await(ctx, func() bool { return s.entries[id].revision != revision }); err != nil {
-			return nil, err
-		}
+		next.UpdateTime = timestamppb.Now()
+		return next, true, nil
+	})
+	if err != nil {
+		return nil, err
 	}
+	updated := proto.CloneOf(item.Value)
+	updated.Etag = item.Etag()
+	return updated, nil
 }
 
 // Preview answers what Update would make of the source, but for its times and
 // etag, and keeps nothing.
 func (s *Store) Preview(id, etag string, change func(*hookstreamv1.Source) error) (*hookstreamv1.Source, error) {
-	src, _, err := s.at(id, etag)
+	item, err := s.sources.At(id, etag)
 	if err != nil {
 		return nil, err
 	}
-	return s.apply(src, change)
+	return s.apply(item.Value, change)
 }
 
 // apply answers a copy of src after change, as it would be kept.
@@ -155,73 +131,8 @@ func (s *Store) apply(src *hookstreamv1.Source, change func(*hookstreamv1.Source
 // error wraps ErrNotFound, and ErrEtagMismatch when an etag is given that the
 // source does not have.
 func (s *Store) Delete(ctx context.Context, id, etag string) error {
-	for {
-		_, revision, err := s.at(id, etag)
-		if err != nil {
-			return err
-		}
-		err = s.bucket.Delete(ctx, id, revision)
-		conflict := errors.Is(err, eventlog.ErrConflict)
-		if conflict && etag != "" {
-			return fmt.Errorf("%s: %w", Name(id), ErrEtagMismatch)
-		}
-		if err != nil && !conflict {
-			return fmt.Errorf("delete %s: %w", Name(id), err)
-		}
-		if err := s.await(ctx, func() bool { return s.entries[id].revision != revision }); err != nil {
-			return err
-		}
-		if !conflict {
-			s.told()
-			return nil
-		}
-	}
-}
-
-// told returns when subscribers have been told of what the map shows: a deletion
-// has no revision of its own to wait for.
-func (s *Store) told() {
-	s.delivering.Lock()
-	defer s.delivering.Unlock()
-}
-
-// at answers the source and its revision, when it has the etag.
-func (s *Store) at(id, want string) (*hookstreamv1.Source, uint64, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	e, ok := s.entries[id]
-	if !ok {
-		return nil, 0, fmt.Errorf("%s: %w", Name(id), ErrNotFound)
-	}
-	if want != "" && want != etag(e.revision) {
-		return nil, 0, fmt.Errorf("%s: %w", Name(id), ErrEtagMismatch)
-	}
-	return e.source, e.revision, nil
-}
-
-// replace writes src over the given revision.
-func (s *Store) replace(ctx context.Context, id string, src *hookstreamv1.Source, revision uint64) (*hookstreamv1.Source, error) {
-	src.Etag = "" // the bucket's revision is the etag
-	src.UpdateTime = timestamppb.Now()
-	value, err := s.seal.close(id, src)
-	if err != nil {
-		return nil, err
-	}
-	revision, err = s.bucket.Update(ctx, id, value, revision)
-	if err != nil {
-		return nil, fmt.Errorf("update %s: %w", Name(id), err)
-	}
-	return s.inForce(ctx, src, revision)
-}
-
-// inForce waits until everyone on this gateway knows the revision, and answers
-// src with its etag.
-func (s *Store) inForce(ctx context.Context, src *hookstreamv1.Source, revision uint64) (*hookstreamv1.Source, error) {
-	src.Etag = etag(revision)
-	if err := s.await(ctx, func() bool { return s.seen >= revision }); err != nil {
-		return nil, fmt.Errorf("%s is kept but not in force here yet: %w", src.GetName(), err)
-	}
-	return src, nil
+	_, err := s.sources.Delete(ctx, id, etag)
+	return err
 }
 
 // newIngressKey makes 128 random bits that stand well in a URL.

@@ -1,7 +1,6 @@
 package source
 
 import (
-	"strconv"
 	"strings"
 	"time"
 
@@ -48,11 +47,6 @@ func ingressPath(id string, key string) string {
 	}
 	return pathPrefix + id + "/" + key
 }
-
-// etag tells one state of a source from another. The bucket's revisions are
-// never used twice, so that a source that was deleted and made again does not
-// match either.
-func etag(revision uint64) string { return strconv.FormatUint(revision, 36) }
 
 // uidOf answers the uid of a source that was made before there were any: the same on
 // every gateway and after every start, and another when a source of the name is made

@@ -8,11 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
-	"sync"
 
 	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/store"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/provider"
 )
@@ -26,7 +24,10 @@ var (
 	// ErrEtagMismatch says that the source changed since the etag was read.
 	ErrEtagMismatch = errors.New("source: changed since it was read")
 	// ErrWrongKey says that stored sources were encrypted with another key.
-	ErrWrongKey = errors.New("source: encrypted with another key")
+	ErrWrongKey = store.ErrWrongKey
+	// ErrUnreadable says that a source is kept in a form that this gateway does not
+	// know. It wraps eventlog.ErrUnavailable.
+	ErrUnreadable = fmt.Errorf("%w: source: kept in a form that this gateway cannot read", eventlog.ErrUnavailable)
 	// ErrClosed says that the store no longer follows the bucket.
 	ErrClosed = errors.New("source: store is closed")
 )
@@ -37,31 +38,12 @@ var (
 // A source that Get, List or Subscribe hands out is shared: it must not be
 // changed. It holds its credentials; Public makes the form that may be shown.
 type Store struct {
-	bucket    eventlog.Bucket
-	seal      *sealer
+	sources   *store.Watched[*hookstreamv1.Source]
 	providers *provider.Set
-	logger    *slog.Logger
-
-	// delivering is held while one change is applied and told to all
-	// subscribers, so that each of them sees every change once and in order.
-	delivering  sync.Mutex
-	subscribers map[int]func(string, *hookstreamv1.Source)
-	nextID      int
-
-	mu      sync.RWMutex
-	entries map[string]entry
-	seen    uint64        // the highest revision that is in force
-	changed chan struct{} // closed and replaced with every change
-
-	stop context.CancelFunc
-	done chan struct{}
 }
 
-// entry is one source and the revision of the bucket that brought it.
-type entry struct {
-	source   *hookstreamv1.Source
-	revision uint64
-}
+// kind is what errors and the log call one.
+const kind = "source"
 
 // Any reports whether there are sources in a bucket, whatever they were encrypted
 // with.
@@ -80,68 +62,47 @@ func Any(ctx context.Context, b eventlog.Bucket) (found bool, err error) {
 // returns when all sources are loaded; the error wraps ErrWrongKey when one of
 // them does not decrypt with key. The providers look after their credentials.
 func Open(ctx context.Context, b eventlog.Bucket, key Key, providers *provider.Set, logger *slog.Logger) (*Store, error) {
-	if logger == nil {
-		logger = slog.New(slog.DiscardHandler)
-	}
-	seal, err := newSealer(key)
+	seal, err := store.NewSealer(kind, key.bytes)
 	if err != nil {
 		return nil, err
 	}
-	watching, stop := context.WithCancel(context.Background())
-	s := &Store{
-		bucket:      b,
-		seal:        seal,
-		providers:   providers,
-		logger:      logger,
-		subscribers: make(map[int]func(string, *hookstreamv1.Source)),
-		entries:     make(map[string]entry),
-		changed:     make(chan struct{}),
-		stop:        stop,
-		done:        make(chan struct{}),
-	}
-	loaded := make(chan error, 1)
-	go s.follow(watching, loaded)
-	select {
-	case err = <-loaded:
-	case <-ctx.Done():
-		err = ctx.Err()
-	}
+	sources, err := store.Open(ctx, store.Options[*hookstreamv1.Source]{
+		Bucket: b, Logger: logger, Kind: kind, Name: Name,
+		Errors: store.Errors{
+			NotFound: ErrNotFound, Exists: ErrExists, EtagMismatch: ErrEtagMismatch, Unreadable: ErrUnreadable, Closed: ErrClosed,
+		},
+		Encode: encode, Decode: decode, Seal: seal,
+		Strict: true,
+	})
 	if err != nil {
-		s.Close()
-		return nil, fmt.Errorf("load sources: %w", err)
+		return nil, err
 	}
-	return s, nil
+	return &Store{sources, providers}, nil
 }
 
 // Close stops following the bucket and returns when no subscriber will be
 // called any more. What was loaded can still be read. It must not be called by
 // a subscriber.
-func (s *Store) Close() {
-	s.stop()
-	<-s.done
-}
+func (s *Store) Close() { s.sources.Close() }
 
 // Providers are who looks after the sources' credentials.
 func (s *Store) Providers() *provider.Set { return s.providers }
 
 // Get answers the source with the id, or ErrNotFound.
 func (s *Store) Get(id string) (*hookstreamv1.Source, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	e, ok := s.entries[id]
+	item, ok := s.sources.Get(id)
 	if !ok {
 		return nil, ErrNotFound
 	}
-	return e.source, nil
+	return item.Value, nil
 }
 
 // List answers all sources in the order of their ids.
 func (s *Store) List() []*hookstreamv1.Source {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	out := make([]*hookstreamv1.Source, 0, len(s.entries))
-	for _, id := range slices.Sorted(maps.Keys(s.entries)) {
-		out = append(out, s.entries[id].source)
+	items := s.sources.List()
+	out := make([]*hookstreamv1.Source, len(items))
+	for i, item := range items {
+		out[i] = item.Value
 	}
 	return out
 }
@@ -153,17 +114,11 @@ func (s *Store) List() []*hookstreamv1.Source {
 //
 // The answered function ends the subscription.
 func (s *Store) Subscribe(fn func(id string, src *hookstreamv1.Source)) (cancel func()) {
-	s.delivering.Lock()
-	defer s.delivering.Unlock()
-	for _, src := range s.List() {
-		fn(ID(src), src)
-	}
-	id := s.nextID
-	s.nextID++
-	s.subscribers[id] = fn
-	return func() {
-		s.delivering.Lock()
-		defer s.delivering.Unlock()
-		delete(s.subscribers, id)
-	}
+	return s.sources.Subscribe(func(id string, next *store.Item[*hookstreamv1.Source]) {
+		if next == nil {
+			fn(id, nil)
+			return
+		}
+		fn(id, next.Value)
+	})
 }

@@ -6,7 +6,6 @@ import (
 	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/hookstream/hookstream/eventlog"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
 
@@ -14,18 +13,14 @@ import (
 // every gateway, after every start, and when it is stored again.
 func TestASourceOfBeforeHasAUID(t *testing.T) {
 	s := newStore(t)
-	var err error
-	if s.seal, err = newSealer(NewKey()); err != nil {
-		t.Fatal(err)
-	}
 	old := s.Draft("billing", yousignSource("first-secret"))
 	read := func(src *hookstreamv1.Source) *hookstreamv1.Source {
 		t.Helper()
-		value, err := s.seal.close("billing", src)
+		value, err := encode("billing", src)
 		if err != nil {
 			t.Fatal(err)
 		}
-		src, err = s.read(eventlog.Change{Key: "billing", Value: value, Revision: 7})
+		src, err = decode("billing", value, 7)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -98,7 +98,7 @@ func (m *Manager) Ensure(ctx context.Context, id string, s Settings, at Position
 			return sub, err == nil, err
 		}
 		// Somebody was faster: look again when it has arrived.
-		if err := m.store.await(ctx, func() bool { return m.store.subs[id] != nil || m.store.unread[id] > 0 }); err != nil {
+		if err := m.store.Await(ctx, func() bool { _, ok := m.store.Get(id); return ok || m.store.Readable(id) != nil }); err != nil {
 			return nil, false, err
 		}
 	}
@@ -106,10 +106,10 @@ func (m *Manager) Ensure(ctx context.Context, id string, s Settings, at Position
 
 // Get answers the subscription with the id, or ErrNotFound.
 func (m *Manager) Get(id string) (*Subscription, error) {
-	if st, ok := m.store.get(id); ok {
-		return st.sub, nil
+	if item, ok := m.store.Get(id); ok {
+		return item.Value.sub, nil
 	}
-	if err := m.store.readable(id); err != nil {
+	if err := m.store.Readable(id); err != nil {
 		return nil, err
 	}
 	return nil, fmt.Errorf("%s: %w", Name(id), ErrNotFound)
@@ -143,11 +143,11 @@ func (m *Manager) Update(ctx context.Context, id, etag string, change func(*Sett
 // Preview answers what Update would make of it, but for time and etag, and keeps
 // nothing.
 func (m *Manager) Preview(id, etag string, change func(*Settings) error) (*Subscription, error) {
-	st, err := m.store.at(id, etag)
+	st, err := m.store.At(id, etag)
 	if err != nil {
 		return nil, err
 	}
-	next := *st.sub
+	next := *st.Value.sub
 	if err := m.apply(&next, change); err != nil {
 		return nil, err
 	}

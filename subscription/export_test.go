@@ -89,9 +89,7 @@ func (m *Manager) Sweep(ctx context.Context) error { return m.sweepOnce(ctx, 0) 
 // Overlook has the gateway know nothing of a subscription that there is, as if it
 // had not heard of it.
 func (m *Manager) Overlook(id string) {
-	m.store.mu.Lock()
-	defer m.store.mu.Unlock()
-	m.store.set(id, nil)
+	m.store.Forget(id)
 }
 
 // LeaveBehind deletes a subscription as a gateway does that dies then: what

@@ -297,7 +297,7 @@ func (m *Manager) forgetMissed(ctx context.Context, uid string) error {
 func (m *Manager) gapsMoved(ctx context.Context, uid string, revision uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTime)
 	defer cancel()
-	return m.store.await(ctx, func() bool {
+	return m.store.Await(ctx, func() bool {
 		m.gaps.mu.Lock()
 		defer m.gaps.mu.Unlock()
 		return m.gaps.of[uid].revision != revision

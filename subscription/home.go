@@ -339,7 +339,7 @@ func (h *home) ensure() {
 	ctx, cancel := context.WithTimeout(h.ctx, requestTime)
 	defer cancel()
 	made, err := h.m.ensureQueue(ctx, sub, q)
-	if st, ok := h.m.store.get(sub.ID); err == nil && ok && st.replays {
+	if err == nil && h.m.store.hasReplays(sub.ID) {
 		_, err = h.m.ensureQueue(ctx, sub, replays)
 	}
 	var st queue.State

@@ -166,7 +166,7 @@ func (m *Manager) Close() {
 		m.unwatch()
 	}
 	if m.store != nil {
-		m.store.close()
+		m.store.Close()
 	}
 	m.mu.Lock()
 	homes := m.homes

@@ -91,7 +91,7 @@ func (h *home) openPullers() bool {
 	if h.puller == nil {
 		h.puller, err = h.m.engine.Pull(h.queue, h.pin, h.taker(false), h.poke)
 	}
-	if st, ok := h.m.store.get(h.sub.ID); err == nil && h.replayer == nil && ok && st.replays {
+	if err == nil && h.replayer == nil && h.m.store.hasReplays(h.sub.ID) {
 		h.hungry = true
 		h.replayer, err = h.m.engine.Pull(h.replays, h.m.engine.Pin(h.replays), h.taker(true), h.poke)
 	}

@@ -50,7 +50,7 @@ func (m *Manager) State(ctx context.Context, id string) (*State, error) {
 	}
 	s.Backlog, s.Outstanding, s.Redelivered = q.Waiting, q.Held, q.Redelivered
 	s.BacklogEstimated = sub.looksInside()
-	if st, ok := m.store.get(id); ok && st.replays {
+	if m.store.hasReplays(id) {
 		r, err := m.engine.QueueState(ctx, m.replayQueue(sub))
 		if err != nil && !errors.Is(err, queue.ErrNoQueue) {
 			return nil, err

@@ -7,9 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -17,11 +15,14 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/hookstream/hookstream/eventlog"
+	watched "github.com/hookstream/hookstream/eventlog/store"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
 
 // store holds all subscriptions in memory, as the bucket has them.
 type store struct {
+	*watched.Watched[*stored]
+
 	bucket eventlog.Bucket
 	logger *slog.Logger
 	// tell is called with every change, in order, before the change is seen as in
@@ -30,26 +31,17 @@ type store struct {
 	// gap is told of what subscriptions missed.
 	gap func(eventlog.Change)
 
+	// mu guards what follows. It is taken under the lock of Watched, and nothing is
+	// called under it.
 	mu   sync.Mutex
-	subs map[string]*stored
-	// uids has the same by uid: tokens and queues are named by it.
-	uids map[string]*stored
-	// unread are the revisions, by id, of forms that cannot be read here: a newer
-	// gateway wrote them. What was read last stays in force.
-	unread  map[string]uint64
-	seen    uint64
-	key     []byte // that tokens are signed with
-	changed chan struct{}
-
-	stop context.CancelFunc
-	done chan struct{}
+	uids uids   // tokens and queues are named by them
+	key  []byte // that tokens are signed with
 }
 
-// stored is a subscription with the revision of the bucket that brought it.
+// stored is a subscription as it is kept.
 type stored struct {
-	sub      *Subscription
-	revision uint64
-	replays  bool // something was replayed: there is a second queue
+	sub     *Subscription
+	replays bool // something was replayed: there is a second queue
 }
 
 // kept is the form of a subscription in the bucket.
@@ -103,7 +95,7 @@ func decode(id string, value []byte, revision uint64) (*stored, error) {
 	}
 	s := &Subscription{
 		ID: id, UID: k.UID, Generation: k.Generation, Start: k.Start, Paused: k.Paused,
-		CreateTime: k.CreateTime, UpdateTime: k.UpdateTime, FormerDeadline: k.FormerDeadline, FormerUntil: k.FormerUntil, Etag: strconv.FormatUint(revision, 36),
+		CreateTime: k.CreateTime, UpdateTime: k.UpdateTime, FormerDeadline: k.FormerDeadline, FormerUntil: k.FormerUntil, Etag: watched.Etag(revision),
 		Settings: Settings{
 			Description: k.Description, Labels: k.Labels, Ordering: k.Ordering,
 			AckDeadline: k.AckDeadline, MaxAttempts: k.MaxAttempts, BackoffMin: k.BackoffMin, BackoffMax: k.BackoffMax,
@@ -119,95 +111,55 @@ func decode(id string, value []byte, revision uint64) (*stored, error) {
 			return nil, err
 		}
 	}
-	return &stored{sub: s, revision: revision, replays: k.Replays}, nil
+	return &stored{sub: s, replays: k.Replays}, nil
 }
 
-func openStore(ctx context.Context, b eventlog.Bucket, logger *slog.Logger, tell func(string, *Subscription), gap func(eventlog.Change)) (*store, error) {
-	watching, stop := context.WithCancel(context.Background())
-	s := &store{
-		bucket: b, logger: logger, tell: tell, gap: gap,
-		subs: make(map[string]*stored), uids: make(map[string]*stored), unread: make(map[string]uint64),
-		changed: make(chan struct{}), stop: stop, done: make(chan struct{}),
-	}
-	ready := make(chan error, 1)
-	go s.follow(watching, ready)
-	var err error
-	select {
-	case err = <-ready:
-	case <-ctx.Done():
-		err = context.Cause(ctx)
-	}
-	if err != nil {
-		s.close()
-		return nil, fmt.Errorf("load subscriptions: %w", err)
-	}
-	return s, nil
+func newStore(b eventlog.Bucket, logger *slog.Logger, tell func(string, *Subscription), gap func(eventlog.Change)) *store {
+	return &store{bucket: b, logger: logger, tell: tell, gap: gap, uids: make(uids)}
 }
 
-func (s *store) close() {
-	s.stop()
-	<-s.done
-}
-
-// rewatchDelay is how long follow waits before it watches again.
-const rewatchDelay = time.Second
-
-// follow keeps the subscriptions as the bucket has them. When the bucket is not
-// there they stay as they were last seen.
-func (s *store) follow(ctx context.Context, loaded chan<- error) {
-	defer close(s.done)
-	ready := false
-	for {
-		present := make(map[string]bool)
-		all := false
-		err := s.bucket.Watch(ctx, func(c eventlog.Change) {
-			if !all {
-				present[c.Key] = c.Value != nil
+// options say what Watched does with subscriptions.
+func (s *store) options() watched.Options[*stored] {
+	return watched.Options[*stored]{
+		Bucket: s.bucket, Logger: s.logger, Kind: "subscription", Name: Name,
+		Errors: watched.Errors{
+			NotFound: ErrNotFound, Exists: ErrExists, EtagMismatch: ErrEtagMismatch, Unreadable: ErrUnreadable, Closed: ErrClosed,
+		},
+		Encode: func(_ string, st *stored) ([]byte, error) { return encode(st.sub, st.replays) },
+		Decode: decode,
+		IsID:   ValidID,
+		Other:  s.other,
+		Index:  s.index,
+		Changed: func(_ string, old, next *watched.Item[*stored]) {
+			if old != nil && (next == nil || next.Value.sub.UID != old.Value.sub.UID) {
+				s.tell(old.Value.sub.UID, nil)
 			}
-			s.take(c)
-		}, func() {
-			all = true
-			s.forgetOthers(present)
-			if !ready {
-				ready = true
-				loaded <- nil
+			if next != nil {
+				s.tell(next.Value.sub.UID, next.Value.sub)
 			}
-		})
-		if !ready {
-			loaded <- err
-			return
-		}
-		if ctx.Err() != nil {
-			return
-		}
-		s.logger.Warn("subscriptions are not followed, trying again", "err", err)
-		select {
-		case <-time.After(rewatchDelay):
-		case <-ctx.Done():
-			return
-		}
+		},
 	}
+}
+
+func openStore(ctx context.Context, b eventlog.Bucket, logger *slog.Logger, tell func(string, *Subscription), gap func(eventlog.Change)) (s *store, err error) {
+	s = newStore(b, logger, tell, gap)
+	s.Watched, err = watched.Open(ctx, s.options())
+	return s, err
 }
 
 // keyTokens is where the key lies that tokens are signed with. No id looks like
 // it.
 const keyTokens = "_tokens"
 
-func (s *store) take(c eventlog.Change) {
+// other hears of what is beside the subscriptions in the bucket, by a newer gateway
+// too.
+func (s *store) other(c eventlog.Change) {
 	switch {
 	case c.Key == keyTokens:
 		s.takeKey(c)
 	case strings.HasPrefix(c.Key, keyMissed):
 		s.gap(c)
-	case !ValidID(c.Key): // of a newer gateway
-	default:
-		s.announce(s.put(c))
 	}
-	s.mu.Lock()
-	s.seen = max(s.seen, c.Revision)
-	close(s.changed)
-	s.changed = make(chan struct{})
-	s.mu.Unlock()
 }
 
 // CheckStored says why what the bucket holds under a key would not be read, nil when
@@ -232,274 +184,120 @@ func (s *store) takeKey(c eventlog.Change) {
 	s.key = slices.Clone(c.Value)
 }
 
-// put changes the maps and answers what was there and what is now; nil and nil
-// when nothing has changed. A form that cannot be read changes nothing: it is no
-// deletion.
-func (s *store) put(c eventlog.Change) (old, next *stored) {
-	var unreadable error
-	if c.Value != nil {
-		next, unreadable = decode(c.Key, c.Value, c.Revision)
-	}
+// index keeps the uids.
+func (s *store) index(_ string, old, next *watched.Item[*stored]) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	old = s.subs[c.Key]
-	if old != nil && c.Revision <= old.revision || c.Revision <= s.unread[c.Key] { // known already
-		return nil, nil
-	}
-	if unreadable != nil {
-		s.unread[c.Key] = c.Revision
-		s.logger.Error("a stored subscription cannot be read; what was read last stays in force, and nobody can change it here",
-			"subscription", c.Key, "readable", old != nil, "err", unreadable)
-		return nil, nil
-	}
-	delete(s.unread, c.Key)
-	s.set(c.Key, next)
-	return old, next
-}
-
-// set puts a subscription, or its absence, into the maps. The caller holds mu.
-func (s *store) set(id string, next *stored) {
-	if old := s.subs[id]; old != nil {
-		delete(s.uids, old.sub.UID)
-		delete(s.subs, id)
+	if old != nil {
+		delete(s.uids, old.Value.sub.UID)
 	}
 	if next != nil {
-		s.subs[id], s.uids[next.sub.UID] = next, next
+		s.uids[next.Value.sub.UID] = next.Value.sub
 	}
 }
 
-func (s *store) announce(old, next *stored) {
-	if old != nil && (next == nil || next.sub.UID != old.sub.UID) {
-		s.tell(old.sub.UID, nil)
-	}
-	if next != nil {
-		s.tell(next.sub.UID, next.sub)
-	}
-}
-
-// forgetOthers forgets what was deleted while nobody watched.
-func (s *store) forgetOthers(present map[string]bool) {
-	s.mu.Lock()
-	var gone []*stored
-	for id, st := range s.subs {
-		if !present[id] {
-			gone = append(gone, st)
-			s.set(id, nil)
-		}
-	}
-	for id := range s.unread {
-		if !present[id] {
-			delete(s.unread, id)
-		}
-	}
-	s.mu.Unlock()
-	for _, st := range gone {
-		s.announce(st, nil)
-	}
-}
-
-// await returns when the revision is in force here.
-func (s *store) await(ctx context.Context, ok func() bool) error {
-	for {
-		s.mu.Lock()
-		changed, yes := s.changed, ok()
-		s.mu.Unlock()
-		if yes {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-s.done:
-			return ErrClosed
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-}
-
-func (s *store) get(id string) (*stored, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	st, ok := s.subs[id]
-	return st, ok
-}
-
+// list answers all subscriptions in the order of their ids.
 func (s *store) list() []*Subscription {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	out := make([]*Subscription, 0, len(s.subs))
-	for _, id := range slices.Sorted(maps.Keys(s.subs)) {
-		out = append(out, s.subs[id].sub)
+	items := s.List()
+	out := make([]*Subscription, len(items))
+	for i, item := range items {
+		out[i] = item.Value.sub
 	}
 	return out
 }
 
-// hasUID reports whether a subscription has the uid now.
-func (s *store) hasUID(uid string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.uids[uid] != nil
+// hasReplays reports whether something was ever replayed for the subscription.
+func (s *store) hasReplays(id string) bool {
+	item, ok := s.Get(id)
+	return ok && item.Value.replays
 }
+
+// hasUID reports whether a subscription has the uid now.
+func (s *store) hasUID(uid string) bool { return s.byUID(uid) != nil }
 
 // byUID answers the subscription that has the uid now, nil when none has.
 func (s *store) byUID(uid string) *Subscription {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if st := s.uids[uid]; st != nil {
-		return st.sub
-	}
-	return nil
+	return s.uids[uid]
 }
 
 // ownsQueue reports whether a queue belongs to a subscription, or may belong to
 // one that cannot be read here.
 func (s *store) ownsQueue(name string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.unread) > 0 {
+	if !s.AllReadable() {
 		return true
 	}
-	st := s.uids[uidOfQueue(name)]
-	return st != nil && (name == queueName(st.sub) || name == replayName(st.sub))
-}
-
-// readable answers an error for an id whose stored form cannot be read here.
-func (s *store) readable(id string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.unread[id] > 0 {
-		return fmt.Errorf("%s: %w", Name(id), ErrUnreadable)
-	}
-	return nil
+	return s.uids.ownsQueue(name)
+}
+
+// uids are subscriptions by their uid.
+type uids map[string]*Subscription
+
+func (u uids) hasUID(uid string) bool { return u[uid] != nil }
+
+// ownsQueue reports whether a queue belongs to one of them.
+func (u uids) ownsQueue(name string) bool {
+	sub := u[uidOfQueue(name)]
+	return sub != nil && (name == queueName(sub) || name == replayName(sub))
 }
 
 func (s *store) create(ctx context.Context, sub *Subscription) (*Subscription, error) {
-	value, err := encode(sub, false)
+	item, err := s.Create(ctx, sub.ID, &stored{sub: sub})
 	if err != nil {
 		return nil, err
 	}
-	rev, err := s.bucket.Create(ctx, sub.ID, value)
-	if errors.Is(err, eventlog.ErrConflict) {
-		return nil, fmt.Errorf("%s: %w", Name(sub.ID), ErrExists)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("create %s: %w", Name(sub.ID), err)
-	}
-	return s.inForce(ctx, sub, rev)
-}
-
-func (s *store) inForce(ctx context.Context, sub *Subscription, rev uint64) (*Subscription, error) {
-	sub.Etag = strconv.FormatUint(rev, 36)
-	if err := s.await(ctx, func() bool { return s.seen >= rev }); err != nil {
-		return nil, fmt.Errorf("%s is kept but not in force here yet: %w", Name(sub.ID), err)
-	}
+	sub.Etag = item.Etag()
 	return sub, nil
-}
-
-// at answers the subscription when it has the etag.
-func (s *store) at(id, etag string) (*stored, error) {
-	if err := s.readable(id); err != nil {
-		return nil, err
-	}
-	st, ok := s.get(id)
-	switch {
-	case !ok:
-		return nil, fmt.Errorf("%s: %w", Name(id), ErrNotFound)
-	case etag != "" && etag != st.sub.Etag:
-		return nil, fmt.Errorf("%s: %w", Name(id), ErrEtagMismatch)
-	}
-	return st, nil
 }
 
 // update changes a copy and keeps it, unless change says that nothing is to be
 // kept.
-func (s *store) update(ctx context.Context, id, etag string, change func(*Subscription, *bool) (bool, error)) (*Subscription, error) {
-	for {
-		st, err := s.at(id, etag)
-		if err != nil {
-			return nil, err
+func (s *store) update(ctx context.Context, id, etag string, change func(sub *Subscription, replays *bool) (bool, error)) (*Subscription, error) {
+	item, err := s.Update(ctx, id, etag, func(st *stored) (*stored, bool, error) {
+		sub, replays := *st.sub, st.replays
+		write, err := change(&sub, &replays)
+		if write {
+			sub.UpdateTime = time.Now()
 		}
-		next, replays := *st.sub, st.replays
-		keep, err := change(&next, &replays)
-		if err != nil {
-			return nil, err
-		}
-		if !keep { // of what is known here, which may be old
-			now, err := s.bucket.Now(ctx, id)
-			if err == nil && now.Revision == st.revision {
-				return st.sub, nil
-			}
-			if err == nil {
-				err = eventlog.ErrConflict
-			}
-			if again, err := s.again(ctx, id, etag, st.revision, err); !again {
-				return nil, err
-			}
-			continue
-		}
-		next.UpdateTime = time.Now()
-		value, err := encode(&next, replays)
-		if err != nil {
-			return nil, err
-		}
-		rev, err := s.bucket.Update(ctx, id, value, st.revision)
-		if err == nil {
-			return s.inForce(ctx, &next, rev)
-		}
-		if again, err := s.again(ctx, id, etag, st.revision, err); !again {
-			return nil, err
-		}
+		return &stored{&sub, replays}, write, err
+	})
+	if err != nil {
+		return nil, err
 	}
+	sub := *item.Value.sub
+	sub.Etag = item.Etag()
+	return &sub, nil
 }
 
 func (s *store) delete(ctx context.Context, id, etag string) (*Subscription, error) {
-	for {
-		st, err := s.at(id, etag)
-		if err != nil {
-			return nil, err
-		}
-		err = s.bucket.Delete(ctx, id, st.revision)
-		if err == nil {
-			err = s.await(ctx, func() bool { now := s.subs[id]; return now == nil || now.revision != st.revision })
-			return st.sub, err
-		}
-		if again, err := s.again(ctx, id, etag, st.revision, err); !again {
-			return nil, err
-		}
+	item, err := s.Delete(ctx, id, etag)
+	if item.Value == nil {
+		return nil, err
 	}
-}
-
-// again says whether to try a change again after somebody was faster, when their
-// change has arrived.
-func (s *store) again(ctx context.Context, id, etag string, revision uint64, err error) (bool, error) {
-	switch {
-	case !errors.Is(err, eventlog.ErrConflict):
-		return false, fmt.Errorf("%s: %w", Name(id), err)
-	case etag != "":
-		return false, fmt.Errorf("%s: %w", Name(id), ErrEtagMismatch)
-	}
-	err = s.await(ctx, func() bool {
-		now := s.subs[id]
-		return now == nil || now.revision != revision || s.unread[id] > revision
-	})
-	return err == nil, err
+	return item.Value.sub, err
 }
 
 // signer answers what signs tokens: whoever is first makes the key.
 func (s *store) signer(ctx context.Context) (*signer, error) {
-	key := make([]byte, 32)
-	_, _ = rand.Read(key) // never fails
-	s.mu.Lock()
-	has := len(s.key) > 0
-	s.mu.Unlock()
-	if !has {
+	if s.tokenKey() == nil {
+		key := make([]byte, 32)
+		_, _ = rand.Read(key) // never fails
 		if _, err := s.bucket.Create(ctx, keyTokens, key); err != nil && !errors.Is(err, eventlog.ErrConflict) {
 			return nil, fmt.Errorf("key of tokens: %w", err)
 		}
 	}
-	// await calls it under the lock.
-	if err := s.await(ctx, func() bool { key = s.key; return len(s.key) > 0 }); err != nil {
+	if err := s.Await(ctx, func() bool { return s.tokenKey() != nil }); err != nil {
 		return nil, fmt.Errorf("key of tokens: %w", err)
 	}
-	return newSigner(key), nil
+	return newSigner(s.tokenKey()), nil
+}
+
+// tokenKey answers the key that tokens are signed with, nil when there is none yet.
+func (s *store) tokenKey() []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.key
 }

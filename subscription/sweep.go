@@ -118,8 +118,8 @@ func (m *Manager) leftovers(ctx context.Context, young time.Duration) (out lefto
 
 // latest answers all subscriptions as the bucket has them at this moment. It fails
 // when one of them cannot be read.
-func (s *store) latest(ctx context.Context) (*store, error) {
-	now := &store{subs: make(map[string]*stored), uids: make(map[string]*stored)}
+func (s *store) latest(ctx context.Context) (uids, error) {
+	now := make(uids)
 	var unreadable error
 	err := s.bucket.Latest(ctx, func(c eventlog.Change) {
 		if c.Value == nil || !ValidID(c.Key) {
@@ -130,7 +130,7 @@ func (s *store) latest(ctx context.Context) (*store, error) {
 			unreadable = fmt.Errorf("nothing is removed: %s: %w: %w", Name(c.Key), ErrUnreadable, err)
 			return
 		}
-		now.set(c.Key, st)
+		now[st.sub.UID] = st.sub
 	})
 	if err == nil {
 		err = unreadable

@@ -1,0 +1,145 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/hookstream/hookstream/eventlog"
+)
+
+// Create keeps a new resource. It is in force when the call returns.
+func (w *Watched[T]) Create(ctx context.Context, id string, value T) (Item[T], error) {
+	data, err := w.encode(id, value)
+	if err != nil {
+		return Item[T]{}, err
+	}
+	revision, err := w.opts.Bucket.Create(ctx, id, data)
+	switch {
+	case errConflict(err):
+		return Item[T]{}, w.err(id, w.opts.Errors.Exists)
+	case err != nil:
+		return Item[T]{}, fmt.Errorf("create %s: %w", w.opts.Name(id), err)
+	}
+	return w.inForce(ctx, id, Item[T]{value, revision})
+}
+
+// inForce waits until everyone on this gateway knows the item.
+func (w *Watched[T]) inForce(ctx context.Context, id string, item Item[T]) (Item[T], error) {
+	if err := w.Await(ctx, func() bool { return w.Seen() >= item.Revision }); err != nil {
+		return item, fmt.Errorf("%s is kept but not in force here yet: %w", w.opts.Name(id), err)
+	}
+	return item, nil
+}
+
+// Update changes the resource with the id to what change makes of it, and answers it
+// as kept. It is in force when the call returns. With an etag the error wraps
+// Errors.EtagMismatch when the resource has another one; without, change may be called
+// again with what somebody else made of it meanwhile. An error of change is answered as
+// it is and nothing is kept; so is nothing when change says not to write, and what is
+// answered then is what the bucket holds at this moment.
+func (w *Watched[T]) Update(ctx context.Context, id, etag string, change func(T) (next T, write bool, err error)) (Item[T], error) {
+	for {
+		item, err := w.At(id, etag)
+		if err != nil {
+			return item, err
+		}
+		next, write, err := change(item.Value)
+		if err != nil {
+			return Item[T]{}, err
+		}
+		revision, err := w.replace(ctx, id, next, item.Revision, write)
+		switch {
+		case err == nil && !write:
+			return item, nil
+		case err == nil:
+			return w.inForce(ctx, id, Item[T]{next, revision})
+		}
+		if err := w.again(ctx, id, etag, item.Revision, err); err != nil {
+			return Item[T]{}, err
+		}
+	}
+}
+
+// replace writes a value over a revision, or only looks whether that is the present
+// one: what is known here may be old.
+func (w *Watched[T]) replace(ctx context.Context, id string, value T, revision uint64, write bool) (uint64, error) {
+	if !write {
+		now, err := w.opts.Bucket.Now(ctx, id)
+		if err == nil && now.Revision != revision {
+			err = eventlog.ErrConflict
+		}
+		return revision, err
+	}
+	data, err := w.encode(id, value)
+	if err != nil {
+		return 0, err
+	}
+	return w.opts.Bucket.Update(ctx, id, data, revision)
+}
+
+// Delete removes the resource with the id, and answers it as it was. It is gone when
+// the call returns. With an etag the error wraps Errors.EtagMismatch when the resource
+// has another one.
+func (w *Watched[T]) Delete(ctx context.Context, id, etag string) (Item[T], error) {
+	for {
+		item, err := w.At(id, etag)
+		if err != nil {
+			return item, err
+		}
+		if err = w.opts.Bucket.Delete(ctx, id, item.Revision); err == nil {
+			return item, w.gone(ctx, id, item.Revision)
+		}
+		if err := w.again(ctx, id, etag, item.Revision, err); err != nil {
+			return Item[T]{}, err
+		}
+	}
+}
+
+// gone returns when everybody was told that the revision is not there any more.
+func (w *Watched[T]) gone(ctx context.Context, id string, revision uint64) error {
+	err := w.Await(ctx, func() bool { return w.moved(id, revision) })
+	// A deletion has no revision of its own that could be waited for.
+	w.delivering.Lock()
+	defer w.delivering.Unlock()
+	return err
+}
+
+// moved reports whether another revision of an id is known than the given one.
+func (w *Watched[T]) moved(id string, revision uint64) bool {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	item := w.items[id]
+	return item == nil || item.Revision != revision || w.unread[id] > revision
+}
+
+// again answers nil when a change may be tried again: somebody was faster, and what
+// they made of the resource has arrived.
+func (w *Watched[T]) again(ctx context.Context, id, etag string, revision uint64, err error) error {
+	switch {
+	case !errConflict(err):
+		return w.err(id, err)
+	case etag != "":
+		return w.err(id, w.opts.Errors.EtagMismatch)
+	}
+	return w.Await(ctx, func() bool { return w.moved(id, revision) })
+}
+
+// encode makes the stored form of a value.
+func (w *Watched[T]) encode(id string, value T) ([]byte, error) {
+	data, err := w.opts.Encode(id, value)
+	if err == nil && w.opts.Seal != nil {
+		data = w.opts.Seal.Seal(id, data)
+	}
+	return data, err
+}
+
+// decode reads a stored form.
+func (w *Watched[T]) decode(c eventlog.Change) (value T, err error) {
+	data := c.Value
+	if w.opts.Seal != nil {
+		if data, err = w.opts.Seal.Open(c.Key, data); err != nil {
+			return value, err
+		}
+	}
+	return w.opts.Decode(c.Key, data, c.Revision)
+}

@@ -1,0 +1,191 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/hookstream/hookstream/eventlog"
+)
+
+// rewatchDelay is how long follow waits before it watches again.
+const rewatchDelay = time.Second
+
+// follow keeps the items as the bucket has them until ctx ends. The first load's
+// outcome is sent to loaded, and when it failed that is all. A watch that breaks
+// later is begun anew: an outage of the bucket leaves the resources as they were last
+// seen, which is better than none at all.
+func (w *Watched[T]) follow(ctx context.Context, loaded chan<- error) {
+	defer close(w.done)
+	ready, err := w.watch(ctx, func() { loaded <- nil }, w.opts.Strict)
+	if !ready {
+		loaded <- err
+		return
+	}
+	for ctx.Err() == nil {
+		w.opts.Logger.WarnContext(ctx, "a bucket is not followed, trying again", "of", w.opts.Kind, "err", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(rewatchDelay):
+		}
+		_, err = w.watch(ctx, func() {}, false)
+	}
+}
+
+// watch follows the bucket once, from its present keys on, and answers whether all of
+// them were loaded and why it ended. With strict, a value that does not decode before
+// that ends it.
+func (w *Watched[T]) watch(ctx context.Context, onReady func(), strict bool) (ready bool, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	present := make(map[string]bool)
+	err = w.opts.Bucket.Watch(ctx, func(c eventlog.Change) {
+		if !ready {
+			present[c.Key] = c.Value != nil
+		}
+		if err := w.apply(c); err != nil && strict && !ready {
+			cancel(err) // the first cause is the one that is kept
+		}
+	}, func() {
+		if ctx.Err() == nil {
+			ready = true
+			w.forgetOthers(present)
+			onReady()
+		}
+	})
+	// Our own reason to end says more than the bucket's "cancelled".
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
+	return ready, err
+}
+
+// apply puts one change of the bucket in force. The error is that of Decode: whoever
+// waits for the revision goes on all the same.
+func (w *Watched[T]) apply(c eventlog.Change) error {
+	if w.opts.IsID != nil && !w.opts.IsID(c.Key) {
+		w.opts.Other(c)
+		w.announce(c.Revision)
+		return nil
+	}
+	// Only after all was told: a change is in force when everyone knows it.
+	defer w.announce(c.Revision)
+	if c.Value == nil {
+		w.deliver(c.Key, nil, c.Revision)
+		return nil
+	}
+	value, err := w.decode(c)
+	if err != nil {
+		w.leaveUnread(c, err)
+		return err
+	}
+	w.deliver(c.Key, &Item[T]{Value: value, Revision: c.Revision}, c.Revision)
+	return nil
+}
+
+// leaveUnread notes a form that cannot be read. It changes nothing else: it is no
+// deletion.
+func (w *Watched[T]) leaveUnread(c eventlog.Change, err error) {
+	w.mu.Lock()
+	known := w.known(c.Key, c.Revision)
+	if !known {
+		w.unread[c.Key] = c.Revision
+	}
+	_, readable := w.items[c.Key]
+	w.mu.Unlock()
+	if !known {
+		w.opts.Logger.Error("a stored "+w.opts.Kind+" cannot be read; what was read last stays in force, and nobody can change it here",
+			w.opts.Kind, c.Key, "readable", readable, "err", err)
+	}
+}
+
+// known reports whether a revision of an id is no news: a watch that began anew
+// repeats what is known. The caller holds mu.
+func (w *Watched[T]) known(id string, revision uint64) bool {
+	item := w.items[id]
+	return item != nil && revision <= item.Revision || revision <= w.unread[id]
+}
+
+// deliver puts next, or its absence, in force, and tells everybody.
+func (w *Watched[T]) deliver(id string, next *Item[T], revision uint64) {
+	w.delivering.Lock()
+	defer w.delivering.Unlock()
+	if old, changed := w.put(id, next, revision); changed {
+		if w.opts.Changed != nil {
+			w.opts.Changed(id, old, next)
+		}
+		for _, fn := range w.subscribers {
+			fn(id, next)
+		}
+	}
+}
+
+// put changes the map, and answers what was there and whether that changed anything.
+func (w *Watched[T]) put(id string, next *Item[T], revision uint64) (old *Item[T], changed bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.known(id, revision) {
+		return nil, false
+	}
+	delete(w.unread, id)
+	old = w.items[id]
+	if next == nil {
+		delete(w.items, id)
+	} else {
+		w.items[id] = next
+	}
+	changed = old != nil || next != nil
+	if changed && w.opts.Index != nil {
+		w.opts.Index(id, old, next)
+	}
+	return old, changed
+}
+
+// forgetOthers forgets what is no longer in the bucket: it was deleted while nobody
+// watched.
+func (w *Watched[T]) forgetOthers(present map[string]bool) {
+	for id, revision := range w.absent(present) {
+		// Whatever revision deleted it is higher than the one that is known.
+		w.deliver(id, nil, revision+1)
+		w.announce(revision)
+	}
+}
+
+// absent answers the latest revisions of what is known and not present.
+func (w *Watched[T]) absent(present map[string]bool) map[string]uint64 {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	out := make(map[string]uint64)
+	for id, item := range w.items {
+		if !present[id] {
+			out[id] = max(item.Revision, w.unread[id])
+		}
+	}
+	for id, revision := range w.unread {
+		if !present[id] {
+			out[id] = max(out[id], revision)
+		}
+	}
+	return out
+}
+
+// announce wakes everyone who waits for a revision.
+func (w *Watched[T]) announce(revision uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.seen = max(w.seen, revision)
+	close(w.changed)
+	w.changed = make(chan struct{})
+}
+
+// Forget has this gateway know nothing of a resource that there is, until the bucket
+// tells of it again. It is for tests of what must not go by what is known here.
+func (w *Watched[T]) Forget(id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	old := w.items[id]
+	delete(w.items, id)
+	if w.opts.Index != nil {
+		w.opts.Index(id, old, nil)
+	}
+}
