@@ -68,24 +68,54 @@ type pkg struct {
 	Imports    []string
 }
 
-func TestArrows(t *testing.T) {
+// packages answers the imports of all our packages, by name.
+func packages(t *testing.T) map[string][]string {
+	t.Helper()
 	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", module+"...").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	seen := make(map[string]bool)
+	all := make(map[string][]string)
 	for dec := json.NewDecoder(strings.NewReader(string(out))); dec.More(); {
 		var p pkg
 		if err := dec.Decode(&p); err != nil {
 			t.Fatal(err)
 		}
-		name := strings.TrimPrefix(p.ImportPath, module)
+		all[strings.TrimPrefix(p.ImportPath, module)] = p.Imports
+	}
+	return all
+}
+
+func TestArrows(t *testing.T) {
+	seen := make(map[string]bool)
+	for name, imports := range packages(t) {
 		seen[name] = true
-		checkImports(t, name, p.Imports)
+		checkImports(t, name, imports)
 	}
 	for name := range arrows {
 		if !seen[name] {
 			t.Errorf("%s is in the table and not in the project", name)
+		}
+	}
+}
+
+// mayWire says who meets wire form without generated code, and why. The words of the
+// API are written by hand in event alone, whose fuzz test holds them against the
+// generated code.
+var mayWire = map[string]string{
+	"event":            "writes events, deliveries and batches",
+	"provider/lenient": "writes what a schema says of a sender's JSON: it knows no field by number",
+	"bench/load":       "reads what it measures, and imports nothing of ours",
+}
+
+func TestWireFormHasOnePlace(t *testing.T) {
+	for name, imports := range packages(t) {
+		does := slices.Contains(imports, "google.golang.org/protobuf/encoding/protowire")
+		switch _, may := mayWire[name]; {
+		case does && !may && !made(name):
+			t.Errorf("%s reads or writes wire form by hand: let event do it", name)
+		case may && !does:
+			t.Errorf("%s is in the table and has nothing to do with wire form", name)
 		}
 	}
 }

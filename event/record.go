@@ -24,15 +24,20 @@ type Record struct {
 	Lost bool
 }
 
-// Field numbers of hookstream.v1.Event that are read here without decoding. A
-// test holds them against the schema.
+// Field numbers of hookstream.v1.Event that are read without decoding, or joined to
+// what was kept. A test holds them against the schema.
 const (
+	fieldName        = 1
 	fieldSource      = 2
 	fieldProvider    = 3
 	fieldEnvironment = 4
 	fieldTopic       = 5
 	fieldAction      = 6
 	fieldType        = 7
+	fieldEntity      = 8
+	fieldState       = 13
+	fieldRedacted    = 16
+	fieldOmitted     = 18
 	fieldRaw         = 30
 	fieldProof       = 31
 	fieldForm        = 40 // reserved there: in the log alone
@@ -199,32 +204,7 @@ func (p *Parts) set(num protowire.Number, v []byte) {
 
 // Body answers the raw body of the request, without decoding the rest. It
 // aliases the record.
-func (p Parts) Body() []byte {
-	_, _, n := protowire.ConsumeTag(p.Raw)
-	if n < 0 {
-		return nil
-	}
-	raw, m := protowire.ConsumeBytes(p.Raw[n:])
-	if m < 0 {
-		return nil
-	}
-	for len(raw) > 0 {
-		num, typ, n := protowire.ConsumeTag(raw)
-		if n < 0 {
-			return nil
-		}
-		if num == fieldBody && typ == protowire.BytesType {
-			v, _ := protowire.ConsumeBytes(raw[n:])
-			return v
-		}
-		m := protowire.ConsumeFieldValue(num, typ, raw[n:])
-		if m < 0 {
-			return nil
-		}
-		raw = raw[n+m:]
-	}
-	return nil
-}
+func (p Parts) Body() []byte { return find(find(p.Raw, fieldRaw), fieldBody) }
 
 // Decode answers the kept event as a message, with name, raw request and proof but
 // without payload.

@@ -23,22 +23,22 @@ func (w *wire) event(b []byte, e *hookstreamv1.Event) []byte {
 	b = w.text(b, fieldTopic, e.Topic)
 	b = w.text(b, fieldAction, e.Action)
 	b = w.text(b, fieldType, e.Type)
-	b = w.text(b, 8, e.Entity)
+	b = w.text(b, fieldEntity, e.Entity)
 	b = w.text(b, 9, e.ProviderEventId)
 	b = w.time(b, 10, e.OccurTime)
 	b = w.time(b, 11, e.ReceiveTime)
 	b = w.verification(b, 12, e.Verification)
-	b = w.number(b, 13, int64(e.DecodeState))
+	b = w.number(b, fieldState, int64(e.DecodeState))
 	b = w.text(b, 14, e.PossibleDuplicateOf)
 	b = w.text(b, 15, e.TraceParent)
 	for _, path := range e.RedactedFields {
-		b = w.element(b, 16, path)
+		b = w.element(b, fieldRedacted, path)
 	}
 	if e.ProviderAttempt != nil {
 		b = w.varint(b, 17, int64(*e.ProviderAttempt))
 	}
 	for _, path := range e.OmittedFields {
-		b = w.element(b, 18, path)
+		b = w.element(b, fieldOmitted, path)
 	}
 	return b
 }
@@ -87,9 +87,7 @@ func (w *wire) proof(b []byte, p *hookstreamv1.Proof) []byte {
 		if len(a.Body) > 0 {
 			in = w.bytes(in, 2, a.Body)
 		}
-		if a.Cut {
-			in = w.varint(in, 3, 1)
-		}
+		in = w.truth(in, 3, a.Cut)
 		b = w.bytes(b, 3, in)
 	}
 	if len(p.GetSalt()) > 0 {
@@ -102,9 +100,13 @@ func (w *wire) time(b []byte, num protowire.Number, t *timestamppb.Timestamp) []
 	if t == nil {
 		return b
 	}
+	return w.timestamp(b, num, t.Seconds, int(t.Nanos))
+}
+
+func (w *wire) timestamp(b []byte, num protowire.Number, seconds int64, nanos int) []byte {
 	var room [32]byte
-	in := w.number(room[:0], 1, t.Seconds)
-	in = w.number(in, 2, int64(t.Nanos))
+	in := w.number(room[:0], 1, seconds)
+	in = w.number(in, 2, int64(nanos))
 	return w.bytes(b, num, in)
 }
 
@@ -130,6 +132,13 @@ func (w *wire) number(b []byte, num protowire.Number, v int64) []byte {
 		return b
 	}
 	return w.varint(b, num, v)
+}
+
+func (w *wire) truth(b []byte, num protowire.Number, v bool) []byte {
+	if !v {
+		return b
+	}
+	return w.varint(b, num, 1)
 }
 
 func (w *wire) varint(b []byte, num protowire.Number, v int64) []byte {

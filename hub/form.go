@@ -4,7 +4,6 @@ import (
 	"sync"
 
 	"google.golang.org/grpc/mem"
-	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/hookstream/hookstream/event"
@@ -54,18 +53,6 @@ func (f form) raw() bool { return f == formRaw || f.full() && f.shown() == event
 
 func (f form) rawWithheld() bool { return f == formRawWithheld || f.full() && !f.raw() }
 
-// Field numbers of what is joined here. A test holds the bytes against what the
-// generated code makes of the same message.
-const (
-	fieldBatchDeliveries = 1
-	fieldDeliveryCursor  = 1
-	fieldDeliveryEvent   = 2
-	fieldEventName       = 1
-	fieldEventState      = 13
-	fieldEventRedacted   = 16
-	fieldEventOmitted    = 18
-)
-
 // maxEventBytes bounds an event as it is sent: clients refuse a message of 4 MiB.
 // An event that would be larger is sent without its payload, and if that is not
 // enough without raw and proof; omitted_fields says so.
@@ -94,18 +81,10 @@ func (h *Hub) frame(e *entry, f form) []byte {
 	room := rooms.Get().(*[]byte)
 	defer rooms.Put(room)
 	p := h.pieces(e, f, (*room)[:0])
-	if n := cap(p.payload); n > 0 && n <= maxRoom {
-		*room = p.payload
+	if n := cap(p.Payload); n > 0 && n <= maxRoom {
+		*room = p.Payload
 	}
-	eventBytes := p.size()
-	delivery := protowire.SizeTag(fieldDeliveryCursor) + protowire.SizeBytes(event.EncodedCursorLen) +
-		protowire.SizeTag(fieldDeliveryEvent) + protowire.SizeBytes(eventBytes)
-	b := make([]byte, 0, protowire.SizeTag(fieldBatchDeliveries)+protowire.SizeBytes(delivery))
-	b = appendHead(b, fieldBatchDeliveries, delivery)
-	b = appendHead(b, fieldDeliveryCursor, event.EncodedCursorLen)
-	b = event.Cursor{Incarnation: h.inc, Seq: e.seq, Time: e.time}.AppendTo(b)
-	b = appendHead(b, fieldDeliveryEvent, eventBytes)
-	return p.appendTo(b)
+	return p.Delivery(event.Cursor{Incarnation: h.inc, Seq: e.seq, Time: e.time})
 }
 
 // rooms hold payloads until they are part of a frame.
@@ -114,38 +93,24 @@ var rooms = sync.Pool{New: func() any { return new([]byte) }}
 // maxRoom is the largest payload whose memory is kept for the next.
 const maxRoom = 64 << 10
 
-func appendHead(b []byte, field protowire.Number, size int) []byte {
-	return protowire.AppendVarint(protowire.AppendTag(b, field, protowire.BytesType), uint64(size))
-}
-
-// pieces of an event in wire form. Protobuf fields may come in any order and
-// from anywhere, so that the metadata, marshalled when the event was kept, are
-// never marshalled again.
+// pieces are what is shown of an event.
 type pieces struct {
-	name         string
-	meta         []byte
-	state        hookstreamv1.DecodeState
-	redacted     []string         // within the payload, and then what is withheld as a whole
-	withheld     []string         // raw and proof, when the source does not include what they hold
-	omitted      []string         // what would make the event too large
-	payloadField protowire.Number // 0: none
-	payload      []byte
-	raw          []byte
-	proof        []byte
+	event.View
+	withheld []string // raw and proof, when the source does not include what they hold
 }
 
 // pieces chooses what is shown of the event. Its payload may be in room. The
 // caller holds e.mu.
 func (h *Hub) pieces(e *entry, f form, room []byte) pieces {
-	p := pieces{name: event.Name(h.inc, e.seq), meta: e.meta}
+	p := pieces{View: event.View{Name: event.Name(h.inc, e.seq), Meta: e.meta}}
 	if f.typed() {
 		h.addTyped(&p, e, f.shown(), room)
 	}
 	switch {
 	case f.raw():
-		p.raw = e.raw
+		p.Raw = e.raw
 		if f.full() {
-			p.proof = e.proof
+			p.Proof = e.proof
 		}
 	case f.full():
 		p.withheld = present(e.raw, e.proof)
@@ -168,12 +133,12 @@ func (h *Hub) addTyped(p *pieces, e *entry, shown event.Kinds, room []byte) {
 	if t == nil {
 		t = h.decode(e, shown)
 	}
-	p.state, p.redacted = t.state, t.redacted
+	p.State, p.Redacted = t.state, t.redacted
 	if t.payload != nil {
-		p.payloadField = d.field.Number()
+		p.PayloadField = d.field.Number()
 		// Text that is not UTF-8 is the only error there is; decoders make none. The
 		// bytes are complete all the same.
-		p.payload, _ = proto.MarshalOptions{}.MarshalAppend(room, t.payload)
+		p.Payload, _ = proto.MarshalOptions{}.MarshalAppend(room, t.payload)
 	}
 }
 
@@ -183,13 +148,13 @@ func (h *Hub) addEncoded(p *pieces, e *entry, shown event.Kinds, room []byte) bo
 	told := true
 	ok := h.guarded(e, func(d payloadDecoder, body []byte) {
 		var paths []string
-		p.payload, p.state = d.Encode(room, body)
-		p.payload, paths, told = event.RedactWire(d.field.Message(), p.payload, shown)
-		p.payloadField, p.redacted = d.field.Number(), within(e.route.provider, paths)
+		p.Payload, p.State = d.Encode(room, body)
+		p.Payload, paths, told = event.RedactWire(d.field.Message(), p.Payload, shown)
+		p.PayloadField, p.Redacted = d.field.Number(), within(e.route.provider, paths)
 	})
 	if !ok || !told { // nothing of it may be sent
-		p.payload, p.payloadField, p.redacted = nil, 0, nil
-		p.state = hookstreamv1.DecodeState_DECODE_STATE_FAILED
+		p.Payload, p.PayloadField, p.Redacted = nil, 0, nil
+		p.State = hookstreamv1.DecodeState_DECODE_STATE_FAILED
 	}
 	return told
 }
@@ -204,15 +169,15 @@ func within(provider string, paths []string) []string {
 
 // bound leaves out what would make the event too large to be received.
 func (p *pieces) bound(provider string) {
-	if p.size() > maxEventBytes && p.payloadField != 0 {
-		p.payloadField, p.redacted, p.omitted = 0, nil, []string{provider}
+	if p.Size() > maxEventBytes && p.PayloadField != 0 {
+		p.PayloadField, p.Redacted, p.Omitted = 0, nil, []string{provider}
 	}
-	if p.size() > maxEventBytes && len(p.raw) > 0 {
-		p.omitted = append(p.omitted, present(p.raw, p.proof)...)
-		p.raw, p.proof = nil, nil
+	if p.Size() > maxEventBytes && len(p.Raw) > 0 {
+		p.Omitted = append(p.Omitted, present(p.Raw, p.Proof)...)
+		p.Raw, p.Proof = nil, nil
 	}
 	if len(p.withheld) > 0 {
-		p.redacted = append(p.redacted[:len(p.redacted):len(p.redacted)], p.withheld...)
+		p.Redacted = append(p.Redacted[:len(p.Redacted):len(p.Redacted)], p.withheld...)
 	}
 }
 
@@ -227,40 +192,4 @@ func present(raw, proof []byte) []string {
 		return []string{"proof"}
 	}
 	return nil
-}
-
-func (p *pieces) size() int {
-	n := protowire.SizeTag(fieldEventName) + protowire.SizeBytes(len(p.name)) + len(p.meta) + len(p.raw) + len(p.proof)
-	if p.state != 0 {
-		n += protowire.SizeTag(fieldEventState) + protowire.SizeVarint(uint64(p.state))
-	}
-	for _, path := range p.redacted {
-		n += protowire.SizeTag(fieldEventRedacted) + protowire.SizeBytes(len(path))
-	}
-	for _, path := range p.omitted {
-		n += protowire.SizeTag(fieldEventOmitted) + protowire.SizeBytes(len(path))
-	}
-	if p.payloadField != 0 {
-		n += protowire.SizeTag(p.payloadField) + protowire.SizeBytes(len(p.payload))
-	}
-	return n
-}
-
-func (p *pieces) appendTo(b []byte) []byte {
-	b = protowire.AppendString(protowire.AppendTag(b, fieldEventName, protowire.BytesType), p.name)
-	b = append(b, p.meta...)
-	if p.state != 0 {
-		b = protowire.AppendVarint(protowire.AppendTag(b, fieldEventState, protowire.VarintType), uint64(p.state))
-	}
-	for _, path := range p.redacted {
-		b = protowire.AppendString(protowire.AppendTag(b, fieldEventRedacted, protowire.BytesType), path)
-	}
-	for _, path := range p.omitted {
-		b = protowire.AppendString(protowire.AppendTag(b, fieldEventOmitted, protowire.BytesType), path)
-	}
-	if p.payloadField != 0 {
-		b = append(appendHead(b, p.payloadField, len(p.payload)), p.payload...)
-	}
-	b = append(b, p.raw...)
-	return append(b, p.proof...)
 }

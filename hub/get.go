@@ -56,7 +56,7 @@ func (h *Hub) named(ctx context.Context, name string) (*entry, error) {
 func (h *Hub) unframed(e *entry, f form) (*hookstreamv1.Event, error) {
 	e.mu.Lock()
 	p := h.pieces(e, f, nil)
-	b := p.appendTo(make([]byte, 0, p.size()))
+	b := p.AppendTo(make([]byte, 0, p.Size()))
 	e.mu.Unlock()
 	m := new(hookstreamv1.Event)
 	if err := proto.Unmarshal(b, m); err != nil {

@@ -5,8 +5,6 @@ import (
 	"context"
 	"time"
 
-	"google.golang.org/protobuf/encoding/protowire"
-
 	"github.com/hookstream/hookstream/event"
 	"github.com/hookstream/hookstream/eventlog"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
@@ -131,26 +129,8 @@ func (e *Event) Entity() string {
 	if !e.Readable() {
 		return ""
 	}
-	rest := e.e.meta
-	for len(rest) > 0 {
-		num, typ, n := protowire.ConsumeTag(rest)
-		if n < 0 {
-			return ""
-		}
-		m := protowire.ConsumeFieldValue(num, typ, rest[n:])
-		if m < 0 {
-			return ""
-		}
-		if num == fieldEventEntity && typ == protowire.BytesType {
-			v, _ := protowire.ConsumeBytes(rest[n:])
-			return string(v)
-		}
-		rest = rest[n+m:]
-	}
-	return ""
+	return event.EntityOf(e.e.meta)
 }
-
-const fieldEventEntity = 8
 
 // Size is that of the record.
 func (e *Event) Size() int { return len(e.e.data) }
@@ -184,10 +164,8 @@ func (e *Event) Cursor() event.Cursor {
 // and event in the view, without the element's tag and length: further fields of
 // the delivery may follow it. The bytes are shared: nobody may change them.
 func (e *Event) Inner(view hookstreamv1.EventView) []byte {
-	framed := e.hub.framed(e.e, formOf(view, e.hub.opts.Sensitive(e.e.route.source))).ReadOnlyData()
-	_, _, n := protowire.ConsumeTag(framed)
-	_, m := protowire.ConsumeVarint(framed[n:])
-	return framed[n+m:]
+	framed := e.hub.framed(e.e, formOf(view, e.hub.opts.Sensitive(e.e.route.source)))
+	return event.DeliveryContent(framed.ReadOnlyData())
 }
 
 // Message answers the event as a stream of the view would send it.

@@ -3,18 +3,9 @@ package server
 import (
 	"fmt"
 
-	"google.golang.org/protobuf/encoding/protowire"
-
 	"github.com/hookstream/hookstream/event"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/hub"
-)
-
-// Field numbers of SubscribeResponse. A test holds the bytes against what the
-// generated code makes of the same message.
-const (
-	fieldResponseCursor = 1
-	fieldResponseBatch  = 3
 )
 
 // response answers what to send for a frame: a batch of deliveries as the bytes
@@ -46,11 +37,6 @@ func response(f hub.Frame) any {
 // batchHead answers the response up to where its deliveries begin: the cursor,
 // and the head of the batch.
 func batchHead(f hub.Frame) []byte {
-	size := f.Deliveries.Len()
-	b := make([]byte, 0, 2+event.EncodedCursorLen+1+protowire.SizeVarint(uint64(size)))
-	b = protowire.AppendTag(b, fieldResponseCursor, protowire.BytesType)
-	b = protowire.AppendVarint(b, event.EncodedCursorLen)
-	b = f.Cursor.AppendTo(b)
-	b = protowire.AppendTag(b, fieldResponseBatch, protowire.BytesType)
-	return protowire.AppendVarint(b, uint64(size))
+	b := event.AppendResponseCursor(make([]byte, 0, event.ResponseHeadSize), f.Cursor)
+	return event.AppendBatchHead(b, f.Deliveries.Len())
 }

@@ -7,8 +7,8 @@ import (
 
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/hookstream/hookstream/event"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
@@ -28,35 +28,29 @@ type batchReader struct {
 func readBatch(f *wireFrame) (cursor string, r *batchReader, err error) {
 	r = &batchReader{pieces: f.pieces}
 	for {
-		tag, ok := r.varint()
-		size, okSize := r.varint()
-		number, kind := protowire.DecodeTag(tag)
+		field, size, ok := r.head()
 		switch {
-		case !ok || !okSize || kind != protowire.BytesType:
+		case !ok:
 			return "", nil, errFrame
-		case number == fieldResponseBatch:
+		case field == event.FieldResponseBatch:
 			return cursor, r, nil
-		case number != fieldResponseCursor || size > event.EncodedCursorLen:
+		case field != event.FieldResponseCursor || size > event.EncodedCursorLen:
 			return "", nil, errFrame
 		}
-		cursor = string(bytes.Join(r.take(int(size)), nil))
+		cursor = string(bytes.Join(r.take(size), nil))
 	}
 }
 
 // deliveries are those that follow, each in the pieces that it lies in.
 func (r *batchReader) deliveries() iter.Seq2[[][]byte, error] {
 	return func(yield func([][]byte, error) bool) {
-		for {
-			tag, ok := r.varint()
-			if !ok {
-				return
-			}
-			size, ok := r.varint()
-			if number, _ := protowire.DecodeTag(tag); !ok || number != fieldBatchDeliveries {
+		for len(r.rest()) > 0 {
+			field, size, ok := r.head()
+			if !ok || field != event.FieldBatchDeliveries {
 				yield(nil, errFrame)
 				return
 			}
-			if !yield(r.take(int(size)), nil) {
+			if !yield(r.take(size), nil) {
 				return
 			}
 		}
@@ -74,14 +68,11 @@ func (r *batchReader) rest() []byte {
 	return nil
 }
 
-// varint reads a number, which never lies in two pieces.
-func (r *batchReader) varint() (uint64, bool) {
-	v, n := protowire.ConsumeVarint(r.rest())
-	if n < 0 {
-		return 0, false
-	}
+// head reads where a field begins, which never lies in two pieces.
+func (r *batchReader) head() (field protoreflect.FieldNumber, size int, ok bool) {
+	field, size, n := event.ReadHead(r.rest())
 	r.at += n
-	return v, true
+	return field, size, n > 0
 }
 
 // take answers the next bytes, in the pieces they lie in.

@@ -1,27 +1,12 @@
 package server
 
 import (
-	"time"
-
 	"google.golang.org/grpc/mem"
-	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/hookstream/hookstream/event"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/subscription"
-)
-
-// Field numbers of what is joined here. A test holds the bytes against what the
-// generated code makes of the same message.
-const (
-	fieldBatchDeliveries  = 1
-	fieldDeliveryAckToken = 3
-	fieldDeliveryAttempt  = 4
-	fieldDeliveryDeadline = 5
-	fieldDeliveryReplayed = 6
-	fieldDeliveryHandOut  = 7
-	fieldTimestampSeconds = 1
-	fieldTimestampNanos   = 2
 )
 
 // deliveryOwnBytes is about what one delivery adds to its event: heads, a token
@@ -50,8 +35,8 @@ func newDeliveryBatch(all []subscription.Delivery, view hookstreamv1.EventView, 
 	var fields []byte
 	for i, d := range all {
 		shared := d.Event.Inner(view)
-		fields = appendDelivery(fields[:0], d)
-		size := protowire.SizeTag(fieldBatchDeliveries) + protowire.SizeBytes(len(shared)+len(fields))
+		fields = handed(d).AppendTo(fields[:0])
+		size := event.DeliverySize(len(shared) + len(fields))
 		if i > 0 && b.size+size > maxBytes {
 			break
 		}
@@ -62,8 +47,7 @@ func newDeliveryBatch(all []subscription.Delivery, view hookstreamv1.EventView, 
 }
 
 func (b *deliveryBatch) add(shared, fields []byte) {
-	b.own = protowire.AppendTag(b.own, fieldBatchDeliveries, protowire.BytesType)
-	b.own = protowire.AppendVarint(b.own, uint64(len(shared)+len(fields)))
+	b.own = event.AppendDeliveryHead(b.own, len(shared)+len(fields))
 	b.cuts = append(b.cuts, len(b.own))
 	b.shared = append(b.shared, shared)
 	b.own = append(b.own, fields...)
@@ -85,8 +69,7 @@ func (b *deliveryBatch) pieces() mem.BufferSlice {
 
 // response answers the SubscribeResponse of the batch.
 func (b *deliveryBatch) response() *wireFrame {
-	head := protowire.AppendTag(nil, fieldResponseBatch, protowire.BytesType)
-	return newWireFrame(protowire.AppendVarint(head, uint64(b.size)), b.pieces())
+	return newWireFrame(event.AppendBatchHead(nil, b.size), b.pieces())
 }
 
 // pull answers the PullResponse of the batch, which has its deliveries where
@@ -96,37 +79,7 @@ func (b *deliveryBatch) pull() (*hookstreamv1.PullResponse, error) {
 	return out, proto.Unmarshal(b.pieces().Materialize(), out)
 }
 
-// appendDelivery appends the fields of a Delivery that no other stream shares.
-func appendDelivery(b []byte, d subscription.Delivery) []byte {
-	b = protowire.AppendTag(b, fieldDeliveryAckToken, protowire.BytesType)
-	b = protowire.AppendString(b, d.Token)
-	b = protowire.AppendTag(b, fieldDeliveryAttempt, protowire.VarintType)
-	b = protowire.AppendVarint(b, uint64(d.Attempt))
-	b = appendDeadline(b, d.Deadline)
-	if d.Replayed {
-		b = protowire.AppendTag(b, fieldDeliveryReplayed, protowire.VarintType)
-		b = protowire.AppendVarint(b, 1)
-	}
-	b = protowire.AppendTag(b, fieldDeliveryHandOut, protowire.VarintType)
-	b = protowire.AppendVarint(b, uint64(d.HandOut))
-	return b
-}
-
-// appendDeadline appends a google.protobuf.Timestamp; as there, what is zero is
-// left out.
-func appendDeadline(b []byte, t time.Time) []byte {
-	seconds, nanos := uint64(t.Unix()), uint64(t.Nanosecond())
-	size := protowire.SizeTag(fieldTimestampSeconds) + protowire.SizeVarint(seconds)
-	if nanos > 0 {
-		size += protowire.SizeTag(fieldTimestampNanos) + protowire.SizeVarint(nanos)
-	}
-	b = protowire.AppendTag(b, fieldDeliveryDeadline, protowire.BytesType)
-	b = protowire.AppendVarint(b, uint64(size))
-	b = protowire.AppendTag(b, fieldTimestampSeconds, protowire.VarintType)
-	b = protowire.AppendVarint(b, seconds)
-	if nanos > 0 {
-		b = protowire.AppendTag(b, fieldTimestampNanos, protowire.VarintType)
-		b = protowire.AppendVarint(b, nanos)
-	}
-	return b
+// handed is what of a delivery no other stream shares.
+func handed(d subscription.Delivery) event.Handed {
+	return event.Handed{AckToken: d.Token, Attempt: d.Attempt, HandOut: d.HandOut, Deadline: d.Deadline, Replayed: d.Replayed}
 }

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/hookstream/hookstream/event"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
 
@@ -133,7 +134,7 @@ func frame(deliveries []*hookstreamv1.Delivery) (batches []mem.BufferSlice, err 
 			elements, size = append(elements, mem.SliceBuffer(one)), size+len(one)
 		}
 		deliveries = deliveries[len(elements):]
-		batches = append(batches, append(mem.BufferSlice{mem.SliceBuffer(batchHead(size))}, elements...))
+		batches = append(batches, append(mem.BufferSlice{mem.SliceBuffer(event.AppendBatchHead(nil, size))}, elements...))
 	}
 	return batches, nil
 }

@@ -39,7 +39,6 @@ package lenient
 
 import (
 	"github.com/tidwall/gjson"
-	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
@@ -179,7 +178,7 @@ func (d *Decoder) AppendPassing(wire []byte, object gjson.Result, pass func(key 
 
 // AppendField appends to a message in wire form a field that holds a message of
 // the Decoder's type, filled from an object.
-func (d *Decoder) AppendField(wire []byte, field protowire.Number, object gjson.Result) ([]byte, Result) {
+func (d *Decoder) AppendField(wire []byte, field protoreflect.FieldNumber, object gjson.Result) ([]byte, Result) {
 	if !object.IsObject() {
 		return wire, Result{Lost: true}
 	}

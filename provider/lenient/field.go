@@ -5,7 +5,6 @@ import (
 	"strconv"
 
 	"github.com/tidwall/gjson"
-	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
@@ -95,7 +94,7 @@ func (f *filler) value(field *field, value gjson.Result) bool {
 		f.b = appendText(f.b, field.number, value.Str)
 		return value.Type == gjson.String
 	case kindBool:
-		f.b = appendVarint(f.b, field.number, protowire.EncodeBool(value.Type == gjson.True))
+		f.b = appendBool(f.b, field.number, value.Type == gjson.True)
 		return value.IsBool()
 	case kindEnum:
 		return f.enumElement(field, value)

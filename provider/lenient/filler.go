@@ -4,8 +4,8 @@ import (
 	"slices"
 
 	"github.com/tidwall/gjson"
-	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/structpb"
 )
 
@@ -33,7 +33,7 @@ type filler struct {
 
 // resume notes what a message in wire form has already.
 func (f *filler) resume(wire []byte) {
-	EachField(wire, func(number protowire.Number, value []byte) {
+	EachField(wire, func(number protoreflect.FieldNumber, value []byte) {
 		if number == f.plan.rest {
 			f.keptIn(value)
 			return
@@ -52,8 +52,7 @@ func (f *filler) keptIn(rest []byte) {
 	if f.kept == nil {
 		f.kept = new(structpb.Struct)
 	}
-	content, _ := protowire.ConsumeBytes(rest)
-	_ = proto.UnmarshalOptions{Merge: true}.Unmarshal(content, f.kept)
+	_ = proto.UnmarshalOptions{Merge: true}.Unmarshal(FieldContent(rest), f.kept)
 }
 
 func (f *filler) fill(object gjson.Result) {

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"sync"
 
-	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -18,9 +17,9 @@ type plan struct {
 	desc    protoreflect.MessageDescriptor
 	fields  []*field
 	keys    map[string]*key
-	places  map[protowire.Number]place // what it says that a number is there
-	rest    protowire.Number           // 0: none
-	aliased bool                       // some field has aliases
+	places  map[protoreflect.FieldNumber]place // what it says that a number is there
+	rest    protoreflect.FieldNumber           // 0: none
+	aliased bool                               // some field has aliases
 }
 
 // A place is what a field that is set keeps from being filled.
@@ -38,13 +37,13 @@ type key struct {
 
 // A field is a field that is filled by name.
 type field struct {
-	number   protowire.Number
+	number   protoreflect.FieldNumber
 	index    int
 	kind     kind
 	encoding protoreflect.Kind // numbers: how they are written
 	list     bool
 	digits   bool                               // text that may be sent as a number: ids
-	raw      protowire.Number                   // enums: where the text goes; 0: nowhere
+	raw      protoreflect.FieldNumber           // enums: where the text goes; 0: nowhere
 	enum     map[string]protoreflect.EnumNumber // enums: by what is sent
 	union    int                                // the index of the oneof it is in; -1: none
 	plan     func() *plan                       // messages; lazily, for they may hold themselves
@@ -92,7 +91,7 @@ func planOf(desc protoreflect.MessageDescriptor) *plan {
 
 // emptyPlan plans for no field.
 func emptyPlan(desc protoreflect.MessageDescriptor) *plan {
-	p := &plan{desc: desc, keys: make(map[string]*key), places: make(map[protowire.Number]place)}
+	p := &plan{desc: desc, keys: make(map[string]*key), places: make(map[protoreflect.FieldNumber]place)}
 	for i := range desc.Fields().Len() {
 		if fd := desc.Fields().Get(i); unionOf(fd) >= 0 {
 			p.places[fd.Number()] = place{field: -1, union: unionOf(fd)}
@@ -220,7 +219,7 @@ func rawOf(fd protoreflect.FieldDescriptor) bool {
 }
 
 // rawFor answers the field that holds the text beside an enum, or 0.
-func rawFor(fd protoreflect.FieldDescriptor) protowire.Number {
+func rawFor(fd protoreflect.FieldDescriptor) protoreflect.FieldNumber {
 	raw := fd.ContainingMessage().Fields().ByName(fd.Name() + "_raw")
 	if raw == nil || raw.Kind() != protoreflect.StringKind || raw.IsList() != fd.IsList() {
 		return 0

@@ -9,11 +9,10 @@ import (
 
 // Text answers the text that a message in wire form holds in a field, empty when
 // it has none.
-func Text(wire []byte, field protowire.Number) (text string) {
-	EachField(wire, func(number protowire.Number, value []byte) {
+func Text(wire []byte, field protoreflect.FieldNumber) (text string) {
+	EachField(wire, func(number protoreflect.FieldNumber, value []byte) {
 		if number == field {
-			content, _ := protowire.ConsumeBytes(value)
-			text = string(content)
+			text = string(FieldContent(value))
 		}
 	})
 	return text
@@ -21,7 +20,7 @@ func Text(wire []byte, field protowire.Number) (text string) {
 
 // EachField calls f with the fields of a message and their values, of which those
 // with a length begin with it.
-func EachField(wire []byte, f func(number protowire.Number, value []byte)) {
+func EachField(wire []byte, f func(number protoreflect.FieldNumber, value []byte)) {
 	for len(wire) > 0 {
 		number, typ, tag := protowire.ConsumeTag(wire)
 		if tag < 0 {
@@ -36,9 +35,15 @@ func EachField(wire []byte, f func(number protowire.Number, value []byte)) {
 	}
 }
 
+// FieldContent answers what is in a value that begins with its length.
+func FieldContent(value []byte) []byte {
+	content, _ := protowire.ConsumeBytes(value)
+	return content
+}
+
 // begin starts a message within one. It leaves a byte for the length, which is
 // enough for most.
-func begin(b []byte, field protowire.Number) (_ []byte, start int) {
+func begin(b []byte, field protoreflect.FieldNumber) (_ []byte, start int) {
 	b = append(protowire.AppendTag(b, field, protowire.BytesType), 0)
 	return b, len(b)
 }
@@ -55,20 +60,24 @@ func end(b []byte, start int) []byte {
 	return b
 }
 
-func appendMessage(b []byte, field protowire.Number, m proto.Message) []byte {
+func appendMessage(b []byte, field protoreflect.FieldNumber, m proto.Message) []byte {
 	b, start := begin(b, field)
 	return end(AppendMessage(b, m), start)
 }
 
-func appendText(b []byte, field protowire.Number, s string) []byte {
+func appendText(b []byte, field protoreflect.FieldNumber, s string) []byte {
 	return protowire.AppendString(protowire.AppendTag(b, field, protowire.BytesType), clean(s))
 }
 
-func appendVarint(b []byte, field protowire.Number, n uint64) []byte {
+func appendVarint(b []byte, field protoreflect.FieldNumber, n uint64) []byte {
 	return protowire.AppendVarint(protowire.AppendTag(b, field, protowire.VarintType), n)
 }
 
-func appendTimestamp(b []byte, field protowire.Number, t *timestamppb.Timestamp) []byte {
+func appendBool(b []byte, field protoreflect.FieldNumber, v bool) []byte {
+	return appendVarint(b, field, protowire.EncodeBool(v))
+}
+
+func appendTimestamp(b []byte, field protoreflect.FieldNumber, t *timestamppb.Timestamp) []byte {
 	b, start := begin(b, field)
 	if t.Seconds != 0 {
 		b = appendVarint(b, 1, uint64(t.Seconds))
@@ -80,7 +89,7 @@ func appendTimestamp(b []byte, field protowire.Number, t *timestamppb.Timestamp)
 }
 
 // appendNumber writes the bits of a number as those of a field's kind.
-func appendNumber(b []byte, field protowire.Number, kind protoreflect.Kind, n uint64) []byte {
+func appendNumber(b []byte, field protoreflect.FieldNumber, kind protoreflect.Kind, n uint64) []byte {
 	switch kind {
 	case protoreflect.Sint32Kind, protoreflect.Sint64Kind:
 		return appendVarint(b, field, protowire.EncodeZigZag(int64(n)))

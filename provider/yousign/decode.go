@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/tidwall/gjson"
-	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -226,14 +225,13 @@ func (d *draft) workspaces() {
 			d.event.WorkspaceIds = append(d.event.WorkspaceIds, id)
 		}
 	}
-	lenient.EachField(d.wire, func(node protowire.Number, value []byte) {
+	lenient.EachField(d.wire, func(node protoreflect.FieldNumber, value []byte) {
 		field, ok := workspaceFields[node]
 		if !ok {
 			return
 		}
-		object, _ := protowire.ConsumeBytes(value)
-		lenient.EachField(object, func(number protowire.Number, value []byte) {
-			switch text, _ := protowire.ConsumeBytes(value); {
+		lenient.EachField(lenient.FieldContent(value), func(number protoreflect.FieldNumber, value []byte) {
+			switch text := lenient.FieldContent(value); {
 			case number != field:
 			case node == userField:
 				add(lenient.Text(text, workspaceID))
@@ -252,8 +250,8 @@ func (d *draft) workspaces() {
 // workspaceFields say by the field of an object in which of its own it names its
 // workspace: the user's is a list of them.
 var (
-	workspaceFields = func() map[protowire.Number]protowire.Number {
-		fields := map[protowire.Number]protowire.Number{
+	workspaceFields = func() map[protoreflect.FieldNumber]protoreflect.FieldNumber {
+		fields := map[protoreflect.FieldNumber]protoreflect.FieldNumber{
 			userField: eventFields.ByName("user").Message().Fields().ByName("workspaces").Number(),
 		}
 		for i := range eventFields.Len() {
