@@ -13,7 +13,7 @@ func (c *catalogService) ListEventTypes(_ context.Context, req *hookstreamv1.Lis
 	if provider := req.GetProvider(); provider != "" {
 		types = c.typesOf(provider)
 	}
-	found, next, err := page(types, eventTypeKey, "eventTypes/"+req.GetProvider(), req)
+	found, next, err := list[*hookstreamv1.EventType]{name: "eventTypes/" + req.GetProvider(), key: eventTypeKey}.page(types, req)
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,11 @@ func newCatalogService(providers []*hookstreamv1.Provider, types []*hookstreamv1
 // eventTypeKey orders types by provider, then by type.
 func eventTypeKey(t *hookstreamv1.EventType) string { return t.GetProvider() + "/" + t.GetType() }
 
-// ListProviders answers all providers.
-func (c *catalogService) ListProviders(context.Context, *hookstreamv1.ListProvidersRequest) (*hookstreamv1.ListProvidersResponse, error) {
-	return &hookstreamv1.ListProvidersResponse{Providers: c.providers}, nil
+// ListProviders answers a page of the providers.
+func (c *catalogService) ListProviders(_ context.Context, req *hookstreamv1.ListProvidersRequest) (*hookstreamv1.ListProvidersResponse, error) {
+	found, next, err := list[*hookstreamv1.Provider]{name: "providers", key: (*hookstreamv1.Provider).GetId}.page(c.providers, req)
+	if err != nil {
+		return nil, err
+	}
+	return &hookstreamv1.ListProvidersResponse{Providers: found, NextPageToken: next}, nil
 }

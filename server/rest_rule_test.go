@@ -228,7 +228,7 @@ func TestPagesOfEveryList(t *testing.T) {
 		}
 		lists++
 		path := r.example()
-		for _, token := range []string{"%00%ff", "%ff", "%00", "nonsense", "!", "%20", "AAAA", "%F0%9F%98%80", pageToken("others", "x"), pageToken("", ""), strings.Repeat("A", 257)} {
+		for _, token := range []string{"%00%ff", "%ff", "%00", "nonsense", "!", "%20", "AAAA", "%F0%9F%98%80", pageToken("others", "x"), pageToken("", ""), strings.Repeat("A", 4097)} {
 			code, _, body := w.do(t, "GET", path+"?pageToken="+token, "")
 			if code != 400 || !strings.Contains(body, "REQUEST_INVALID") {
 				t.Errorf("%s with the token %q: %d %s", path, token, code, body)
@@ -241,7 +241,7 @@ func TestPagesOfEveryList(t *testing.T) {
 			}
 		}
 	}
-	if lists != 4 {
+	if lists != 5 {
 		t.Errorf("%d lists", lists)
 	}
 	for _, token := range []string{"nonsense", "\x00", "AAAA", pageToken("others", "x")} {

@@ -7,16 +7,13 @@ import (
 	"github.com/hookstream/hookstream/source"
 )
 
-// ListSources answers a page of sources in the order of their ids. Sources that
+// ListSources answers a page of sources, by id unless said otherwise. Sources that
 // are made or deleted between two pages move no other from its page.
 func (s *sourceService) ListSources(_ context.Context, req *hookstreamv1.ListSourcesRequest) (*hookstreamv1.ListSourcesResponse, error) {
-	found, next, err := page(s.store.List(), source.ID, "sources", req)
+	sources := list[*hookstreamv1.Source]{name: "sources", key: source.ID, shown: s.store.Public}
+	found, next, err := sources.page(s.store.List(), req)
 	if err != nil {
 		return nil, err
 	}
-	out := &hookstreamv1.ListSourcesResponse{NextPageToken: next}
-	for _, src := range found {
-		out.Sources = append(out.Sources, s.store.Public(src))
-	}
-	return out, nil
+	return &hookstreamv1.ListSourcesResponse{Sources: found, NextPageToken: next}, nil
 }

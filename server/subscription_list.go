@@ -6,7 +6,8 @@ import (
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
 
-// ListSubscriptions answers a page of subscriptions in the order of their ids.
+// ListSubscriptions answers a page of subscriptions, by id unless said
+// otherwise.
 func (s *subscriptionService) ListSubscriptions(_ context.Context, req *hookstreamv1.ListSubscriptionsRequest) (*hookstreamv1.ListSubscriptionsResponse, error) {
 	var all []*hookstreamv1.Subscription
 	for _, sub := range s.manager.List() {
@@ -14,7 +15,7 @@ func (s *subscriptionService) ListSubscriptions(_ context.Context, req *hookstre
 	}
 	// By id and not by name: `/` sorts among the characters of ids.
 	key := func(sub *hookstreamv1.Subscription) string { return subscriptionID(sub.GetName()) }
-	found, next, err := page(all, key, "subscriptions", req)
+	found, next, err := list[*hookstreamv1.Subscription]{name: "subscriptions", key: key}.page(all, req)
 	if err != nil {
 		return nil, err
 	}

@@ -4,7 +4,10 @@ import (
 	"context"
 	"strings"
 
+	"google.golang.org/protobuf/reflect/protoreflect"
+
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/server/listing"
 	"github.com/hookstream/hookstream/subscription"
 )
 
@@ -19,45 +22,80 @@ func (s *subscriptionService) ListParkedDeliveries(ctx context.Context, req *hoo
 	if err := s.checkView(view, id); err != nil {
 		return nil, err
 	}
-	token, err := parkedToken(id, req.GetPageToken())
+	q, err := parkedQuery(req)
+	if err != nil {
+		return nil, err
+	}
+	list := q.list("parkedDeliveries/" + id)
+	token, err := parkedToken(list, req.GetPageToken())
 	if err != nil {
 		return nil, err
 	}
 	size := pageSize(req)
-	found, next, err := s.parkedPage(ctx, id, size, token, view)
+	found, next, err := s.parkedPage(ctx, id, size, token, view, q)
 	if err == nil && len(found) > 0 {
 		// The token belongs to the whole page: a page that is too large for an
 		// answer is read again, shorter.
 		if fits := firstOf(found, size); len(fits) < len(found) {
-			found, next, err = s.parkedPage(ctx, id, len(fits), token, view)
+			found, next, err = s.parkedPage(ctx, id, len(fits), token, view, q)
 		}
 	}
 	if err != nil {
 		return nil, err
 	}
 	if next != "" {
-		next = pageToken(parkedList(id), next)
+		next = pageToken(list, next)
 	}
 	return &hookstreamv1.ListParkedDeliveriesResponse{ParkedDeliveries: found, NextPageToken: next}, nil
 }
 
-// parkedList names the list of a subscription in its page tokens.
-func parkedList(id string) string { return "parkedDeliveries/" + id }
+// parkedQuery reads the filter and the order of a list of parked deliveries. They
+// are read one by one and in the order they were parked: there is no other.
+func parkedQuery(req *hookstreamv1.ListParkedDeliveriesRequest) (listQuery, error) {
+	md := (*hookstreamv1.ParkedDelivery)(nil).ProtoReflect().Descriptor()
+	q, err := parseQuery(listing.Schema{Message: md, Hidden: beyondMetadata}, req)
+	if err != nil {
+		return q, err
+	}
+	switch strings.Join(strings.Fields(req.GetOrderBy()), " ") {
+	case "", "park_time", "park_time asc", "parkTime", "parkTime asc":
+		return q, nil
+	}
+	var bad violations
+	bad.add("order_by", "parked deliveries are listed by park_time only, the oldest first")
+	return q, bad.err()
+}
+
+// beyondMetadata hides what the view METADATA of an event does not hold: some of
+// it is withheld from callers, and filters look at no more than that view.
+func beyondMetadata(fd protoreflect.FieldDescriptor) bool {
+	if fd.Parent() != (*hookstreamv1.Event)(nil).ProtoReflect().Descriptor() {
+		return false
+	}
+	return fd.ContainingOneof() != nil && fd.ContainingOneof().Name() == "payload" || fd.Name() == "raw" || fd.Name() == "proof" ||
+		fd.Name() == "decode_state" || fd.Name() == "redacted_fields" || fd.Name() == "omitted_fields"
+}
 
 // parkedToken answers what the manager knows of a page token.
-func parkedToken(id, token string) (string, error) {
+func parkedToken(list, token string) (string, error) {
 	if token == "" {
 		return "", nil
 	}
-	last, ok := parsePageToken(parkedList(id), token)
+	last, ok := parsePageToken(list, token)
 	if !ok {
 		return "", errPageToken()
 	}
 	return last, nil
 }
 
-func (s *subscriptionService) parkedPage(ctx context.Context, id string, size int, token string, view hookstreamv1.EventView) ([]*hookstreamv1.ParkedDelivery, string, error) {
-	parked, next, err := s.manager.ListParked(ctx, id, size, token)
+func (s *subscriptionService) parkedPage(ctx context.Context, id string, size int, token string, view hookstreamv1.EventView, q listQuery) ([]*hookstreamv1.ParkedDelivery, string, error) {
+	parked, next, err := s.manager.FindParked(ctx, id, size, token, func(p subscription.ParkedDelivery) (bool, error) {
+		if q.plain() {
+			return true, nil
+		}
+		m, err := parkedMessage(id, p, hookstreamv1.EventView_EVENT_VIEW_METADATA)
+		return err == nil && q.filter(m), err
+	})
 	if err != nil {
 		return nil, "", err
 	}

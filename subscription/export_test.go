@@ -173,3 +173,8 @@ func (m *Manager) Renewing(id string) (n int) {
 
 // HoldFor sets how much longer than a delivery's deadline JetStream holds it.
 func (o *Options) HoldFor(margin time.Duration) { o.holdMargin = margin }
+
+// FindParkedOf is FindParked of a manager that looks at no more than most.
+func FindParkedOf(ctx context.Context, m *Manager, id string, most int, token string, wanted func(ParkedDelivery) (bool, error)) ([]ParkedDelivery, string, error) {
+	return m.findParked(ctx, id, 100, most, token, wanted)
+}

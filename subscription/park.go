@@ -98,6 +98,19 @@ func (m *Manager) forget(id uint64) {
 // ListParked answers up to max parked deliveries in the order they were parked,
 // and the token of the next page, empty after the last.
 func (m *Manager) ListParked(ctx context.Context, id string, max int, pageToken string) (out []ParkedDelivery, next string, err error) {
+	return m.FindParked(ctx, id, max, pageToken, func(ParkedDelivery) (bool, error) { return true, nil })
+}
+
+// maxFindParked is how many parked deliveries one call looks at: each is read.
+const maxFindParked = 2000
+
+// FindParked is ListParked of those that are wanted. A call looks at a bounded
+// number: fewer than max, or none, may be answered with the token of a next page.
+func (m *Manager) FindParked(ctx context.Context, id string, max int, pageToken string, wanted func(ParkedDelivery) (bool, error)) (out []ParkedDelivery, next string, err error) {
+	return m.findParked(ctx, id, max, maxFindParked, pageToken, wanted)
+}
+
+func (m *Manager) findParked(ctx context.Context, id string, max, most int, pageToken string, wanted func(ParkedDelivery) (bool, error)) (out []ParkedDelivery, next string, err error) {
 	sub, err := m.Get(id)
 	if err != nil {
 		return nil, "", err
@@ -108,20 +121,25 @@ func (m *Manager) ListParked(ctx context.Context, id string, max int, pageToken 
 			return nil, "", ErrPageToken
 		}
 	}
-	for {
+	for looked := 0; ; looked++ {
 		entry, err := m.parked.Next(ctx, sub.UID, from)
 		switch {
 		case errors.Is(err, eventlog.ErrNotFound):
 			return out, "", nil
 		case err != nil:
 			return nil, "", err
-		case len(out) == max:
+		case len(out) == max, looked == most:
 			return out, strconv.FormatUint(entry.ID, 36), nil
 		}
-		out = append(out, ParkedDelivery{
+		p := ParkedDelivery{
 			ID: strconv.FormatUint(entry.ID, 10), Event: m.hub.Of(entry.Record), Attempts: entry.Attempts,
 			Reason: entry.Reason, ParkTime: entry.Time, ClientID: entry.ClientID,
-		})
+		}
+		if ok, err := wanted(p); err != nil {
+			return nil, "", err
+		} else if ok {
+			out = append(out, p)
+		}
 		from = entry.ID + 1
 	}
 }

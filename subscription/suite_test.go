@@ -160,6 +160,16 @@ func TestParkSkipReplayPurge(t *testing.T) {
 		if err != nil || len(rest) != 1 || next != "" {
 			t.Fatalf("%+v, %q, %v", rest, next, err)
 		}
+		// A call that has looked at enough answers what it has, were it nothing.
+		last := func(p subscription.ParkedDelivery) (bool, error) { return p.ID == rest[0].ID, nil }
+		found, next, err := subscription.FindParkedOf(t.Context(), r.b.Manager, "crm", 2, "", last)
+		if err != nil || len(found) != 0 || next == "" {
+			t.Fatalf("%+v, %q, %v", found, next, err)
+		}
+		found, next, err = subscription.FindParkedOf(t.Context(), r.b.Manager, "crm", 2, next, last)
+		if err != nil || len(found) != 1 || next != "" {
+			t.Fatalf("%+v, %q, %v", found, next, err)
+		}
 		one := subscription.Selection{IDs: []string{page[0].ID, "77777"}}
 		count := func(n int, err error) int {
 			t.Helper()

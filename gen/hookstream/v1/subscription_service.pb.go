@@ -565,7 +565,13 @@ type ListSubscriptionsRequest struct {
 	// 1,000.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// `next_page_token` of the answer before. Empty: the first page.
-	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Which to answer, as AIP-160 writes it: `paused = true OR labels.team = "crm"`. Empty: all. At
+	// most 2,000 characters.
+	Filter string `protobuf:"bytes,3,opt,name=filter,proto3" json:"filter,omitempty"`
+	// The fields to order by, as `update_time desc, name`. By name unless said otherwise. At most
+	// 256 characters.
+	OrderBy       string `protobuf:"bytes,4,opt,name=order_by,json=orderBy,proto3" json:"order_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -610,6 +616,20 @@ func (x *ListSubscriptionsRequest) GetPageSize() int32 {
 func (x *ListSubscriptionsRequest) GetPageToken() string {
 	if x != nil {
 		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListSubscriptionsRequest) GetFilter() string {
+	if x != nil {
+		return x.Filter
+	}
+	return ""
+}
+
+func (x *ListSubscriptionsRequest) GetOrderBy() string {
+	if x != nil {
+		return x.OrderBy
 	}
 	return ""
 }
@@ -1509,7 +1529,14 @@ type ListParkedDeliveriesRequest struct {
 	// `next_page_token` of the answer before. Empty: the first page.
 	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// How much of each event to answer. METADATA by default.
-	View          EventView `protobuf:"varint,4,opt,name=view,proto3,enum=hookstream.v1.EventView" json:"view,omitempty"`
+	View EventView `protobuf:"varint,4,opt,name=view,proto3,enum=hookstream.v1.EventView" json:"view,omitempty"`
+	// Which to answer, as AIP-160 writes it: `event.type = "signer.*" AND attempts
+	// > 3`. A page may be empty and still have a next. Empty: all. At
+	// most 2,000 characters.
+	Filter string `protobuf:"bytes,5,opt,name=filter,proto3" json:"filter,omitempty"`
+	// The fields to order by, as `park_time`. There is no other order. At most
+	// 256 characters.
+	OrderBy       string `protobuf:"bytes,6,opt,name=order_by,json=orderBy,proto3" json:"order_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1570,6 +1597,20 @@ func (x *ListParkedDeliveriesRequest) GetView() EventView {
 		return x.View
 	}
 	return EventView_EVENT_VIEW_UNSPECIFIED
+}
+
+func (x *ListParkedDeliveriesRequest) GetFilter() string {
+	if x != nil {
+		return x.Filter
+	}
+	return ""
+}
+
+func (x *ListParkedDeliveriesRequest) GetOrderBy() string {
+	if x != nil {
+		return x.OrderBy
+	}
+	return ""
 }
 
 // ListParkedDeliveriesResponse is a page of parked deliveries.
@@ -1896,11 +1937,13 @@ const file_hookstream_v1_subscription_service_proto_rawDesc = "" +
 	"\acreated\x18\x02 \x01(\bR\acreated\"w\n" +
 	"\x16GetSubscriptionRequest\x12]\n" +
 	"\x04name\x18\x01 \x01(\tBI\xe0A\x02\xfaA\x1d\n" +
-	"\x1bhookstream.dev/Subscription\xbaH#r!2\x1f^subscriptions/[a-z0-9-]{1,63}$R\x04name\"i\n" +
+	"\x1bhookstream.dev/Subscription\xbaH#r!2\x1f^subscriptions/[a-z0-9-]{1,63}$R\x04name\"\xb0\x01\n" +
 	"\x18ListSubscriptionsRequest\x12$\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
 	"\n" +
-	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\tpageToken\"\x86\x01\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\tpageToken\x12 \n" +
+	"\x06filter\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xd0\x0fR\x06filter\x12#\n" +
+	"\border_by\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\aorderBy\"\x86\x01\n" +
 	"\x19ListSubscriptionsResponse\x12A\n" +
 	"\rsubscriptions\x18\x01 \x03(\v2\x1b.hookstream.v1.SubscriptionR\rsubscriptions\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xc9\x01\n" +
@@ -1975,14 +2018,16 @@ const file_hookstream_v1_subscription_service_proto_rawDesc = "" +
 	"\rnew_ack_token\x18\x04 \x01(\tR\vnewAckToken\"\x87\x01\n" +
 	"\x1bGetSubscriptionStateRequest\x12h\n" +
 	"\x04name\x18\x01 \x01(\tBT\xe0A\x02\xfaA\"\n" +
-	" hookstream.dev/SubscriptionState\xbaH)r'2%^subscriptions/[a-z0-9-]{1,63}/state$R\x04name\"\x87\x02\n" +
+	" hookstream.dev/SubscriptionState\xbaH)r'2%^subscriptions/[a-z0-9-]{1,63}/state$R\x04name\"\xce\x02\n" +
 	"\x1bListParkedDeliveriesRequest\x12a\n" +
 	"\x06parent\x18\x01 \x01(\tBI\xe0A\x02\xfaA\x1d\n" +
 	"\x1bhookstream.dev/Subscription\xbaH#r!2\x1f^subscriptions/[a-z0-9-]{1,63}$R\x06parent\x12$\n" +
 	"\tpage_size\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\tpageToken\x126\n" +
-	"\x04view\x18\x04 \x01(\x0e2\x18.hookstream.v1.EventViewB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04view\"\x92\x01\n" +
+	"\x04view\x18\x04 \x01(\x0e2\x18.hookstream.v1.EventViewB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04view\x12 \n" +
+	"\x06filter\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\xd0\x0fR\x06filter\x12#\n" +
+	"\border_by\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\aorderBy\"\x92\x01\n" +
 	"\x1cListParkedDeliveriesResponse\x12J\n" +
 	"\x11parked_deliveries\x18\x01 \x03(\v2\x1d.hookstream.v1.ParkedDeliveryR\x10parkedDeliveries\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa8\x03\n" +
