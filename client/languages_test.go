@@ -57,7 +57,7 @@ var languages = []language{
 		run:  `ruby -I. consumer.rb $ADDRESSES`,
 	},
 	{
-		name: "php", tools: []string{"protoc", "php"}, probe: `test -d /usr/share/php/Google/Protobuf`,
+		name: "php", tools: []string{"protoc", "php"}, probe: `test -d /usr/share/php/Google/Protobuf && php -r "bcadd(1, 1);"`,
 		make: protoc + `--php_out=. $FILES`,
 		run:  `php consumer.php $ADDRESSES`,
 	},
@@ -288,7 +288,7 @@ func TestOpenAPIIsCleanAndTyped(t *testing.T) {
 
 // shell runs a command that ends, with all that it started, in minutes.
 func shell(dir string, env []string, command string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute) // g++ alone takes several where others work too
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", "-c", command)
 	cmd.WaitDelay = time.Second
