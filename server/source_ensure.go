@@ -89,7 +89,7 @@ func namesCredentials(config protoreflect.Message, at string, name func(path str
 // differsStatus names the fields that differ, for people and for programs.
 func differsStatus(src *hookstreamv1.Source, fields []string) error {
 	st, _ := status.New(codes.FailedPrecondition, src.GetName()+" exists with other settings: "+strings.Join(fields, ", ")).WithDetails(&errdetails.ErrorInfo{
-		Reason: "SOURCE_DIFFERS", Domain: errorDomain, Metadata: map[string]string{"fields": strings.Join(fields, ",")},
+		Reason: strings.TrimPrefix(hookstreamv1.ErrorReason_ERROR_REASON_SOURCE_DIFFERS.String(), "ERROR_REASON_"), Domain: errorDomain, Metadata: map[string]string{"fields": strings.Join(fields, ",")},
 	})
 	return st.Err()
 }
