@@ -8,11 +8,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/hookstream/hookstream/event"
 	"github.com/hookstream/hookstream/eventlog"
@@ -27,8 +27,10 @@ type Parked struct {
 	js     jetstream.Stream
 	writer *engine.Writer
 
-	mu     sync.Mutex
-	bytes  int64     // that the entries have, as of seenAt and what was put here since
+	// counting is held by the one that looks at bytes, also while it asks the cluster:
+	// who waits for it goes with its context.
+	counting *semaphore.Weighted
+	bytes    int64     // that the entries have, as of seenAt and what was put here since
 	seenAt time.Time // zero: never
 }
 
@@ -70,7 +72,7 @@ func (e *Engine) OpenParked(ctx context.Context) (*Parked, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Parked{e: e, js: js}
+	p := &Parked{e: e, js: js, counting: semaphore.NewWeighted(1)}
 	if p.writer, err = e.Writer(engine.StreamParked, js.CachedInfo().State.LastSeq); err != nil {
 		return nil, err
 	}
@@ -106,12 +108,14 @@ const bytesAge = time.Minute
 
 // room takes n more bytes into account, if there is room for them.
 func (p *Parked) room(ctx context.Context, n int64) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	limit := p.e.Options().ParkedMaxBytes
 	if limit == 0 {
 		return nil
 	}
+	if err := p.counting.Acquire(ctx, 1); err != nil {
+		return engine.Unavailable("parked", context.Cause(ctx))
+	}
+	defer p.counting.Release(1)
 	if p.bytes+n > limit || time.Since(p.seenAt) > bytesAge {
 		info, err := p.js.Info(ctx)
 		if err != nil {

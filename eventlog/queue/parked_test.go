@@ -1,9 +1,12 @@
 package queue
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
+
+	natsjetstream "github.com/nats-io/nats.go/jetstream"
 
 	"github.com/hookstream/hookstream/event"
 	"github.com/hookstream/hookstream/eventlog"
@@ -49,5 +52,42 @@ func TestParkedIsBounded(t *testing.T) {
 	}
 	if err := put(1000); err != nil {
 		t.Errorf("what was forgotten made no room: %v", err)
+	}
+}
+
+// silent is a stream of which nothing is told.
+type silent struct {
+	natsjetstream.Stream
+	asked chan struct{}
+}
+
+func (s silent) Info(ctx context.Context, _ ...natsjetstream.StreamInfoOpt) (*natsjetstream.StreamInfo, error) {
+	close(s.asked)
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// Who parks while another one asks a cluster that does not answer goes when its own
+// time is over.
+func TestParkedWhileAnotherAsks(t *testing.T) {
+	e := acksEngine(t, t.TempDir())
+	parked, err := On(e).OpenParked(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := make(chan struct{})
+	parked.js = silent{parked.js, asked}
+	first := make(chan error)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { first <- parked.Put(ctx, "uid", "one", ParkedEntry{}) }()
+	<-asked
+	over, end := context.WithCancel(t.Context())
+	end()
+	if err := parked.Put(over, "uid", "two", ParkedEntry{}); !errors.Is(err, eventlog.ErrUnavailable) {
+		t.Errorf("the second: %v", err)
+	}
+	cancel()
+	if err := <-first; !errors.Is(err, eventlog.ErrUnavailable) {
+		t.Errorf("the first: %v", err)
 	}
 }
