@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,6 +56,7 @@ var binary = sync.OnceValues(func() (string, error) {
 type process struct {
 	t                   testing.TB
 	dir                 string
+	under               string // what a shell does before it becomes the program
 	ingress, grpc, http string
 	cmd                 *exec.Cmd
 	conn                *grpc.ClientConn
@@ -111,8 +113,17 @@ func (p *process) tail() string {
 // start starts the program and returns when it is ready.
 func (p *process) start(env ...string) {
 	p.t.Helper()
+	p.launch(env...)
+	if !p.await(func(status int, _ string) bool { return status == http.StatusOK }) {
+		p.t.Fatalf("the program ended: %s", p.tail())
+	}
+}
+
+// launch starts the program.
+func (p *process) launch(env ...string) {
+	p.t.Helper()
 	path, _ := binary()
-	p.cmd = exec.Command(path, "serve", "--data-dir", p.dir,
+	p.cmd = exec.Command("sh", "-c", cmp.Or(p.under, ":")+` && exec "$0" "$@"`, path, "serve", "--data-dir", p.dir,
 		"--ingress-addr", p.ingress, "--grpc-addr", p.grpc, "--http-addr", p.http)
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = p, p
@@ -123,26 +134,35 @@ func (p *process) start(env ...string) {
 	exited := make(chan struct{})
 	p.exited = exited
 	go func() { _ = p.cmd.Wait(); close(exited) }()
+}
+
+// await returns when what the program says of its readiness is as wanted; false
+// when the program has ended.
+func (p *process) await(wanted func(status int, reason string) bool) bool {
+	p.t.Helper()
 	deadline := time.Now().Add(time.Minute)
-	for !p.ready() {
+	for !wanted(p.readiness()) {
 		select {
-		case <-exited:
-			p.t.Fatalf("the program ended: %s", p.tail())
+		case <-p.exited:
+			return false
 		case <-time.After(20 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
 			p.t.Fatalf("the program did not get ready: %s", p.tail())
 		}
 	}
+	return true
 }
 
-func (p *process) ready() bool {
+// readiness is what the program answers who asks for it, 0 for nothing.
+func (p *process) readiness() (status int, reason string) {
 	resp, err := http.Get("http://" + p.http + "/readyz")
 	if err != nil {
-		return false
+		return 0, ""
 	}
 	defer resp.Body.Close()
-	return resp.StatusCode == http.StatusOK
+	body, _ := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(body)
 }
 
 // kill ends the program as kill -9 does.
@@ -223,6 +243,7 @@ func (p *process) read(view hookstreamv1.EventView) []*hookstreamv1.Event {
 type sender struct {
 	url    string
 	client *http.Client
+	note   string // in each body
 	mu     sync.Mutex
 	acked  map[string]bool
 	count  atomic.Int64
@@ -236,15 +257,9 @@ func newSender(url string, connections int) *sender {
 }
 
 func (s *sender) send(n int) error {
-	id := eventID(n)
-	body := fmt.Appendf(nil, `{"event_id":%q,"event_name":"signer.done","event_time":"1772439061","subscription_id":"f4a23698-c3d5-44b7-86a9-829304152637","subscription_description":"load","sandbox":true,"data":{"signer":{"id":%q}}}`, id, id)
 	deadline := time.Now().Add(time.Minute)
 	for time.Now().Before(deadline) {
-		if s.post(body) {
-			s.mu.Lock()
-			s.acked[id] = true
-			s.mu.Unlock()
-			s.count.Add(1)
+		if s.try(n) == http.StatusOK {
 			return nil
 		}
 		time.Sleep(10 * time.Millisecond)
@@ -252,20 +267,34 @@ func (s *sender) send(n int) error {
 	return fmt.Errorf("webhook %d was not accepted in a minute", n)
 }
 
-func (s *sender) post(body []byte) bool {
+// try posts once, and answers the status, 0 for none.
+func (s *sender) try(n int) int {
+	id := eventID(n)
+	body := fmt.Appendf(nil, `{"event_id":%q,"event_name":"signer.done","event_time":"1772439061","subscription_id":"f4a23698-c3d5-44b7-86a9-829304152637","subscription_description":"load","sandbox":true,"data":{"signer":{"id":%q,"note":%q}}}`, id, id, s.note)
+	status := s.post(body)
+	if status == http.StatusOK {
+		s.mu.Lock()
+		s.acked[id] = true
+		s.mu.Unlock()
+		s.count.Add(1)
+	}
+	return status
+}
+
+func (s *sender) post(body []byte) int {
 	req, err := http.NewRequest(http.MethodPost, s.url, bytes.NewReader(body))
 	if err != nil {
-		return false
+		return 0
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("X-Yousign-Signature-256", yousign.Sign(secret, body))
 	resp, err := s.client.Do(req)
 	if err != nil {
-		return false
+		return 0
 	}
 	defer resp.Body.Close()
 	_, _ = io.Copy(io.Discard, resp.Body)
-	return resp.StatusCode == http.StatusOK
+	return resp.StatusCode
 }
 
 // fullSize asks for tests under load in the size they have each night: make
