@@ -1,0 +1,140 @@
+package app_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/hookstream/hookstream/app"
+	"github.com/hookstream/hookstream/simulator"
+)
+
+// A damaged byte of whatever JetStream keeps for the gateway is told: either the start
+// is refused, with the file and what to do, or what is configured is still there, and
+// senders are not told that it is not.
+func TestDamagedByteAnywhere(t *testing.T) {
+	dir, path := everythingKept(t)
+	files := 0
+	for _, pattern := range []string{"meta.inf", "meta.sum", "msgs/*.blk", "msgs/index.db"} {
+		names, err := filepath.Glob(filepath.Join(dir, "jetstream/[$]G/streams/*", pattern))
+		if err != nil || len(names) == 0 {
+			t.Fatalf("no %s: %v", pattern, err)
+		}
+		files += len(names)
+		for _, name := range names {
+			file, err := filepath.Rel(dir, name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Run(strings.TrimPrefix(file, "jetstream/$G/streams/"), func(t *testing.T) {
+				t.Parallel()
+				checkDamagedByte(t, dir, file, path)
+			})
+		}
+	}
+	if files < 7*4 {
+		t.Errorf("there are %d files, want four of each of seven streams and buckets", files)
+	}
+}
+
+// everythingKept is a data directory with something in each stream and bucket, as an
+// orderly stop left it, and the path of a source of it.
+func everythingKept(t *testing.T) (dir, path string) {
+	t.Helper()
+	o := options(t)
+	g := start(t, o)
+	api := startSimulator(t, simulator.IgnisignOptions{})
+	esign := g.createSource("esign", ignisignSource(api, 0)).GetIngressPath()
+	if status := postIgnisign(t, api, "http://"+g.Addrs().Ingress+esign, "kept", api.MintToken(api.App().ID, api.App().Env)); status != http.StatusOK {
+		t.Fatalf("Ignisign was answered %d", status)
+	}
+	path = g.createSource("billing", yousignSource()).GetIngressPath()
+	g.mustREST("POST", "/v1/subscriptions?subscriptionId=crm&earliest=true", `{"selector": {"sources": ["billing"]}}`)
+	for n, verdict := range []string{"ACK", "RETRY", "PARK"} {
+		g.webhook(path, n)
+		ds := g.mustREST("POST", "/v1/subscriptions/crm:pull", `{"wait": "10s", "clientId": "curl", "maxEvents": 1}`)["deliveries"].([]any)
+		g.mustREST("POST", "/v1/subscriptions/crm:acknowledge",
+			fmt.Sprintf(`{"settlements": [{"ackToken": %q, "verdict": "VERDICT_%s"}]}`, ds[0].(map[string]any)["ackToken"], verdict))
+	}
+	if err := g.stop(); err != nil {
+		t.Fatal(err)
+	}
+	return o.DataDir, path
+}
+
+func checkDamagedByte(t *testing.T, from, file, path string) {
+	t.Helper()
+	o := options(t)
+	var log bytes.Buffer
+	o.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError}))
+	if err := os.CopyFS(o.DataDir, os.DirFS(from)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(o.DataDir, "secret.key"), 0o600); err != nil { // CopyFS opens it to others
+		t.Fatal(err)
+	}
+	name := filepath.Join(o.DataDir, file)
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)/2] ^= 0x10
+	if err := os.WriteFile(name, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	status, err := posted(t, o, path)
+	told := log.String()
+	if mustRefuse(file) {
+		if err == nil {
+			t.Fatalf("it started, and told a sender %d", status)
+		}
+		told = err.Error()
+	} else if err != nil || status != http.StatusOK {
+		t.Fatalf("a sender was told %d: %v", status, err)
+	}
+	if filepath.Base(file) == "index.db" {
+		return // JetStream makes it anew from the records
+	}
+	wanted := []string{"the data directory is damaged", filepath.Base(filepath.Dir(strings.Replace(file, "/msgs/", "/", 1)))}
+	if mustRefuse(file) {
+		wanted = append(wanted, "restore", "doctor --repair")
+	}
+	for _, want := range wanted {
+		if !strings.Contains(told, want) {
+			t.Errorf("%q is not told: %s", want, told)
+		}
+	}
+}
+
+// mustRefuse reports whether the gateway would forget what it was told, without a file.
+func mustRefuse(file string) bool {
+	return strings.Contains(file, "/meta.") || strings.Contains(file, "/KV_") && strings.HasSuffix(file, ".blk")
+}
+
+// posted starts a gateway and answers what a sender is told by it, or why it ended.
+func posted(t *testing.T, o app.Options, path string) (status int, err error) {
+	t.Helper()
+	a, err := app.New(t.Context(), o)
+	if err != nil {
+		return 0, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	ended, told := make(chan error, 1), make(chan int, 1)
+	go func() { ended <- a.Run(ctx) }()
+	s := newSender("http://"+a.Addrs().Ingress+path, 1)
+	go func() { told <- s.try(10) }()
+	select {
+	case status = <-told:
+		cancel()
+		return status, <-ended
+	case err = <-ended:
+		return 0, err
+	}
+}
