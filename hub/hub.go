@@ -77,6 +77,7 @@ type Hub struct {
 	routes   routes
 	ring     *ring
 	chunks   *chunks
+	bounds   sharedBounds
 	scratch  sync.Pool // of *[]*entry
 
 	ctx    context.Context // ends with Run
@@ -108,6 +109,7 @@ func New(o Options) (*Hub, error) {
 		ready: make(chan struct{}),
 	}
 	h.chunks = newChunks(h, o.ChunkBytes)
+	h.bounds.ask = func() (eventlog.Bounds, error) { return h.log.Bounds(h.ctx) }
 	h.scratch.New = func() any { s := make([]*entry, 0, pageEvents); return &s }
 	h.streams.init(o.MaxStreams)
 	h.ctx, h.cancel = context.WithCancel(context.Background())

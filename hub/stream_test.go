@@ -177,17 +177,20 @@ func TestBatchInsteadOfHeartbeat(t *testing.T) {
 }
 
 func TestBatchBounds(t *testing.T) {
-	l := newLog()
-	h := running(t, newHub(t, l))
-	big := sample{body: `{"eventId": "` + strings.Repeat("x", 5000) + `"}`}
-	put(t, l, sample{}, sample{}, big, sample{}, sample{}, sample{}, sample{}, sample{})
-	fs, err := read(t, h, request(t, h, earliest, atHead, func(r *Request) {
-		r.BatchEvents, r.BatchBytes, r.View = 3, 4000, hookstreamv1.EventView_EVENT_VIEW_RAW
-	})).end()
-	if err != nil {
-		t.Error(err)
-	}
-	wantKinds(t, fs, "Opened", "batch 2", "batch 1", "batch 3", "batch 2", "CaughtUp")
+	synctest.Test(t, func(t *testing.T) {
+		l := newLog()
+		h := running(t, newHub(t, l))
+		big := sample{body: `{"eventId": "` + strings.Repeat("x", 5000) + `"}`}
+		put(t, l, sample{}, sample{}, big, sample{}, sample{}, sample{}, sample{}, sample{})
+		synctest.Wait() // all in the ring: what comes while a stream reads is a batch of its own
+		fs, err := read(t, h, request(t, h, earliest, atHead, func(r *Request) {
+			r.BatchEvents, r.BatchBytes, r.View = 3, 4000, hookstreamv1.EventView_EVENT_VIEW_RAW
+		})).end()
+		if err != nil {
+			t.Error(err)
+		}
+		wantKinds(t, fs, "Opened", "batch 2", "batch 1", "batch 3", "batch 2", "CaughtUp")
+	})
 }
 
 func TestUntilTime(t *testing.T) {
