@@ -46,7 +46,7 @@ func listenBounded(ctx context.Context, addr string, cert *tls.Certificate, tabl
 		Control:         control,
 	}).Listen(ctx, "tcp", addr)
 	if err == nil && table != nil {
-		lis = table.Listen(lis)
+		lis = &pacedListener{Listener: table.Listen(lis)}
 	}
 	if err != nil || cert == nil {
 		return lis, err

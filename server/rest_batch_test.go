@@ -140,7 +140,7 @@ func TestStreamsTakeTurns(t *testing.T) {
 		for range 3 * cap(turns) {
 			streams.Go(func() { send(deafClient{httptest.NewRecorder(), hangUp}) })
 		}
-		synctest.Wait()
+		time.Sleep(time.Second) // each has waited for its client once
 		good := httptest.NewRecorder()
 		streams.Go(func() { send(good) })
 		synctest.Wait()
@@ -163,6 +163,33 @@ func TestStreamsTakeTurns(t *testing.T) {
 		streams.Wait()
 		if late.Body.Len() != good.Body.Len() || len(turns) > 0 {
 			t.Errorf("%d bytes of %d were written, %d turns are taken", late.Body.Len(), good.Body.Len(), len(turns))
+		}
+	})
+}
+
+// The turn is kept while a client takes what is written, and given up for one that
+// does not: after a moment, and the next time at once.
+func TestATurnIsKeptForAQuickClientOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns, slow := make(turns, 1), false
+		write := func(takes time.Duration) (kept bool) {
+			turns.take()
+			defer turns.give()
+			_ = turns.write(&slow, func() error {
+				time.Sleep(takes / 2)
+				kept = len(turns) == 1
+				time.Sleep(takes - takes/2)
+				return nil
+			})
+			return kept
+		}
+		for _, step := range []struct {
+			takes time.Duration
+			kept  bool
+		}{{0, true}, {quickWrite / 2, true}, {time.Second, false}, {0, false}, {0, true}} {
+			if kept := write(step.takes); kept != step.kept || len(turns) != 0 {
+				t.Errorf("a write of %s: kept %t, %d turns are taken", step.takes, kept, len(turns))
+			}
 		}
 	})
 }

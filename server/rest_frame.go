@@ -23,6 +23,7 @@ type frameWriter struct {
 	cache      *jsonCache
 	turns      turns
 	buf        bytes.Buffer
+	slow       bool // the client took its time for what was written last
 	gone       bool // the client does not take any more
 }
 
@@ -59,6 +60,8 @@ func (s *restStream) newFrameWriter(w http.ResponseWriter, r *http.Request) *fra
 // send sends one message of the stream. The error says that the client is gone, or
 // does not read.
 func (o *frameWriter) send(m any) (err error) {
+	o.turns.take()
+	defer o.turns.give()
 	switch m := m.(type) {
 	case *wireFrame:
 		err = o.batch(m)
@@ -100,8 +103,6 @@ func (o *frameWriter) batch(f *wireFrame) error {
 	}
 	o.buf.WriteString(`"batch":{"deliveries":[`)
 	first := true
-	o.turns.take()
-	defer o.turns.give()
 	for spans, err := range r.deliveries() {
 		if err == nil && !first {
 			o.buf.WriteByte(',')
@@ -128,20 +129,19 @@ func (o *frameWriter) end(err error) {
 		err = nil
 	}
 	o.format.end(&o.buf, err)
+	o.turns.take()
+	defer o.turns.give()
 	_ = o.flush()
 }
 
 // passBytes is how much is gathered before it is written.
 const passBytes = 4 << 10
 
-// pass writes what was gathered, if it is worth it. Others have their turn while
-// the client takes it.
+// pass writes what was gathered, if it is worth it.
 func (o *frameWriter) pass() error {
 	if o.buf.Len() < passBytes {
 		return nil
 	}
-	o.turns.give()
-	defer o.turns.take()
 	return o.write()
 }
 
@@ -149,7 +149,7 @@ func (o *frameWriter) flush() error {
 	if err := o.write(); err != nil {
 		return err
 	}
-	if err := o.connection.Flush(); err != nil {
+	if err := o.turns.write(&o.slow, o.connection.Flush); err != nil {
 		o.gone = true
 		return err
 	}
@@ -158,7 +158,10 @@ func (o *frameWriter) flush() error {
 
 func (o *frameWriter) write() error {
 	_ = o.connection.SetWriteDeadline(time.Now().Add(o.timeout))
-	_, err := o.w.Write(o.buf.Bytes())
+	err := o.turns.write(&o.slow, func() error {
+		_, err := o.w.Write(o.buf.Bytes())
+		return err
+	})
 	o.buf.Reset()
 	if o.buf.Cap() > 4*passBytes { // of an event that was large
 		o.buf = bytes.Buffer{}
