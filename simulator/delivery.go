@@ -1,11 +1,12 @@
 package simulator
 
 import (
-	crypto "crypto/rand"
 	"fmt"
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/hookstream/hookstream/provider/ignisign"
 	"github.com/hookstream/hookstream/provider/yousign"
@@ -35,7 +36,7 @@ func (s *Sender) prepare(m Message, d draw) (delivery, error) {
 
 func (s *Sender) prepareYousign(m Message, d draw) delivery {
 	target := s.opts.Yousign
-	id := freshUUID()
+	id := uuid.NewString()
 	body := m.yousignBody(id, target.SubscriptionID, time.Now())
 	secret := target.Secret
 	if d.fault == FaultForged {
@@ -103,11 +104,4 @@ func (d delivery) timeout(attempt int) time.Duration {
 		return time.Second
 	}
 	return 10 * time.Second
-}
-
-// freshUUID makes an event id that no other run makes, whatever its seed.
-func freshUUID() string {
-	var b [16]byte
-	_, _ = crypto.Read(b[:]) // never fails, see crypto/rand
-	return uuid(b)
 }

@@ -1,11 +1,13 @@
 package simulator
 
 import (
+	"bytes"
 	"encoding/binary"
-	"encoding/hex"
 	"math/rand/v2"
 	"strconv"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // A placeholder is a text of the examples that becomes another one in every
@@ -121,19 +123,13 @@ var titles = []string{
 
 func pick[T any](r *rand.Rand, from []T) T { return from[r.IntN(len(from))] }
 
+// newUUID makes a UUID of version 4 that is the same again for the same seed.
 func newUUID(r *rand.Rand) string {
 	var b [16]byte
 	binary.BigEndian.PutUint64(b[:8], r.Uint64())
 	binary.BigEndian.PutUint64(b[8:], r.Uint64())
-	return uuid(b)
-}
-
-// uuid writes random bytes as a UUID of version 4.
-func uuid(b [16]byte) string {
-	b[6] = b[6]&0x0f | 0x40
-	b[8] = b[8]&0x3f | 0x80
-	h := hex.EncodeToString(b[:])
-	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+	id, _ := uuid.NewRandomFromReader(bytes.NewReader(b[:])) // there are enough bytes
+	return id.String()
 }
 
 func newHexID(r *rand.Rand) string { return hexDigits(r, 24) }

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +8,8 @@ import (
 	"strings"
 	"text/template"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/hookstream/hookstream/app"
 	"github.com/hookstream/hookstream/provider/yousign"
@@ -100,15 +100,6 @@ func shellWord(s string) string {
 
 // greetingBody is a small webhook of Yousign that fits into a shell's quotes.
 func greetingBody(now time.Time) string {
-	return `{"event_id":"` + newUUID() + `","event_name":"signer.done","event_time":"` + strconv.FormatInt(now.Unix(), 10) +
-		`","sandbox":true,"data":{"signature_request":{"id":"` + newUUID() + `","status":"ongoing","name":"Sent by hand"},"signer":{"status":"signed"}}}`
-}
-
-// newUUID makes a random UUID, version 4.
-func newUUID() string {
-	var b [16]byte
-	rand.Read(b[:])
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	h := hex.EncodeToString(b[:])
-	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+	return `{"event_id":"` + uuid.NewString() + `","event_name":"signer.done","event_time":"` + strconv.FormatInt(now.Unix(), 10) +
+		`","sandbox":true,"data":{"signature_request":{"id":"` + uuid.NewString() + `","status":"ongoing","name":"Sent by hand"},"signer":{"status":"signed"}}}`
 }

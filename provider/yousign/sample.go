@@ -1,12 +1,12 @@
 package yousign
 
 import (
-	"crypto/rand"
 	"embed"
 	"fmt"
 	"strconv"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/tidwall/gjson"
 )
 
@@ -29,7 +29,7 @@ func Sample(typ string, now time.Time) (body []byte, eventID string, err error) 
 	if err != nil {
 		return nil, "", fmt.Errorf("yousign: %w", err)
 	}
-	eventID = newUUID()
+	eventID = uuid.NewString()
 	body = replace(body, "event_id", eventID)
 	return replace(body, "event_time", strconv.FormatInt(now.Unix(), 10)), eventID, nil
 }
@@ -40,13 +40,4 @@ func replace(body []byte, key, value string) []byte {
 	changed := append([]byte(nil), body[:old.Index]...)
 	changed = strconv.AppendQuote(changed, value)
 	return append(changed, body[old.Index+len(old.Raw):]...)
-}
-
-// newUUID makes a random UUID, version 4.
-func newUUID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails, see crypto/rand
-	b[6] = b[6]&0x0f | 0x40
-	b[8] = b[8]&0x3f | 0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
