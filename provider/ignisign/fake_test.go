@@ -1,6 +1,7 @@
 package ignisign
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -33,6 +34,9 @@ type fakeAPI struct {
 	t *testing.T
 	// check and auth answer the two calls. Set before the first question.
 	check, auth http.HandlerFunc
+	// stranger, unless nil, answers a check of another token than testToken, which is
+	// a mistake of the test otherwise.
+	stranger http.HandlerFunc
 
 	mu      sync.Mutex
 	bearers []string // of the checks, in order
@@ -57,6 +61,12 @@ func newFakeAPI(t *testing.T, version string) *fakeAPI {
 }
 
 func (f *fakeAPI) serveCheck(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	if f.stranger != nil && !bytes.Contains(body, []byte(`"token":"`+testToken+`"`)) {
+		f.stranger(w, r)
+		return
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
 	f.question(r, map[string]string{"token": testToken, "appId": testApp, "appEnv": testEnv})
 	f.mu.Lock()
 	f.checks++

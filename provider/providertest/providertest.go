@@ -14,6 +14,10 @@
 // (genuine, rejected, undecided), method, reason, secret_index. What is not
 // named is not compared. Verify is asked whether or not Inspect is content, and
 // only when an outcome is wanted.
+//
+// A request that is genuine is tampered with besides, so that a Verify that accepts
+// everything fails without a file that says so. A fake API of a remote provider must know
+// its tokens from others.
 package providertest
 
 import (
@@ -31,29 +35,34 @@ import (
 	"github.com/hookstream/hookstream/provider"
 )
 
-// Run tests a provider with each request in dir, the files named *.txtar. There
-// must be at least one.
-func Run(t *testing.T, provider provider.Verifier, dir string) {
+// Run tests a provider with each request in dir, the files named *.txtar. At least
+// one must be genuine.
+func Run(t *testing.T, verifier provider.Verifier, dir string) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*.txtar"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no requests in %s: %v", dir, err)
 	}
+	genuine := false
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
 			c, err := readCase(file)
 			if err != nil {
 				t.Fatal(err)
 			}
-			check(t, provider, c)
+			genuine = genuine || c.want["outcome"] == "genuine"
+			check(t, verifier, c)
 		})
+	}
+	if !genuine {
+		t.Errorf("no request in %s is genuine: one that a source would take must be there", dir)
 	}
 }
 
-func check(t *testing.T, provider provider.Verifier, c *testCase) {
+func check(t *testing.T, verifier provider.Verifier, c *testCase) {
 	body := bytes.Clone(c.request.Body)
 	got := map[string]string{}
-	info, err := provider.Inspect(c.request)
+	info, err := verifier.Inspect(c.request)
 	if !bytes.Equal(body, c.request.Body) {
 		t.Error("Inspect changed the body")
 	}
@@ -62,9 +71,14 @@ func check(t *testing.T, provider provider.Verifier, c *testCase) {
 	copy(c.request.Body, body)
 	promisesOfInspect(t, c, info, err)
 	if c.want["outcome"] != "" {
-		v := provider.Verify(context.Background(), c.request, info)
+		v := verifier.Verify(context.Background(), c.request, info)
 		describeVerdict(got, v)
 		promisesOfVerify(t, v)
+		if v.Outcome == provider.Genuine {
+			for _, complaint := range taken(verifier, c.request, v.Coverage) {
+				t.Error("verify: " + complaint)
+			}
+		}
 	}
 	for word, want := range c.want {
 		if got[word] != want {
