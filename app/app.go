@@ -66,7 +66,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		return nil, err
 	}
 	a := &App{opts: o, logger: o.Logger, metrics: newMetrics(), fatal: make(chan error, 1)}
-	if a.providers, err = newProviders(); err != nil {
+	if a.providers, err = Providers(); err != nil {
 		return nil, err
 	}
 	defer func() {

@@ -7,8 +7,8 @@ import (
 	"github.com/hookstream/hookstream/provider/yousign"
 )
 
-// newProviders are the providers there are: a new one is a line here.
-func newProviders() (*provider.Set, error) {
+// Providers are the providers there are: a new one is a line here.
+func Providers() (*provider.Set, error) {
 	return provider.NewSet(
 		ignisign.NewProvider(),
 		yousign.Provider{},

@@ -140,7 +140,7 @@ var reasonHints = map[string]string{
 	"SOURCE_DIFFERS":            "`hookstream sources get` shows it; `hookstream sources update` and `rotate-secret` change it",
 	"RESOURCE_EXISTS":           "`hookstream sources update` changes a source that exists",
 	"ETAG_MISMATCH":             "somebody changed it meanwhile: look at it again, then repeat",
-	"NOT_SUPPORTED_BY_PROVIDER": "only Ignisign can make its tokens; `hookstream simulate` plays Ignisign on this machine",
+	"NOT_SUPPORTED_BY_PROVIDER": "only the sender can make its tokens; `hookstream simulate` plays it on this machine",
 	"CONSUMER_UNRESPONSIVE":     "acknowledge what comes in time, or raise --ack-deadline of the subscription or --peer-timeout of the gateway",
 	"TOO_MANY_STREAMS":          "end other streams, or raise --max-streams of the gateway",
 }

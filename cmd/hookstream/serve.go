@@ -51,9 +51,9 @@ type serveCommand struct {
 
 	MaxBodyBytes    size           `help:"The largest body that is accepted." default:"${max_body_bytes}" placeholder:"SIZE" group:"Limits"`
 	SourceRate      float64        `help:"Requests per second of a source that sets none; 0 is no bound." default:"${source_rate}" placeholder:"N" group:"Limits"`
-	VerifyWait      time.Duration  `help:"How long a sender waits for Ignisign's verdict before it gets its 200." default:"${verify_wait}" placeholder:"DURATION" group:"Limits"`
-	Verifiers       int            `help:"How many questions to Ignisign are open at once." default:"${verifiers}" placeholder:"N" group:"Limits"`
-	InboxMaxRows    int64          `help:"Requests that may wait for Ignisign's verdict." default:"${inbox_max_rows}" placeholder:"N" group:"Limits"`
+	VerifyWait      time.Duration  `help:"How long a sender that has to be asked waits for its own verdict before it gets its 200." default:"${verify_wait}" placeholder:"DURATION" group:"Limits"`
+	Verifiers       int            `help:"How many questions to senders are open at once." default:"${verifiers}" placeholder:"N" group:"Limits"`
+	InboxMaxRows    int64          `help:"Requests that may wait for a sender's verdict." default:"${inbox_max_rows}" placeholder:"N" group:"Limits"`
 	InboxMaxBytes   size           `help:"Their bytes." default:"${inbox_max_bytes}" placeholder:"SIZE" group:"Limits"`
 	ParkedMaxBytes  size           `help:"What subscriptions may have parked, all together; 0 is no bound." default:"${parked_max_bytes}" placeholder:"SIZE" group:"Limits"`
 	MaxConns        int            `name:"max-ingress-connections" help:"Connections of senders at once: silent ones are given up for new ones; 0 is a share of the descriptors that the process may have." default:"0" placeholder:"N" group:"Limits"`
@@ -168,7 +168,7 @@ func (c *serveCommand) greet(p *program, addrs app.Addrs) {
 	if c.TLSCert != "" {
 		server += " --tls"
 	}
-	fmt.Fprintf(p.stdout, "  a place for a sender to post to:  hookstream sources create yousign billing --generate-secret%s\n", server)
+	fmt.Fprintf(p.stdout, "  a place for a sender to post to:  hookstream sources create %s billing --generate-secret%s\n", exampleProvider(), server)
 	fmt.Fprintf(p.stdout, "  follow what arrives:              hookstream tail%s\n", server)
 }
 

@@ -65,7 +65,7 @@ func listSources(ctx context.Context, client hookstreamv1.SourceServiceClient) (
 
 func (p *program) printSources(sources []*hookstreamv1.Source, wide bool) error {
 	if len(sources) == 0 {
-		p.say("there are no sources; `hookstream sources create yousign ID` creates one")
+		p.say("there are no sources; `hookstream sources create %s ID` creates one", exampleProvider())
 		return nil
 	}
 	var rows [][]string
@@ -162,7 +162,7 @@ type sourceRotateSecretCommand struct {
 	connection
 	output
 	sourceArgument
-	SecretFile string `help:"File that holds the new secret or API key, - for standard input; else $HOOKSTREAM_NEW_SECRET. Without any, Yousign's is made and printed." placeholder:"FILE"`
+	SecretFile string `help:"File that holds the new secret or API key, - for standard input; else $HOOKSTREAM_NEW_SECRET. Without any, one is made and printed, unless only the sender can make it." placeholder:"FILE"`
 	Overlap    *span  `help:"How long the old secret is accepted beside the new one; 5d unless said otherwise." placeholder:"DURATION"`
 	Etag       string `help:"Rotate only if the source has not changed since this etag was read." placeholder:"ETAG"`
 }

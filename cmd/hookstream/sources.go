@@ -2,18 +2,15 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"google.golang.org/grpc"
 
 	optionsv1 "github.com/hookstream/hookstream/gen/hookstream/options/v1"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
-	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
 	"github.com/hookstream/hookstream/provider"
 )
 
@@ -66,7 +63,9 @@ func (p *program) printSource(out output, src *hookstreamv1.Source) error {
 		{"sensitive fields", sensitiveOf(src)},
 		{"labels", labelsOf(src)},
 	}
-	properties = append(properties, configOf(src)...)
+	for _, own := range providers().Describe(src) {
+		properties = append(properties, property{own.Name, own.Value})
+	}
 	properties = append(properties, property{"etag", src.GetEtag()})
 	return writeProperties(p.stdout, properties...)
 }
@@ -124,36 +123,4 @@ func joinLabels(all map[string]string) string {
 		labels = append(labels, key+"="+all[key])
 	}
 	return strings.Join(labels, " ")
-}
-
-// configOf lists what is particular to the provider.
-func configOf(src *hookstreamv1.Source) []property {
-	if cfg := src.GetIgnisign(); cfg != nil {
-		return []property{
-			{"app", cfg.GetAppId()},
-			{"environment", cfg.GetAppEnv()},
-			{"API key", fingerprintOf(cfg.GetApiKeyFingerprint())},
-			{"API", cfg.GetApiBaseUrl()},
-		}
-	}
-	properties := []property{{"signature header", src.GetYousign().GetSignatureHeader()}}
-	for i, state := range src.GetYousign().GetSecretStates() {
-		properties = append(properties, property{fmt.Sprintf("secret %d", i+1), secretOf(state)})
-	}
-	return properties
-}
-
-func secretOf(state *yousignv1.SecretState) string {
-	text := fingerprintOf(state.GetFingerprint())
-	if end := state.GetExpireTime(); end != nil {
-		text += ", accepted until " + end.AsTime().UTC().Format(time.RFC3339)
-	}
-	return text
-}
-
-func fingerprintOf(fingerprint string) string {
-	if fingerprint == "" {
-		return ""
-	}
-	return "fingerprint " + fingerprint
 }

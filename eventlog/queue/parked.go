@@ -31,7 +31,7 @@ type Parked struct {
 	// who waits for it goes with its context.
 	counting *semaphore.Weighted
 	bytes    int64     // that the entries have, as of seenAt and what was put here since
-	seenAt time.Time // zero: never
+	seenAt   time.Time // zero: never
 }
 
 // ParkedEntry is one event that a subscription gave up.
