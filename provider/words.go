@@ -26,6 +26,12 @@ type Describer interface {
 	Describe(src *hookstreamv1.Source) []Property
 }
 
+// An Exemplifier is a Provider that shows how a condition on its events is written.
+type Exemplifier interface {
+	// ExampleConditions answers a few, as FIELD=VALUE of its Selector.
+	ExampleConditions() string
+}
+
 // A Property is something that is told of a source.
 type Property struct{ Name, Value string }
 

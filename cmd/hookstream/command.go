@@ -5,7 +5,7 @@ package main
 type commands struct {
 	Serve    serveCommand    `cmd:"" help:"Run the gateway."`
 	Demo     demoCommand     `cmd:"" help:"Run a gateway, both senders and a live tail: the whole thing in one command."`
-	Simulate simulateCommand `cmd:"" help:"Play the senders: Ignisign's API and webhooks of both, correctly signed, with faults on request."`
+	Simulate simulateCommand `cmd:"" help:"Play the senders: webhooks, correctly signed, and the API of those that have to be asked, with faults on request."`
 	Trigger  triggerCommand  `cmd:"" help:"Send one correctly signed sample through a gateway's ingress."`
 	Tail     tailCommand     `cmd:"" help:"Follow events as they are published, or from an earlier point on."`
 
@@ -24,4 +24,15 @@ type commands struct {
 	Help       helpCommand       `cmd:"" help:"Show the help of a command, as --help does, or what exit-codes mean."`
 
 	ShowVersion showVersion `name:"version" help:"Print the version." short:"V"`
+}
+
+// newCommands answers the command line with the flags that providers have in it.
+func newCommands() *commands {
+	c := &commands{}
+	for _, flags := range []*typedFlags{
+		&c.Tail.typedFlags, &c.Subscriptions.Create.typedFlags, &c.Subscriptions.Ensure.typedFlags, &c.Subscriptions.Update.typedFlags,
+	} {
+		*flags = newTypedFlags()
+	}
+	return c
 }

@@ -45,7 +45,7 @@ func ofKubernetes(name, value string) bool {
 
 // variables lists all that are read, of whatever command.
 func variables() []string {
-	parser := kong.Must(&commands{}, defaults())
+	parser := kong.Must(newCommands(), defaults())
 	names := slices.Clone(otherVariables)
 	_ = kong.Visit(parser.Model, func(node kong.Visitable, next kong.Next) error {
 		if flag, ok := node.(*kong.Flag); ok && fromEnvironment(flag.Value) {

@@ -50,7 +50,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 // whether kong wanted the process to end meanwhile, which it does after help.
 func (p *program) parser(ctx context.Context) (parser *kong.Kong, exited func(func()) (int, bool)) {
 	type exit struct{ code int }
-	parser = kong.Must(&commands{},
+	parser = kong.Must(newCommands(),
 		kong.Name("hookstream"),
 		kong.Description("Webhooks in, typed gRPC streams out, nothing lost in between."),
 		kong.Writers(p.stdout, p.stderr),

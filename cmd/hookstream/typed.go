@@ -1,42 +1,89 @@
 package main
 
 import (
+	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/hookstream/hookstream/event"
-	ignisignv1 "github.com/hookstream/hookstream/gen/hookstream/ignisign/v1"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
-	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
+	"github.com/hookstream/hookstream/provider"
 )
 
 // typedFlags are conditions on what a provider says of its events.
 type typedFlags struct {
-	Yousign  []string `sep:"none" help:"A condition on events of Yousign: event_names=signer.done, workspace_ids=…, sandbox=true; may be repeated." placeholder:"FIELD=VALUE" group:"Which events"`
-	Ignisign []string `sep:"none" help:"A condition on events of Ignisign: topics=SIGNATURE_PROOF, msg_natures=ERROR; may be repeated." placeholder:"FIELD=VALUE" group:"Which events"`
+	// Conditions is a struct with a flag for each provider that has a selector: its
+	// type is made of the schema, by newTypedFlags. nil: no flags.
+	Conditions any `embed:""`
+}
+
+// newTypedFlags makes a flag for each provider of the list whose selector is in the
+// schema. The flag has its id.
+func newTypedFlags() typedFlags {
+	var flags []reflect.StructField
+	for _, p := range providers().All() {
+		id := p.Info().GetId()
+		if f := selectorField(id); f == nil || f.Message() == nil {
+			continue
+		}
+		help := fmt.Sprintf("A condition on events of %s%s; may be repeated.", p.Info().GetDisplayName(), exampleConditions(p))
+		flags = append(flags, reflect.StructField{
+			Name: fmt.Sprintf("Of%d", len(flags)), Type: reflect.TypeFor[[]string](),
+			Tag: reflect.StructTag(fmt.Sprintf(`name:%q sep:"none" help:%q placeholder:"FIELD=VALUE" group:"Which events"`, id, help)),
+		})
+	}
+	return typedFlags{reflect.New(reflect.StructOf(flags)).Interface()}
+}
+
+func exampleConditions(p provider.Provider) string {
+	if p, ok := p.(provider.Exemplifier); ok {
+		return ": " + p.ExampleConditions()
+	}
+	return ""
+}
+
+func selectorField(provider string) protoreflect.FieldDescriptor {
+	return (*hookstreamv1.EventSelector)(nil).ProtoReflect().Descriptor().Fields().ByName(protoreflect.Name(provider))
+}
+
+// all answers the conditions that were given, by the flag.
+func (f typedFlags) all(yield func(flag string, conditions []string) bool) {
+	if f.Conditions == nil {
+		return
+	}
+	flags := reflect.ValueOf(f.Conditions).Elem()
+	for i := range flags.NumField() {
+		given := flags.Field(i).Interface().([]string)
+		if len(given) > 0 && !yield(flags.Type().Field(i).Tag.Get("name"), given) {
+			return
+		}
+	}
 }
 
 // given reports whether there is a condition.
-func (f typedFlags) given() bool { return len(f.Yousign)+len(f.Ignisign) > 0 }
+func (f typedFlags) given() bool {
+	for range f.all {
+		return true
+	}
+	return false
+}
 
 // conditions fills the typed parts of a selector and names them.
 func (f typedFlags) conditions(selector *hookstreamv1.EventSelector) (paths []string, err error) {
-	if len(f.Yousign) > 0 {
-		selector.Yousign = new(yousignv1.Selector)
-		paths, err = append(paths, "selector.yousign"), setConditions("--yousign", selector.Yousign, f.Yousign)
+	for id, conditions := range f.all {
+		part := selector.ProtoReflect().Mutable(selectorField(id)).Message()
+		paths = append(paths, "selector."+id)
+		if err := setConditions("--"+id, part, conditions); err != nil {
+			return paths, err
+		}
 	}
-	if len(f.Ignisign) > 0 && err == nil {
-		selector.Ignisign = new(ignisignv1.Selector)
-		paths, err = append(paths, "selector.ignisign"), setConditions("--ignisign", selector.Ignisign, f.Ignisign)
-	}
-	return paths, err
+	return paths, nil
 }
 
-func setConditions(flag string, to proto.Message, conditions []string) error {
-	m := to.ProtoReflect()
+func setConditions(flag string, m protoreflect.Message, conditions []string) error {
 	for _, c := range conditions {
 		name, text, ok := strings.Cut(c, "=")
 		if !ok {

@@ -6,8 +6,9 @@ import (
 )
 
 var (
-	_ provider.Summarizer = Provider{}
-	_ provider.Describer  = Provider{}
+	_ provider.Summarizer  = Provider{}
+	_ provider.Describer   = Provider{}
+	_ provider.Exemplifier = Provider{}
 )
 
 // Describe tells the application, the API and what may be known of the key.
@@ -19,4 +20,9 @@ func (Provider) Describe(src *hookstreamv1.Source) []provider.Property {
 		{Name: "API key", Value: provider.FingerprintText(cfg.GetApiKeyFingerprint())},
 		{Name: "API", Value: cfg.GetApiBaseUrl()},
 	}
+}
+
+// ExampleConditions shows some of a Selector.
+func (Provider) ExampleConditions() string {
+	return "topics=SIGNATURE_PROOF, msg_natures=ERROR"
 }

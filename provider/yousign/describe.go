@@ -10,8 +10,9 @@ import (
 )
 
 var (
-	_ provider.Summarizer = Provider{}
-	_ provider.Describer  = Provider{}
+	_ provider.Summarizer  = Provider{}
+	_ provider.Describer   = Provider{}
+	_ provider.Exemplifier = Provider{}
 )
 
 // Describe tells the header, and what may be known of the secrets.
@@ -29,4 +30,9 @@ func secretText(state *yousignv1.SecretState) string {
 		text += ", accepted until " + end.AsTime().UTC().Format(time.RFC3339)
 	}
 	return text
+}
+
+// ExampleConditions shows some of a Selector.
+func (Provider) ExampleConditions() string {
+	return "event_names=signer.done, workspace_ids=…, sandbox=true"
 }
