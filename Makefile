@@ -46,8 +46,9 @@ test: ## all tests, with the race detector, and the fuzz targets' seeds and corp
 	$(MAKE) test-plays
 
 .PHONY: test-plays
-test-plays: ## some thousand random plays of subscriptions, without the race detector
+test-plays: ## some thousand random plays of subscriptions and their clients, without the race detector
 	go test -timeout 15m -vet=off ./subscription -run '^Test(Calm)?Model$$'
+	go test -timeout 15m -vet=off ./client -run '^Test(RunAndGatewayTogether|NoEventIsAtTwoConsumers)$$'
 
 .PHONY: test-full
 test-full: ## the tests under load in their full size, each night

@@ -3,6 +3,7 @@ package client_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -31,9 +32,10 @@ type story struct {
 	// begin another. Nil: all to one.
 	life func(token string) int
 
-	// settled are the events of which an ack was confirmed, for good: where nobody
-	// seeks or replays. May be shared. Nil: not looked at.
-	settled *sync.Map
+	// books are kept together with the other consumers. Nil: they are not kept.
+	books *books
+	// lasting: what a handler did lasts only when it was flushed.
+	lasting bool
 
 	mu      sync.Mutex
 	byToken map[string]*chapter
@@ -41,8 +43,89 @@ type story struct {
 	at      map[string]*chapter // what a handler is at
 	wrong   []string
 	handled int
-	carried int // acks of what was not handled, because the delivery before it was
-	given   int // releases
+	carried int  // acks of what was not handled, because the delivery before it was
+	given   int  // releases
+	lost    bool // a flush failed
+}
+
+// Books are what all consumers of a subscription see together: none is handed an
+// event out of which an ack was confirmed, unless somebody sought in between.
+type books struct {
+	alone bool // and an event is at one handler at a time, whoever's it is
+
+	mu      sync.Mutex
+	seeks   int // begun and ended
+	settled map[copyOf]bool
+	at      map[string]string // tokens, by event
+	wrong   []string
+}
+
+// A copyOf an event is itself, or what was replayed of it.
+type copyOf struct {
+	event    string
+	replayed bool
+}
+
+func newBooks(alone bool) *books {
+	return &books{alone: alone, settled: map[copyOf]bool{}, at: map[string]string{}}
+}
+
+// seek says that one begins.
+func (b *books) seek() { b.turn() }
+
+// sought says that it ended, or that it is not known whether it did.
+func (b *books) sought() { b.turn() }
+
+func (b *books) turn() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.seeks++
+	clear(b.settled)
+}
+
+// page answers which acks count that are confirmed later: those of the same page.
+func (b *books) page() int {
+	if b == nil {
+		return 0
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.seeks
+}
+
+func (b *books) settle(page int, c *chapter) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if c.replayed && b.seeks > 0 {
+		return // it may have been parked before and after: two copies
+	}
+	if b.seeks == page && page%2 == 0 {
+		b.settled[copyOf{c.event, c.replayed}] = true
+	}
+}
+
+func (b *books) came(c *chapter) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.settled[copyOf{c.event, c.replayed}] {
+		b.wrong = append(b.wrong, fmt.Sprintf("%s: %s, number %d, attempt %d, replayed %v, came at %s after a confirmed ack",
+			c.event, c.token, c.number, c.attempt, c.replayed, c.came.Format("04:05.000")))
+	}
+}
+
+func (b *books) begin(c *chapter) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if other := b.at[c.event]; b.alone && other != "" {
+		b.wrong = append(b.wrong, fmt.Sprintf("%s: %s is begun while a handler is at %s", c.event, c.token, other))
+	}
+	b.at[c.event] = c.token
+}
+
+func (b *books) end(c *chapter) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.at, c.event)
 }
 
 // A chapter is one delivery.
@@ -58,6 +141,7 @@ type chapter struct {
 	verdict  string    // when ended: ack, retry, park, skip, release
 	carried  bool      // acknowledged for the delivery before
 	released bool      // the gateway was asked to take it back
+	lasts    bool      // what the handler did was flushed
 	said     time.Time // when the gateway was last told something of it, whether it heard or not
 }
 
@@ -82,10 +166,8 @@ func (s *story) came(d *delivery) {
 		token: d.GetAckToken(), came: time.Now(),
 	}
 	s.byToken[c.token] = c
-	if s.settled != nil {
-		if _, ok := s.settled.Load(c.event); ok {
-			s.blame("%s: %s came after a confirmed ack", c.event, c.token)
-		}
+	if s.books != nil {
+		s.books.came(c)
 	}
 	s.byEvent[c.event] = append(s.byEvent[c.event], c)
 }
@@ -100,6 +182,9 @@ func (s *story) handler(handle func(context.Context, *delivery) error, verdict f
 			defer s.mu.Unlock()
 			c.ended, c.verdict = true, v
 			delete(s.at, c.event)
+			if s.books != nil {
+				s.books.end(c)
+			}
 		}()
 		err := handle(ctx, d)
 		v = verdict(err)
@@ -122,6 +207,9 @@ func (s *story) begin(d *delivery) *chapter {
 	}
 	c.began = time.Now()
 	s.at[c.event] = c
+	if s.books != nil {
+		s.books.begin(c)
+	}
 	return c
 }
 
@@ -153,14 +241,19 @@ func (s *story) mention(token string) *chapter {
 
 func (s *story) acked(c *chapter) {
 	switch {
-	case !c.began.IsZero() && (!c.ended || c.verdict != "ack"):
-		s.blame("%s: %s is acknowledged, its handler said %q", c.event, c.token, c.verdict)
+	case !c.began.IsZero() && !s.handledFor(c):
+		s.blame("%s: %s is acknowledged, its handler said %q, which lasts: %v", c.event, c.token, c.verdict, c.lasts)
 	case c.began.IsZero() && !s.covered(c):
 		s.blame("%s: %s is acknowledged and was not handled", c.event, c.token)
 	case c.began.IsZero() && !c.carried:
 		c.carried = true
 		s.carried++
 	}
+}
+
+// handledFor reports whether a handler is done with c, and its work lasts.
+func (s *story) handledFor(c *chapter) bool {
+	return c.ended && c.verdict == "ack" && (c.lasts || !s.lasting)
 }
 
 // covered reports whether the delivery that came right before was handled, or
@@ -174,7 +267,7 @@ func (s *story) covered(c *chapter) bool {
 		if !next || before.replayed != c.replayed {
 			continue
 		}
-		if before.ended && before.verdict == "ack" || before.began.IsZero() && s.covered(before) {
+		if s.handledFor(before) || before.began.IsZero() && s.covered(before) {
 			return true
 		}
 	}
@@ -191,6 +284,7 @@ func (s *story) nacked(c *chapter, action string) {
 	case action == "release" && c.began.IsZero():
 		c.released = true
 		s.given++
+	case action == "release" && s.lost && c.ended && c.verdict == "ack": // nobody knows what is lost
 	case c.ended && (c.verdict == action || c.verdict == "release" && action == "retry"):
 	default:
 		s.blame("%s: %s gets %q, its handler began %v and said %q", c.event, c.token, action, c.began, c.verdict)
@@ -202,7 +296,7 @@ func (s *story) outdated(c *chapter) bool {
 	return slices.ContainsFunc(s.byEvent[c.event], func(o *chapter) bool { return o.number > c.number })
 }
 
-func (s *story) answered(req *hookstreamv1.AcknowledgeRequest, resp *hookstreamv1.AcknowledgeResponse, err error) {
+func (s *story) answered(page int, req *hookstreamv1.AcknowledgeRequest, resp *hookstreamv1.AcknowledgeResponse, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if status.Code(err) == codes.InvalidArgument { // an older gateway
@@ -212,12 +306,44 @@ func (s *story) answered(req *hookstreamv1.AcknowledgeRequest, resp *hookstreamv
 	}
 	for i, r := range resp.GetResults() {
 		c := s.byToken[r.GetAckToken()]
-		if s.settled != nil && r.GetOutcome() == done && req.GetSettlements()[i].GetVerdict() == hookstreamv1.Settlement_VERDICT_ACK {
-			s.settled.Store(c.event, true)
+		if s.books != nil && r.GetOutcome() == done && req.GetSettlements()[i].GetVerdict() == hookstreamv1.Settlement_VERDICT_ACK {
+			s.books.settle(page, c)
 		}
 		if token := r.GetNewAckToken(); token != "" {
 			s.byToken[token] = c
 		}
+	}
+}
+
+// flush is one that takes a moment, and now and then fails. What handlers did that
+// answered before it began lasts after it.
+func (s *story) flush(r *rand.Rand) func(context.Context) error {
+	s.lasting = true
+	return func(ctx context.Context) error {
+		s.mu.Lock()
+		takes, fails := time.Duration(r.IntN(50))*time.Millisecond, r.IntN(20) == 0
+		var done []*chapter
+		for _, c := range s.byToken {
+			if c.ended {
+				done = append(done, c)
+			}
+		}
+		s.mu.Unlock()
+		select {
+		case <-time.After(takes):
+		case <-ctx.Done():
+			fails = true
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if fails {
+			s.lost = true
+			return errFull
+		}
+		for _, c := range done {
+			c.lasts = true
+		}
+		return nil
 	}
 }
 
@@ -232,9 +358,10 @@ func (w witness) Invoke(ctx context.Context, method string, args, reply any, opt
 	if ok {
 		w.story.heard(req)
 	}
+	page := w.story.books.page()
 	err := w.ClientConnInterface.Invoke(ctx, method, args, reply, opts...)
 	if ok {
-		w.story.answered(req, reply.(*hookstreamv1.AcknowledgeResponse), err)
+		w.story.answered(page, req, reply.(*hookstreamv1.AcknowledgeResponse), err)
 	}
 	return err
 }
