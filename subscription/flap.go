@@ -23,6 +23,7 @@ func clientOf(uid string, o ConsumerOptions) client {
 // settled anything: each of them costs what it was handed a hand-out, and may be
 // what ends it.
 type flaps struct {
+	// mu guards of; nothing is taken under it.
 	mu sync.Mutex
 	// of holds clients whose last stream settled nothing; see maxFlaps.
 	of map[client]flapping

@@ -39,6 +39,9 @@ type missed struct {
 const keyMissed = "_missed."
 
 // gaps is what a gateway knows of them.
+//
+// mu guards all of it. Nothing is taken, asked or kept under it: what is kept in the
+// bucket is changed by revision, so that two who read the same do not both count.
 type gaps struct {
 	mu    sync.Mutex
 	of    map[string]missed // by uid, as the bucket has it

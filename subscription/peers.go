@@ -11,6 +11,7 @@ import (
 type peers struct {
 	since time.Time // when this gateway began to listen
 
+	// mu guards what follows; nothing is taken under it.
 	mu   sync.Mutex
 	at   map[string]time.Time
 	left map[string]struct{} // those that said goodbye

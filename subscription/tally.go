@@ -158,7 +158,8 @@ type tallies struct {
 	kept Attempts
 
 	// mu guards of: it holds at least what kept was told here, and all that was
-	// heard of since.
+	// heard of since. Nothing is taken under it: who puts lets go of it before kept is
+	// told.
 	mu sync.Mutex
 	of map[string]map[uint64]tally
 }

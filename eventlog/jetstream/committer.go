@@ -44,6 +44,8 @@ type committer struct {
 	opts    Options
 	fatal   func(error)
 
+	// mu guards what follows, to closed. It is not held while anything is published,
+	// synced or told.
 	mu     sync.Mutex
 	queue  []*pending
 	bytes  int

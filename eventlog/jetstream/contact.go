@@ -40,6 +40,7 @@ type link struct {
 	nc      *nats.Conn
 	purpose string
 
+	// mu guards what follows; nothing is taken under it.
 	mu      sync.Mutex
 	contact time.Time // a quorum was reached then, or later
 	gaps    uint64    // silences that are over

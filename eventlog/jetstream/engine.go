@@ -30,7 +30,8 @@ type Engine struct {
 	node   *embedded // nil: external
 	files  files
 
-	js      jetstream.JetStream // configuration and requests that are not on a hot path
+	js jetstream.JetStream // configuration and requests that are not on a hot path
+	// connMu guards conns, buckets, links, denied and giveUp.
 	connMu  sync.Mutex
 	conns   []*nats.Conn
 	buckets []*natsBucket // with connMu

@@ -11,6 +11,7 @@ import (
 // the same time become one event. It needs to be the only writer of the log,
 // which an embedded engine is.
 type flights struct {
+	// mu guards what follows; nothing is taken under it.
 	mu     sync.Mutex
 	byKey  map[index.Hash]*pending
 	doubts []*pending // may have been stored or not

@@ -15,6 +15,7 @@ import (
 // holes are what JetStream has no messages for behind its first, as of the last time
 // that it was asked.
 type holes struct {
+	// mu guards runs, and is held while JetStream is asked for them.
 	mu   sync.Mutex
 	runs []eventlog.Missing
 }

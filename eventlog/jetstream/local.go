@@ -22,6 +22,7 @@ type local struct {
 	blocks  string // where its files lie, if they can be read
 	warned  sync.Once
 
+	// mu guards what follows. It is let go of before flights are told.
 	mu      sync.Mutex
 	decided struct{ group, last uint64 } // the last group that was acknowledged
 	looking bool                         // somebody looks after what is in doubt
@@ -30,6 +31,7 @@ type local struct {
 // feed holds durable entries that the shared tail has not taken. What it cannot
 // hold the tail reads from the log.
 type feed struct {
+	// mu guards recs and entries; nothing is taken under it.
 	mu      sync.Mutex
 	recs    []event.Record
 	entries []index.Entry // of recs, one by one

@@ -143,6 +143,7 @@ type bounds struct {
 // mark keeps the bounds of the log for who starts next: they are in the file at
 // once, and on the disk when the system pleases.
 type mark struct {
+	// mu guards the bounds and what is written to the file.
 	mu sync.Mutex
 	f  *os.File
 	bounds

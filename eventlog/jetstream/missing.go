@@ -20,6 +20,7 @@ import (
 type missing struct {
 	path string
 
+	// mu guards runs, and is held while they are written to path.
 	mu   sync.RWMutex
 	runs []eventlog.Missing
 }

@@ -117,6 +117,8 @@ func (e *Engine) Companion(open func() any) any {
 
 // rooms is what the rooms of an engine share.
 type rooms struct {
+	// mu guards what follows, and is held while the connection and the companion are
+	// made, so that there is one: connMu is taken under it.
 	mu      sync.Mutex
 	nc      *nats.Conn
 	link    *link // of nc, on a cluster

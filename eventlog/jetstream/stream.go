@@ -29,6 +29,8 @@ type stream struct {
 	local       *local      // nil: others write to the log as well
 	holes       holes
 
+	// mu guards what follows. It is let go of before followers are called: they may
+	// join, detach and read.
 	mu      sync.Mutex
 	moved   chan struct{} // closed and replaced when the watermark moves
 	tailers map[*tailer]struct{}

@@ -38,6 +38,8 @@ type Acks struct {
 	unpurged uint64
 	limits   ackLimits
 
+	// mu guards waiting. What is written, and the set, is without it: write is the one
+	// goroutine that writes, and purges.
 	mu      sync.Mutex
 	waiting []*keeping
 	wake    chan struct{}
@@ -95,6 +97,8 @@ func (e *Engine) AcksBytes() (size, limit int64) {
 
 // oneAcks is that of an engine: a snapshot of one of two would purge what the
 // other knows.
+//
+// mu is held while it is opened, so that nobody opens a second one meanwhile.
 type oneAcks struct {
 	mu  sync.Mutex
 	one *Acks

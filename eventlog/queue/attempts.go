@@ -27,6 +27,8 @@ type Attempts struct {
 	js  jetstream.Stream
 	ctx context.Context // ends with Close
 
+	// mu guards what follows. It is taken last, and let go of before anything is
+	// written or anybody is told.
 	mu      sync.Mutex
 	waiting []writing // in the order they came
 	closed  bool      // nothing is written any more

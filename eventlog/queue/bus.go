@@ -18,6 +18,7 @@ type Bus struct {
 	nc      *nats.Conn
 	gateway string
 
+	// mu guards subs.
 	mu   sync.Mutex
 	subs []*nats.Subscription
 }

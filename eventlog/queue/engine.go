@@ -16,6 +16,7 @@ type Engine struct {
 
 	acks oneAcks
 
+	// mu guards confirms, and is held while they are made: there is one.
 	mu       sync.Mutex
 	confirms *confirms
 }

@@ -15,6 +15,7 @@ type Pin struct {
 	e   *Engine
 	cfg Config
 
+	// mu guards what follows. It is taken last: pullers learn and ask under their own.
 	mu       sync.Mutex
 	id       string // empty: it is another gateway's, or nobody's
 	released string // the last that was given up; what was under way may still bring it

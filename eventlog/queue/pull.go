@@ -25,8 +25,10 @@ type Puller struct {
 	take  func(Hand)
 	ended func()
 
-	taking sync.Mutex // one call of take at a time
+	taking sync.Mutex // one call of take at a time; no other is held then
 
+	// mu guards what follows, and what each slot says is under it. The Pin's is taken
+	// under it; take and ended are called without it, for they may ask to pull.
 	mu     sync.Mutex
 	slots  []*slot
 	empty  bool      // the last pull of what is there found nothing more

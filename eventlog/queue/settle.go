@@ -111,6 +111,8 @@ type confirms struct {
 	nc    *nats.Conn
 	inbox string
 
+	// mu guards what follows, and what is counted in each run of words. Nothing is
+	// taken under it.
 	mu      sync.Mutex
 	next    uint64
 	waiting map[uint64]*confirming

@@ -8,6 +8,9 @@ import (
 
 // settledSet is what was settled of each queue: everything up to a floor, and runs
 // above it.
+//
+// mu guards all of it, the queues in it included. It is taken last: homes ask here
+// with every message.
 type settledSet struct {
 	mu sync.Mutex
 	of map[string]*settledQueue
