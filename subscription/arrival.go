@@ -19,6 +19,9 @@ type arrival struct {
 }
 
 // arrivals wait to be looked at. What was asked for bounds them.
+//
+// mu guards queue and busy, and nothing else is taken under it: pullers put arrivals
+// here without the mu of the home, which may be held for longer.
 type arrivals struct {
 	mu    sync.Mutex
 	queue []arrival
@@ -88,41 +91,70 @@ func (h *home) takeIn() {
 // againSoon is when a message comes back that could not be looked at.
 const againSoon = time.Second
 
-// takeOne decides what becomes of a message that arrived.
+// takeOne decides what becomes of a message that arrived. Its event is looked at
+// without mu: that may wait for the log, and for other gateways.
 func (h *home) takeOne(a arrival) {
+	match, isNew := h.notice(a)
+	if !isNew {
+		return
+	}
+	f := h.lookAt(a, match)
 	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.decideOn(a, f)
+}
+
+// notice has the number of a message counted, and answers whether it is to be looked
+// at, and with what.
+func (h *home) notice(a arrival) (match matcher, isNew bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.follow(a)
 	if h.lanes != nil && !a.replay && a.generation == h.sub.Generation {
 		h.lanes.follows(a.hand.Turn)
 	}
-	if !h.isNew(a) {
-		h.mu.Unlock()
-		return
+	return h.match, h.isNew(a)
+}
+
+// finding is what was found out about a message.
+type finding struct {
+	event    *hub.Event
+	selected bool
+	known    tally         // of its deliveries before
+	wait     time.Duration // its back-off
+	err      error
+}
+
+// lost reports whether the log dropped the event, or nothing can be shown of it.
+func (f finding) lost() bool {
+	return errors.Is(f.err, eventlog.ErrNotFound) || f.err == nil && !f.event.Readable()
+}
+
+func (h *home) lookAt(a arrival, match matcher) (f finding) {
+	f.event, f.err = h.eventOf(a)
+	f.selected = f.err == nil && f.event.Readable() && (a.replay || match(h.ctx, f.event))
+	if f.selected {
+		f.known, f.wait, f.err = h.tallyOf(a)
 	}
-	match := h.match
-	h.mu.Unlock()
-	ev, err := h.eventOf(a)
-	selected := err == nil && ev.Readable() && (a.replay || match(h.ctx, ev))
-	var known tally
-	var wait time.Duration
-	if selected {
-		known, wait, err = h.tallyOf(a)
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	return f
+}
+
+// decideOn keeps a message for consumers, settles what nobody is to be handed, or
+// gives it back. All may have changed since it was looked at. The caller holds mu.
+func (h *home) decideOn(a arrival, f finding) {
 	switch {
 	case h.past(a):
-	case errors.Is(err, eventlog.ErrNotFound), err == nil && !ev.Readable(): // the log dropped it, or nothing can be shown of it
+	case f.lost():
 		if h.isNew(a) {
 			h.miss(false, span{a.seq, a.seq + 1})
 			h.memos.put(a.key, skippedMemo)
 		}
 		h.skip(a)
-	case err != nil, !selected && h.ctx.Err() != nil: // who is interrupted matches nothing
+	case f.err != nil, !f.selected && h.ctx.Err() != nil: // who is interrupted matches nothing
 		if h.wanted(a) {
 			h.m.bounce(h.queueOf(a.key), a.hand, againSoon, h.surely)
 		}
-	case !selected: // whether anybody is there or not: it is done with
+	case !f.selected: // whether anybody is there or not: it is done with
 		h.skip(a)
 		h.share = max(0.999*h.share, 0.01)
 		if h.idle() {
@@ -130,8 +162,8 @@ func (h *home) takeOne(a arrival) {
 		}
 	default:
 		h.share = min(0.999*h.share+0.001, 1)
-		if h.wanted(a) { // it may have changed meanwhile
-			h.keep(a, ev, known, wait)
+		if h.wanted(a) {
+			h.keep(a, f)
 		}
 	}
 }
@@ -236,14 +268,14 @@ func (h *home) tallyOf(a arrival) (t tally, wait time.Duration, err error) {
 }
 
 // keep makes a hold of a message.
-func (h *home) keep(a arrival, ev *hub.Event, known tally, wait time.Duration) {
+func (h *home) keep(a arrival, f finding) {
 	before, _ := h.memos.get(a.key)
 	hd := &hold{
-		key: a.key, tally: known, queue: h.mainQueue, turn: a.hand.Turn, queued: a.hand.Attempt, event: ev, size: int64(ev.Size()), entry: a.hand.Entry,
+		key: a.key, tally: f.known, queue: h.mainQueue, turn: a.hand.Turn, queued: a.hand.Attempt, event: f.event, size: int64(f.event.Size()), entry: a.hand.Entry,
 		sure: a.hand.Asked.Add(h.surely), last: before.by, releases: before.releases,
 	}
-	if wait > 0 {
-		hd.notBefore = time.Now().Add(wait)
+	if f.wait > 0 {
+		hd.notBefore = time.Now().Add(f.wait)
 	}
 	h.holds[hd.key] = hd
 	h.arrivedAt = time.Now()
@@ -257,7 +289,7 @@ func (h *home) keep(a arrival, ev *hub.Event, known tally, wait time.Duration) {
 	}
 	h.lanes.seen(a.hand.Pin, a.hand.Turn, a.replay)
 	h.lanes.collected(a.hand.Attempt, a.replay)
-	hd.entity = ev.Entity()
+	hd.entity = f.event.Entity()
 	if h.lanes.add(hd) {
 		h.makeReady(hd)
 	}

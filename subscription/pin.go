@@ -19,73 +19,113 @@ const (
 	lookTime = 2 * time.Second
 )
 
-// mindPin follows who hands out an ordered subscription.
+// mindPin follows who hands out an ordered subscription. JetStream is asked without
+// mu, so that its answer counts only as far as the lanes are as they were then.
 func (h *home) mindPin() {
-	h.mu.Lock()
-	l := h.lanes
-	if l == nil || h.puller == nil {
-		h.mu.Unlock()
+	q, due := h.pinQuestion(time.Now())
+	if !due {
 		return
 	}
-	if l.active() && !l.pinless && !h.pin.Ours() { // another one is, or nobody
-		h.standBy()
-	}
-	every := pinEvery
-	switch {
-	case l.phase == collecting:
-		every = collectEvery
-	case l.phase == serving && !l.pinless:
-		h.mu.Unlock()
-		return
-	}
-	if time.Since(l.lookedAt) < every {
-		h.mu.Unlock()
-		return
-	}
-	l.lookedAt = time.Now()
-	queue, replays := h.queue, h.replays
-	phase, changes := l.phase, l.changes
-	_, _, before := h.counted(0)
-	h.mu.Unlock()
-
-	seen, err := h.lookAtQueues(queue, replays, phase == collecting)
+	seen, err := h.lookAtQueues(q.queue, q.replays, q.phase == collecting)
 	if err != nil {
 		return
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.lanes != l || l.phase != phase {
+	h.heedPin(q, seen)
+}
+
+// pinQuestion is what JetStream is asked about, and what the lanes were like then.
+type pinQuestion struct {
+	queue, replays queue.Config
+	lanes          *lanes
+	phase          lanePhase
+	changes        int
+	settled        bool // nothing of what was held here was in doubt
+}
+
+// pinQuestion answers what to ask, and whether it is time to.
+func (h *home) pinQuestion(now time.Time) (q pinQuestion, due bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	l := h.lanes
+	if l == nil || h.puller == nil {
+		return q, false
+	}
+	if l.active() && !l.pinless && !h.pin.Ours() { // another one is, or nobody
+		h.standBy()
+	}
+	if !l.lookIsDue(now) {
+		return q, false
+	}
+	l.lookedAt = now
+	_, _, settled := h.counted(0)
+	return pinQuestion{h.queue, h.replays, l, l.phase, l.changes, settled}, true
+}
+
+// lookIsDue reports whether JetStream is to be asked again. Who serves with the pin
+// learns from what it pulls that it has it no more.
+func (l *lanes) lookIsDue(now time.Time) bool {
+	switch {
+	case l.phase == serving && !l.pinless:
+		return false
+	case l.phase == collecting:
+		return now.Sub(l.lookedAt) >= collectEvery
+	}
+	return now.Sub(l.lookedAt) >= pinEvery
+}
+
+// heedPin acts on what JetStream said. The caller holds mu.
+func (h *home) heedPin(q pinQuestion, seen looked) {
+	l := h.lanes
+	if l != q.lanes || l.phase != q.phase {
 		return
 	}
 	main, replayed, settled := h.counted(seen.first)
 	l.main.foreign, l.replays.foreign = max(int(seen.held)-main, 0), max(int(seen.replayed)-replayed, 0)
 	h.hungry = h.hungry || l.replays.foreign > 0
-	if l.changes != changes {
+	if l.changes != q.changes {
 		return
 	}
+	all := q.settled && settled && int(seen.held) == main && int(seen.replayed) == replayed
 	switch {
-	case phase == elsewhere && h.pin.Ours(): // what it was chosen with is settled, or not selected
-		l.seen(seen.pin, l.turn, false)
-		h.wakeAll()
-		h.poke()
-	case phase == elsewhere:
-		if other := seen.pin != ""; other != l.other {
-			l.other = other
-			h.wakeAll()
-		}
+	case l.phase == elsewhere:
+		h.heedElsewhere(seen.pin)
 	case l.pinless && seen.pin != "" && !h.pin.Ours():
 		l.other = true
 		h.standBy()
-	case phase == collecting && before && settled && int(seen.held) == main && int(seen.replayed) == replayed:
-		for _, hd := range l.serve() {
-			h.makeReady(hd)
-		}
-		h.wakeAll()
-		h.poke()
-	case phase == collecting && l.pinless && time.Since(l.since) > pinlessTime:
+	case l.phase == collecting && all:
+		h.serve()
+	case l.phase == collecting && l.pinless && time.Since(l.since) > pinlessTime:
 		h.standBy()
 		l.pinlessRest = time.Now().Add(pinlessPause/2 + rand.N(pinlessPause))
 	}
+}
+
+// heedElsewhere acts on who has the pin while this gateway does not hand out. The
+// caller holds mu.
+func (h *home) heedElsewhere(pin string) {
+	l := h.lanes
+	if h.pin.Ours() { // what it was chosen with is settled, or not selected
+		l.seen(pin, l.turn, false)
+		h.wakeAll()
+		h.poke()
+		return
+	}
+	if other := pin != ""; other != l.other {
+		l.other = other
+		h.wakeAll()
+	}
+}
+
+// serve begins handing out: all that JetStream counts as handed out is here. The
+// caller holds mu.
+func (h *home) serve() {
+	for _, hd := range h.lanes.serve() {
+		h.makeReady(hd)
+	}
+	h.wakeAll()
+	h.poke()
 }
 
 // standBy ends handing out.

@@ -17,7 +17,7 @@ const (
 	signEvery = queue.PinTime / 3
 )
 
-// pull asks for as much as there is room for.
+// pull asks for as much as there is room for. The caller holds mu.
 func (h *home) pull() {
 	if h.sub.Paused || h.idle() || h.yields() {
 		if h.puller != nil {
@@ -28,25 +28,42 @@ func (h *home) pull() {
 	if len(h.consumers) == 0 || !h.ensured || !h.openPullers() {
 		return
 	}
-	room := h.room()
 	now := time.Now()
+	room := h.room()
+	if room <= 0 && h.mustSign(now) {
+		room = 1
+	}
+	h.hungerAgain(now)
+	h.pullReplays(room, now)
+	h.pullEvents(room, now)
+}
+
+// mustSign reports whether a gateway that is full is to give a sign of life, or
+// another one would be chosen.
+func (h *home) mustSign(now time.Time) bool {
+	return h.lanes != nil && now.Sub(h.askedAt) > signEvery
+}
+
+// hungerAgain has replayed entries asked for from time to time.
+func (h *home) hungerAgain(now time.Time) {
 	if now.Sub(h.fedAt) > feedEvery {
 		h.hungry, h.fedAt = true, now
 	}
-	if h.lanes != nil && room <= 0 && now.Sub(h.askedAt) > signEvery {
-		room = 1 // a sign of life, or another gateway would be chosen
+}
+
+// pullEvents asks for as many events as there is room for.
+func (h *home) pullEvents(room int, now time.Time) {
+	if room <= 0 {
+		return
 	}
-	h.pullReplays(room, now)
-	if h.lanes == nil && h.share < 1 && room > 0 {
+	h.askedAt = now
+	switch {
+	case h.lanes == nil && h.share < 1:
 		// Most of what comes is not selected: ask for more than there is room for.
-		room = max(min(int(float64(room)/h.share), maxUnselected), room)
-	}
-	if room > 0 {
-		h.askedAt = now
-		if h.lanes != nil && h.lanes.phase == collecting && room == 1 {
-			h.puller.FillOne()
-			return
-		}
+		h.puller.Fill(max(min(int(float64(room)/h.share), maxUnselected), room))
+	case h.lanes != nil && h.lanes.phase == collecting && room == 1:
+		h.puller.FillOne()
+	default:
 		h.puller.Fill(room)
 	}
 }
