@@ -178,3 +178,16 @@ func (o *Options) HoldFor(margin time.Duration) { o.holdMargin = margin }
 func FindParkedOf(ctx context.Context, m *Manager, id string, most int, token string, wanted func(ParkedDelivery) (bool, error)) ([]ParkedDelivery, string, error) {
 	return m.findParked(ctx, id, 100, most, token, wanted)
 }
+
+// LookForGaps looks once for what the log dropped or lost.
+func (m *Manager) LookForGaps(ctx context.Context) error { return m.lookForGaps(ctx) }
+
+// Missing answers how many subscriptions have missed something.
+func (m *Manager) Missing() (n int) {
+	for _, sub := range m.List() {
+		if m.gaps.now(sub).Events > 0 {
+			n++
+		}
+	}
+	return n
+}

@@ -30,6 +30,15 @@ type home struct {
 
 	arrived arrivals
 
+	// mu guards everything below but the counters, the consumers' boxes and the
+	// holds included. Nothing is waited for while it is held: not the log, not
+	// JetStream, not a consumer, nor a question to another gateway. Who waits lets go
+	// of it, and then looks again whether the generation is still the same.
+	//
+	// It is taken first. While it is held, any of these may be taken, one at a time:
+	// arrivals.mu, Manager.mu, and those of store, gaps, tallies, flaps, and of the
+	// queue's Pin, Puller, Acks and Attempts. Nobody who holds one of them takes the mu
+	// of a home, and of two homes nobody holds both.
 	mu      sync.Mutex
 	sub     *Subscription
 	match   matcher
@@ -336,6 +345,10 @@ func (h *home) ensure() {
 	if ensured || nobody {
 		return
 	}
+	if h.m.asking.begin(h.ctx) != nil {
+		return // it ends
+	}
+	defer h.m.asking.end()
 	ctx, cancel := context.WithTimeout(h.ctx, requestTime)
 	defer cancel()
 	made, err := h.m.ensureQueue(ctx, sub, q)

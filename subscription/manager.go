@@ -56,11 +56,15 @@ type Manager struct {
 	flaps   flaps
 	gaps    *gaps
 	unwatch func() // ends hearing of what the log drops
+	asking  asking
 
 	ctx  context.Context
 	stop context.CancelCauseFunc
 	wg   sync.WaitGroup
 
+	// mu guards what follows. It may be taken under the mu of a home, so nobody who
+	// holds it waits for a home: homes are made under it, so that there is one of each
+	// subscription, and changed and closed without it.
 	mu        sync.Mutex
 	homes     map[string]*home // by uid
 	consumers int
@@ -99,6 +103,7 @@ func Open(ctx context.Context, o Options) (_ *Manager, err error) {
 	m := &Manager{
 		opts: o, engine: o.Engine, hub: o.Hub, compile: o.compile, logger: o.Logger,
 		gateway: gatewayName(o.Gateway), opened: time.Now(), homes: make(map[string]*home), gaps: newGaps(),
+		asking: make(asking, maxAsking),
 	}
 	if m.compile == nil {
 		m.compile = compileOn(o.Hub)

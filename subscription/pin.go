@@ -145,6 +145,10 @@ type looked struct {
 // lookAtQueues asks JetStream, for the log's first event last: what it drops
 // meanwhile makes the count incomplete, and never complete.
 func (h *home) lookAtQueues(q, replays queue.Config, all bool) (out looked, err error) {
+	if err := h.m.asking.begin(h.ctx); err != nil {
+		return looked{}, err
+	}
+	defer h.m.asking.end()
 	ctx, cancel := context.WithTimeout(h.ctx, lookTime)
 	defer cancel()
 	st, err := h.m.engine.QueueState(ctx, q)
