@@ -131,6 +131,14 @@ func nextHandOut(last int64, generation, counted int, now time.Time) int64 {
 	return max(n, last+1)
 }
 
+// lastOfReplay answers a number that no earlier hand-out of a replayed entry had
+// reached. The entry says the last before it was parked, which may be minutes ahead of
+// time; the queue of what is replayed counts from 1 again, and who is handed it
+// elsewhere knows of the hand-outs since then only that.
+func lastOfReplay(entry int64, counted int) int64 {
+	return entry + int64(min(counted, maxCounted))*handOutSkew
+}
+
 // nextHandOut numbers the delivery of a hold. The caller holds mu.
 func (h *home) nextHandOut(hd *hold, now time.Time) {
 	counted := hd.queued
@@ -143,6 +151,9 @@ func (h *home) nextHandOut(hd *hold, now time.Time) {
 	last := max(hd.HandOut, h.replayed[seq])
 	if other := h.holds[key{seq: seq}]; other != nil {
 		last = max(last, other.HandOut)
+	}
+	if hd.entry != nil {
+		last = max(last, lastOfReplay(hd.entry.HandOut, counted))
 	}
 	hd.HandOut = nextHandOut(last, h.sub.Generation, counted, now)
 	if _, before := h.replayed[seq]; before || hd.replay {

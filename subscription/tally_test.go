@@ -90,6 +90,12 @@ func TestHandOutsGrow(t *testing.T) {
 	grows("elsewhere, with a clock that is late", nextHandOut(0, 1, 2, now.Add(-50*time.Second)))
 	grows("very often", nextHandOut(last, 1, 1<<30, now.Add(time.Second)))
 	grows("a replay, whose entry knows the last", nextHandOut(last, 1, 1, now.Add(2*time.Second)))
+	entry := last + 3*handOutSkew // it had been handed out often before it was parked
+	last = entry
+	grows("a replay, whose entry is ahead of time", nextHandOut(lastOfReplay(entry, 1), 1, 1, now.Add(3*time.Second)))
+	grows("again here, too", nextHandOut(last, 1, 1, now.Add(3*time.Second)))
+	grows("and again", nextHandOut(last, 1, 1, now.Add(3*time.Second)))
+	grows("elsewhere, where only the entry is known", nextHandOut(lastOfReplay(entry, 2), 1, 2, now.Add(4*time.Second)))
 	grows("after a seek", nextHandOut(0, 2, 0, now.Add(3*time.Second)))
 	grows("after a crash of an embedded gateway", nextHandOut(0, 2, 0, now.Add(3*time.Second+handOutTick)))
 	grows("after too many", nextHandOut(last, 1<<40, 1<<30, now))
