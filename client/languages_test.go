@@ -38,7 +38,7 @@ type language struct {
 const protoc = `protoc --descriptor_set_in=lite.binpb `
 
 // Debian's jars of grpc-java and what it stands on.
-const jars = `$(ls /usr/share/java/*.jar | grep -E '/(grpc-[a-z]+|netty-[a-z0-9-]+|netty|protobuf-java|protobuf|guava|failureaccess|perfmark-api|perfmark|javax.annotation-api|geronimo-annotation-1.3-spec|jsr305|gson|opencensus[a-z-]*|animal-sniffer-annotations)\.jar' | tr '\n' ':')`
+const jars = `$(ls /usr/share/java/*.jar | grep -E '/(grpc-[a-z-]+|netty-[a-z0-9-]+|netty|protobuf-java|protobuf|guava|failureaccess|perfmark-api|perfmark|javax.annotation-api|geronimo-annotation-1.3-spec|jsr305|gson|opencensus[a-z-]*|animal-sniffer-annotations)\.jar' | tr '\n' ':')`
 
 // What the packages ask for.
 const recentNode = `node -e 'process.exit(+process.versions.node.split(".")[0] >= 20 ? 0 : 1)'`
