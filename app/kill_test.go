@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -23,6 +22,7 @@ import (
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
+	"github.com/hookstream/hookstream/internal/linktest"
 	"github.com/hookstream/hookstream/provider/yousign"
 )
 
@@ -70,7 +70,7 @@ func newProcess(t testing.TB) *process {
 	if _, err := binary(); err != nil {
 		t.Fatal(err)
 	}
-	p := &process{t: t, dir: t.TempDir(), ingress: freeAddr(t), grpc: freeAddr(t), http: freeAddr(t), log: new(bytes.Buffer)}
+	p := &process{t: t, dir: t.TempDir(), ingress: linktest.Addr(t), grpc: linktest.Addr(t), http: linktest.Addr(t), log: new(bytes.Buffer)}
 	conn, err := grpc.NewClient(p.grpc, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
@@ -84,16 +84,6 @@ func newProcess(t testing.TB) *process {
 		}
 	})
 	return p
-}
-
-func freeAddr(t testing.TB) string {
-	t.Helper()
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer lis.Close()
-	return lis.Addr().String()
 }
 
 // Write takes the program's log.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +9,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/hookstream/hookstream/internal/linktest"
 )
 
 // TestScripts runs testdata/script: what people type, and what they see, of the
@@ -35,13 +36,12 @@ func TestScripts(t *testing.T) {
 func setUp(env *testscript.Env) error {
 	var addrs [4]string
 	for i := range addrs {
-		lis, err := net.Listen("tcp", "127.0.0.1:0")
+		addr, free, err := linktest.Reserve()
 		if err != nil {
 			return err
 		}
-		// Held until all are known, so that they differ.
-		defer lis.Close()
-		addrs[i] = lis.Addr().String()
+		env.Defer(free)
+		addrs[i] = addr
 	}
 	for name, value := range map[string]string{
 		"HOOKSTREAM_INGRESS_ADDR":  addrs[0],

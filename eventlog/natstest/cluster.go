@@ -86,7 +86,7 @@ func (c *Cluster) start(change []func(*server.Options)) *Cluster {
 		c.opts = append(c.opts, server.Options{
 			ServerName: fmt.Sprintf("n%d", i),
 			Host:       "127.0.0.1",
-			Port:       server.RANDOM_PORT,
+			Port:       port(t),
 			NoSigs:     true,
 			NoLog:      true,
 			JetStream:  true,
@@ -94,7 +94,7 @@ func (c *Cluster) start(change []func(*server.Options)) *Cluster {
 			SyncAlways: true,
 			MaxPayload: 8 << 20,
 			// Clients know the servers they were told of and no others.
-			Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: server.RANDOM_PORT, NoAdvertise: true},
+			Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: port(t), NoAdvertise: true},
 		})
 		o := &c.opts[i]
 		for _, fn := range change {
@@ -107,9 +107,6 @@ func (c *Cluster) start(change []func(*server.Options)) *Cluster {
 		}
 		o.Routes = server.RoutesFromStr(strings.Join(routes, ","))
 		c.nodes = append(c.nodes, c.run(*o))
-		// Known only now; a restart must come back to the same place.
-		o.Port = c.nodes[i].Addr().(*net.TCPAddr).Port
-		o.Cluster.Port = c.nodes[i].ClusterAddr().Port
 		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", o.Cluster.Port))
 	}
 	for i := range c.opts {
@@ -121,6 +118,16 @@ func (c *Cluster) start(change []func(*server.Options)) *Cluster {
 	t.Cleanup(c.stop)
 	c.waitLeader()
 	return c
+}
+
+// port answers one that a node finds again when it comes back.
+func port(t testing.TB) int {
+	t.Helper()
+	addr, err := net.ResolveTCPAddr("tcp", linktest.Addr(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return addr.Port
 }
 
 // routesOf opens the ways from a node to those that were started before it.

@@ -129,3 +129,20 @@ func TestLateIsInOrder(t *testing.T) {
 	c.hears("three")
 	c.hears("four")
 }
+
+// Nobody else is given an address that is reserved, also while nobody listens there.
+func TestAddrIsGivenOnce(t *testing.T) {
+	given := make(map[string]bool)
+	for range 200 {
+		addr := linktest.Addr(t)
+		if given[addr] {
+			t.Fatalf("%s was given twice", addr)
+		}
+		given[addr] = true
+		lis, err := net.Listen("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = lis.Close()
+	}
+}
