@@ -141,10 +141,13 @@ func (s *store) options() watched.Options[*stored] {
 	}
 }
 
-func openStore(ctx context.Context, b eventlog.Bucket, logger *slog.Logger, tell func(string, *Subscription), gap func(eventlog.Change)) (s *store, err error) {
-	s = newStore(b, logger, tell, gap)
-	s.Watched, err = watched.Open(ctx, s.options())
-	return s, err
+func openStore(ctx context.Context, b eventlog.Bucket, logger *slog.Logger, tell func(string, *Subscription), gap func(eventlog.Change)) (*store, error) {
+	s := newStore(b, logger, tell, gap)
+	var err error
+	if s.Watched, err = watched.Open(ctx, s.options()); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // keyTokens is where the key lies that tokens are signed with. No id looks like
