@@ -99,6 +99,11 @@ lint: $(GOLANGCI) $(ACTIONLINT) ## golangci-lint, with go vet in it, and actionl
 	$(GOLANGCI) run
 	$(ACTIONLINT)
 
+.PHONY: check-systems
+check-systems: ## all of it, tests too, compiles for macOS and Windows
+	GOOS=darwin CGO_ENABLED=0 go vet ./...
+	GOOS=windows CGO_ENABLED=0 go vet ./...
+
 .PHONY: format
 format: $(GOLANGCI) $(BUF) ## format Go and proto
 	$(GOLANGCI) fmt

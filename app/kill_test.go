@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -117,7 +116,7 @@ func (p *process) launch(env ...string) {
 		"--ingress-addr", p.ingress, "--grpc-addr", p.grpc, "--http-addr", p.http)
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = p, p
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	p.cmd.SysProcAttr = diesWithUs()
 	if err := p.cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}

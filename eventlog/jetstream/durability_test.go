@@ -19,27 +19,6 @@ import (
 	"github.com/hookstream/hookstream/eventlog/natstest"
 )
 
-// The embedded engine's blocks lie where the barrier expects them: if an
-// upgrade of the server moved them, everything would still be safe, and slow.
-func TestBarrierIsNotSurprised(t *testing.T) {
-	o := embedded(t)
-	e := logtest.Open(t, o)
-	var wg sync.WaitGroup
-	for w := range 16 {
-		wg.Go(func() {
-			for n := range 200 {
-				if _, err := e.Events().Append(t.Context(), logtest.Entry(fmt.Sprint(w), n)); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	wg.Wait()
-	if n := jetstream.BarrierMissed(e); n != 0 {
-		t.Errorf("the barrier was surprised %d times", n)
-	}
-}
-
 // A node of the cluster dies while entries are appended and the log is
 // followed: every acknowledged entry is there, at its number, once.
 func TestClusterLosesANode(t *testing.T) {
