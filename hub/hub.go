@@ -13,10 +13,20 @@ import (
 	"github.com/hookstream/hookstream/provider"
 )
 
+// A Log is what the hub reads of the log of events: what its methods promise is said
+// at eventlog.Log.
+type Log interface {
+	Incarnation() event.Incarnation
+	Bounds(ctx context.Context) (eventlog.Bounds, error)
+	SeqAt(ctx context.Context, t time.Time) (uint64, error)
+	Read(ctx context.Context, seq uint64, max, maxBytes int) ([]event.Record, error)
+	Tail(ctx context.Context, seq uint64, fn func([]event.Record) error) error
+}
+
 // Options are what a Hub is made of. Log is required.
 type Options struct {
 	// Log is what is read.
-	Log eventlog.Log
+	Log Log
 	// Decoders by provider, as it is named in Event.provider and in the schema.
 	Decoders map[string]provider.Decoder
 	// Sensitive answers the kinds of sensitive fields that a source,
@@ -69,7 +79,7 @@ func (o *Options) setDefaults() {
 // many goroutines at once.
 type Hub struct {
 	opts     Options
-	log      eventlog.Log
+	log      Log
 	inc      event.Incarnation
 	logger   *slog.Logger
 	decoders map[string]payloadDecoder

@@ -61,7 +61,7 @@ func (nullProvider) Verify(context.Context, *provider.Request, provider.Info) pr
 }
 
 // nullLog keeps nothing. Only what the handler calls is there.
-type nullLog struct{ eventlog.Log }
+type nullLog struct{ ingress.Log }
 
 func (nullLog) Append(context.Context, eventlog.Entry) (eventlog.Appended, error) {
 	return eventlog.Appended{Seq: 1}, nil

@@ -8,12 +8,13 @@ import (
 
 	"github.com/hookstream/hookstream/event"
 	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/ingress"
 )
 
 // failingLog is the real log, but for appends that fail when told to: a full
 // disk can not be had otherwise between two steps.
 type failingLog struct {
-	eventlog.Log
+	ingress.Log
 
 	mu     sync.Mutex
 	err    error
@@ -52,7 +53,7 @@ func (idleInbox) Work(ctx context.Context, _ int, _ func(context.Context, *event
 
 // blindLog is a log of which nothing can be read.
 type blindLog struct {
-	eventlog.Log
+	ingress.Log
 
 	gone, broken bool
 }

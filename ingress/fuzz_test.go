@@ -107,7 +107,7 @@ func checkFuzzAnswer(t *testing.T, got *http.Response) {
 
 // lastEntry remembers what was last published.
 type lastEntry struct {
-	eventlog.Log
+	ingress.Log
 
 	entry *eventlog.Entry
 }

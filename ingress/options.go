@@ -1,21 +1,33 @@
 package ingress
 
 import (
+	"context"
 	"log/slog"
 	"net/netip"
 	"time"
 
 	"github.com/hookstream/hookstream/conns"
+	"github.com/hookstream/hookstream/event"
 	"github.com/hookstream/hookstream/eventlog"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/provider"
 )
 
+// A Log takes events, and tells whether it has one already: what its methods promise
+// is said at eventlog.Log.
+type Log interface {
+	Incarnation() event.Incarnation
+	Append(ctx context.Context, e eventlog.Entry) (eventlog.Appended, error)
+	Read(ctx context.Context, seq uint64, max, maxBytes int) ([]event.Record, error)
+	Key(source, dedupKey string) (seq uint64, ok bool, err error)
+	Content(source string, fingerprint []byte) (seq uint64, ok bool, err error)
+}
+
 // Options say what a Gateway works with and how far it goes. Zero values stand
 // for those of DefaultOptions, unless said otherwise.
 type Options struct {
 	// Log takes the events. Required.
-	Log eventlog.Log
+	Log Log
 	// Inbox keeps requests of remote providers until they are decided. Required.
 	Inbox eventlog.Inbox
 	// Sources tells which sources there are. Required.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/hookstream/hookstream/event"
 	"github.com/hookstream/hookstream/eventlog"
 	"github.com/hookstream/hookstream/eventlog/queue"
 )
@@ -16,7 +17,7 @@ type Engine interface {
 	Queues
 	Hands
 	// Events is the log that the queues hand out of.
-	Events() eventlog.Log
+	Events() Log
 	// Holes answers the runs of numbers behind the first event of the log that it
 	// has no events for, in order and none beside another: they are gone.
 	Holes(ctx context.Context) ([]eventlog.Missing, error)
@@ -45,6 +46,15 @@ type Engine interface {
 	// WatchDropped calls fn with every event that the log dropped after a queue
 	// had handed it out and before it was settled: nobody is handed it again.
 	WatchDropped(fn func(queue string, seq uint64)) (stop func(), err error)
+}
+
+// A Log is what is asked of the log beside what the hub reads: what its methods
+// promise is said at eventlog.Log.
+type Log interface {
+	Incarnation() event.Incarnation
+	Bounds(ctx context.Context) (eventlog.Bounds, error)
+	SeqAt(ctx context.Context, t time.Time) (uint64, error)
+	Read(ctx context.Context, seq uint64, max, maxBytes int) ([]event.Record, error)
 }
 
 // Queues are made, looked at and forgotten.
@@ -148,6 +158,8 @@ func On(e *queue.Engine) Engine { return onJetStream{e} }
 
 // onJetStream is the real engine; what it answers is made ours.
 type onJetStream struct{ *queue.Engine }
+
+func (j onJetStream) Events() Log { return j.Engine.Events() }
 
 func (j onJetStream) OpenParked(ctx context.Context) (Parking, error) {
 	p, err := j.Engine.OpenParked(ctx)

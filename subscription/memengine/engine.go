@@ -271,7 +271,7 @@ func (e *Engine) request(ctx context.Context, do func() error) error {
 }
 
 // Events implements subscription.Engine.
-func (e *Engine) Events() eventlog.Log { return e.s.log }
+func (e *Engine) Events() subscription.Log { return e.s.log }
 
 // Holes implements subscription.Engine.
 func (e *Engine) Holes(ctx context.Context) (out []eventlog.Missing, err error) {
