@@ -41,6 +41,8 @@ type consumer struct {
 	settled   sync.WaitGroup // what has something to say
 	lookAgain chan struct{}  // for the leases
 
+	// mu guards what follows. Nobody holds it while a handler runs, a call is under way
+	// or OnError is told; no other is taken under it.
 	mu          sync.Mutex
 	lease       time.Duration    // the subscription's ack deadline
 	held        map[*work]bool   // what the gateway leaves to us, and what is not told yet

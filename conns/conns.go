@@ -40,6 +40,7 @@ type Options struct {
 type Table struct {
 	o Options
 
+	// mu guards what follows. It is taken last.
 	mu     sync.Mutex
 	all    map[*Conn]struct{}
 	groups map[netip.Prefix]map[*Conn]struct{}

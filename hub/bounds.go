@@ -13,6 +13,7 @@ import (
 type sharedBounds struct {
 	ask func() (eventlog.Bounds, error)
 
+	// mu guards what follows. Nobody holds it while the log is asked.
 	mu     sync.Mutex
 	asking bool
 	next   *boundsAnswer // of the question that begins when this one is answered

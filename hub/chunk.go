@@ -47,6 +47,8 @@ type chunks struct {
 	// preparing holds a token for each part of which something is made ahead.
 	preparing chan struct{}
 
+	// mu guards what follows. It is taken before that of an entry, and is not held
+	// while the log is read.
 	mu    sync.Mutex
 	order *list.List                 // of *part, the latest used first
 	parts map[uint64][]*list.Element // by chunk

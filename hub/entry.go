@@ -28,7 +28,9 @@ type entry struct {
 	typed [event.AllKinds + 1]atomic.Pointer[typed] // by the kinds that are shown
 	plain atomic.Pointer[hookstreamv1.Event]
 
-	mu      sync.Mutex    // held while something is made
+	// mu is held while something is made, so that it is made once, and guards what
+	// follows. It is taken last.
+	mu      sync.Mutex
 	size    int64         // bytes, of the record and what was made of it
 	account *atomic.Int64 // what size is counted into; nil when nobody counts
 }

@@ -42,6 +42,7 @@ type filters struct {
 	env   *cel.Env
 	enums *enums
 
+	// mu guards known, and is not held while a text is compiled.
 	mu    sync.Mutex
 	known map[string]*filter
 }

@@ -22,7 +22,8 @@ type interest struct {
 	selector *Selector
 	streams  int
 
-	// Readers of the ring share waits; who adds to the ring excludes them.
+	// mu guards waits among readers of the ring, who hold the ring's mu shared and take
+	// it before. Who adds to the ring holds that alone, and needs no other.
 	mu    sync.Mutex
 	waits *watch // nil while nobody waits
 }

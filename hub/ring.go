@@ -12,6 +12,8 @@ type ring struct {
 	maxBytes int64
 	used     atomic.Int64
 
+	// mu guards what follows, interests too: who reads shares it. It is taken before
+	// that of an interest or an entry.
 	mu      sync.RWMutex
 	slots   []*entry // circular
 	start   int      // slot of the oldest

@@ -18,6 +18,7 @@ type route struct {
 
 // routes makes the strings of events into routes.
 type routes struct {
+	// mu guards what follows. No other is taken under it.
 	mu      sync.Mutex
 	known   map[string]*route
 	scratch []byte

@@ -58,6 +58,7 @@ type scan struct {
 type scans struct {
 	log scanner // nil: the log cannot
 
+	// mu guards running, and of each scan what says so. No other is taken under it.
 	mu      sync.Mutex
 	running []*scan
 }

@@ -12,6 +12,7 @@ import (
 type streams struct {
 	max int
 
+	// mu guards what follows. No other is taken under it.
 	mu       sync.Mutex
 	open     map[*stream]struct{}
 	draining chan struct{} // closed when draining begins

@@ -16,6 +16,7 @@ const breakAfter = 5
 type breaker struct {
 	min, max time.Duration
 
+	// mu guards what follows, and is not held while the provider is asked.
 	mu      sync.Mutex
 	failed  int // questions without an answer, in a row
 	pause   time.Duration

@@ -10,6 +10,7 @@ import (
 // an event a little after Append returns. So a proof that arrives many times at
 // once is asked about once.
 type hands struct {
+	// mu guards what follows. No other is taken under it.
 	mu   sync.Mutex
 	m    map[handKey]time.Time // when to forget a published key; zero: in hand
 	next time.Time             // when to look for some to forget

@@ -6,7 +6,7 @@ import "sync"
 // consequences. It need not: it is lost with the process, and full it takes no
 // more. But while it does, no provider is asked twice because our log failed.
 type proofs struct {
-	mu sync.Mutex
+	mu sync.Mutex       // guards m
 	m  map[uint64]proof // by the id of the row
 }
 

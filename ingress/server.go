@@ -34,9 +34,10 @@ type Server struct {
 	table  *conns.Table
 	relief gate // lines about what is given up
 
+	// mu guards what follows. It is taken before that of table.
 	mu    sync.Mutex
 	conns map[*conn]struct{} // open ones
-	// With mu: what serves, and that nothing is to serve any more.
+	// What serves, and that nothing is to serve any more.
 	listeners []*listener
 	stopping  bool
 }

@@ -22,6 +22,7 @@ const ofIdle = 3
 type turns struct {
 	crew *crew
 
+	// mu guards what follows. No other is taken under it.
 	mu      sync.Mutex
 	taken   int
 	waiting []chan struct{} // closed when it has become their turn

@@ -11,6 +11,7 @@ const maxCachedJSON = 32 << 20
 // jsonCache remembers the JSON of what many streams send, which is told by where its
 // wire form lies: the hub frames an event once, and nobody changes it.
 type jsonCache struct {
+	// mu guards what follows, and is not held while JSON is made.
 	mu    sync.Mutex
 	of    map[*byte]*cachedJSON
 	order []*byte // the oldest first

@@ -68,6 +68,8 @@ type Index struct {
 	db     *pebble.DB
 	window time.Duration
 
+	// mu guards what is in memory. Apply alone writes under it, and readers hold it for
+	// no longer than a look into a table takes.
 	mu      sync.RWMutex
 	now     *table // takes what is applied
 	older   *table // is on its way to the disk; nil: none is
@@ -75,7 +77,9 @@ type Index struct {
 
 	generations []generation // on the disk, the oldest first; with mu, never changed in place
 
-	writing sync.Mutex // held while a table goes to the disk, or one is forgotten
+	// writing is held while a table goes to the disk, or one is forgotten. It is taken
+	// before mu.
+	writing sync.Mutex
 	wg      sync.WaitGroup
 	failed  error // why a table could not be written; with mu
 

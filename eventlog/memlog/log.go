@@ -30,7 +30,7 @@ type Options struct {
 type Log struct {
 	opts Options
 
-	mu      sync.Mutex
+	mu      sync.Mutex // guards what follows
 	recs    []event.Record
 	last    uint64
 	dropped uint64 // everything up to here is gone

@@ -30,6 +30,7 @@ type credentials struct {
 	now       func() time.Time
 	exchanges singleflight.Group
 
+	// mu guards current, and is not held while a key is exchanged.
 	mu      sync.Mutex
 	current jwt
 }

@@ -60,7 +60,7 @@ type key struct {
 	expire      time.Time // zero: never
 	retired     time.Time // zero: it is not
 
-	mu   sync.Mutex
+	mu   sync.Mutex // guards idle
 	idle []*state
 }
 
