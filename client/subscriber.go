@@ -161,24 +161,11 @@ func (s *subscriber) follow(ctx context.Context, st *stream, handOver bool) erro
 			lastHeard = lastHeard.Add(time.Since(before))
 			silence.Reset(st.patience - time.Since(lastHeard))
 		case r := <-st.frames:
-			if errors.Is(r.err, io.EOF) && !st.opened {
-				return errEnded // not by a gateway
-			}
-			if errors.Is(r.err, io.EOF) {
+			if errors.Is(r.err, io.EOF) && st.opened {
 				return nil
 			}
-			if r.err != nil {
-				return r.err
-			}
-			st.note(r.frame)
-			if !st.draining { // else somebody else is at s by now
-				s.reached = true
-			}
-			if st.works {
-				s.works(st)
-			}
-			if err := s.reader.take(st, r.frame); err != nil {
-				return stopped{err}
+			if err := s.hear(st, r); err != nil {
+				return err
 			}
 			if handOver && st.draining {
 				return errHandedOver
@@ -188,6 +175,27 @@ func (s *subscriber) follow(ctx context.Context, st *stream, handOver bool) erro
 			silence.Reset(st.patience)
 		}
 	}
+}
+
+// hear takes what came on a stream.
+func (s *subscriber) hear(st *stream, r received) error {
+	if errors.Is(r.err, io.EOF) {
+		return errEnded // not by a gateway: it opens a stream before it ends it
+	}
+	if r.err != nil {
+		return r.err
+	}
+	st.note(r.frame)
+	if !st.draining { // else somebody else is at s by now
+		s.reached = true
+	}
+	if st.works {
+		s.works(st)
+	}
+	if err := s.reader.take(st, r.frame); err != nil {
+		return stopped{err}
+	}
+	return nil
 }
 
 // works says that a stream gives more than its first frame. A gateway that opens

@@ -1,6 +1,7 @@
 package subscription
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -84,22 +85,11 @@ var ErrTooManyConsumers = errors.New("subscription: too many consumers are conne
 
 // Open loads all subscriptions and follows them until Close. The hub must
 // run already.
-func Open(ctx context.Context, o Options) (_ *Manager, err error) {
+func Open(ctx context.Context, o Options) (*Manager, error) {
 	if o.Engine == nil || o.Hub == nil {
 		return nil, errors.New("subscription: an engine and a hub are required")
 	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.MaxConsumers == 0 {
-		o.MaxConsumers = defaultMaxConsumers
-	}
-	if o.PeerTimeout == 0 {
-		o.PeerTimeout = DefaultPeerTimeout
-	}
-	if o.holdMargin == 0 {
-		o.holdMargin = holdMargin
-	}
+	o = o.withDefaults()
 	m := &Manager{
 		opts: o, engine: o.Engine, hub: o.Hub, compile: o.compile, logger: o.Logger,
 		gateway: gatewayName(o.Gateway), opened: time.Now(), homes: make(map[string]*home), gaps: newGaps(),
@@ -109,39 +99,53 @@ func Open(ctx context.Context, o Options) (_ *Manager, err error) {
 		m.compile = compileOn(o.Hub)
 	}
 	m.ctx, m.stop = context.WithCancelCause(context.Background())
-	defer func() {
-		if err != nil {
-			m.Close()
-		}
-	}()
-	if m.acks, err = m.engine.OpenAcks(ctx); err != nil {
+	if err := m.open(ctx); err != nil {
+		m.Close()
 		return nil, err
+	}
+	return m, nil
+}
+
+func (o Options) withDefaults() Options {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	o.MaxConsumers = cmp.Or(o.MaxConsumers, defaultMaxConsumers)
+	o.PeerTimeout = cmp.Or(o.PeerTimeout, DefaultPeerTimeout)
+	o.holdMargin = cmp.Or(o.holdMargin, holdMargin)
+	return o
+}
+
+// open begins with what others lean on. Close ends what of it there is.
+func (m *Manager) open(ctx context.Context) (err error) {
+	if m.acks, err = m.engine.OpenAcks(ctx); err != nil {
+		return err
 	}
 	if m.tallies.kept, err = m.engine.OpenAttempts(ctx, m.tallies.hear); err != nil {
-		return nil, err
+		return err
 	}
 	if m.parked, err = m.engine.OpenParked(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	bucket, err := m.engine.Bucket(ctx, bucketName)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if m.store, err = openStore(ctx, bucket, m.logger, m.changed, m.hearGap); err != nil {
-		return nil, err
+		return err
 	}
 	if m.signer, err = m.store.signer(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	if err := m.listen(); err != nil {
-		return nil, err
+		return err
 	}
 	m.wg.Go(m.sweep)
 	if m.unwatch, err = m.engine.WatchDropped(m.hearDropped); err != nil {
-		return nil, err
+		return err
 	}
 	m.wg.Go(m.watchGaps)
-	return m, nil
+	return nil
 }
 
 var notInName = regexp.MustCompile(`[^A-Za-z0-9-]+`)

@@ -81,13 +81,18 @@ func (e *Engine) openEvents(ctx context.Context) error {
 		return err
 	}
 	e.events = s
+	return s.learn(ctx, last)
+}
+
+// learn has the index learn of what comes, and returns when it knows all up to last:
+// until then a duplicate could not be told.
+func (s *stream) learn(ctx context.Context, last uint64) error {
 	if s.local != nil {
-		s.next = e.index.Applied() + 1
-		e.wg.Go(s.followLocal)
+		s.next = s.e.index.Applied() + 1
+		s.e.wg.Go(s.followLocal)
 	} else if err := s.startTail(ctx); err != nil {
 		return err
 	}
-	// Until then a duplicate could not be told.
 	return s.waitIndexed(ctx, last)
 }
 
