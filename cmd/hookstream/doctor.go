@@ -27,6 +27,7 @@ type doctorCommand struct {
 var (
 	errDirDamaged  = errors.New("the data directory is damaged: restore it from a backup, or keep what can be read with --repair")
 	errUnreadable  = errors.New("what is configured cannot be read: with the wrong key, give the right one; without it, restore a backup")
+	errIndexOff    = errors.New("the index does not agree with the log: --repair removes it, and the next start makes it anew")
 	errDirRepaired = errors.New("the data directory was damaged: what could be read is kept, what is lost is told above")
 )
 
@@ -36,6 +37,10 @@ func (c doctorCommand) Run(p *program) error {
 		return err
 	}
 	known, err := jetstream.Known(c.DataDir)
+	if err != nil {
+		return err
+	}
+	index, err := jetstream.CheckIndex(c.DataDir, c.Repair)
 	if err != nil {
 		return err
 	}
@@ -49,9 +54,10 @@ func (c doctorCommand) Run(p *program) error {
 			Known      []eventlog.Missing
 			Damaged    bool
 			Unreadable []string
-		}{check, known, check.Damaged(), unreadable})
+			Index      *jetstream.IndexCheck `json:",omitempty"`
+		}{check, known, check.Damaged(), unreadable, index})
 	} else {
-		c.tell(p, check, known, unreadable)
+		c.tell(p, check, known, index, unreadable)
 	}
 	switch {
 	case err != nil:
@@ -62,6 +68,8 @@ func (c doctorCommand) Run(p *program) error {
 		return errDirDamaged
 	case len(unreadable) > 0:
 		return errUnreadable
+	case index != nil && index.Differ > 0 && !c.Repair:
+		return errIndexOff
 	}
 	return nil
 }
@@ -108,7 +116,7 @@ func (c doctorCommand) key(p *program) (source.Key, error) {
 }
 
 // tell tells people.
-func (c doctorCommand) tell(p *program, check *jetstream.Check, known []eventlog.Missing, unreadable []string) {
+func (c doctorCommand) tell(p *program, check *jetstream.Check, known []eventlog.Missing, index *jetstream.IndexCheck, unreadable []string) {
 	r := newReport(p.stdout)
 	for _, s := range check.Streams {
 		r.step(s.Name, "%d records in %d blocks, %d bytes, up to number %d", s.Records, s.Blocks, s.Bytes, s.Last)
@@ -118,6 +126,9 @@ func (c doctorCommand) tell(p *program, check *jetstream.Check, known []eventlog
 		for _, d := range s.Damage {
 			r.step("", "DAMAGED: %s", d)
 		}
+	}
+	if index != nil {
+		tellIndex(r, index)
 	}
 	for _, u := range unreadable {
 		r.step("UNREADABLE", "%s", u)
@@ -134,6 +145,16 @@ func (c doctorCommand) tell(p *program, check *jetstream.Check, known []eventlog
 		r.step("repaired", "copies of what was there lie in %s", check.Copies())
 	}
 	r.end()
+}
+
+func tellIndex(r report, index *jetstream.IndexCheck) {
+	r.step("index", "%d events held against it, of the log up to number %d", index.Events, index.Applied)
+	if index.Differ > 0 {
+		r.step("", "DIFFERS: of %d events, number %d the first, repetitions would not be told", index.Differ, index.First)
+	}
+	if index.Anew != "" {
+		r.step("", "it is made anew at the next start: %s", index.Anew)
+	}
 }
 
 func missingEvents(m eventlog.Missing) string {

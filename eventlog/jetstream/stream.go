@@ -77,12 +77,15 @@ func (e *Engine) openEvents(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if e.index, err = index.Open(filepath.Join(e.opts.Dir, "index"), uint32(inc), last, e.opts.DedupWindow, e.logger); err != nil {
+	if e.index, err = index.Open(filepath.Join(e.opts.Dir, indexDir), uint32(inc), last, e.opts.DedupWindow, e.logger); err != nil {
 		return err
 	}
 	e.events = s
 	return s.learn(ctx, last)
 }
+
+// indexDir is where the index lies in a data directory.
+const indexDir = "index"
 
 // learn has the index learn of what comes, and returns when it knows all up to last:
 // until then a duplicate could not be told.
