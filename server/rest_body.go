@@ -45,8 +45,7 @@ func readBody(within time.Duration, next http.Handler) http.Handler {
 		}
 		if r.ContentLength > 0 && !mayHaveBody(r.Method) {
 			w.Header().Set("Connection", "close")
-			writeStatus(w, http.StatusBadRequest, statusError(codes.InvalidArgument,
-				hookstreamv1.ErrorReason_ERROR_REASON_REQUEST_INVALID, noBody))
+			writeStatus(w, http.StatusBadRequest, badRequest("", noBody))
 			return
 		}
 		connection := http.NewResponseController(w)
@@ -58,8 +57,7 @@ func readBody(within time.Duration, next http.Handler) http.Handler {
 		}
 		_ = connection.SetReadDeadline(time.Time{})
 		if err := checkJSON(body); err != nil {
-			writeStatus(w, http.StatusBadRequest, statusError(codes.InvalidArgument,
-				hookstreamv1.ErrorReason_ERROR_REASON_REQUEST_INVALID, "the body is not JSON: "+err.Error()))
+			writeStatus(w, http.StatusBadRequest, err)
 			return
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
@@ -87,7 +85,17 @@ func checkJSON(body []byte) error {
 		return nil
 	}
 	var raw json.RawMessage
-	return json.Unmarshal(body, &raw)
+	err := json.Unmarshal(body, &raw)
+	var syntax *json.SyntaxError
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(json.NewDecoder(bytes.NewReader(body)).Decode(&raw), io.ErrUnexpectedEOF):
+		return badRequest("", "the body is not JSON: it ends too early")
+	case errors.As(err, &syntax):
+		return badRequest("", "the body is not JSON: see its byte %d", syntax.Offset)
+	}
+	return badRequest("", "the body is not JSON")
 }
 
 func writeBodyError(w http.ResponseWriter, err error) {

@@ -17,12 +17,11 @@ import (
 )
 
 // restError answers an error as a google.rpc.Status in JSON.
-func restError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, _ *http.Request, err error) {
+func restError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error) {
 	st := status.Convert(err)
-	if st.Code() == codes.InvalidArgument && len(st.Details()) == 0 {
-		// Refused before it reached a service: the JSON or query does not fit.
-		st = status.Convert(statusError(codes.InvalidArgument,
-			hookstreamv1.ErrorReason_ERROR_REASON_REQUEST_INVALID, st.Message()))
+	if body, ok := r.Body.(*restBody); ok && st.Code() == codes.InvalidArgument && len(st.Details()) == 0 {
+		// Refused before it reached a service, by whom we do not quote.
+		st = status.Convert(body.err())
 	}
 	writeStatus(w, runtime.HTTPStatusFromCode(st.Code()), st.Err())
 }

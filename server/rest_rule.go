@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -161,83 +160,73 @@ func ruleOf(httpMethod, pattern string) *restRule {
 	return nil
 }
 
-// check answers INVALID_ARGUMENT when a part of the request would be passed over.
+// check answers INVALID_ARGUMENT when a part of the request would be passed over,
+// or when a parameter cannot be read.
 func (r *restRule) check(req *http.Request, inPath map[string]string) error {
 	if r == nil {
 		return status.Error(codes.Internal, internalMessage) // a test walks all routes
 	}
 	for _, value := range inPath {
 		if !utf8.ValidString(value) {
-			return status.Error(codes.InvalidArgument, "the path is not UTF-8")
+			return badRequest("", "the path is not UTF-8")
 		}
+	}
+	if err := checkTimeout(req.Header); err != nil {
+		return err
 	}
 	if err := r.checkQuery(req.URL); err != nil {
 		return err
 	}
 	body, err := io.ReadAll(req.Body) // in memory already, see readBody
 	if err != nil {
-		return status.Error(codes.InvalidArgument, err.Error())
+		return badRequest("", "the body did not come whole")
 	}
-	req.Body = io.NopCloser(bytes.NewReader(body))
+	req.Body = &restBody{Reader: bytes.NewReader(body), whole: body, rule: r}
 	if r.body == "" && len(bytes.TrimSpace(body)) > 0 {
-		return status.Error(codes.InvalidArgument, noBody)
+		return badRequest("", noBody)
 	}
 	return r.checkPathInBody(body, inPath)
 }
 
-// checkQuery refuses parameters that name no field, or one that another part of
-// the request gives, or one that is given twice.
-func (r *restRule) checkQuery(u *url.URL) error {
-	values, err := url.ParseQuery(u.RawQuery)
-	if err != nil {
-		return status.Error(codes.InvalidArgument, "the query cannot be read: "+err.Error())
-	}
-	given := make(map[string]string)
-	for key, all := range values {
-		field, ok := fieldPath(r.request, key)
-		switch {
-		case !ok:
-			return status.Errorf(codes.InvalidArgument, "there is no parameter %q", key)
-		case !utf8.ValidString(strings.Join(all, "")):
-			return status.Errorf(codes.InvalidArgument, "the parameter %q is not UTF-8", key)
-		case r.body == "*":
-			return status.Errorf(codes.InvalidArgument, "the parameter %q belongs into the body of this method", key)
-		case within(field, r.body):
-			return status.Errorf(codes.InvalidArgument, "the parameter %q is a part of the body", key)
-		case slices.ContainsFunc(r.inPath, func(bound string) bool { return within(field, bound) }):
-			return status.Errorf(codes.InvalidArgument, "the parameter %q stands in the path", key)
-		case given[field] != "":
-			return status.Errorf(codes.InvalidArgument, "the parameters %q and %q are one", given[field], key)
-		}
-		given[field] = key
+// badRequest is the error of one mistake.
+func badRequest(field, format string, args ...any) error {
+	var v violations
+	v.add(field, format, args...)
+	return v.err()
+}
+
+var grpcTimeout = regexp.MustCompile(`^[0-9]{1,8}[HMSmun]$`)
+
+// checkTimeout reads the one header that grpc-gateway has a value of.
+func checkTimeout(header http.Header) error {
+	const name = "Grpc-Timeout"
+	if given := header.Get(name); given != "" && !grpcTimeout.MatchString(given) {
+		return badRequest(name, "must be a number of up to eight digits and a unit (H, M, S, m, u or n), not %s", quoted(given))
 	}
 	return nil
+}
+
+// restBody is a body that is told with what is wrong with it, after it was read.
+type restBody struct {
+	io.Reader
+	whole []byte
+	rule  *restRule
+}
+
+// Close implements io.Closer.
+func (b *restBody) Close() error { return nil }
+
+// err says why the decoder refused a body.
+func (b *restBody) err() error {
+	if found := bodyMistakes(b.rule, b.whole); len(found) > 0 {
+		return found.err()
+	}
+	return badRequest("", "the body is not a request of this method: see /openapi.json")
 }
 
 // within reports whether a field is the other, or a part of it.
 func within(field, other string) bool {
 	return other != "" && (field == other || strings.HasPrefix(field, other+"."))
-}
-
-// fieldPath answers the schema's spelling of a parameter's name.
-func fieldPath(md protoreflect.MessageDescriptor, key string) (string, bool) {
-	name, index, _ := strings.Cut(key, "[") // labels[team]=x
-	var path []string
-	for _, part := range strings.Split(name, ".") {
-		if md == nil {
-			return "", false
-		}
-		fd := fieldByName(md, part)
-		if fd == nil {
-			return "", false
-		}
-		path = append(path, string(fd.Name()))
-		md = fd.Message()
-	}
-	if index != "" {
-		path[len(path)-1] += "[" + index
-	}
-	return strings.Join(path, "."), true
 }
 
 // checkPathInBody refuses a body that names another resource than the path: the
@@ -252,7 +241,7 @@ func (r *restRule) checkPathInBody(body []byte, inPath map[string]string) error 
 		name := strings.TrimPrefix(bound, r.body+".")
 		said, ok := fields[name].(string)
 		if ok && said != "" && said != inPath[bound] {
-			return status.Errorf(codes.InvalidArgument, "%q of the body is not what the path names", name)
+			return badRequest(bound, "%q of the body is not what the path names", name)
 		}
 	}
 	return nil

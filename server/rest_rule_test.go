@@ -33,10 +33,10 @@ func (r *restRule) exampleBody() string {
 	return "{}"
 }
 
-// fields are the top fields of the request, in JSON's spelling.
+// fields are the top fields of the request.
 func (r *restRule) fields() (names []string) {
 	for i := range r.request.Fields().Len() {
-		names = append(names, r.request.Fields().Get(i).JSONName())
+		names = append(names, string(r.request.Fields().Get(i).Name()))
 	}
 	return names
 }

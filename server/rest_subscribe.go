@@ -77,7 +77,7 @@ func (s *restStream) request(r *http.Request) (*hookstreamv1.SubscribeRequest, e
 	// id it has seen: that is where to go on, unless the server keeps the place.
 	if last := r.Header.Get("Last-Event-ID"); last != "" && req.GetSubscription() == "" {
 		if !utf8.ValidString(last) {
-			return nil, status.Error(codes.InvalidArgument, "the header Last-Event-ID is not UTF-8")
+			return nil, badRequest("after_cursor", "the header Last-Event-ID is not UTF-8")
 		}
 		req.Start = &hookstreamv1.SubscribeRequest_AfterCursor{AfterCursor: last}
 	}
