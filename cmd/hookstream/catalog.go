@@ -15,17 +15,22 @@ import (
 type providersCommand struct {
 	connection
 	output
+	choice
 }
 
 // Run lists the providers.
 func (c *providersCommand) Run(ctx context.Context, p *program) error {
 	return c.call(ctx, func(ctx context.Context, conn *grpc.ClientConn) error {
-		resp, err := hookstreamv1.NewCatalogServiceClient(conn).ListProviders(ctx, &hookstreamv1.ListProvidersRequest{})
+		resp, err := c.list(ctx, hookstreamv1.NewCatalogServiceClient(conn))
 		if err != nil {
 			return err
 		}
 		if c.forProgram() {
 			return c.write(p.stdout, resp)
+		}
+		if len(resp.GetProviders()) == 0 {
+			p.say(noneFits)
+			return nil
 		}
 		var rows [][]string
 		for _, provider := range resp.GetProviders() {
@@ -38,9 +43,20 @@ func (c *providersCommand) Run(ctx context.Context, p *program) error {
 	})
 }
 
+func (c *providersCommand) list(ctx context.Context, client hookstreamv1.CatalogServiceClient) (*hookstreamv1.ListProvidersResponse, error) {
+	all, err := everyPage(func(token string) ([]*hookstreamv1.Provider, string, error) {
+		page, err := client.ListProviders(ctx, &hookstreamv1.ListProvidersRequest{
+			PageSize: pageItems, PageToken: token, Filter: c.Filter, OrderBy: c.OrderBy,
+		})
+		return page.GetProviders(), page.GetNextPageToken(), err
+	})
+	return &hookstreamv1.ListProvidersResponse{Providers: all}, c.refused(err)
+}
+
 type eventTypesCommand struct {
 	connection
 	output
+	choice
 	Provider string `arg:"" optional:"" help:"Only this provider's, by its id in the list of providers."`
 	Type     string `arg:"" optional:"" help:"Show this type with an example."`
 	Example  bool   `help:"Print nothing but the example of the type."`
@@ -51,15 +67,22 @@ func (c *eventTypesCommand) Run(ctx context.Context, p *program) error {
 	if c.Example && c.Type == "" {
 		return misused("--example needs a provider and a type")
 	}
+	if c.Type != "" && c.choice != (choice{}) {
+		return misused("--filter and --order-by are for the list of types")
+	}
 	return c.call(ctx, func(ctx context.Context, conn *grpc.ClientConn) error {
-		types, err := eventTypes(ctx, hookstreamv1.NewCatalogServiceClient(conn), c.Provider)
+		types, err := eventTypes(ctx, hookstreamv1.NewCatalogServiceClient(conn), c.Provider, c.choice)
 		if err != nil {
 			return err
 		}
 		if c.Type != "" {
 			return c.show(p, types.GetEventTypes())
 		}
-		if len(types.GetEventTypes()) == 0 {
+		if len(types.GetEventTypes()) == 0 && c.chosen() && !c.forProgram() {
+			p.say(noneFits)
+			return nil
+		}
+		if len(types.GetEventTypes()) == 0 && !c.chosen() {
 			return hinted(fmt.Errorf("the gateway knows no types of %q", c.Provider), "`hookstream providers` lists the providers")
 		}
 		if c.forProgram() {
@@ -69,21 +92,15 @@ func (c *eventTypesCommand) Run(ctx context.Context, p *program) error {
 	})
 }
 
-// eventTypes gets all types of a provider, or of all.
-func eventTypes(ctx context.Context, client hookstreamv1.CatalogServiceClient, provider string) (*hookstreamv1.ListEventTypesResponse, error) {
-	all := &hookstreamv1.ListEventTypesResponse{}
-	for token := ""; ; {
+// eventTypes gets all types of a provider, or of all, that are chosen.
+func eventTypes(ctx context.Context, client hookstreamv1.CatalogServiceClient, provider string, chosen choice) (*hookstreamv1.ListEventTypesResponse, error) {
+	all, err := everyPage(func(token string) ([]*hookstreamv1.EventType, string, error) {
 		page, err := client.ListEventTypes(ctx, &hookstreamv1.ListEventTypesRequest{
-			Provider: provider, PageSize: 1000, PageToken: token,
+			Provider: provider, PageSize: pageItems, PageToken: token, Filter: chosen.Filter, OrderBy: chosen.OrderBy,
 		})
-		if err != nil {
-			return nil, err
-		}
-		all.EventTypes = append(all.EventTypes, page.GetEventTypes()...)
-		if token = page.GetNextPageToken(); token == "" {
-			return all, nil
-		}
-	}
+		return page.GetEventTypes(), page.GetNextPageToken(), err
+	})
+	return &hookstreamv1.ListEventTypesResponse{EventTypes: all}, chosen.refused(err)
 }
 
 func (p *program) printEventTypes(types []*hookstreamv1.EventType, wide bool) error {

@@ -20,8 +20,8 @@ import (
 	"github.com/hookstream/hookstream/client"
 )
 
-// callTimeout bounds a management call: the gateway answers in milliseconds,
-// or something is wrong.
+// callTimeout bounds a management call, each of those of a command: the gateway
+// answers in milliseconds, or something is wrong.
 const callTimeout = 15 * time.Second
 
 // A connection says where the gateway is. Embedded by every command that calls
@@ -34,7 +34,7 @@ type connection struct {
 }
 
 // dial prepares a connection and, with --wait, waits until it stands.
-func (c connection) dial(ctx context.Context) (*grpc.ClientConn, error) {
+func (c connection) dial(ctx context.Context, more ...grpc.DialOption) (*grpc.ClientConn, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
@@ -42,7 +42,7 @@ func (c connection) dial(ctx context.Context) (*grpc.ClientConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := client.Dial(c.Server, grpc.WithTransportCredentials(creds), grpc.WithUserAgent("hookstream-cli"))
+	conn, err := client.Dial(c.Server, append(more, grpc.WithTransportCredentials(creds), grpc.WithUserAgent("hookstream-cli"))...)
 	if err != nil {
 		return nil, misused("--server %s: %w", c.Server, err)
 	}
@@ -172,12 +172,17 @@ func plain(message string) string {
 
 // call connects, calls f and explains its error.
 func (c connection) call(ctx context.Context, f func(context.Context, *grpc.ClientConn) error) error {
-	conn, err := c.dial(ctx)
+	conn, err := c.dial(ctx, grpc.WithUnaryInterceptor(inTime))
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	bounded, cancel := context.WithTimeout(ctx, callTimeout)
+	return c.explain(ctx, f(ctx, conn))
+}
+
+// inTime bounds a call.
+func inTime(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, call grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	return c.explain(ctx, f(bounded, conn))
+	return call(ctx, method, req, reply, conn, opts...)
 }

@@ -40,5 +40,5 @@ func helpWithEnvironment(value *kong.Value) string {
 
 // fromEnvironment leaves out what asks for a word of its own each time.
 func fromEnvironment(value *kong.Value) bool {
-	return value.Name != "help" && value.Name != "yes" && value.Name != "version"
+	return value.Tag.Get("variable") != "none" && value.Name != "help" && value.Name != "yes" && value.Name != "version"
 }

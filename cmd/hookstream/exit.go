@@ -20,7 +20,7 @@ var exitCodes = []struct {
 }{
 	{exitOK, "done; also when `serve`, `tail`, `demo` or `simulate` were ended by Ctrl-C or SIGTERM"},
 	{exitFailed, "not done; also what `verify` does not take for genuine, and damage that `doctor` found"},
-	{exitUsage, "the command line is wrong, or a variable that stands for a flag"},
+	{exitUsage, "the command line is wrong, or a variable that stands for a flag; also a filter or an order of a list that the gateway does not understand"},
 	{exitInterrupted, "interrupted before it was done"},
 }
 

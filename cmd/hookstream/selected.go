@@ -23,12 +23,12 @@ func warnOfUnknown(ctx context.Context, p *program, conn grpc.ClientConnInterfac
 	ctx, cancel := context.WithTimeout(ctx, lookUp)
 	defer cancel()
 	if len(sources) > 0 {
-		if known, err := listSources(ctx, hookstreamv1.NewSourceServiceClient(conn)); err == nil {
+		if known, err := listSources(ctx, hookstreamv1.NewSourceServiceClient(conn), choice{}); err == nil {
 			p.tellUnknownSources(sources, known.GetSources())
 		}
 	}
 	if len(types) > 0 {
-		if known, err := eventTypes(ctx, hookstreamv1.NewCatalogServiceClient(conn), ""); err == nil {
+		if known, err := eventTypes(ctx, hookstreamv1.NewCatalogServiceClient(conn), "", choice{}); err == nil {
 			p.tellUnknownTypes(types, known.GetEventTypes())
 		}
 	}

@@ -32,35 +32,36 @@ func (c *sourceGetCommand) Run(ctx context.Context, p *program) error {
 type sourceListCommand struct {
 	connection
 	output
+	choice
 }
 
 // Run lists all sources, whatever the number of pages.
 func (c *sourceListCommand) Run(ctx context.Context, p *program) error {
 	return c.withSources(ctx, func(ctx context.Context, client hookstreamv1.SourceServiceClient) error {
-		all, err := listSources(ctx, client)
+		all, err := listSources(ctx, client, c.choice)
 		if err != nil {
 			return err
 		}
 		if c.forProgram() {
 			return c.write(p.stdout, all)
 		}
+		if c.chosen() && len(all.GetSources()) == 0 {
+			p.say(noneFits)
+			return nil
+		}
 		return p.printSources(all.GetSources(), c.wide())
 	})
 }
 
-// listSources gets all sources.
-func listSources(ctx context.Context, client hookstreamv1.SourceServiceClient) (*hookstreamv1.ListSourcesResponse, error) {
-	all := &hookstreamv1.ListSourcesResponse{}
-	for token := ""; ; {
-		page, err := client.ListSources(ctx, &hookstreamv1.ListSourcesRequest{PageSize: 1000, PageToken: token})
-		if err != nil {
-			return nil, err
-		}
-		all.Sources = append(all.Sources, page.GetSources()...)
-		if token = page.GetNextPageToken(); token == "" {
-			return all, nil
-		}
-	}
+// listSources gets all sources that are chosen.
+func listSources(ctx context.Context, client hookstreamv1.SourceServiceClient, chosen choice) (*hookstreamv1.ListSourcesResponse, error) {
+	all, err := everyPage(func(token string) ([]*hookstreamv1.Source, string, error) {
+		page, err := client.ListSources(ctx, &hookstreamv1.ListSourcesRequest{
+			PageSize: pageItems, PageToken: token, Filter: chosen.Filter, OrderBy: chosen.OrderBy,
+		})
+		return page.GetSources(), page.GetNextPageToken(), err
+	})
+	return &hookstreamv1.ListSourcesResponse{Sources: all}, chosen.refused(err)
 }
 
 func (p *program) printSources(sources []*hookstreamv1.Source, wide bool) error {

@@ -29,26 +29,28 @@ func (c *subscriptionGetCommand) Run(ctx context.Context, p *program) error {
 type subscriptionListCommand struct {
 	connection
 	output
+	choice
 }
 
 // Run lists all subscriptions, whatever the number of pages.
 func (c *subscriptionListCommand) Run(ctx context.Context, p *program) error {
 	return c.withSubscriptions(ctx, func(ctx context.Context, client hookstreamv1.SubscriptionServiceClient) error {
-		all := &hookstreamv1.ListSubscriptionsResponse{}
-		for token := ""; ; {
-			page, err := client.ListSubscriptions(ctx, &hookstreamv1.ListSubscriptionsRequest{PageSize: 1000, PageToken: token})
-			if err != nil {
-				return err
-			}
-			all.Subscriptions = append(all.Subscriptions, page.GetSubscriptions()...)
-			if token = page.GetNextPageToken(); token == "" {
-				break
-			}
+		all, err := everyPage(func(token string) ([]*hookstreamv1.Subscription, string, error) {
+			page, err := client.ListSubscriptions(ctx, &hookstreamv1.ListSubscriptionsRequest{
+				PageSize: pageItems, PageToken: token, Filter: c.Filter, OrderBy: c.OrderBy,
+			})
+			return page.GetSubscriptions(), page.GetNextPageToken(), err
+		})
+		switch {
+		case err != nil:
+			return c.refused(err)
+		case c.forProgram():
+			return c.write(p.stdout, &hookstreamv1.ListSubscriptionsResponse{Subscriptions: all})
+		case c.chosen() && len(all) == 0:
+			p.say(noneFits)
+			return nil
 		}
-		if c.forProgram() {
-			return c.write(p.stdout, all)
-		}
-		return p.printSubscriptions(all.GetSubscriptions(), c.wide())
+		return p.printSubscriptions(all, c.wide())
 	})
 }
 

@@ -19,6 +19,7 @@ type parkedCommand struct {
 type parkedListCommand struct {
 	connection
 	output
+	choice
 	subscriptionArgument
 	Limit int    `help:"Show this many at most; 0 is no bound." default:"1000" placeholder:"N"`
 	View  string `help:"How much of each event to get, with --output json: metadata, typed, raw, full." enum:"metadata,typed,raw,full" default:"metadata" placeholder:"VIEW"`
@@ -27,31 +28,41 @@ type parkedListCommand struct {
 // Run lists parked deliveries.
 func (c *parkedListCommand) Run(ctx context.Context, p *program) error {
 	return c.withSubscriptions(ctx, func(ctx context.Context, client hookstreamv1.SubscriptionServiceClient) error {
-		all := &hookstreamv1.ListParkedDeliveriesResponse{}
-		for token := ""; ; {
-			page, err := client.ListParkedDeliveries(ctx, &hookstreamv1.ListParkedDeliveriesRequest{
-				Parent: c.name(), PageSize: 1000, PageToken: token, View: views[c.View],
-			})
-			if err != nil {
-				return err
-			}
-			all.ParkedDeliveries = append(all.ParkedDeliveries, page.GetParkedDeliveries()...)
-			token = page.GetNextPageToken()
-			if n := len(all.GetParkedDeliveries()); c.Limit > 0 && n >= c.Limit {
-				if n > c.Limit || token != "" {
-					p.say("there are more than %d", c.Limit)
-				}
-				all.ParkedDeliveries, token = all.ParkedDeliveries[:c.Limit], ""
-			}
-			if token == "" {
-				break
-			}
+		all, more, err := c.list(ctx, client)
+		if err != nil {
+			return c.refused(err)
 		}
-		if c.forProgram() {
-			return c.write(p.stdout, all)
+		if more {
+			p.say("there are more than %d", c.Limit)
 		}
-		return p.printParked(all.GetParkedDeliveries(), c.wide())
+		switch {
+		case c.forProgram():
+			return c.write(p.stdout, &hookstreamv1.ListParkedDeliveriesResponse{ParkedDeliveries: all})
+		case c.chosen() && len(all) == 0:
+			p.say(noneFits)
+			return nil
+		}
+		return p.printParked(all, c.wide())
 	})
+}
+
+// list answers as many as were asked for, and whether there are more.
+func (c *parkedListCommand) list(ctx context.Context, client hookstreamv1.SubscriptionServiceClient) (all []*hookstreamv1.ParkedDelivery, more bool, err error) {
+	seen := 0
+	all, err = everyPage(func(token string) ([]*hookstreamv1.ParkedDelivery, string, error) {
+		page, err := client.ListParkedDeliveries(ctx, &hookstreamv1.ListParkedDeliveriesRequest{
+			Parent: c.name(), PageSize: pageItems, PageToken: token, View: views[c.View], Filter: c.Filter, OrderBy: c.OrderBy,
+		})
+		seen += len(page.GetParkedDeliveries())
+		if c.Limit > 0 && seen > c.Limit {
+			return page.GetParkedDeliveries(), "", err
+		}
+		return page.GetParkedDeliveries(), page.GetNextPageToken(), err
+	})
+	if more = c.Limit > 0 && len(all) > c.Limit; more {
+		all = all[:c.Limit]
+	}
+	return all, more, err
 }
 
 func (p *program) printParked(all []*hookstreamv1.ParkedDelivery, wide bool) error {
