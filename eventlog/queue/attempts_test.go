@@ -1,0 +1,199 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	natsjetstream "github.com/nats-io/nats.go/jetstream"
+
+	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/eventlog/jetstream"
+)
+
+// attemptsOf answers how many goroutines are in the code of Attempts, and of what it
+// reads with.
+func attemptsOf() int {
+	stacks := make([]byte, 1<<22)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	n := 0
+	for stack := range strings.SplitSeq(string(stacks), "\n\n") {
+		if strings.Contains(stack, "(*Attempts)") || strings.Contains(stack, "(*orderedConsumer)") || strings.Contains(stack, "(*pullSubscription)") {
+			n++
+		}
+	}
+	return n
+}
+
+// noneLeft waits until nothing of Attempts runs.
+func noneLeft(t *testing.T) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		n := attemptsOf()
+		if n == 0 {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%d goroutines are left", n)
+		}
+	}
+}
+
+// ends fails when something does not end.
+func ends(t *testing.T, what string, f func()) {
+	t.Helper()
+	ended := make(chan struct{})
+	go func() { f(); close(ended) }()
+	select {
+	case <-ended:
+	case <-time.After(time.Minute):
+		t.Fatalf("%s hangs", what)
+	}
+}
+
+// refused puts a value, and wants to be told that it is not kept.
+func refused(t *testing.T, a *Attempts) {
+	t.Helper()
+	told := make(chan error, 1)
+	a.Put([]Attempted{{"late", 1, []byte("x")}}, func(err error) { told <- err })
+	ends(t, "Put", func() {
+		if err := <-told; !errors.Is(err, eventlog.ErrUnavailable) {
+			t.Errorf("what cannot be kept: %v", err)
+		}
+	})
+}
+
+// Close writes what was put before, answers everybody who waits, tells nobody
+// anything afterwards, and leaves nothing behind: whoever opens it anew finds all.
+func TestAttemptsAreClosed(t *testing.T) {
+	e := acksEngine(t, t.TempDir())
+	for round := range 5 {
+		var closed atomic.Bool
+		a, err := On(e).OpenAttempts(t.Context(), func(Attempted) {
+			if closed.Load() {
+				t.Error("something is told after Close")
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		const some = 3000 // more than are written at a time
+		var answered atomic.Int64
+		for n := range some {
+			a.Put([]Attempted{{fmt.Sprint("queue-", round), uint64(n + 1), []byte("x")}}, func(err error) {
+				if err != nil {
+					t.Errorf("what was put before Close: %v", err)
+				}
+				answered.Add(1)
+			})
+		}
+		ends(t, "Close", a.Close)
+		closed.Store(true)
+		if n := answered.Load(); n != some {
+			t.Errorf("Close did not wait for %d of %d that were put before", some-n, some)
+		}
+		noneLeft(t)
+		refused(t, a)
+		ends(t, "Close, again", a.Close)
+
+		kept := 0
+		again, err := On(e).OpenAttempts(t.Context(), func(v Attempted) {
+			if v.Queue == fmt.Sprint("queue-", round) {
+				kept++
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends(t, "Close", again.Close)
+		if kept != some {
+			t.Errorf("%d of %d are kept", kept, some)
+		}
+	}
+}
+
+// Whoever puts while Close is under way is answered, one way or the other.
+func TestAttemptsArePutWhileClosing(t *testing.T) {
+	e := acksEngine(t, t.TempDir())
+	for range 20 {
+		a, err := On(e).OpenAttempts(t.Context(), func(Attempted) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var putting sync.WaitGroup
+		answered := make(chan struct{})
+		var answers atomic.Int64
+		for worker := range 4 {
+			putting.Go(func() {
+				for n := range 200 {
+					a.Put([]Attempted{{"queue", uint64(worker*1000 + n + 1), []byte("x")}}, func(error) {
+						if answers.Add(1) == 800 {
+							close(answered)
+						}
+					})
+				}
+			})
+		}
+		ends(t, "Close", a.Close)
+		putting.Wait()
+		ends(t, "an answer", func() { <-answered })
+		noneLeft(t)
+	}
+}
+
+// cutOff is a stream whose server answers nothing any more.
+type cutOff struct{ natsjetstream.Stream }
+
+func (cutOff) Info(ctx context.Context, _ ...natsjetstream.StreamInfoOpt) (*natsjetstream.StreamInfo, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// A server that answers nothing keeps nobody from closing.
+func TestAttemptsAreClosedWhileNobodyAnswers(t *testing.T) {
+	e := acksEngine(t, t.TempDir())
+	a, err := On(e).OpenAttempts(t.Context(), func(Attempted) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ends(t, "Close", a.Close)
+
+	stuck := &Attempts{e: On(e), js: cutOff{a.js}, wake: make(chan struct{}, 1)}
+	stuck.ctx, stuck.stop = context.WithCancel(context.Background())
+	loaded := make(chan error, 1)
+	stuck.wg.Go(func() { stuck.follow(func(Attempted) {}, loaded) })
+	stuck.wg.Go(stuck.write)
+	ends(t, "Close", stuck.Close)
+	if err := <-loaded; err == nil { // it has one place
+		t.Error("what could not be read is taken for read")
+	}
+	noneLeft(t)
+}
+
+// An engine that has gone keeps nobody from closing either: what is left cannot be
+// written, and whoever waits is told so.
+func TestAttemptsAreClosedAfterTheirEngine(t *testing.T) {
+	o := jetstream.DefaultOptions()
+	o.Dir = t.TempDir()
+	e, err := jetstream.Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := On(e).OpenAttempts(t.Context(), func(Attempted) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, a)
+	ends(t, "Close", a.Close)
+	refused(t, a)
+	noneLeft(t)
+}
