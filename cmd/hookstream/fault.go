@@ -184,6 +184,8 @@ func inWords(v *errdetails.BadRequest_FieldViolation) string {
 	switch field := v.GetField(); {
 	case strings.HasSuffix(field, "_id"):
 		return "an id has 1 to 63 lower-case letters, digits and hyphens; it begins with a letter and does not end with a hyphen"
+	case strings.HasPrefix(field, "names["):
+		return "no such name can exist: ids are as `parked list` prints them"
 	case field == "name" || strings.HasSuffix(field, ".name") || field == "subscription":
 		return "no such name can exist: an id has lower-case letters, digits and hyphens, as in sources/billing, subscriptions/crm or events/h2k4q7a-12"
 	}

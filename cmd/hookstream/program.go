@@ -43,6 +43,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 	if err != nil {
 		return p.tell(usage(err))
 	}
+	if err := emptyFlag(parsed); err != nil {
+		return p.tell(err)
+	}
 	return p.tell(out.failed(parsed.Run()))
 }
 

@@ -25,7 +25,7 @@ type sourceNewFlags struct {
 	connection
 	output
 	ID                     string            `arg:"" name:"id" help:"The id: lower-case letters, digits and hyphens. It becomes part of the URL and never changes."`
-	Description            string            `help:"What it is for, for people." placeholder:"TEXT"`
+	Description            string            `help:"What it is for, for people." placeholder:"TEXT" empty:"ok"`
 	Label                  map[string]string `help:"A label of your own; may be repeated." placeholder:"KEY=VALUE"`
 	Disabled               bool              `help:"Answer with 503 until the source is enabled."`
 	DisabledType           []string          `help:"Pattern of types to answer with 200 and not publish; may be repeated." placeholder:"PATTERN"`

@@ -18,6 +18,9 @@ type subscriptionNewFlags struct {
 }
 
 func (c subscriptionNewFlags) subscription() (*hookstreamv1.Subscription, error) {
+	if c.Filter != nil && *c.Filter == "" { // an update may empty it
+		return nil, emptied("filter")
+	}
 	sub := &hookstreamv1.Subscription{Ordering: orderings[c.Ordering]}
 	_, err := c.apply(sub)
 	return sub, err

@@ -30,6 +30,9 @@ type subscriptionPullCommand struct {
 
 // Run takes deliveries and prints them with their tokens.
 func (c *subscriptionPullCommand) Run(ctx context.Context, p *program) error {
+	if c.Max < 1 {
+		return misused("--max is 1 to 1000")
+	}
 	// A wait that is longer than a call may last ends before it.
 	req := &hookstreamv1.PullRequest{
 		Name: c.name(), MaxEvents: c.Max, Wait: durationpb.New(c.For), View: views[c.View], ClientId: cliClientID,
@@ -93,7 +96,7 @@ type subscriptionAckCommand struct {
 	As     string   `help:"What becomes of them: ack is done; retry, later; release, not begun, to somebody else at the cost of no attempt; park, set aside for an operator; skip, given up; extend, takes longer." enum:"ack,retry,release,park,skip,extend" default:"ack" placeholder:"ack|retry|release|park|skip|extend"`
 	Delay  *span    `help:"With retry: how long to wait; the subscription's back-off unless said otherwise." placeholder:"DURATION"`
 	By     *span    `help:"With extend: the new deadline from now; the subscription's unless said otherwise." placeholder:"DURATION"`
-	Reason string   `help:"With retry, park and skip: why, for whoever looks at what was parked." placeholder:"TEXT"`
+	Reason string   `help:"With retry, park and skip: why, for whoever looks at what was parked." placeholder:"TEXT" empty:"ok"`
 }
 
 // Run settles deliveries. It fails when one of them was not settled.
