@@ -30,6 +30,9 @@ var binDir string
 
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
+		if what := os.Getenv(readerVariable); what != "" {
+			return readStream(what)
+		}
 		dir, err := os.MkdirTemp("", "hookstream-test-")
 		if err != nil {
 			panic(err)
