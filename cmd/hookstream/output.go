@@ -69,7 +69,8 @@ func (w *written) failed(err error) error {
 }
 
 // syncFile makes what was written to w last, when that is a file: what is
-// confirmed is not printed again after a power cut.
+// confirmed is not printed again after a power cut. It fails when w was no file at
+// all: nobody has seen it then.
 func syncFile(w io.Writer) error {
 	if out, ok := w.(*written); ok {
 		w = out.Writer
@@ -77,6 +78,9 @@ func syncFile(w io.Writer) error {
 	f, ok := w.(*os.File)
 	if !ok {
 		return nil
+	}
+	if closedAtStart(f) {
+		return errors.New("write the output: standard output is closed, or the null device opened for reading too: > /dev/null drops what is printed")
 	}
 	if !isRegular(f) {
 		return nil

@@ -73,7 +73,7 @@ func refused(t *testing.T, a *Attempts) {
 // anything afterwards, and leaves nothing behind: whoever opens it anew finds all.
 func TestAttemptsAreClosed(t *testing.T) {
 	e := acksEngine(t, t.TempDir())
-	for round := range 5 {
+	for round := range 3 {
 		var closed atomic.Bool
 		a, err := On(e).OpenAttempts(t.Context(), func(Attempted) {
 			if closed.Load() {
@@ -121,7 +121,7 @@ func TestAttemptsAreClosed(t *testing.T) {
 // Whoever puts while Close is under way is answered, one way or the other.
 func TestAttemptsArePutWhileClosing(t *testing.T) {
 	e := acksEngine(t, t.TempDir())
-	for range 20 {
+	for range 5 {
 		a, err := On(e).OpenAttempts(t.Context(), func(Attempted) {})
 		if err != nil {
 			t.Fatal(err)
