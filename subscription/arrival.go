@@ -16,6 +16,7 @@ type arrival struct {
 	key
 	hand       queue.Hand
 	generation int
+	followed   bool // it is looked at once more
 }
 
 // arrivals wait to be looked at. What was asked for bounds them.
@@ -146,7 +147,7 @@ func (h *home) decideOn(a arrival, f finding) {
 	case h.past(a):
 	case f.lost():
 		if h.isNew(a) {
-			h.miss(false, span{a.seq, a.seq + 1})
+			h.miss(span{a.seq, a.seq + 1})
 			h.memos.put(a.key, skippedMemo)
 		}
 		h.skip(a)
@@ -235,6 +236,7 @@ func (h *home) endSettling(hd *hold) {
 	close(hd.done)
 	hd.done = nil
 	if hd.again != nil {
+		hd.again.followed = true
 		h.arrived.put(*hd.again)
 		hd.again = nil
 	}

@@ -154,6 +154,7 @@ func (h *home) unbox(hd *hold) {
 func (h *home) standDown() {
 	h.closePullers()
 	for _, a := range h.arrived.clear() {
+		h.follow(a)
 		h.bounce(a)
 	}
 	h.giveBackIdle()

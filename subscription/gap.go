@@ -23,8 +23,8 @@ import (
 type missed struct {
 	// Generation that it is about: a Seek begins anew.
 	Generation int `json:"generation"`
-	// UpTo: nothing before this sequence is counted again that was never handed
-	// out.
+	// UpTo: what lies before this sequence and was not handed out by then was counted,
+	// and is not looked for again.
 	UpTo uint64 `json:"up_to"`
 	// Events that were missed, and how many of them consumers were told of.
 	Events int64 `json:"events"`
@@ -190,7 +190,7 @@ func (m *Manager) lookForGap(ctx context.Context, sub *Subscription, first uint6
 	if err != nil {
 		return err
 	}
-	return m.missed(ctx, sub, true, span{max(sub.Start, last+1), first})
+	return m.missed(ctx, sub, first, span{max(sub.Start, last+1), first})
 }
 
 // lastHandedOut answers up to where a queue has handed out, or passed by.
@@ -205,15 +205,16 @@ func (m *Manager) lastHandedOut(ctx context.Context, queue queue.Config) (uint64
 	return st.Last, nil
 }
 
-// missed counts events as missed that were not counted before. In order: they were
-// never handed out, and what lies before is done with.
-func (m *Manager) missed(ctx context.Context, sub *Subscription, inOrder bool, some ...span) error {
+// missed counts events as missed that were not counted before. Nothing is to be counted
+// any more of what lies before upTo and was never handed out.
+func (m *Manager) missed(ctx context.Context, sub *Subscription, upTo uint64, some ...span) error {
 	for {
 		v := m.gaps.now(sub)
-		n := v.add(inOrder, some)
-		if n == 0 && v.UpTo == m.gaps.now(sub).UpTo {
+		n := v.add(some)
+		if n == 0 && v.UpTo >= upTo {
 			return nil
 		}
+		v.UpTo = max(v.UpTo, upTo)
 		m.gaps.mu.Lock()
 		v.Spans = v.Spans.bound(m.gaps.last[queueName(sub)])
 		m.gaps.mu.Unlock()
@@ -237,12 +238,8 @@ func (m *Manager) missed(ctx context.Context, sub *Subscription, inOrder bool, s
 }
 
 // add adds spans, and answers how many events of them were not counted before.
-func (v *missed) add(inOrder bool, some []span) (n int64) {
+func (v *missed) add(some []span) (n int64) {
 	for _, s := range some {
-		if inOrder {
-			s[0] = max(s[0], v.UpTo)
-			v.UpTo = max(v.UpTo, s[1])
-		}
 		for _, part := range v.Spans.without(s) {
 			n += int64(part[1] - part[0])
 		}
@@ -379,41 +376,41 @@ func (m *Manager) keepTold(sub *Subscription) {
 // follow notices what a queue jumps over: of two messages that were handed out one
 // after the other, nothing between was handed to anybody. The caller holds mu.
 func (h *home) follow(a arrival) {
-	if a.replay || a.generation != h.sub.Generation {
+	if a.replay || a.followed || a.generation != h.sub.Generation {
 		return
 	}
-	last, next := h.behind, a.hand.Turn == h.turn+1
-	h.turn = a.hand.Turn
+	var first uint64
 	if a.hand.Attempt == 1 {
+		first = a.seq
 		h.behind = max(h.behind, a.seq)
 	}
-	last = max(last, h.sub.Start-min(h.sub.Start, 1))
-	if !next || a.hand.Attempt != 1 || a.hand.Turn <= h.trusted || a.seq <= last+1 {
+	if a.hand.Turn <= h.trusted {
 		return
 	}
-	to := a.seq
-	if h.queue.Subjects != nil { // others may lie between: only what the log has dropped is missing
-		h.m.gaps.mu.Lock()
-		to = min(to, h.m.gaps.first)
-		h.m.gaps.mu.Unlock()
-	}
-	if to > last+1 {
-		h.miss(true, span{last + 1, to})
+	for _, s := range h.turns.add(a.hand.Turn, first) {
+		if h.queue.Subjects != nil { // others may lie between: only what the log has dropped is missing
+			h.m.gaps.mu.Lock()
+			s[1] = min(s[1], h.m.gaps.first)
+			h.m.gaps.mu.Unlock()
+		}
+		if !s.empty() {
+			h.miss(s)
+		}
 	}
 }
 
 // miss counts events as missed.
-func (h *home) miss(inOrder bool, s span) {
+func (h *home) miss(s span) {
 	sub := h.sub
-	h.wg.Go(func() { h.m.keepMissing(h.ctx, sub, inOrder, s) })
+	h.wg.Go(func() { h.m.keepMissing(h.ctx, sub, s) })
 }
 
 // keepMissing counts events as missed, again and again until that is kept: nobody
 // will notice it once more. A gateway that dies before takes it along.
-func (m *Manager) keepMissing(ctx context.Context, sub *Subscription, inOrder bool, s span) {
+func (m *Manager) keepMissing(ctx context.Context, sub *Subscription, s span) {
 	for {
 		asking, cancel := context.WithTimeout(ctx, requestTime)
-		err := m.missed(asking, sub, inOrder, s)
+		err := m.missed(asking, sub, 0, s)
 		cancel()
 		if now := m.store.byUID(sub.UID); err == nil || now == nil || now.Generation != sub.Generation {
 			return
@@ -477,5 +474,5 @@ func (h *home) lookAtDropped() {
 var skippedMemo = memo{verdict: Skip, outcome: Done}
 
 func (m *Manager) missOne(sub *Subscription, seq uint64) {
-	m.keepMissing(m.ctx, sub, false, span{seq, seq + 1})
+	m.keepMissing(m.ctx, sub, span{seq, seq + 1})
 }

@@ -55,7 +55,7 @@ func (m *Manager) lookForHoles(ctx context.Context, sub *Subscription, found hol
 		if err != nil {
 			return err
 		}
-		if err := m.missed(ctx, sub, false, m.notPassed(sub.UID, parts, last)...); err != nil {
+		if err := m.missed(ctx, sub, 0, m.notPassed(sub.UID, parts, last)...); err != nil {
 			return err
 		}
 	}
@@ -127,7 +127,8 @@ func (h *home) jumpedOver(s span) (out spans) {
 // begun is told how the queue stands, before it hands out anything here that has
 // to be followed. The caller holds mu.
 func (h *home) begun(st queue.State) {
-	h.trusted, h.turn, h.behind = st.Turn, st.Turn, max(h.behind, st.Last)
+	h.trusted, h.behind = st.Turn, max(h.behind, st.Last)
+	h.turns = turns{{from: st.Turn, to: st.Turn, next: max(st.Last+1, h.sub.Start)}}
 	if h.passed == unknown {
 		h.passed, h.passing, h.passedAt = st.Last, st.Last, time.Now()
 	}

@@ -130,6 +130,6 @@ func (h *home) taker(replay bool) func(queue.Hand) {
 			pin.Release()
 			return
 		}
-		h.arrived.put(arrival{key{replay, hand.Seq}, hand, generation})
+		h.arrived.put(arrival{key: key{replay, hand.Seq}, hand: hand, generation: generation})
 	}
 }
