@@ -1,6 +1,7 @@
 package subscription
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -46,7 +47,7 @@ type gaps struct {
 	mu    sync.Mutex
 	of    map[string]missed // by uid, as the bucket has it
 	last  map[string]uint64 // by queue: that was handed out last, at least
-	first uint64            // of the log
+	first uint64            // of the log, at the last look
 	seen  map[string]int64  // by uid: counted by this gateway
 	told  map[string]said   // by uid: said by this gateway
 
@@ -149,6 +150,7 @@ func (m *Manager) lookForGaps(ctx context.Context) error {
 		return err
 	}
 	m.gaps.mu.Lock()
+	near := b.First + lookAhead*(b.First-cmp.Or(m.gaps.first, b.First))
 	m.gaps.first = b.First
 	if m.gaps.holes.take(lost) {
 		clear(m.gaps.judged)
@@ -157,10 +159,11 @@ func (m *Manager) lookForGaps(ctx context.Context) error {
 	m.gaps.mu.Unlock()
 	for _, h := range m.allHomes() {
 		h.lookAtDropped()
+		h.lookAtJumps(b.First)
 	}
 	var errs []error
 	for _, sub := range m.List() {
-		errs = append(errs, m.lookForGap(ctx, sub, b.First), m.lookForHoles(ctx, sub, found))
+		errs = append(errs, m.lookForGap(ctx, sub, b.First, near), m.lookForHoles(ctx, sub, found))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
@@ -171,26 +174,31 @@ func (m *Manager) lookForGaps(ctx context.Context) error {
 	return nil
 }
 
+// lookAhead is in how many looks the log may reach what a queue is known to have passed
+// by, so that it is asked anew: what it jumps over is compared with that.
+const lookAhead = 10
+
 // lookForGap counts what lies between the event that was handed out last and the
 // first of the log. It asks JetStream only when what it knows does not say that
-// nothing does.
-func (m *Manager) lookForGap(ctx context.Context, sub *Subscription, first uint64) error {
+// nothing does, and will soon.
+func (m *Manager) lookForGap(ctx context.Context, sub *Subscription, first, near uint64) error {
 	q := m.mainQueue(sub)
 	done := m.gaps.now(sub).UpTo
 	m.gaps.mu.Lock()
 	last := m.gaps.last[q.Name]
 	m.gaps.mu.Unlock()
-	if first <= max(sub.Start, last+1, done) {
+	if near <= max(sub.Start, last+1, done) {
 		return nil
 	}
 	last, err := m.lastHandedOut(ctx, q)
 	if errors.Is(err, queue.ErrNoQueue) {
 		return nil // it is made when somebody comes
 	}
-	if err != nil {
+	gap := span{max(sub.Start, last+1), first}
+	if err != nil || gap.empty() {
 		return err
 	}
-	return m.missed(ctx, sub, first, span{max(sub.Start, last+1), first})
+	return m.missed(ctx, sub, first, gap)
 }
 
 // lastHandedOut answers up to where a queue has handed out, or passed by.
@@ -388,15 +396,34 @@ func (h *home) follow(a arrival) {
 		return
 	}
 	for _, s := range h.turns.add(a.hand.Turn, first) {
-		if h.queue.Subjects != nil { // others may lie between: only what the log has dropped is missing
-			h.m.gaps.mu.Lock()
-			s[1] = min(s[1], h.m.gaps.first)
-			h.m.gaps.mu.Unlock()
+		if h.queue.Subjects != nil {
+			h.jumps = append(h.jumps, h.notPassedBy(s))
+			continue
 		}
-		if !s.empty() {
+		h.miss(s)
+	}
+}
+
+// notPassedBy answers what of a span the queue is not known to have passed by, which it
+// does while it waits for what it would hand out.
+func (h *home) notPassedBy(s span) span {
+	h.m.gaps.mu.Lock()
+	defer h.m.gaps.mu.Unlock()
+	return span{max(s[0], h.m.gaps.last[h.queue.Name]+1), s[1]}
+}
+
+// lookAtJumps counts what a queue with subjects jumped over since the last look, as far
+// as the log has dropped it: of the rest it would have handed out what there was. What
+// nobody can tell any more is whether it was selected.
+func (h *home) lookAtJumps(first uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, s := range h.jumps {
+		if s[1] = min(s[1], first); !s.empty() {
 			h.miss(s)
 		}
 	}
+	h.jumps = nil
 }
 
 // miss counts events as missed.

@@ -71,6 +71,7 @@ type home struct {
 	yieldUntil             time.Time             // nothing is asked for, so that another gateway has the pin
 	losses                 uint64                // of the connection, as far as they were minded
 	turns                  turns                 // of what was handed out here; see follow
+	jumps                  []span                // of a queue with subjects; see lookAtJumps
 	behind                 uint64                // the last event that was handed out here for the first time
 	// trusted is the turn after which what a queue jumps over is missing; unknown
 	// until that is asked. passed is where behind was a while ago, passing a shorter
@@ -122,7 +123,7 @@ func (h *home) begin(sub *Subscription) error {
 	h.clock, h.bytes, h.force = nil, 0, 0
 	main, replayed := h.queue, h.replays
 	h.mainQueue, h.replayQueue, h.surely = &main, &replayed, h.queue.Hold
-	h.turns, h.behind, h.dropped = nil, 0, nil
+	h.turns, h.jumps, h.behind, h.dropped = nil, nil, 0, nil
 	h.trusted, h.passed = unknown, unknown
 	h.memos, h.share, h.hungry, h.ensured = memos{}, 1, true, false
 	h.pin, h.lanes = h.m.engine.Pin(h.queue), nil

@@ -112,6 +112,16 @@ func EventSubjects(sources, types []string) []string {
 	return out
 }
 
+// SubjectOf answers the subject of an event of the log; none of one that cannot be
+// read.
+func SubjectOf(rec event.Record) string {
+	e, err := event.Decode(0, rec)
+	if err != nil {
+		return ""
+	}
+	return engine.EventSubject(strings.TrimPrefix(e.GetSource(), "sources/"), e.GetTopic(), e.GetAction())
+}
+
 // exactTypes answers the last tokens of the types' subjects, nil when one of
 // them is a pattern, or says nothing of an action: a topic may hold dots, so
 // that what a pattern covers is no subtree.

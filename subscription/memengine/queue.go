@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
+
 	"github.com/hookstream/hookstream/eventlog/queue"
 )
 
@@ -181,6 +183,7 @@ func (s *Store) nextHand(q *durable) (h queue.Hand, ok bool) {
 		return h, false
 	}
 	if h, ok = s.load(q, q.next, false); !ok {
+		s.passBy(q)
 		return h, false
 	}
 	q.next = h.Seq + 1
@@ -206,11 +209,33 @@ func (s *Store) load(q *durable, seq uint64, exact bool) (queue.Hand, bool) {
 		}
 		return queue.Hand{}, false
 	}
-	recs, err := s.log.Read(context.Background(), seq, 1, 1)
-	if err != nil || len(recs) == 0 || exact && recs[0].Seq != seq {
-		return queue.Hand{}, false
+	for {
+		recs, err := s.log.Read(context.Background(), seq, 1, 1)
+		if err != nil || len(recs) == 0 || exact && recs[0].Seq != seq {
+			return queue.Hand{}, false
+		}
+		subject, known := s.subjects[recs[0].Seq]
+		if !known {
+			subject = queue.SubjectOf(recs[0])
+			s.subjects[recs[0].Seq] = subject
+		}
+		if exact || q.selects(subject) {
+			return queue.Hand{Seq: recs[0].Seq}, true
+		}
+		seq = recs[0].Seq + 1
 	}
-	return queue.Hand{Seq: recs[0].Seq}, true
+}
+
+// passBy has a queue pass by what it does not select: nothing else is left.
+func (s *Store) passBy(q *durable) {
+	if b, err := s.log.Bounds(context.Background()); err == nil && q.cfg.Replays == "" {
+		q.next = max(q.next, b.Last+1)
+	}
+}
+
+// selects reports whether one of the queue's subjects covers that of an event.
+func (q *durable) selects(subject string) bool {
+	return q.cfg.Subjects == nil || slices.ContainsFunc(q.cfg.Subjects, func(pattern string) bool { return server.SubjectsCollide(pattern, subject) })
 }
 
 // hear takes a word, and reports whether it is answered.

@@ -43,6 +43,7 @@ type Store struct {
 	mu        sync.Mutex
 	queues    map[string]*durable
 	synced    map[string]*durable // as a Crash leaves them
+	subjects  map[uint64]string   // of events
 	parked    []parkedEntry
 	nextID    uint64
 	once      map[string]bool
@@ -66,7 +67,7 @@ func New(o Options) *Store {
 	}
 	s := &Store{
 		opts: o, log: memlog.New(memlog.Options{}),
-		queues: make(map[string]*durable), synced: make(map[string]*durable), once: make(map[string]bool),
+		queues: make(map[string]*durable), subjects: make(map[uint64]string), synced: make(map[string]*durable), once: make(map[string]bool),
 		buses: make(map[string]*bus), values: make(map[string]eventlog.Change),
 		acks: make(map[queue.Ack]bool), engines: make(map[*Engine]bool),
 		changed: make(chan struct{}), tries: make(map[tryKey][]byte), triedMore: make(chan struct{}), done: make(chan struct{}),
