@@ -54,7 +54,7 @@ func newSubscriptionCollector(stats func() map[string]subscription.Stats) *subsc
 	add(counter, "expired_total", "Deliveries whose deadline passed.", func(s subscription.Stats) int64 { return s.Expired })
 	add(counter, "released_total", "Deliveries given back because their stream ended.", func(s subscription.Stats) int64 { return s.Released })
 	add(counter, "refused_acks_total", "Acknowledgements refused: expired and invalid tokens.", func(s subscription.Stats) int64 { return s.Refused })
-	add(counter, "missed_events_total", "Events that the log dropped before they were settled.", func(s subscription.Stats) int64 { return s.Missed })
+	add(counter, "missed_events_total", "Events that the log dropped, or lost, before they were settled.", func(s subscription.Stats) int64 { return s.Missed })
 	add(counter, "pulls_total", "Calls of Pull.", func(s subscription.Stats) int64 { return s.Pulls })
 	return c
 }

@@ -9,6 +9,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -199,6 +202,63 @@ func TestMetricsOfSubscriptions(t *testing.T) {
 	}
 	g.mustREST("DELETE", "/v1/subscriptions/crm", "")
 	wait(t, "the figures of a deleted subscription are gone", func() bool { return !strings.Contains(g.metrics(), `"crm"`) })
+}
+
+// What the alert of docs/operating.md looks at is there from 0 on, so that it can be
+// seen to grow, also where nobody is connected; and it counts what the log has lost.
+func TestTheAlertOnMissedEventsSeesThemGrow(t *testing.T) {
+	docs, err := os.ReadFile("../docs/operating.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	alert := regexp.MustCompile(`increase\((hookstream_subscription_missed\w+)\[10m\]\) > 0`).FindSubmatch(docs)
+	if alert == nil {
+		t.Fatal("docs/operating.md names no alert on missed events")
+	}
+	figure := func(g *gateway, id string, n int) bool {
+		return strings.Contains(g.metrics(), fmt.Sprintf("%s{subscription=%q} %d\n", alert[1], id, n))
+	}
+	o := options(t)
+	g := start(t, o)
+	src := g.createSource("billing", yousignSource())
+	g.mustREST("POST", "/v1/subscriptions?subscriptionId=all&earliest=true", `{}`)
+	g.mustREST("POST", "/v1/subscriptions?subscriptionId=other&earliest=true", `{"selector": {"types": ["signature_request.done"]}}`)
+	for n := range 3 {
+		g.webhook(src.GetIngressPath(), n)
+	}
+	for _, id := range []string{"all", "other"} {
+		if !figure(g, id, 0) {
+			t.Errorf("%s is not at 0 in\n%s", id, grep(g.metrics(), string(alert[1])))
+		}
+	}
+	if err := g.stop(); err != nil {
+		t.Fatal(err)
+	}
+	damage(t, o.DataDir, fmt.Sprintf(`{"event_id":%q`, eventID(1)))
+	g = start(t, o)
+	for _, id := range []string{"all", "other"} {
+		wait(t, "the figure of "+id, func() bool { return figure(g, id, 1) })
+	}
+}
+
+// damage changes a byte of the log, which nobody has open.
+func damage(t *testing.T, dir, text string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".blk") || !strings.Contains(path, "HOOKSTREAM_EVENTS") {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		at := bytes.Index(b, []byte(text))
+		if err != nil || at < 0 {
+			return fmt.Errorf("no %s in %s: %w", text, path, err)
+		}
+		b[at+1] ^= 1
+		return os.WriteFile(path, b, 0o600)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (g *gateway) metrics() string {

@@ -1,9 +1,12 @@
 package server
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -60,6 +63,89 @@ func TestAGapIsToldInEveryForm(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A record that the log has lost is told to every subscription that was not past it,
+// whatever it consumes by and selects, once and in the state.
+func TestAHoleIsToldInEveryForm(t *testing.T) {
+	dir := t.TempDir()
+	in := func(o *jetstream.Options) { o.Dir = dir }
+	selects := func(typ string) *hookstreamv1.EventSelector { return &hookstreamv1.EventSelector{Types: []string{typ}} }
+	kinds := []struct {
+		name   string
+		sub    *hookstreamv1.Subscription
+		events int
+	}{
+		{"all", &hookstreamv1.Subscription{}, 7},
+		{"a-type", &hookstreamv1.Subscription{Selector: selects("signature_request.done")}, 7},
+		{"another-type", &hookstreamv1.Subscription{Selector: selects("signer.done")}, 0},
+		{"ordered", &hookstreamv1.Subscription{Ordering: hookstreamv1.Ordering_ORDERING_BY_ENTITY}, 7},
+		{"ordered-type", &hookstreamv1.Subscription{Ordering: hookstreamv1.Ordering_ORDERING_BY_ENTITY, Selector: selects("signature_request.done")}, 7},
+	}
+	t.Run("before", func(t *testing.T) {
+		w := startSubscriptions(t, in)
+		for _, k := range kinds {
+			for i := range ways {
+				w.create(fmt.Sprintf("%s-%d", k.name, i), k.sub)
+			}
+		}
+		for n := range 8 {
+			w.putEvent("open", "signature_request", "done", fmt.Sprintf(`{"n":%d}`, n))
+		}
+	})
+	damageEvent(t, dir, `{"n":4}`)
+	w := startSubscriptions(t, in)
+	for _, k := range kinds {
+		for i, by := range ways {
+			t.Run(k.name+" by "+by.name, func(t *testing.T) {
+				t.Parallel()
+				name := fmt.Sprintf("subscriptions/%s-%d", k.name, i)
+				eventually(t, "the state has the gap", func() bool { return w.state(name).GetMissedEvents() == 1 })
+				p := w.open(t, by, w.addrs(), &hookstreamv1.SubscribeRequest{Subscription: name})
+				missed, got := int64(0), 0
+				for got < k.events || missed < 1 {
+					f, err := p.next()
+					if err != nil {
+						t.Fatal(err)
+					}
+					missed += f.GetGap().GetMissedEvents()
+					if f.GetGap() != nil && f.GetGap().GetResumeTime() == nil {
+						t.Error("nobody is told when the gap ends")
+					}
+					got += len(f.GetBatch().GetDeliveries())
+					if ds := f.GetBatch().GetDeliveries(); len(ds) > 0 {
+						w.ack(name, ds)
+					}
+				}
+				if missed != 1 || got != k.events || w.state(name).GetMissedEvents() != 1 {
+					t.Errorf("told of %d missed events, handed %d, want %d", missed, got, k.events)
+				}
+			})
+		}
+	}
+}
+
+// damageEvent changes a byte of a body in the log, which nobody has open.
+func damageEvent(t *testing.T, dir, body string) {
+	t.Helper()
+	blocks, err := filepath.Glob(filepath.Join(dir, "jetstream/$G/streams/HOOKSTREAM_EVENTS/msgs/*.blk"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range blocks {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at := bytes.Index(b, []byte(body)); at >= 0 {
+			b[at+1] ^= 1
+			if err := os.WriteFile(path, b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
+	}
+	t.Fatalf("no %s in %s", body, blocks)
 }
 
 // A stream without a subscription ends at a gap, or tells it, as it was asked.

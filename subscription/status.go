@@ -228,9 +228,13 @@ func blocked(sub *Subscription, s *State, q queue.State, parts []part) BlockedRe
 	return NotBlocked
 }
 
-// Stats answers figures by id of the subscription, of this gateway.
+// Stats answers figures by id of the subscription, of this gateway. Those that nobody
+// has consumed here have them too: who watches a figure has to see it grow from 0.
 func (m *Manager) Stats() map[string]Stats {
 	out := make(map[string]Stats)
+	for _, sub := range m.List() {
+		out[sub.ID] = Stats{}
+	}
 	for _, h := range m.allHomes() {
 		h.mu.Lock()
 		id := h.sub.ID
