@@ -139,6 +139,7 @@ func (p *play) step(s step) {
 	case "drop":
 		if len(p.seqs) > 0 {
 			seq := p.seqs[int(s.Seed%uint64(len(p.seqs)))]
+			time.Sleep(10 * time.Millisecond) // retention takes nothing that no gateway has seen: the hub would wait for it
 			p.drops(seq)
 			p.w.drop(seq)
 		}
