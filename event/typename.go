@@ -36,6 +36,35 @@ func TypeNames(typ string) []string {
 	return out
 }
 
+// Names are all that an event's type, topic and action are called, each with its own
+// name first. Empty: it has no other.
+type Names struct{ Types, Topics, Actions []string }
+
+// NamesOf answers the names of an event by its type, topic and action.
+func NamesOf(typ, topic, action string) (n Names) {
+	if all := TypeNames(typ); len(all) > 1 {
+		n.Types = all
+	}
+	t, short := renamed(typ)
+	if t == nil {
+		return n
+	}
+	if slices.Contains(t.names, topic) {
+		n.Topics = ownFirst(topic, t.names)
+	}
+	if short == action {
+		n.Actions = ownFirst(action, t.actions[action])
+	}
+	return n
+}
+
+func ownFirst(own string, all []string) []string {
+	if len(all) < 2 {
+		return nil
+	}
+	return append([]string{own}, slices.DeleteFunc(slices.Clone(all), func(name string) bool { return name == own })...)
+}
+
 // renamed answers the topic with which a type begins, if that has several names,
 // and the action: one that nobody has heard of may hold dots.
 func renamed(typ string) (t *renamedTopic, action string) {

@@ -8,51 +8,72 @@ import (
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
-	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/env"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 )
 
-// enums are the short names that filters may use for values of enums.
+// enums are the names that filters may use for values of enums. CEL sees an enum
+// as a number.
 type enums struct {
+	values map[string]protoreflect.EnumNumber
 	// of are the enums that a name stands for a value of: two where two providers
 	// have a value of that name and number.
 	of map[string][]protoreflect.FullName
 	// ambiguous names stand for different numbers: with the names to say instead.
 	ambiguous map[string][]string
-	constants []cel.EnvOption
+	// catalog has the short names, for hints.
+	catalog *env.Catalog
 }
 
 // knownEnums lets a filter say `Topic.SIGNATURE_PROOF`, or, where two providers
-// have an enum of that name, `ignisign.Topic.SIGNATURE_PROOF`. The full names are
-// there without our help. CEL sees an enum as a number.
+// have an enum of that name, `ignisign.Topic.SIGNATURE_PROOF`, or the full name of
+// the enum before either. `TOPIC_SIGNATURE_PROOF`, as the schema and JSON have it,
+// will do as well in each of them.
 func knownEnums() *enums {
-	es := &enums{of: make(map[string][]protoreflect.FullName), ambiguous: make(map[string][]string)}
-	values := make(map[string]protoreflect.EnumNumber)
+	es := &enums{
+		values: make(map[string]protoreflect.EnumNumber), of: make(map[string][]protoreflect.FullName),
+		ambiguous: make(map[string][]string), catalog: env.NewCatalog(),
+	}
 	longer := make(map[string][]string)
+	var short []string
 	for _, enum := range enumsOf(eventFields.ByName("name").ContainingMessage()) {
 		for i := range enum.Values().Len() {
 			v := enum.Values().Get(i)
-			names := shortNames(enum, v)
-			for _, name := range names {
-				if n, ok := values[name]; ok && n != v.Number() {
-					es.ambiguous[name] = nil
+			names := enumPrefixes(enum)
+			for _, value := range slices.Compact([]string{shortValue(v), string(v.Name())}) {
+				for _, prefix := range names {
+					es.add(prefix+value, v)
 				}
-				values[name] = v.Number()
-				es.of[name] = append(es.of[name], enum.FullName())
+				longer[names[0]+value] = append(longer[names[0]+value], names[1]+value)
 			}
-			longer[names[0]] = append(longer[names[0]], names[len(names)-1])
-			es.of[string(enum.FullName())+"."+string(v.Name())] = []protoreflect.FullName{enum.FullName()}
+			for _, prefix := range names[:2] {
+				short = append(short, prefix+shortValue(v))
+			}
 		}
 	}
-	for name, n := range values {
-		if _, ok := es.ambiguous[name]; ok {
-			es.ambiguous[name] = longer[name]
-			continue
+	for name := range es.ambiguous {
+		delete(es.values, name)
+		es.ambiguous[name] = longer[name]
+	}
+	for _, name := range short {
+		if _, ok := es.values[name]; ok {
+			es.catalog.Add(&env.CatalogSymbol{Name: name})
 		}
-		es.constants = append(es.constants, cel.Constant(name, types.IntType, types.Int(n)))
 	}
 	return es
+}
+
+func (es *enums) add(name string, v protoreflect.EnumValueDescriptor) {
+	enum := v.Parent().FullName()
+	if slices.Contains(es.of[name], enum) {
+		return // a value without a prefix is called the same, short or not
+	}
+	if n, ok := es.values[name]; ok && n != v.Number() {
+		es.ambiguous[name] = nil
+	}
+	es.values[name] = v.Number()
+	es.of[name] = append(es.of[name], enum)
 }
 
 // enumName finds what may be the short name of a value in a filter.
@@ -61,12 +82,61 @@ var enumName = regexp.MustCompile(`(?:^|[^\w.])([A-Z]\w*\.[A-Z][A-Z0-9_]*)\b`)
 // hint says what to write for the names in a filter that two providers have.
 func (es *enums) hint(text string) string {
 	var out strings.Builder
+	said := make(map[string]bool)
 	for _, found := range enumName.FindAllStringSubmatch(text, -1) {
-		if instead := es.ambiguous[found[1]]; len(instead) > 0 {
+		if instead := es.ambiguous[found[1]]; len(instead) > 0 && !said[found[1]] {
+			said[found[1]] = true
 			fmt.Fprintf(&out, "; for %s say %s", found[1], strings.Join(instead, " or "))
 		}
 	}
 	return out.String()
+}
+
+// undeclared finds the name in what CEL says of one that it does not know.
+var undeclared = regexp.MustCompile(`^undeclared reference to '([^']*)'`)
+
+// maxIssues is how many mistakes of one filter are told.
+const maxIssues = 10
+
+// issueViolations shows what the compiler says, with line and column, and hints for
+// the first name that it does not know: to look for what is like it takes a while.
+func (es *enums) issueViolations(issues *cel.Issues, text string) []Violation {
+	var out []Violation
+	hinted := false
+	for _, e := range issues.Errors()[:min(len(issues.Errors()), maxIssues)] {
+		message := e.Message
+		if found := undeclared.FindStringSubmatch(message); found != nil && !hinted {
+			hinted = true
+			message += es.like(wholeName(found[1], text)) + es.hint(text)
+		}
+		out = append(out, filterViolation("line %d, column %d: %s", max(e.Location.Line(), 1), e.Location.Column()+1, message)...)
+	}
+	return out
+}
+
+// chains are the names in an expression, with what is selected of them.
+var chains = regexp.MustCompile(`[A-Za-z_]\w*(?:\.\w+)*`)
+
+// wholeName answers a name of which CEL told only the beginning.
+func wholeName(begin, text string) string {
+	for _, name := range chains.FindAllString(text, -1) {
+		if name == begin || strings.HasPrefix(name, begin+".") {
+			return name
+		}
+	}
+	return begin
+}
+
+// like answers a hint at the names that are like one that nobody knows.
+func (es *enums) like(name string) string {
+	var names []string
+	for _, symbol := range es.catalog.Find(name) {
+		names = append(names, "'"+symbol.Name+"'")
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return " (did you mean " + strings.Join(names, " or ") + "?)"
 }
 
 // mixed answers what is wrong with comparisons of a field with a value of another
@@ -131,16 +201,22 @@ func (es *enums) operands(checked *ast.AST, e ast.Expr) []operand {
 	return nil
 }
 
-// shortNames answers `Topic.SIGNATURE_PROOF` and `ignisign.Topic.SIGNATURE_PROOF`
-// for hookstream.ignisign.v1.Topic.TOPIC_SIGNATURE_PROOF.
-func shortNames(enum protoreflect.EnumDescriptor, v protoreflect.EnumValueDescriptor) []string {
-	prefix := upperSnake(string(enum.Name())) + "_"
-	short := string(enum.Name()) + "." + strings.TrimPrefix(string(v.Name()), prefix)
+// enumPrefixes answers what may stand before the value of an enum: `Topic.`,
+// `ignisign.Topic.` and `hookstream.ignisign.v1.Topic.`. Of an enum of no provider's
+// the first two are the same. One within a message is called by its own name.
+func enumPrefixes(enum protoreflect.EnumDescriptor) []string {
+	short := string(enum.Name()) + "."
+	middle := short
 	parts := strings.Split(string(enum.ParentFile().Package()), ".")
-	if len(parts) < 2 || parts[len(parts)-2] == "hookstream" {
-		return []string{short}
+	if len(parts) > 2 && parts[len(parts)-2] != "hookstream" {
+		middle = parts[len(parts)-2] + "." + short
 	}
-	return []string{short, parts[len(parts)-2] + "." + short}
+	return []string{short, middle, string(enum.FullName()) + "."}
+}
+
+// shortValue is the name of a value without that of its enum.
+func shortValue(v protoreflect.EnumValueDescriptor) string {
+	return strings.TrimPrefix(string(v.Name()), upperSnake(string(v.Parent().Name()))+"_")
 }
 
 // upperSnake makes EVENT_NAME of EventName, as buf's lint wants prefixes.

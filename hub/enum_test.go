@@ -26,6 +26,13 @@ func TestEnumsOfTwoTypesAreNotCompared(t *testing.T) {
 		"event.yousign.signature_request.status == yousign.SignatureRequestStatus.EXPIRED":                                                      "",
 		"event.yousign.signature_request.signers.exists(s, s.status == SignerStatus.SIGNED)":                                                    "",
 		"event.ignisign.topic == Topic.SIGNATURE_PROOF && event.decode_state == DecodeState.COMPLETE && event.yousign.sandbox":                  "",
+		"event.ignisign.topic == hookstream.ignisign.v1.Topic.APP && event.yousign.topic == hookstream.yousign.v1.Topic.SIGNER":                 "",
+		"event.ignisign.topic == ignisign.v1.Topic.APP && event.yousign.topic == yousign.Topic.TOPIC_SIGNER":                                    "",
+		"event.verification.state == Verification.State.VERIFIED && event.verification.state == hookstream.v1.Verification.State.VERIFIED":      "",
+		"event.decode_state == hookstream.v1.DecodeState.COMPLETE && event.decode_state == DecodeState.DECODE_STATE_COMPLETE":                   "",
+		"event.yousign.topic == hookstream.ignisign.v1.Topic.APP":                                                                               "is no value of topic",
+		"event.yousign.topic == Topic.TOPIC_SIGNER":                                                                                             "for Topic.TOPIC_SIGNER say ignisign.Topic.TOPIC_SIGNER or yousign.Topic.TOPIC_SIGNER",
+		"event.yousign.signer.status == SignerStatus.DECLIND":                                                                                   "did you mean 'SignerStatus.DECLINED'",
 		"event.yousign.signer.status == hookstream.yousign.v1.SignerStatus.SIGNER_STATUS_SIGNED && event.yousign.signature_request.status == 9": "",
 	} {
 		_, err := h.CompileSelector(&hookstreamv1.EventSelector{Filter: text})

@@ -3,7 +3,6 @@ package hub
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 
 	"cel.dev/cel-go/cel"
@@ -13,6 +12,7 @@ import (
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 
+	"github.com/hookstream/hookstream/event"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
 
@@ -45,6 +45,9 @@ type filters struct {
 	// mu guards known, and is not held while a text is compiled.
 	mu    sync.Mutex
 	known map[string]*filter
+	// compiling is held by who compiles: whatever many callers send, one processor is
+	// busy with it.
+	compiling sync.Mutex
 }
 
 func newFilters() (*filters, error) {
@@ -68,12 +71,12 @@ var filterEnv = sync.OnceValues(func() (*environment, error) {
 		return nil, fmt.Errorf("hub: filters: %w", err)
 	}
 	opts := []cel.EnvOption{
-		cel.CustomTypeAdapter(celTypes{registry}), cel.CustomTypeProvider(celTypes{registry}),
+		cel.CustomTypeAdapter(celTypes{registry, enums}), cel.CustomTypeProvider(celTypes{registry, enums}),
 		cel.Types(new(hookstreamv1.Event)),
 		cel.Container("hookstream.v1"),
 		cel.Variable("event", cel.ObjectType("hookstream.v1.Event")),
 	}
-	env, err := cel.NewEnv(append(opts, enums.constants...)...)
+	env, err := cel.NewEnv(opts...)
 	if err != nil {
 		return nil, fmt.Errorf("hub: filters: %w", err)
 	}
@@ -82,32 +85,50 @@ var filterEnv = sync.OnceValues(func() (*environment, error) {
 
 // get answers the compiled filter, or what is wrong with its text.
 func (fs *filters) get(text string) (*filter, []Violation) {
-	fs.mu.Lock()
-	f := fs.known[text]
-	fs.mu.Unlock()
-	if f != nil {
+	if f := fs.compiled(text); f != nil {
 		return f, nil
 	}
-	f, bad := fs.compile(text)
-	if bad != nil {
-		return nil, bad
+	if len(text) > maxFilterBytes {
+		return nil, filterViolation("is %d bytes long, at most %d are allowed", len(text), maxFilterBytes)
 	}
+	fs.compiling.Lock()
+	defer fs.compiling.Unlock()
+	if f := fs.compiled(text); f != nil {
+		return f, nil // by somebody else meanwhile
+	}
+	f, bad := fs.compile(text)
+	if bad == nil {
+		fs.keep(text, f)
+	}
+	return f, bad
+}
+
+func (fs *filters) compiled(text string) *filter {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	return fs.known[text]
+}
+
+func (fs *filters) keep(text string, f *filter) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	if len(fs.known) >= maxFilters {
 		clear(fs.known)
 	}
 	fs.known[text] = f
-	return f, nil
 }
 
 func (fs *filters) compile(text string) (*filter, []Violation) {
-	if len(text) > maxFilterBytes {
-		return nil, filterViolation("is %d bytes long, at most %d are allowed", len(text), maxFilterBytes)
-	}
-	checked, issues := fs.env.Compile(text)
+	parsed, issues := fs.env.Parse(text)
 	if issues.Err() != nil {
-		return nil, issueViolations(issues, fs.enums.hint(text))
+		return nil, fs.enums.issueViolations(issues, text)
+	}
+	if nesting(parsed.NativeRep().Expr()) > maxNesting {
+		return nil, filterViolation("nests lists, maps, messages and loops more than %d deep", maxNesting)
+	}
+	checked, issues := fs.env.Check(parsed)
+	if issues.Err() != nil {
+		return nil, fs.enums.issueViolations(issues, text)
 	}
 	if !checked.OutputType().IsExactType(cel.BoolType) {
 		return nil, filterViolation("yields %s, want bool", checked.OutputType())
@@ -130,17 +151,18 @@ func (fs *filters) compile(text string) (*filter, []Violation) {
 	}
 	f := &filter{plain: plain(checked.NativeRep()), payload: seen.payload}
 	var err error
-	if f.program, err = fs.env.Program(checked, programOptions(f.plain)...); err != nil {
+	if f.program, err = fs.env.Program(checked, programOptions(checked.NativeRep(), f.plain)...); err != nil {
 		return nil, filterViolation("%v", err)
 	}
 	return f, nil
 }
 
-func programOptions(plain bool) []cel.ProgramOption {
+func programOptions(checked *ast.AST, plain bool) []cel.ProgramOption {
 	patterns := make(sizes)
 	opts := []cel.ProgramOption{
 		cel.EvalOptions(cel.OptOptimize),
 		cel.CustomDecorator(boundComparison),
+		cel.CustomDecoratorV2(comparedNames(checked).decorate),
 		cel.OptimizeRegex(patterns.boundMatches(overloads.Matches), patterns.boundMatches(overloads.MatchesString)),
 	}
 	if !plain {
@@ -151,20 +173,6 @@ func programOptions(plain bool) []cel.ProgramOption {
 
 func filterViolation(format string, args ...any) []Violation {
 	return []Violation{{fieldFilter, fmt.Sprintf(format, args...)}}
-}
-
-// issueViolations shows what the compiler says, with line and column, and a hint for
-// names that it does not know.
-func issueViolations(issues *cel.Issues, hint string) []Violation {
-	var out []Violation
-	for _, e := range issues.Errors() {
-		text := e.Message
-		if strings.Contains(text, "undeclared reference") {
-			text += hint
-		}
-		out = append(out, filterViolation("line %d, column %d: %s", e.Location.Line(), e.Location.Column()+1, text)...)
-	}
-	return out
 }
 
 func (fs *filters) affordable(checked *cel.Ast) []Violation {
@@ -230,18 +238,29 @@ func inspect(e ast.Expr) inspected {
 }
 
 // variables of an evaluation.
-type variables struct{ event *hookstreamv1.Event }
+type variables struct {
+	event *hookstreamv1.Event
+	names *event.Names
+}
 
-func (v variables) ResolveName(name string) (any, bool) { return v.event, name == "event" }
-func (variables) Parent() cel.Activation                { return nil }
+// namesVariable is not to be written in an expression.
+const namesVariable = "@names"
+
+func (v variables) ResolveName(name string) (any, bool) {
+	if name == namesVariable {
+		return v.names, true
+	}
+	return v.event, name == "event"
+}
+func (variables) Parent() cel.Activation { return nil }
 
 // matches evaluates the filter. An evaluation that fails does not match.
-func (f *filter) matches(ctx context.Context, m *hookstreamv1.Event) (bool, error) {
+func (f *filter) matches(ctx context.Context, m *hookstreamv1.Event, names *event.Names) (bool, error) {
 	eval := f.program.Eval
 	if !f.plain {
 		eval = func(in any) (ref.Val, *cel.EvalDetails, error) { return f.program.ContextEval(ctx, in) }
 	}
-	out, _, err := eval(variables{m})
+	out, _, err := eval(variables{m, names})
 	if err != nil {
 		return false, err
 	}

@@ -59,16 +59,15 @@ func (z sizes) boundMatches(overload string) *interpreter.RegexOptimization {
 			if err != nil {
 				return nil, err
 			}
-			size := z[text]
+			size := uint64(z[text])
 			match := func(args ...ref.Val) ref.Val {
-				s, ok := args[0].(types.String)
-				switch {
-				case !ok:
+				if args[0].Type() != types.StringType {
 					return types.MaybeNoSuchOverloadErr(args[0])
-				case len(s)*size > maxMatching:
+				}
+				if weight(args[0], maxWeight)*size > maxMatching {
 					return types.WrapErr(errLongMatch)
 				}
-				return types.Bool(re.MatchString(string(s)))
+				return types.Bool(anyName(args[0], re.MatchString))
 			}
 			return interpreter.NewCall(call.ID(), call.Function(), call.OverloadID(), call.Args(), match), nil
 		},

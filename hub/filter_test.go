@@ -75,7 +75,7 @@ func TestAFilterCannotTakeLong(t *testing.T) {
 		if bad != nil {
 			continue // refused before it costs anything
 		}
-		if ok, err := f.matches(t.Context(), event); err == nil {
+		if ok, err := f.matches(t.Context(), event, nil); err == nil {
 			t.Errorf("%s: %v, want an error", name, ok)
 		}
 	}
@@ -110,7 +110,7 @@ func TestFiltersOverLargeEvents(t *testing.T) {
 			t.Errorf("%s: %v", text, bad)
 			continue
 		}
-		if ok, err := f.matches(t.Context(), event); !ok || err != nil {
+		if ok, err := f.matches(t.Context(), event, nil); !ok || err != nil {
 			t.Errorf("%s: %v, %v", text, ok, err)
 		}
 	}
@@ -167,7 +167,7 @@ func TestContentIsLookedIntoWhereItLies(t *testing.T) {
 		}
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		ok, err := f.matches(t.Context(), event)
+		ok, err := f.matches(t.Context(), event, nil)
 		runtime.ReadMemStats(&after)
 		if got := after.TotalAlloc - before.TotalAlloc; ok || err != nil || got > 8<<20 {
 			t.Errorf("%.60s...: %v, %v, %d bytes", text, ok, err, got)
@@ -223,7 +223,7 @@ func TestFiltersSeeContentOfAnySender(t *testing.T) {
 		if !f.payload {
 			t.Errorf("%s: the body would not be decoded", tc.filter)
 		}
-		if got, err := f.matches(t.Context(), tc.event); err != nil || got != tc.want {
+		if got, err := f.matches(t.Context(), tc.event, nil); err != nil || got != tc.want {
 			t.Errorf("%s: %v, %v", tc.filter, got, err)
 		}
 	}
@@ -255,7 +255,7 @@ func TestFiltersOnContentThatIsNotThere(t *testing.T) {
 			t.Errorf("%s: %v", name, bad)
 			continue
 		}
-		if ok, err := f.matches(t.Context(), tc.event); ok || err == nil {
+		if ok, err := f.matches(t.Context(), tc.event, nil); ok || err == nil {
 			t.Errorf("%s: %v, %v, want an error", name, ok, err)
 		}
 	}

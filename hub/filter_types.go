@@ -11,7 +11,18 @@ import (
 
 // celTypes shows filters the content without a schema where it lies. CEL copies a
 // Struct whenever one is looked into, and a sender may put a megabyte into it.
-type celTypes struct{ *types.Registry }
+type celTypes struct {
+	*types.Registry
+	enums *enums
+}
+
+// EnumValue answers the number that the name of a value of an enum stands for.
+func (t celTypes) EnumValue(name string) ref.Val {
+	if n, ok := t.enums.values[name]; ok {
+		return types.Int(n)
+	}
+	return t.Registry.EnumValue(name)
+}
 
 // FindStructFieldType answers how a field is read.
 func (t celTypes) FindStructFieldType(message, field string) (*types.FieldType, bool) {

@@ -23,6 +23,8 @@ func weight(v ref.Val, room uint64) uint64 {
 	switch v := v.(type) {
 	case types.String:
 		return uint64(len(v))
+	case named:
+		return uint64(len(v.String) * len(v.all))
 	case types.Bytes:
 		return uint64(len(v))
 	}

@@ -14,6 +14,8 @@ type route struct {
 	source, provider, environment, topic, action, typ string
 	// lowered is the environment in lower case.
 	lowered string
+	// names are all that type, topic and action are called.
+	names event.Names
 }
 
 // routes makes the strings of events into routes.
@@ -50,9 +52,11 @@ func (rs *routes) of(p event.Parts) *route {
 }
 
 func newRoute(p event.Parts) *route {
-	return &route{
+	r := &route{
 		source: string(p.Source), provider: string(p.Provider), environment: string(p.Environment),
 		topic: string(p.Topic), action: string(p.Action), typ: string(p.Type),
 		lowered: strings.ToLower(string(p.Environment)),
 	}
+	r.names = event.NamesOf(r.typ, r.topic, r.action)
+	return r
 }

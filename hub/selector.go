@@ -145,7 +145,7 @@ func (h *Hub) onEvent(ctx context.Context, s *Selector, e *entry, shown event.Ki
 	if s.filter.payload {
 		m = h.messageOf(e, shown)
 	}
-	ok, err := s.filter.matches(ctx, m)
+	ok, err := s.filter.matches(ctx, m, &e.route.names)
 	if err != nil {
 		h.filterFailures.Add(1)
 	}
