@@ -3,13 +3,16 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/protoadapt"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -45,12 +48,59 @@ func errorInfo(reason hookstreamv1.ErrorReason) *errdetails.ErrorInfo {
 	return &errdetails.ErrorInfo{Reason: strings.TrimPrefix(reason.String(), "ERROR_REASON_"), Domain: errorDomain}
 }
 
+// Errors travel among the headers of HTTP/2, of which some clients take 8 KiB in
+// all and fail without a word when there are more. The message is there twice.
+const (
+	maxMessageBytes    = 512
+	maxViolationsBytes = 2 << 10
+)
+
+// detailed makes a status that any client can be sent, whatever of the request is
+// quoted in it.
 func detailed(code codes.Code, message string, details ...protoadapt.MessageV1) error {
+	message = shortened(message, maxMessageBytes)
+	for i, detail := range details {
+		if bad, ok := detail.(*errdetails.BadRequest); ok {
+			details[i] = someOf(bad)
+		}
+	}
 	st, err := status.New(code, message).WithDetails(details...)
 	if err != nil {
 		return status.Error(code, message)
 	}
 	return st.Err()
+}
+
+// shortened answers the beginning of a text, and says that it is no more.
+func shortened(text string, limit int) string {
+	if text = strings.ToValidUTF8(text, "\uFFFD"); len(text) <= limit {
+		return text
+	}
+	const cut = "…"
+	end := limit - len(cut)
+	for !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + cut
+}
+
+// someOf answers the violations that there is room for, and how many more there
+// are.
+func someOf(bad *errdetails.BadRequest) *errdetails.BadRequest {
+	out, room := &errdetails.BadRequest{}, maxViolationsBytes
+	for i, v := range bad.GetFieldViolations() {
+		short := &errdetails.BadRequest_FieldViolation{
+			Field: shortened(v.GetField(), maxMessageBytes/2), Description: shortened(v.GetDescription(), maxMessageBytes),
+		}
+		if room -= proto.Size(short); room < 0 {
+			short.Field, short.Description = "", fmt.Sprintf("and %d more", len(bad.GetFieldViolations())-i)
+		}
+		out.FieldViolations = append(out.FieldViolations, short)
+		if room < 0 {
+			break
+		}
+	}
+	return out
 }
 
 // knownError is how a domain's error looks from outside. Without a message the
