@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -185,7 +186,33 @@ func (r *restRule) check(req *http.Request, inPath map[string]string) error {
 	if r.body == "" && len(bytes.TrimSpace(body)) > 0 {
 		return badRequest("", noBody)
 	}
+	if err := r.checkEmptyParts(req.URL.Query(), body); err != nil {
+		return err
+	}
 	return r.checkPathInBody(body, inPath)
+}
+
+// checkEmptyParts refuses to update a message within a resource to nothing unless
+// the request names it. Without a mask what the body has is what changes, and
+// `{"selector": {}}` would make a subscription one to everything.
+func (r *restRule) checkEmptyParts(query url.Values, body []byte) error {
+	resource := r.request.Fields().ByName(protoreflect.Name(r.body))
+	if r.httpMethod != http.MethodPatch || resource == nil || query.Has("updateMask") || query.Has("update_mask") {
+		return nil
+	}
+	var fields map[string]json.RawMessage
+	_ = json.Unmarshal(body, &fields) // the decoder says what is wrong
+	for name, value := range fields {
+		var parts map[string]json.RawMessage
+		fd := fieldByName(resource.Message(), name)
+		if fd == nil || !isConfig(fd) || !strings.HasPrefix(string(fd.Message().FullName()), "hookstream.") {
+			continue
+		}
+		if json.Unmarshal(value, &parts) == nil && len(parts) == 0 {
+			return badRequest(r.body+"."+string(fd.Name()), "is empty: leave it out, or name it in updateMask to give all of it its defaults")
+		}
+	}
+	return nil
 }
 
 // badRequest is the error of one mistake.

@@ -89,6 +89,46 @@ func TestNoRoutePassesOverWhatItIsTold(t *testing.T) {
 	}
 }
 
+// Without a mask an update changes what its body has: one that has nothing in a
+// message takes nothing away, and a selector that says nothing would select all.
+func TestNothingIsEmptiedUnlessItIsNamed(t *testing.T) {
+	g := startSubscriptions(t)
+	for _, c := range []struct{ path, body string }{
+		{"/v1/sources?sourceId=m", `{"labels": {"a": "1"}, "yousign": {"secrets": ["0123456789abcdef"], "signatureHeader": "X-Other"}}`},
+		{"/v1/subscriptions?subscriptionId=m", `{"labels": {"a": "1"}, "selector": {"types": ["a.*"], "sources": ["m"]}}`},
+	} {
+		if code, _, answer := g.do(t, "POST", c.path, c.body); code != 200 {
+			t.Fatal(code, answer)
+		}
+	}
+	for _, c := range []struct {
+		path, body string
+		code       int
+		keeps      string
+	}{
+		{"/v1/sources/m", `{"yousign": {}}`, 400, `"X-Other"`},
+		{"/v1/sources/m", `{"yousign": null}`, 400, `"X-Other"`},
+		{"/v1/sources/m?updateMask=yousign", `{}`, 400, `"X-Other"`},
+		{"/v1/sources/m", `{"description": "d"}`, 200, `"X-Other"`},
+		{"/v1/sources/m?updateMask=labels.x.y", `{"labels": {"x.y": "2"}}`, 200, `"a":"1"`},
+		{"/v1/subscriptions/m", `{"selector": {}}`, 400, `"a.*"`},
+		{"/v1/subscriptions/m", `{"selector": null}`, 400, `"a.*"`},
+		{"/v1/subscriptions/m", `{"selector": {"types": ["b.*"]}}`, 200, `"sources":["m"]`},
+		{"/v1/subscriptions/m", `{"description": ""}`, 200, `"b.*"`},
+	} {
+		code, _, answer := g.do(t, "PATCH", c.path, c.body)
+		path, _, _ := strings.Cut(c.path, "?")
+		_, _, is := g.do(t, "GET", path, "")
+		if is = strings.ReplaceAll(is, " ", ""); code != c.code || !strings.Contains(is, c.keeps) {
+			t.Errorf("%s %s: %d %s, is %s", c.path, c.body, code, answer, is)
+		}
+	}
+	code, _, answer := g.do(t, "PATCH", "/v1/subscriptions/m?updateMask=selector", `{"selector": {}}`)
+	if code != 200 || strings.Contains(answer, "sources") && strings.Contains(answer, `"m"]`) {
+		t.Errorf("a selector that is named: %d %s", code, answer)
+	}
+}
+
 // The rules are those that grpc-gateway was made from.
 func TestEveryMethodHasARule(t *testing.T) {
 	rules := restRules()

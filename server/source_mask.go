@@ -99,10 +99,12 @@ func (u *maskUpdate) path(path string) {
 		at = join(at, fd)
 		last := i == len(names)-1
 		switch {
+		case last && isConfig(fd) && dst.Has(fd) && !src.Has(fd):
+			u.violations.add("source."+at, "is named in update_mask and not given: name the parts of it that are to change")
 		case last:
 			u.set(dst, src, fd, at)
-		case fd.IsMap() && i == len(names)-2:
-			u.setKey(dst, src, fd, names[i+1])
+		case fd.IsMap():
+			u.setKey(dst, src, fd, strings.Join(names[i+1:], ".")) // a key may have dots
 			return
 		case !isConfig(fd):
 			u.violations.add("update_mask", "%q has no parts that can be named", at)

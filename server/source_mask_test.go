@@ -65,6 +65,14 @@ func TestApplyMask(t *testing.T) {
 			want:  func(s *hookstreamv1.Source) { s.Labels = map[string]string{"a": "9"} },
 		},
 		{
+			name:  "a key of a map that has dots",
+			src:   &hookstreamv1.Source{Labels: map[string]string{"example.com/team": "crm"}},
+			paths: []string{"labels.example.com/team"},
+			want: func(s *hookstreamv1.Source) {
+				s.Labels = map[string]string{"a": "1", "b": "2", "example.com/team": "crm"}
+			},
+		},
+		{
 			name:  "a config as a whole keeps its credential",
 			src:   &hookstreamv1.Source{Config: ignisign(&ignisignv1.SourceConfig{AppId: "appId_2", AppEnv: "STAGING"})},
 			paths: []string{"ignisign"},
@@ -130,6 +138,7 @@ func TestApplyMaskRefuses(t *testing.T) {
 		{"a part of a text", &hookstreamv1.Source{}, []string{"description.x"}, "update_mask"},
 		{"an empty path", &hookstreamv1.Source{}, []string{""}, "update_mask"},
 		{"a credential in everything", ignisign, []string{"*"}, "source.ignisign.api_key"},
+		{"a config that is not given", &hookstreamv1.Source{}, []string{"ignisign"}, "source.ignisign"},
 		{"everything and more", &hookstreamv1.Source{}, []string{"*", "disabled"}, "update_mask"},
 	}
 	for _, tt := range tests {

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"google.golang.org/genproto/googleapis/api/annotations"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
@@ -17,10 +18,7 @@ func applySubscriptionMask(dst, src *hookstreamv1.Subscription, paths []string) 
 	to, from := dst.ProtoReflect(), src.ProtoReflect()
 	switch {
 	case len(paths) == 0:
-		from.Range(func(fd protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
-			setSetting(to, from, fd, &bad)
-			return true
-		})
+		setPopulated(to, from, &bad)
 	case slices.Contains(paths, "*"):
 		if len(paths) > 1 {
 			bad.add("update_mask", "* stands alone")
@@ -35,6 +33,22 @@ func applySubscriptionMask(dst, src *hookstreamv1.Subscription, paths []string) 
 		}
 	}
 	return bad
+}
+
+// setPopulated sets every field that from has, and of a selector that says
+// something every part that it has.
+func setPopulated(to, from protoreflect.Message, bad *violations) {
+	from.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		if fd.Name() != "selector" || proto.Size(v.Message().Interface()) == 0 {
+			setSetting(to, from, fd, bad)
+			return true
+		}
+		v.Message().Range(func(part protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
+			setSelectorPart(to, from, fd, string(part.Name()), bad)
+			return true
+		})
+		return true
+	})
 }
 
 // setSetting gives to the field as from has it, or as from has it not. What only

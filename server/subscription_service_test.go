@@ -134,6 +134,10 @@ func TestUpdateSubscription(t *testing.T) {
 	want.Labels, want.MaxAttempts = map[string]string{"a": "9", "b": "2"}, 3
 	want.Selector = &hookstreamv1.EventSelector{Types: []string{"b.*"}, Sources: []string{"open"}}
 	want.BackoffMin = durationpb.New(0)
+	before, _ := w.subs.GetSubscription(t.Context(), &hookstreamv1.GetSubscriptionRequest{Name: "subscriptions/crm"})
+	if got := update(&hookstreamv1.Subscription{Selector: &hookstreamv1.EventSelector{Types: []string{"a.*"}}}); got.GetEtag() != before.GetEtag() {
+		t.Errorf("without a mask, what a selector does not have changed: %v", got)
+	}
 	got := update(&hookstreamv1.Subscription{
 		Labels: map[string]string{"a": "9"}, Selector: &hookstreamv1.EventSelector{Types: []string{"b.*"}},
 		BackoffMin: durationpb.New(0), MaxAttempts: 100,
