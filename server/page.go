@@ -83,7 +83,7 @@ func pageToken(list, last string) string {
 
 func parsePageToken(list, token string) (last string, ok bool) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	if err != nil || len(b) < 4 {
+	if err != nil || len(b) < 4 || strings.ContainsAny(token, "\r\n") { // which base64 passes over
 		return "", false
 	}
 	text, sum := b[:len(b)-4], b[len(b)-4:]

@@ -381,7 +381,7 @@ func TestAPageTokenIsWholeOrRefused(t *testing.T) {
 		}
 		for n := range token {
 			other := token[:n] + string(token[n]^1) + token[n+1:]
-			for _, bad := range []string{token[:n], token[n:] + "A", other, token + token[:n]} {
+			for _, bad := range []string{token[:n], token[n:] + "A", other, token + token[:n], token[:n] + "\n" + token[n:]} {
 				if got, ok := parsePageToken("sources", bad); ok && bad != token {
 					t.Errorf("%q: %q is taken for %q", last, bad, got)
 				}

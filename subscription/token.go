@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash"
+	"strings"
 	"sync"
 	"time"
 )
@@ -74,7 +75,7 @@ func (s *signer) parse(text string) (t token, err error) {
 		return t, errToken
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil || len(b) < tokenMAC+1 {
+	if err != nil || len(b) < tokenMAC+1 || strings.ContainsAny(text, "\r\n") { // which base64 passes over
 		return t, errToken
 	}
 	b, mac := b[:len(b)-tokenMAC], b[len(b)-tokenMAC:]

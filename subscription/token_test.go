@@ -30,6 +30,9 @@ func TestTokenIsOnlyOurs(t *testing.T) {
 		if _, err := s.parse(text[:i]); err == nil {
 			t.Fatalf("taken though cut at %d", i)
 		}
+		if _, err := s.parse(text[:i] + "\r\n" + text[i:]); err == nil {
+			t.Fatalf("taken though broken at %d", i)
+		}
 	}
 }
 
