@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
 	"github.com/hookstream/hookstream/provider"
 	"github.com/hookstream/hookstream/provider/ignisign"
 	"github.com/hookstream/hookstream/provider/yousign"
@@ -104,6 +105,15 @@ func TestTheProofOfASignatureStays(t *testing.T) {
 	}
 	if got := g.verifyAgain(name); got.GetOutcome() != genuineNow || got.GetSecretRetireTime() == nil {
 		t.Errorf("with a retired secret %v", got)
+	}
+	// The sender may call the header otherwise from now on.
+	if _, err := sources.UpdateSource(t.Context(), &hookstreamv1.UpdateSourceRequest{Source: &hookstreamv1.Source{
+		Name: src.GetName(), Config: &hookstreamv1.Source_Yousign{Yousign: &yousignv1.SourceConfig{SignatureHeader: "X-Signature"}},
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := g.verifyAgain(name); got.GetOutcome() != genuineNow {
+		t.Errorf("with another header %v", got)
 	}
 	// A restart knows it too.
 	if err := g.stop(); err != nil {

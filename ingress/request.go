@@ -205,6 +205,9 @@ func KeptRequest(e *hookstreamv1.Event) (*provider.Request, provider.Kept) {
 		KeyFingerprint: e.GetProof().GetKeyFingerprint(),
 		SpentByUs:      e.GetVerification().GetState() == hookstreamv1.Verification_STATE_VERIFIED_AFTER_AMBIGUOUS_ATTEMPT,
 	}
+	for _, l := range e.GetProof().GetHeaders() {
+		kept.ProofHeaders = append(kept.ProofHeaders, l.GetName())
+	}
 	if a := e.GetProof().GetAnswer(); a != nil {
 		kept.Answer = &provider.Answer{Status: int(a.GetStatus()), Body: a.GetBody(), Cut: a.GetCut()}
 	}

@@ -64,6 +64,9 @@ type HeaderKeeper interface {
 
 // Kept is what is kept of a verdict on a request.
 type Kept struct {
+	// ProofHeaders are the names of the headers that were kept as proof, as the
+	// source named them then.
+	ProofHeaders []string
 	// KeyFingerprint is that of the verdict.
 	KeyFingerprint string
 	// Answer is that of the verdict, nil when there was none.

@@ -1,6 +1,7 @@
 package yousign
 
 import (
+	"net/http"
 	"testing"
 	"time"
 
@@ -40,6 +41,17 @@ func TestRecheck(t *testing.T) {
 		if got.Outcome != c.want || got.Reason != c.reason || !got.Retired.IsZero() != c.retired {
 			t.Errorf("%s: %+v", c.why, got)
 		}
+	}
+	// The header had another name when the request came.
+	renamed := signedRequest(bodyV1, "")
+	renamed.Header = http.Header{"X-Earlier": {Sign(secretK, []byte(bodyV1))}, issuedAtHeader: {"1738578245"}}
+	kept := provider.Kept{KeyFingerprint: provider.KeyFingerprint(secretK), ProofHeaders: []string{issuedAtHeader, "X-Earlier"}}
+	if got := p.Recheck(renamed, kept); got.Outcome != provider.Genuine {
+		t.Errorf("under an earlier name: %+v", got)
+	}
+	// In shadow mode what nobody signed is kept too.
+	if got := p.Recheck(signedRequest(bodyV1, ""), provider.Kept{}); got.Outcome != provider.Rejected || got.Reason != signatureMissing {
+		t.Errorf("kept though nobody signed it: %+v", got)
 	}
 	// Retired means that nobody is let in with it.
 	if v := p.Verify(t.Context(), signedRequest(bodyV1, Sign(secretK, []byte(bodyV1))), provider.Info{}); v.Outcome != provider.Rejected {

@@ -110,9 +110,9 @@ func (p *Verifier) Verify(_ context.Context, req *provider.Request, _ provider.I
 // longer accepted included: which were accepted when the request arrived is no
 // question any more.
 func (p *Verifier) Recheck(req *provider.Request, kept provider.Kept) provider.Verdict {
-	want, reason := readSignature(req.Header[p.header])
+	want, reason := readSignature(req.Header[p.signedBy(kept)])
 	switch {
-	case reason == signatureMissing:
+	case reason == signatureMissing && kept.KeyFingerprint != "":
 		return unknown(provider.ReasonProofNotKept)
 	case reason != "":
 		return rejected(reason)
@@ -129,6 +129,17 @@ func (p *Verifier) Recheck(req *provider.Request, kept provider.Kept) provider.V
 		return unknown(provider.ReasonSecretGone)
 	}
 	return rejected(signatureMismatch)
+}
+
+// signedBy names the header that a kept request has its signature in: the source may
+// have called it otherwise then.
+func (p *Verifier) signedBy(kept provider.Kept) string {
+	for _, name := range kept.ProofHeaders {
+		if name != issuedAtHeader {
+			return name
+		}
+	}
+	return p.header
 }
 
 func genuine(k *key) provider.Verdict {
