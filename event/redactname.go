@@ -19,7 +19,14 @@ type names struct {
 
 // accessEndings are how names of links and tokens end, in plain form and in the
 // singular.
-var accessEndings = []string{"token", "secret", "key", "password", "passcode", "otp", "credential", "link", "url", "uri"}
+var accessEndings = []string{
+	"token", "secret", "key", "password", "passcode", "passphrase", "otp", "credential", "link", "url", "uri", "href",
+	"otpcode", "smscode", "onetimecode", "verificationcode", "jwt", "bearer", "authorization", "cookie",
+}
+
+// accessTails may stand behind such an ending, and say nothing else: accessTokenV2,
+// secret_value, link_to_sign.
+var accessTails = []string{"value", "text", "raw", "tosign", "v"}
 
 // hideKey reports whether what stands under the key is withheld.
 func (n names) hideKey(key string) bool {
@@ -29,6 +36,9 @@ func (n names) hideKey(key string) bool {
 
 func endsLikeAccess(name string) bool {
 	name = strings.TrimRight(name, "0123456789")
+	for _, tail := range accessTails {
+		name = strings.TrimSuffix(name, tail)
+	}
 	name = strings.TrimSuffix(name, "s")
 	for _, ending := range accessEndings {
 		if strings.HasSuffix(name, ending) {
@@ -68,24 +78,89 @@ func (n names) hideTextWithin(text string, depth int) bool {
 // readers that are lenient.
 func isBeside(r rune) bool { return r == '\ufeff' || unicode.IsSpace(r) }
 
-// holdsAddress reports whether a web address stands in a text: a link to sign is
-// one, also within a sentence.
+// holdsAddress reports whether a web address, or one that opens an app, stands in a
+// text: a link to sign is one, also within a sentence, escaped as in JSON or in
+// percent signs, and without its scheme. So is a JSON Web Token, which links are
+// made of. A text may be a megabyte: each byte is looked at a few times.
 func holdsAddress(text string) bool {
-	for {
-		before, after, ok := strings.Cut(text, "://")
-		if !ok {
+	return anywhere(text, "//", isAddress) ||
+		anywhere(text, `:\/\/`, func(before, after string) bool { return endsInLetter(before) && startsWord(after) }) ||
+		anywhere(text, "%3", func(before, after string) bool {
+			return endsInLetter(before) && len(after) >= 7 && strings.EqualFold(after[:7], "a%2f%2f")
+		}) ||
+		anywhere(text, "www.", isHost) || anywhere(text, "WWW.", isHost) || holdsJWT(text)
+}
+
+// anywhere reports whether a test holds for what is before and after a sign, where
+// it stands.
+func anywhere(text, sign string, test func(before, after string) bool) bool {
+	for at := 0; ; {
+		i := strings.Index(text[at:], sign)
+		if i < 0 {
 			return false
 		}
-		if after != "" && (endsWith(before, "http") || endsWith(before, "https")) {
+		at += i
+		if test(text[:at], text[at+len(sign):]) {
 			return true
 		}
-		text = after
+		at += len(sign)
 	}
 }
 
-// endsWith is strings.HasSuffix for any case.
-func endsWith(s, end string) bool {
-	return len(s) >= len(end) && strings.EqualFold(s[len(s)-len(end):], end)
+// isAddress tells what stands around two slashes: a scheme, or none and a host.
+func isAddress(before, after string) bool {
+	if scheme, ok := strings.CutSuffix(before, ":"); ok {
+		return endsInLetter(scheme) && startsWord(after)
+	}
+	const longest = 63 // of a part of a host name
+	name := run(after[:min(len(after), longest)], isWord)
+	return name > 0 && strings.HasPrefix(after[name:], ".") && isHost(before, after[name:])
+}
+
+// isHost reports whether a host name begins after before, of which after is what
+// follows its first part.
+func isHost(before, after string) bool {
+	after = strings.TrimPrefix(after, ".")
+	return (before == "" || strings.IndexByte(" \t\r\n\"'(=<>,;", before[len(before)-1]) >= 0) && endsInLetter(after[:min(len(after), 1)])
+}
+
+func endsInLetter(s string) bool {
+	return s != "" && ('a' <= s[len(s)-1]|0x20 && s[len(s)-1]|0x20 <= 'z' || '0' <= s[len(s)-1] && s[len(s)-1] <= '9')
+}
+
+func startsWord(s string) bool { return s != "" && s[0] != '/' && s[0] > ' ' }
+
+// holdsJWT looks for three parts in the alphabet of URLs, of which the first begins
+// as an object of JSON does.
+func holdsJWT(text string) bool {
+	const least = 8
+	for {
+		_, after, ok := strings.Cut(text, "eyJ")
+		if !ok {
+			return false
+		}
+		head := run(after, isWord)
+		text = after[head:]
+		if head < least || !strings.HasPrefix(text, ".") {
+			continue
+		}
+		if claims := run(text[1:], isWord); claims >= least && strings.HasPrefix(text[1+claims:], ".") {
+			return true
+		}
+	}
+}
+
+// run is how many bytes at the beginning are of a kind.
+func run(s string, of func(byte) bool) int {
+	n := 0
+	for n < len(s) && of(s[n]) {
+		n++
+	}
+	return n
+}
+
+func isWord(c byte) bool {
+	return 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '_'
 }
 
 // hideJSON looks at every string of JSON that is kept as text, whether it is valid

@@ -32,7 +32,23 @@ func TestRedactContentWithoutSchema(t *testing.T) {
 		{`{"deep": "{\"a\":\"{\\\"api_key\\\":1}\"}"}`, `{}`, []string{"rest.deep"}},
 		{`{"deep": "\"{\\\"signature_link\\\":1}\""}`, `{}`, []string{"rest.deep"}},
 		{`{"deep": "\ufeff\u00a0{\"signature_link\":1}"}`, `{}`, []string{"rest.deep"}},
-		{`{"note": "Sign at HTTPS://sign.example/?t=x, please", "n": "ftp://x http://"}`, `{"n": "ftp://x http://"}`, []string{"rest.note"}},
+		{
+			`{"a": "yousign://sign/x", "b": "https%3A%2F%2Fsign.example%2Fx", "c": "//sign.example/x", "d": "at www.sign.example", "e": "https:\\/\\/sign.example", "f": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjMifQ.abc"}`,
+			`{}`,
+			[]string{"rest.a", "rest.b", "rest.c", "rest.d", "rest.e", "rest.f"},
+		},
+		{
+			`{"accessTokenV2": "x", "secret_value": "x", "link_to_sign": "x", "otpCode": "x", "one_time_code": "x", "passphrase": "x", "jwt": "x", "href": "x", "Authorization": "x"}`,
+			`{}`,
+			[]string{
+				"rest.Authorization", "rest.accessTokenV2", "rest.href", "rest.jwt", "rest.link_to_sign", "rest.one_time_code", "rest.otpCode", "rest.passphrase", "rest.secret_value",
+			},
+		},
+		{
+			`{"code": "x", "link_expiration_date": "x", "token_count": 1, "context": "x", "raw": "x", "value": "x", "n": "a/b//c and key: value, 1//2"}`,
+			`{"code": "x", "link_expiration_date": "x", "token_count": 1, "context": "x", "raw": "x", "value": "x", "n": "a/b//c and key: value, 1//2"}`, nil,
+		},
+		{`{"note": "Sign at HTTPS://sign.example/?t=x, please", "n": "a // b http:// ://x"}`, `{"n": "a // b http:// ://x"}`, []string{"rest.note"}},
 		{`{"said": "\"Hello\", and \"", "half": "\"", "quoted": "\"a\""}`, `{"said": "\"Hello\", and \"", "half": "\"", "quoted": "\"a\""}`, nil},
 		{`{"deep": "{\"a\":\"unfinished"}`, `{}`, []string{"rest.deep"}},
 		{`{"deep": "{\"title\":\"a\",\"n\":[1,2]}", "text": "[1] a note"}`, `{"deep": "{\"title\":\"a\",\"n\":[1,2]}", "text": "[1] a note"}`, nil},
