@@ -12,12 +12,13 @@ import (
 	"testing"
 
 	"github.com/hookstream/hookstream/app"
+	"github.com/hookstream/hookstream/eventlog/jetstream"
 	"github.com/hookstream/hookstream/simulator"
 )
 
-// A damaged byte of whatever JetStream keeps for the gateway is told: either the start
-// is refused, with the file and what to do, or what is configured is still there, and
-// senders are not told that it is not.
+// A damaged byte of whatever JetStream keeps for the gateway, and a description that is
+// gone, is told: either the start is refused, with the file and what to do, which mends
+// it, or what is configured is still there, and senders are not told that it is not.
 func TestDamagedByteAnywhere(t *testing.T) {
 	dir, path := everythingKept(t)
 	files := 0
@@ -32,10 +33,17 @@ func TestDamagedByteAnywhere(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Run(strings.TrimPrefix(file, "jetstream/$G/streams/"), func(t *testing.T) {
+			short := strings.TrimPrefix(file, "jetstream/$G/streams/")
+			t.Run(short, func(t *testing.T) {
 				t.Parallel()
-				checkDamagedByte(t, dir, file, path)
+				checkDamaged(t, dir, file, path, flipMiddle)
 			})
+			if strings.HasPrefix(pattern, "meta.") {
+				t.Run(short+" gone", func(t *testing.T) {
+					t.Parallel()
+					checkDamaged(t, dir, file, path, os.Remove)
+				})
+			}
 		}
 	}
 	if files < 7*4 {
@@ -68,7 +76,17 @@ func everythingKept(t *testing.T) (dir, path string) {
 	return o.DataDir, path
 }
 
-func checkDamagedByte(t *testing.T, from, file, path string) {
+// flipMiddle damages one byte of a file.
+func flipMiddle(name string) error {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	b[len(b)/2] ^= 0x10
+	return os.WriteFile(name, b, 0o600)
+}
+
+func checkDamaged(t *testing.T, from, file, path string, damage func(name string) error) {
 	t.Helper()
 	o := options(t)
 	var log bytes.Buffer
@@ -79,13 +97,7 @@ func checkDamagedByte(t *testing.T, from, file, path string) {
 	if err := os.Chmod(filepath.Join(o.DataDir, "secret.key"), 0o600); err != nil { // CopyFS opens it to others
 		t.Fatal(err)
 	}
-	name := filepath.Join(o.DataDir, file)
-	b, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b[len(b)/2] ^= 0x10
-	if err := os.WriteFile(name, b, 0o600); err != nil {
+	if err := damage(filepath.Join(o.DataDir, file)); err != nil {
 		t.Fatal(err)
 	}
 	status, err := posted(t, o, path)
@@ -109,6 +121,23 @@ func checkDamagedByte(t *testing.T, from, file, path string) {
 		if !strings.Contains(told, want) {
 			t.Errorf("%q is not told: %s", want, told)
 		}
+	}
+	if mustRefuse(file) {
+		checkRepaired(t, o, path, strings.Contains(file, "/KV_HOOKSTREAM_SOURCES/msgs/"))
+	}
+}
+
+// checkRepaired does what the operator is told to do: the gateway starts, and knows
+// its sources unless it was they who were damaged.
+func checkRepaired(t *testing.T, o app.Options, path string, sourcesGone bool) {
+	t.Helper()
+	if _, err := jetstream.CheckDir(o.DataDir, true); err != nil {
+		t.Fatal(err)
+	}
+	o.Logger = slog.New(slog.DiscardHandler)
+	status, err := posted(t, o, path)
+	if err != nil || status != http.StatusOK && (!sourcesGone || status != http.StatusNotFound) {
+		t.Errorf("after the repair a sender is told %d: %v", status, err)
 	}
 }
 

@@ -416,7 +416,8 @@ func (x *Index) write(t *table) error {
 // once, for ever.
 func (x *Index) stick(err error) {
 	x.stickTo.Do(func() {
-		x.logger.Error("the index of the log cannot be written", "dir", x.dir, "err", err)
+		// By its text: the log would have a stack with an error of Pebble.
+		x.logger.Error("the index of the log cannot be written", "dir", x.dir, "err", err.Error())
 		close(x.stuck)
 	})
 	if !x.closing.Load() {

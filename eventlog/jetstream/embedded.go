@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -43,14 +44,21 @@ func startEmbedded(o Options, syncAlways bool, failed func(error)) (*embedded, e
 	if err != nil {
 		return nil, fmt.Errorf("start embedded NATS: %w", err)
 	}
-	srv.SetLoggerV2(natsLogger{o.Logger, failed}, false, false, false)
+	log := natsLogger{l: o.Logger, failed: failed, fatal: new(atomic.Pointer[string])}
+	srv.SetLoggerV2(log, false, false, false)
 	srv.Start()
-	if !srv.ReadyForConnections(startTimeout) || !srv.JetStreamEnabled() {
-		srv.Shutdown()
-		srv.WaitForShutdown()
-		return nil, errors.New("start embedded NATS: JetStream did not come up; its reason is in the log above")
+	// A server that gives its start up returns from it, and is not ready for as long as
+	// one waits.
+	reason := log.fatal.Load()
+	if reason == nil && srv.ReadyForConnections(startTimeout) && srv.JetStreamEnabled() {
+		return &embedded{srv: srv}, nil
 	}
-	return &embedded{srv: srv}, nil
+	srv.Shutdown()
+	srv.WaitForShutdown()
+	if reason != nil {
+		return nil, fmt.Errorf("start embedded NATS: %s", *reason)
+	}
+	return nil, errors.New("start embedded NATS: JetStream did not come up; its reason is in the log above")
 }
 
 // entryOverhead is what JetStream and our headers add to an entry.
@@ -86,6 +94,8 @@ type natsLogger struct {
 	l *slog.Logger
 	// failed is told that the server could not write: that is all it says of it.
 	failed func(error)
+	// fatal holds why the server gave its start up, once it has.
+	fatal *atomic.Pointer[string]
 }
 
 func (n natsLogger) Noticef(f string, v ...any) { n.l.Debug(text(f, v), "from", "nats") }
@@ -97,8 +107,13 @@ func (n natsLogger) Errorf(f string, v ...any) {
 	}
 }
 
-func (n natsLogger) Fatalf(f string, v ...any) { n.l.Error(text(f, v), "from", "nats", "fatal", true) }
-func (n natsLogger) Debugf(string, ...any)     {}
-func (n natsLogger) Tracef(string, ...any)     {}
+func (n natsLogger) Fatalf(f string, v ...any) {
+	reason := text(f, v)
+	n.l.Error(reason, "from", "nats", "fatal", true)
+	n.fatal.CompareAndSwap(nil, &reason)
+}
+
+func (n natsLogger) Debugf(string, ...any) {}
+func (n natsLogger) Tracef(string, ...any) {}
 
 func text(format string, v []any) string { return strings.TrimSpace(fmt.Sprintf(format, v...)) }

@@ -11,10 +11,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/minio/highwayhash"
+	"github.com/nats-io/nats-server/v2/server"
 )
 
 // All that is known here of the inner ways of nats-server: where an embedded one
@@ -265,11 +268,47 @@ func metaSum(stream string, meta []byte) (string, error) {
 	return hex.EncodeToString(hash.Sum(nil)), nil
 }
 
-// readableMeta reports whether a description is of a stream, whatever its checksum
-// says.
-func readableMeta(meta []byte) bool {
-	var v struct {
-		Name string `json:"name"`
+// usableMeta reports whether the server takes this for the description of the stream,
+// once its checksum is right: it keeps one offline in which it does not know a word.
+func usableMeta(stream string, meta []byte) bool {
+	var v server.FileStreamInfo
+	d := json.NewDecoder(bytes.NewReader(meta))
+	d.DisallowUnknownFields()
+	return d.Decode(&v) == nil && v.Name == stream
+}
+
+// bareMeta describes a stream as far as it cannot be changed later, and keeps of the
+// old description which stream it is: cursors name that.
+func bareMeta(stream string, old []byte) ([]byte, error) {
+	v := server.FileStreamInfo{Created: time.Now().UTC(), StreamConfig: server.StreamConfig{
+		Name: stream, Subjects: subjectsOf(stream),
+		Storage: server.FileStorage, Retention: server.LimitsPolicy, Replicas: 1,
+		MaxConsumers: -1, MaxMsgs: -1, MaxBytes: -1, MaxMsgsPer: -1, MaxMsgSize: -1,
+	}}
+	if m := keptIncarnation.FindSubmatch(old); m != nil {
+		v.Metadata = map[string]string{incarnationKey: string(m[1])}
 	}
-	return json.Unmarshal(meta, &v) == nil && v.Name != ""
+	return json.Marshal(v)
+}
+
+var keptIncarnation = regexp.MustCompile(`"` + incarnationKey + `":"([a-z2-7]{7})"`)
+
+// subjectsOf answers what is published to a stream.
+func subjectsOf(stream string) []string {
+	switch stream {
+	case StreamEvents:
+		return []string{SubjectEvents + ".>"}
+	case StreamInbox:
+		return []string{SubjectRows + ".>", SubjectAsked + ".>"}
+	case StreamParked:
+		return []string{SubjectParked + ".>", SubjectReplays + ".>"}
+	case StreamAcks:
+		return []string{SubjectAcks, SubjectSettled}
+	case StreamAttempts:
+		return []string{SubjectAttempts + ".>"}
+	}
+	if bucket, ok := strings.CutPrefix(stream, "KV_"); ok {
+		return []string{"$KV." + bucket + ".>"}
+	}
+	return nil
 }

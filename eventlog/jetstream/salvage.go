@@ -28,7 +28,7 @@ func (c *Check) repair() error {
 
 func (c *Check) repairStream(s *StreamCheck) error {
 	if s.metaLost {
-		if err := s.repairMeta(); err != nil {
+		if err := c.repairMeta(s); err != nil {
 			return err
 		}
 	}
@@ -60,21 +60,30 @@ func (c *Check) repairStream(s *StreamCheck) error {
 	return syncDir(msgs)
 }
 
-// repairMeta makes the checksum of a description that can be read still.
-func (s *StreamCheck) repairMeta() error {
-	meta, err := os.ReadFile(filepath.Join(s.dir, natsMeta))
-	if errors.Is(err, fs.ErrNotExist) {
-		// The server makes it anew, for the blocks that are there.
-		return nil
+// repairMeta makes the checksum of a description that can be used still, and in the
+// place of one that cannot a bare one, for the blocks that are there: the gateway
+// brings it up to date.
+func (c *Check) repairMeta(s *StreamCheck) error {
+	if _, err := os.Stat(s.dir); errors.Is(err, fs.ErrNotExist) || checkMeta(s.Name, s.dir) == nil {
+		return nil // there is nothing to describe, or nothing wrong
 	}
-	if err != nil {
+	path := filepath.Join(s.dir, natsMeta)
+	meta, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := checkMeta(s.Name, s.dir); err == nil {
-		return nil
-	}
-	if !readableMeta(meta) {
-		return fmt.Errorf("%w: the description of the stream cannot be read; restore %s from a backup", ErrDamaged, filepath.Join(s.dir, natsMeta))
+	if !usableMeta(s.Name, meta) {
+		if err == nil {
+			if err := c.keepDamaged(s.Name, path); err != nil {
+				return err
+			}
+		}
+		if meta, err = bareMeta(s.Name, meta); err != nil {
+			return err
+		}
+		if err := replaceFile(path, meta); err != nil {
+			return err
+		}
 	}
 	sum, err := metaSum(s.Name, meta)
 	if err != nil {

@@ -29,6 +29,30 @@ func tmpfs(t *testing.T, options string) (dir string, remount func(flags uintptr
 	}
 }
 
+// A start where JetStream cannot write ends, and says why; it does not wait for a
+// server that has given up.
+func TestStartWhereJetStreamCannotWrite(t *testing.T) {
+	t.Parallel()
+	o := embedded(t)
+	// Nobody can make a file there, not even root.
+	if err := os.Symlink("/proc", filepath.Join(o.Dir, "jetstream")); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		_, err := jetstream.Open(t.Context(), o)
+		ended <- err
+	}()
+	select {
+	case err := <-ended:
+		if err == nil || !strings.Contains(err.Error(), "storage directory is not writable") {
+			t.Errorf("it ended with %v", err)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("it goes on, though JetStream has not started")
+	}
+}
+
 // A write that fails ends the engine, whatever it was that failed it and even if
 // there is room again: it is not well, says so, and closes in bounded time. What
 // was acknowledged is there at the next start.
