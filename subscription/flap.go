@@ -1,7 +1,7 @@
 package subscription
 
 import (
-	"net"
+	"strings"
 	"sync"
 	"time"
 )
@@ -12,9 +12,10 @@ import (
 type client struct{ uid, id, host string }
 
 func clientOf(uid string, o ConsumerOptions) client {
-	host, _, err := net.SplitHostPort(o.Address)
-	if err != nil {
-		host = o.Address
+	host := o.Address
+	// The port is another each time, whatever is said before the host.
+	if colon := strings.LastIndexByte(host, ':'); colon >= 0 {
+		host = host[:colon]
 	}
 	return client{uid, o.ClientID, host}
 }

@@ -107,8 +107,11 @@ func TestHandOutsGrow(t *testing.T) {
 func TestFlappingClients(t *testing.T) {
 	var f flaps
 	c := clientOf("uid", ConsumerOptions{ClientID: "crm", Address: "10.0.0.7:1234"})
-	if again := clientOf("uid", ConsumerOptions{ClientID: "crm", Address: "10.0.0.7:999"}); again != c {
-		t.Error("another port is another client")
+	for _, address := range []string{"10.0.0.7:%d", "rest:10.0.0.7:%d", "[::1]:%d", "rest:[::1]:%d"} {
+		one, again := fmt.Sprintf(address, 1234), fmt.Sprintf(address, 999)
+		if clientOf("uid", ConsumerOptions{Address: one}) != clientOf("uid", ConsumerOptions{Address: again}) {
+			t.Errorf("%s and %s are two clients", one, again)
+		}
 	}
 	now := time.Now()
 	for n, want := range []int64{0, 0, 250, 500, 1000, 2000, 4000, 8000, 10_000, 10_000} {
