@@ -134,6 +134,9 @@ func formOf(data []byte) (form uint64, rest []byte, err error) {
 // Split finds the pieces of a kept event without decoding it.
 func Split(data []byte) (Parts, error) {
 	var p Parts
+	if len(data) == 0 { // a message without a field, to those who read messages
+		return Parts{}, fmt.Errorf("%w: it is empty", ErrRecordInvalid)
+	}
 	_, data, err := formOf(data)
 	if err != nil {
 		return Parts{}, err

@@ -359,9 +359,16 @@ func TestEncoderPanicIsOneEventsMisfortune(t *testing.T) {
 	}
 }
 
-// A record that is no event is a hole of one: streams are told, from the log and
-// from the ring, also those that wait for something else.
+// A record that is no event is a hole of one, also what the log has nothing of to show:
+// streams are told, from the log and from the ring, also those that wait for something
+// else.
 func TestBrokenRecordIsAGapOfOne(t *testing.T) {
+	for name, data := range map[string][]byte{"no message": {0xff}, "of no known form": nil} {
+		t.Run(name, func(t *testing.T) { checkGapOfOne(t, data) })
+	}
+}
+
+func checkGapOfOne(t *testing.T, data []byte) {
 	l := newLog()
 	h := running(t, newHub(t, l))
 	last := put(t, l, sample{})
@@ -369,7 +376,7 @@ func TestBrokenRecordIsAGapOfOne(t *testing.T) {
 		r.Selector = selector(t, h, &hookstreamv1.EventSelector{Sources: []string{"nobody"}})
 	}))
 	waiting.until("the head", func(fs []got) bool { return len(fs) > 1 })
-	if _, err := l.Append(t.Context(), brokenEntry()); err != nil {
+	if _, err := l.Append(t.Context(), brokenEntry(data)); err != nil {
 		t.Fatal(err)
 	}
 	waiting.until("the gap", func(fs []got) bool { return missedIn(fs) == 1 })

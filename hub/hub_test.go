@@ -300,6 +300,6 @@ func wantErr(t testing.TB, err, want error) {
 	}
 }
 
-func brokenEntry() eventlog.Entry {
-	return eventlog.Entry{Source: "s", Topic: "t", Action: "a", DedupKey: fmt.Sprint(keys.Add(1)), Data: []byte{0xff}}
+func brokenEntry(data []byte) eventlog.Entry {
+	return eventlog.Entry{Source: "s", Topic: "t", Action: "a", DedupKey: fmt.Sprint(keys.Add(1)), Data: data}
 }
