@@ -33,6 +33,7 @@ type Puller struct {
 	slots  []*slot
 	empty  bool      // the last pull of what is there found nothing more
 	rest   time.Time // no pulls before: JetStream refused one
+	absent bool      // nobody answered for the queue: see Absent
 	closed bool
 }
 
@@ -154,7 +155,7 @@ func (p *Puller) ask(n int, wait bool) {
 	}
 	data, _ := json.Marshal(req) // cannot fail
 	if err := p.nc.PublishRequest(p.api, s.inbox, data); err != nil {
-		s.end(true)
+		s.end(refused)
 	}
 }
 
@@ -216,6 +217,30 @@ func (p *Puller) left() (n int) {
 	return n
 }
 
+// Due answers when to ask again though nothing is heard until then: a pull that is
+// open is taken for lost, or the pause after a refusal is over. Zero: never.
+func (p *Puller) Due() (at time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closed && time.Now().Before(p.rest) {
+		at = p.rest
+	}
+	for _, s := range p.slots {
+		if lost := s.at.Add(lostTime); s.left > 0 && (at.IsZero() || lost.Before(at)) {
+			at = lost
+		}
+	}
+	return at
+}
+
+// Absent reports whether the last pull that ended did so because nobody answers for
+// the queue: it may have been deleted, or have no leader for a moment.
+func (p *Puller) Absent() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.absent
+}
+
 // lostTime is when a pull of which nothing was heard is taken for lost.
 const lostTime = pullTime + time.Second
 
@@ -244,7 +269,7 @@ const lingering = 30 * time.Second
 
 func (s *slot) receive(m *nats.Msg) {
 	if status := m.Header.Get("Status"); status != "" && m.Reply == "" {
-		s.status(status)
+		s.status(status, m.Header.Get("Description"))
 		return
 	}
 	p := s.p
@@ -265,21 +290,32 @@ func (s *slot) answered() time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s.left = max(s.left-1, 0)
-	p.empty = false
+	p.empty, p.absent = false, false
 	return s.at
 }
 
-func (s *slot) status(status string) {
+// consumerDeleted describes the end of pulls that were open when their queue was
+// deleted.
+const consumerDeleted = "Consumer Deleted"
+
+func (s *slot) status(status, description string) {
 	switch status {
 	case "100": // nothing but a sign of life
 		return
 	case "404", "408": // nothing there
-		s.end(false)
+		s.end(over)
 		return
 	case "423": // somebody else's turn, or nobody's
 		s.forgetPin()
+	case "503": // nobody answers
+		s.end(absent)
+		return
 	}
-	s.end(true)
+	if description == consumerDeleted {
+		s.end(absent)
+		return
+	}
+	s.end(refused)
 }
 
 // forgetPin forgets the pin that a pull brought along. When it was given the pin
@@ -290,13 +326,22 @@ func (s *slot) forgetPin() {
 	s.p.pin.refused(s.pin)
 }
 
+// outcome is how a pull ended.
+type outcome int
+
+const (
+	over    outcome = iota // nothing more is there
+	refused                // for now
+	absent                 // nobody answers for the queue
+)
+
 // end ends the open pull: nothing more comes of it.
-func (s *slot) end(refused bool) {
+func (s *slot) end(how outcome) {
 	p := s.p
 	p.mu.Lock()
 	s.left = 0
-	p.empty = true
-	if refused {
+	p.empty, p.absent = true, how == absent
+	if how != over {
 		p.rest = time.Now().Add(restTime)
 	}
 	closed := p.closed

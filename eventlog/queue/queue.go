@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
@@ -156,6 +157,9 @@ type State struct {
 	Pin string
 	// Created is when.
 	Created time.Time
+	// AsAsked: what can be changed of the queue is as the Config says that it was
+	// asked about with. Then EnsureQueue has nothing to do.
+	AsAsked bool
 }
 
 // ErrNoQueue says that a queue does not exist (any more).
@@ -170,11 +174,23 @@ func (e *Engine) EnsureQueue(ctx context.Context, c Config) (made bool, err erro
 		made = true
 	case err != nil:
 		return false, engine.Unavailable("queue", err)
+	case c.describes(old.CachedInfo().Config):
+		return false, nil
 	default: // what cannot be changed stays
 		c.From = old.CachedInfo().Config.OptStartSeq
 	}
 	_, remade, err := e.Consumer(ctx, c.stream(), c.consumer())
 	return made || remade, engine.Unavailable("queue", err)
+}
+
+// describes reports whether a consumer of JetStream is as the queue is to be, but
+// for what cannot be changed. To say so once more would have JetStream write it down,
+// one consumer after the other, and on a cluster agree about it.
+func (c Config) describes(is jetstream.ConsumerConfig) bool {
+	want := c.consumer()
+	want.Name, want.OptStartSeq, want.PriorityPolicy, want.PriorityGroups = is.Name, is.OptStartSeq, is.PriorityPolicy, is.PriorityGroups
+	is.Metadata = nil // what the server notes of itself
+	return reflect.DeepEqual(is, want)
 }
 
 // DeleteQueue forgets the queue. None is fine.
@@ -199,6 +215,7 @@ func (e *Engine) QueueState(ctx context.Context, c Config) (State, error) {
 	s := State{
 		Waiting: int64(info.NumPending), Held: int64(info.NumAckPending), Redelivered: int64(info.NumRedelivered),
 		Floor: info.AckFloor.Stream, Last: info.Delivered.Stream, Turn: info.Delivered.Consumer, Created: info.Created,
+		AsAsked: c.describes(info.Config),
 	}
 	for _, g := range info.PriorityGroups {
 		s.Pin = g.PinnedClientID
