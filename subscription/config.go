@@ -328,15 +328,63 @@ func (m *Manager) replayQueue(s *Subscription) queue.Config {
 	}
 }
 
-// ensureQueue makes a queue of the subscription or brings it up to date. While
-// deliveries may be in force that were handed out with a longer deadline, JetStream
-// holds for as long as that: a shorter hold is in force at once, also of what was
-// handed out before.
+// ensureQueue makes a queue of the subscription or brings it up to date.
 func (m *Manager) ensureQueue(ctx context.Context, s *Subscription, c queue.Config) (made bool, err error) {
+	return m.engine.EnsureQueue(ctx, m.asAsked(s, c))
+}
+
+// asAsked answers a queue of the subscription as JetStream is asked for it. While
+// deliveries may be in force that were handed out with a longer deadline, it holds
+// for as long as that: a shorter hold is in force at once, also of what was handed
+// out before.
+func (m *Manager) asAsked(s *Subscription, c queue.Config) queue.Config {
 	if s.lingers(time.Now()) {
 		c.Hold = max(c.Hold, s.FormerDeadline+m.opts.holdMargin)
 	}
-	return m.engine.EnsureQueue(ctx, c)
+	return c
+}
+
+// lookAtQueue answers how a queue of the subscription stands, and makes it, or brings
+// it up to date, when it is not as it should be. Mostly that is one question.
+func (m *Manager) lookAtQueue(ctx context.Context, s *Subscription, c queue.Config) (st queue.State, made bool, err error) {
+	st, err = m.engine.QueueState(ctx, m.asAsked(s, c))
+	switch {
+	case errors.Is(err, queue.ErrNoQueue):
+		err = m.isStill(ctx, s)
+	case err == nil && st.AsAsked:
+		return st, false, nil
+	}
+	if err == nil {
+		made, err = m.ensureQueue(ctx, s, c)
+	}
+	if err == nil {
+		st, err = m.engine.QueueState(ctx, c)
+	}
+	return st, made, err
+}
+
+// errMoved says that a subscription was deleted or sought, which has not arrived here
+// yet.
+var errMoved = errors.New("the subscription has changed meanwhile")
+
+// isStill asks the bucket, where whoever leads it answers, whether a subscription is
+// there in the generation that is known here: a queue of another one is gone for good.
+func (m *Manager) isStill(ctx context.Context, s *Subscription) error {
+	c, err := m.store.bucket.Now(ctx, s.ID)
+	if err != nil {
+		return err
+	}
+	if c.Value == nil {
+		return errMoved
+	}
+	now, err := decode(s.ID, c.Value, c.Revision)
+	if err != nil {
+		return err
+	}
+	if now.sub.UID != s.UID || now.sub.Generation != s.Generation {
+		return errMoved
+	}
+	return nil
 }
 
 // lingers reports whether a delivery may be in force that was handed out with the

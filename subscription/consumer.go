@@ -167,6 +167,18 @@ func (c *consumer) maxEvents(s *Subscription) int {
 	return min(c.opts.MaxEvents, s.MaxOutstandingEvents)
 }
 
+// due answers when something is to be done about it though nothing is heard; zero:
+// never.
+func (c *consumer) due(peerTimeout time.Duration) time.Time {
+	switch {
+	case c.waits():
+		return c.notBefore
+	case c.over || c.pull || c.quietFrom.IsZero() || c.inHands > 0:
+		return time.Time{}
+	}
+	return c.quietFrom.Add(peerTimeout)
+}
+
 // waits reports whether it is not handed anything yet.
 func (c *consumer) waits() bool { return !c.notBefore.IsZero() && time.Now().Before(c.notBefore) }
 

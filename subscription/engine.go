@@ -64,7 +64,8 @@ type Queues interface {
 	EnsureQueue(ctx context.Context, c queue.Config) (made bool, err error)
 	// DeleteQueue forgets the queue. None is fine.
 	DeleteQueue(ctx context.Context, c queue.Config) error
-	// QueueState answers what was handed out and what not, or queue.ErrNoQueue.
+	// QueueState answers what was handed out and what not, and whether the queue is as
+	// asked, or queue.ErrNoQueue.
 	QueueState(ctx context.Context, c queue.Config) (queue.State, error)
 	// QueueNames answers the names of all queues of events that begin with prefix.
 	QueueNames(ctx context.Context, prefix string) ([]string, error)
@@ -96,6 +97,11 @@ type Puller interface {
 	FillNow(n int)
 	// FillOne waits for a single message, whatever there may be now.
 	FillOne()
+	// Due answers when to ask again though nothing is heard until then; zero: never.
+	Due() time.Time
+	// Absent reports whether the last pull that ended did so because nobody answers
+	// for the queue: it may have been deleted.
+	Absent() bool
 	// Stop ends it. What was asked for may come for some seconds more.
 	Stop()
 }

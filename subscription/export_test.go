@@ -191,3 +191,27 @@ func (m *Manager) Missing() (n int) {
 	}
 	return n
 }
+
+// Pulling answers how many subscriptions have asked for what there is here.
+func (m *Manager) Pulling() (n int) {
+	for _, h := range m.allHomes() {
+		h.mu.Lock()
+		if h.puller != nil && !h.askedAt.IsZero() {
+			n++
+		}
+		h.mu.Unlock()
+	}
+	return n
+}
+
+// StillThere answers an error unless the bucket has a subscription in the generation
+// that is known here, or one that is some generations away from it.
+func (m *Manager) StillThere(ctx context.Context, id string, away int) error {
+	sub, err := m.Get(id)
+	if err != nil {
+		return err
+	}
+	other := *sub
+	other.Generation += away
+	return m.isStill(ctx, &other)
+}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -53,6 +54,19 @@ type gaps struct {
 
 	holes  holes          // of the log
 	judged map[string]int // by queue: which holes were looked at
+	done   looks          // what was looked at last of all subscriptions
+}
+
+// looks are what a look for gaps depends on. It is not repeated with the same: with
+// thousands of subscriptions that would cost more than all that they do at rest.
+type looks struct {
+	first uint64          // of the log
+	holes int             // their version
+	subs  []*Subscription // none of which has a queue that is still to be made
+}
+
+func (l looks) equal(o looks) bool {
+	return l.first == o.first && l.holes == o.holes && slices.Equal(l.subs, o.subs)
 }
 
 // said is how many missed events of a generation a gateway told a consumer of.
@@ -161,11 +175,7 @@ func (m *Manager) lookForGaps(ctx context.Context) error {
 		h.lookAtDropped()
 		h.lookAtJumps(b.First)
 	}
-	var errs []error
-	for _, sub := range m.List() {
-		errs = append(errs, m.lookForGap(ctx, sub, b.First, near), m.lookForHoles(ctx, sub, found))
-	}
-	if err := errors.Join(errs...); err != nil {
+	if err := m.lookAtAll(ctx, looks{b.First, found.version, m.List()}, near, found); err != nil {
 		return err
 	}
 	for _, h := range m.allHomes() {
@@ -177,6 +187,31 @@ func (m *Manager) lookForGaps(ctx context.Context) error {
 // lookAhead is in how many looks the log may reach what a queue is known to have passed
 // by, so that it is asked anew: what it jumps over is compared with that.
 const lookAhead = 10
+
+// lookAtAll looks at all subscriptions, unless it has with nothing else to be seen.
+func (m *Manager) lookAtAll(ctx context.Context, now looks, near uint64, found holes) error {
+	m.gaps.mu.Lock()
+	done := m.gaps.done
+	m.gaps.mu.Unlock()
+	if now.equal(done) {
+		return nil
+	}
+	var errs []error
+	for _, sub := range now.subs {
+		errs = append(errs, m.lookForGap(ctx, sub, now.first, near), m.lookForHoles(ctx, sub, found))
+	}
+	noQueue := func(err error) bool { return errors.Is(err, queue.ErrNoQueue) } // it is made when somebody comes
+	if slices.ContainsFunc(errs, noQueue) {
+		now = looks{}
+	}
+	if err := errors.Join(slices.DeleteFunc(errs, noQueue)...); err != nil {
+		return err
+	}
+	m.gaps.mu.Lock()
+	defer m.gaps.mu.Unlock()
+	m.gaps.done = now
+	return nil
+}
 
 // lookForGap counts what lies between the event that was handed out last and the
 // first of the log. It asks JetStream only when what it knows does not say that
@@ -191,9 +226,6 @@ func (m *Manager) lookForGap(ctx context.Context, sub *Subscription, first, near
 		return nil
 	}
 	last, err := m.lastHandedOut(ctx, q)
-	if errors.Is(err, queue.ErrNoQueue) {
-		return nil // it is made when somebody comes
-	}
 	gap := span{max(sub.Start, last+1), first}
 	if err != nil || gap.empty() {
 		return err

@@ -2,7 +2,6 @@ package subscription
 
 import (
 	"context"
-	"errors"
 	"math"
 	"slices"
 	"time"
@@ -49,9 +48,6 @@ func (m *Manager) lookForHoles(ctx context.Context, sub *Subscription, found hol
 	v := m.gaps.now(sub)
 	if parts := v.uncounted(found.runs, sub.Start); len(parts) > 0 {
 		last, err := m.lastHandedOut(ctx, q)
-		if errors.Is(err, queue.ErrNoQueue) {
-			return nil
-		}
 		if err != nil {
 			return err
 		}

@@ -80,9 +80,11 @@ type home struct {
 	passedAt                 time.Time
 	// dropped by the log, not settled: see lookAtDropped.
 	dropped   map[uint64]bool
-	share     float64 // of what is pulled, the selector selects
-	ensured   bool    // the queue was seen to be as it should
-	lingers   bool    // and holds for longer, for what was handed out before
+	share     float64   // of what is pulled, the selector selects
+	ensured   bool      // the queue was seen to be as it should
+	lingers   bool      // and holds for longer, for what was handed out before
+	missedAt  time.Time // when JetStream was asked last whether the queue is there at all
+	cutOff    bool      // as of the last look
 	fedAt     time.Time
 	askedAt   time.Time
 	arrivedAt time.Time // of the last message that is held
@@ -258,8 +260,14 @@ func (h *home) queueOf(k key) queue.Config {
 	return h.queue
 }
 
-// lookEvery is how often run looks at the home though nothing woke it.
-const lookEvery = 250 * time.Millisecond
+const (
+	// lookEvery is how often run looks at a home on which something is under way that
+	// nothing wakes it for.
+	lookEvery = 250 * time.Millisecond
+	// restEvery is how often it looks at one at rest. It finds nothing then: what
+	// becomes due has a time, see untilNext, and all else wakes it.
+	restEvery = 10 * time.Second
+)
 
 func (h *home) run() {
 	t := time.NewTimer(lookEvery)
@@ -283,19 +291,98 @@ func (h *home) run() {
 func (h *home) untilNext() time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	next := lookEvery
-	if wait := h.m.tooYoung(); wait > 0 {
-		next = min(next, wait)
+	now := time.Now()
+	next := soonest{now, now.Add(restEvery)}
+	if h.restless() {
+		next.or(now.Add(lookEvery))
 	}
-	if len(h.clock) > 0 {
-		next = min(next, time.Until(h.clock[0].alarm))
+	if wait := h.m.tooYoung(); wait > 0 {
+		next.or(now.Add(wait))
 	}
 	for _, c := range h.consumers {
-		if wait := time.Until(c.notBefore); wait > 0 {
-			next = min(next, wait)
+		next.or(c.due(h.m.opts.PeerTimeout))
+	}
+	for _, p := range []Puller{h.puller, h.replayer} {
+		if p != nil {
+			next.or(p.Due())
 		}
 	}
-	return max(next, 0)
+	if h.replayer != nil {
+		next.or(h.fedAt.Add(feedEvery))
+	}
+	if h.lingers {
+		next.orLater(h.sub.FormerUntil)
+	}
+	h.holdsDue(&next)
+	h.lanesDue(&next)
+	if len(h.clock) > 0 && h.clock[0].alarm.Before(next.at) {
+		next.at = h.clock[0].alarm
+	}
+	return max(next.at.Sub(now), 0)
+}
+
+// soonest is the first of some times. One that has passed is a look away: the last
+// look could do nothing about it.
+type soonest struct{ now, at time.Time }
+
+// or adds a time; zero: never.
+func (s *soonest) or(at time.Time) {
+	if at.IsZero() {
+		return
+	}
+	if !at.After(s.now) {
+		at = s.now.Add(lookEvery)
+	}
+	if at.Before(s.at) {
+		s.at = at
+	}
+}
+
+// orLater adds a time unless it has passed.
+func (s *soonest) orLater(at time.Time) {
+	if at.After(s.now) {
+		s.or(at)
+	}
+}
+
+// restless reports whether something is under way that nothing wakes the home for.
+// The caller holds mu.
+func (h *home) restless() bool {
+	switch {
+	case h.cutOff:
+		return true
+	case len(h.consumers) > 0 && !h.sub.Paused && !h.idle() && (!h.ensured || h.puller == nil):
+		return true
+	}
+	for _, hd := range h.holds {
+		if hd.stage == waiting || hd.stage == ready {
+			return true
+		}
+	}
+	return false
+}
+
+// holdsDue adds when a hold is to be renewed. The caller holds mu.
+func (h *home) holdsDue(next *soonest) {
+	for _, hd := range h.holds {
+		if hd.stage == given && !hd.renewing && hd.deadline.After(hd.sure) {
+			next.or(hd.sure.Add(-h.m.renewAhead()))
+		}
+	}
+}
+
+// lanesDue adds what is to be done for an ordered subscription. The caller holds mu.
+func (h *home) lanesDue(next *soonest) {
+	if h.lanes == nil {
+		return
+	}
+	next.orLater(h.pulledAt.Add(lingerTime))
+	next.orLater(h.yieldUntil)
+	next.orLater(h.lanes.pinlessRest)
+	if h.puller != nil {
+		next.or(h.askedAt.Add(signEvery))
+		next.or(h.lanes.lookAt(h.pin.Ours()))
+	}
 }
 
 // busy reports whether there is anything to look after.
@@ -327,6 +414,7 @@ func (h *home) look() {
 	}
 	h.pull()
 	lanes := h.lanes
+	h.cutOff = !up
 	h.mu.Unlock()
 	if lanes != nil {
 		h.mindPin()
@@ -334,16 +422,11 @@ func (h *home) look() {
 	}
 }
 
-// ensure makes sure that the queue is there, and as the subscription says, before
+// ensure makes sure that the queues are there, and as the subscription says, before
 // anything is pulled.
 func (h *home) ensure() {
-	h.mu.Lock()
-	sub, q, replays := h.sub, h.queue, h.replays
-	lingers := sub.lingers(time.Now())
-	ensured := h.ensured && (lingers || !h.lingers)
-	nobody, begins := len(h.consumers) == 0, h.trusted == unknown
-	h.mu.Unlock()
-	if ensured || nobody {
+	sub, todo := h.toEnsure(time.Now())
+	if !todo {
 		return
 	}
 	if h.m.asking.begin(h.ctx) != nil {
@@ -352,17 +435,17 @@ func (h *home) ensure() {
 	defer h.m.asking.end()
 	ctx, cancel := context.WithTimeout(h.ctx, requestTime)
 	defer cancel()
-	made, err := h.m.ensureQueue(ctx, sub, q)
+	lingers, q := sub.lingers(time.Now()), h.m.mainQueue(sub)
+	st, made, err := h.m.lookAtQueue(ctx, sub, q)
 	if err == nil && h.m.store.hasReplays(sub.ID) {
-		_, err = h.m.ensureQueue(ctx, sub, replays)
+		_, _, err = h.m.lookAtQueue(ctx, sub, h.m.replayQueue(sub))
 	}
-	var st queue.State
-	if err == nil && begins {
-		st, err = h.m.engine.QueueState(ctx, q)
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, errMoved): // it is about to arrive here
+		return
+	case err != nil:
 		if h.ctx.Err() == nil {
-			h.m.logger.Warn("a subscription waits for its q", "subscription", sub.ID, "err", err)
+			h.m.logger.Warn("a subscription waits for its queue", "subscription", sub.ID, "err", err)
 		}
 		return
 	}
@@ -371,12 +454,34 @@ func (h *home) ensure() {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.sub == sub {
-		h.ensured, h.lingers, h.surely = true, lingers, q.Hold
-		if begins {
-			h.begun(st)
+	if h.sub != sub {
+		return
+	}
+	h.ensured, h.lingers, h.surely = true, lingers, q.Hold
+	if made && h.lanes != nil {
+		h.standBy() // its count begins anew
+	}
+	if made || h.trusted == unknown {
+		h.begun(st)
+	}
+}
+
+// absentPause is how often, at most, JetStream is asked whether a queue is there for
+// which nobody answers.
+const absentPause = 2 * time.Second
+
+// toEnsure reports whether JetStream is to be asked about the queues of the
+// subscription, as it is now.
+func (h *home) toEnsure(now time.Time) (sub *Subscription, todo bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, p := range []Puller{h.puller, h.replayer} {
+		if p != nil && p.Absent() && now.Sub(h.missedAt) >= absentPause {
+			h.ensured, h.missedAt = false, now
 		}
 	}
+	ensured := h.ensured && (h.sub.lingers(now) || !h.lingers)
+	return h.sub, !ensured && len(h.consumers) > 0
 }
 
 // requestTime bounds one question to JetStream.

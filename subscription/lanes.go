@@ -25,6 +25,8 @@ type lanes struct {
 	// other gateway has the pin.
 	other    bool
 	lookedAt time.Time
+	// pause is how long one that does not hand out waits before it looks again.
+	pause time.Duration
 	// What it collects, of each of the two queues.
 	main, replays gathering
 	pinlessRest   time.Time // nothing that was replayed is asked for without the pin
@@ -74,7 +76,7 @@ func (l *lanes) seen(pin string, turn uint64, replay bool) {
 	}
 	l.pin, l.other = pin, false
 	l.collect()
-	l.lookedAt = time.Time{} // look at once: mostly everything is here
+	l.lookSoon() // mostly everything is here
 }
 
 // follows notices which hand-out of the main queue came. When one before it did not,
@@ -83,7 +85,7 @@ func (l *lanes) seen(pin string, turn uint64, replay bool) {
 func (l *lanes) follows(turn uint64) {
 	if l.phase != elsewhere && turn != l.turn+1 {
 		l.collect()
-		l.lookedAt = time.Time{}
+		l.lookSoon()
 	}
 	l.turn = max(l.turn, turn)
 }
@@ -150,7 +152,10 @@ func (g *gathering) wants(now time.Time) int {
 }
 
 // stop ends serving.
-func (l *lanes) stop() { l.phase, l.pin, l.pinless = elsewhere, "", false }
+func (l *lanes) stop() {
+	l.phase, l.pin, l.pinless = elsewhere, "", false
+	l.pause = 0
+}
 
 // add puts a hold in its lane, and reports whether it may be handed out.
 func (l *lanes) add(hd *hold) bool {

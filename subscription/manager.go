@@ -145,6 +145,7 @@ func (m *Manager) open(ctx context.Context) (err error) {
 		return err
 	}
 	m.wg.Go(m.watchGaps)
+	m.wg.Go(m.watchConnection)
 	return nil
 }
 
@@ -356,6 +357,7 @@ func (m *Manager) Drain(ctx context.Context, grace time.Duration) error {
 	m.mu.Unlock()
 	for _, h := range m.allHomes() {
 		h.wakeConsumers()
+		h.poke()
 	}
 	select {
 	case <-d.empty:

@@ -4,12 +4,16 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"github.com/hookstream/hookstream/event"
 	"github.com/hookstream/hookstream/eventlog"
@@ -39,14 +43,16 @@ func TestManySubscriptions(t *testing.T) {
 // crowd is a gateway with many subscriptions.
 type crowd struct {
 	*gateway
-	t      *testing.T
-	n      int
-	log    eventlog.Log
-	hole   atomic.Pointer[eventlog.Missing]
-	ctx    context.Context
-	wg     sync.WaitGroup
-	idle   atomic.Int64 // streams that hold their event
-	settle chan string  // tokens of the one that settles
+	t         *testing.T
+	n         int
+	dir       string
+	log       eventlog.Log
+	hole      atomic.Pointer[eventlog.Missing]
+	ctx       context.Context
+	wg        sync.WaitGroup
+	published int
+	idle      atomic.Int64 // streams that hold their event
+	settle    chan string  // tokens of the one that settles
 }
 
 // holed is an engine whose log has lost what the crowd says.
@@ -65,32 +71,38 @@ func (e holed) Holes(context.Context) (out []eventlog.Missing, _ error) {
 const settlings = 2000
 
 func openCrowd(t *testing.T, n int) *crowd {
-	c := &crowd{t: t, n: n, ctx: t.Context(), settle: make(chan string, settlings)}
-	e := openEngine(t, options(t, t.TempDir()))
+	c := &crowd{t: t, n: n, dir: t.TempDir(), ctx: t.Context(), settle: make(chan string, settlings)}
+	c.open()
+	return c
+}
+
+// open opens a gateway, or opens it again.
+func (c *crowd) open() {
+	e := openEngine(c.t, options(c.t, c.dir))
 	h, err := hub.New(hub.Options{Log: e.Events()})
 	if err != nil {
-		t.Fatal(err)
+		c.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = h.Run(ctx) })
-	t.Cleanup(func() { cancel(); wg.Wait() })
 	m, err := subscription.Open(ctx, subscription.Options{
-		Engine: holed{subscription.On(queue.On(e)), c}, Hub: h, Gateway: "a", MaxConsumers: n + 1,
+		Engine: holed{subscription.On(queue.On(e)), c}, Hub: h, Gateway: "a", MaxConsumers: c.n + 1,
 	})
 	if err != nil {
-		t.Fatal(err)
+		c.t.Fatal(err)
 	}
 	c.log = e.Events()
-	c.gateway = &gateway{Manager: m, engine: e, stop: sync.OnceFunc(m.Close)}
-	t.Cleanup(c.stop)
-	return c
+	c.gateway = &gateway{Manager: m, engine: e, stop: sync.OnceFunc(func() { m.Close(); cancel(); wg.Wait() })}
+	c.t.Cleanup(c.stop)
 }
 
 func (c *crowd) measure() {
 	c.time("make them", c.create)
-	c.attach()
-	c.time("attach a stream, hand it one event", c.handOut)
+	c.time("attach a stream to each", c.attach)
+	c.rest("idle, nothing was ever handed out")
+	c.time("hand each one event", c.handOut)
+	c.rest("idle, each holds one event")
 	c.settleOneByOne()
 	c.time("look for gaps, nothing new", func() {
 		if err := c.LookForGaps(c.ctx); err != nil {
@@ -100,12 +112,24 @@ func (c *crowd) measure() {
 	c.time("count a hole of the log in each", c.countHole)
 	c.time("stop", c.stop)
 	c.wg.Wait()
+	c.time("close the log", func() { _ = c.engine.Close() })
+	c.time("open it all again", c.open)
+	c.time("attach a stream to each", c.attach)
+	c.idle.Store(0)
+	c.time("hand each one event", c.handOut)
+	c.time("stop", c.stop)
+	c.wg.Wait()
 }
 
 func (c *crowd) time(what string, do func()) {
+	var before, after syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &before)
 	start := time.Now()
 	do()
-	c.t.Logf("%-34s %d subscriptions: %s", what, c.n, time.Since(start).Round(time.Microsecond))
+	took := time.Since(start)
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &after)
+	cpu := time.Duration(after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano())
+	c.t.Logf("%-34s %d subscriptions: %s, cpu %s", what, c.n, took.Round(time.Microsecond), cpu)
 }
 
 func crowdID(i int) string { return fmt.Sprintf("s%05d", i) }
@@ -114,12 +138,12 @@ func crowdID(i int) string { return fmt.Sprintf("s%05d", i) }
 // other event.
 func (c *crowd) create() {
 	c.each(func(i int) error {
-		source := "sources/other"
+		sources := []string{"sources/other1", "sources/other2"}
 		if i == 0 {
-			source = "sources/billing"
+			sources = []string{"sources/billing"}
 		}
 		_, err := c.Create(c.ctx, crowdID(i), subscription.Settings{
-			AckDeadline: 10 * time.Minute, Selector: &hookstreamv1.EventSelector{Sources: []string{source}},
+			AckDeadline: 10 * time.Minute, Selector: &hookstreamv1.EventSelector{Sources: sources},
 		}, subscription.Position{Earliest: true})
 		return err
 	})
@@ -156,10 +180,50 @@ func (c *crowd) attach() {
 			})
 		})
 	}
+	for deadline := time.Now().Add(10 * time.Minute); c.Pulling() < c.n; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			c.t.Fatalf("%d pull", c.Pulling())
+		}
+	}
+}
+
+// rest measures what a gateway costs that nothing happens on.
+func (c *crowd) rest(what string) {
+	time.Sleep(10 * time.Second) // what went before is over
+	var before, after syscall.Rusage
+	said, heard := c.talk()
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &before)
+	start := time.Now()
+	time.Sleep(20 * time.Second)
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &after)
+	took := time.Since(start).Seconds()
+	saidNow, heardNow := c.talk()
+	cpu := time.Duration(after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano())
+	runtime.GC()
+	runtime.GC()
+	var mem runtime.MemStats
+	runtime.ReadMemStats(&mem)
+	c.t.Logf("%-34s %d subscriptions: %.3f of a core, %.0f messages/s to JetStream and %.0f back; heap %.1f KiB and stacks %.1f KiB for each, %.1f goroutines", what, c.n,
+		cpu.Seconds()/took, float64(saidNow-said)/took, float64(heardNow-heard)/took,
+		float64(mem.HeapAlloc)/1024/float64(c.n), float64(mem.StackInuse)/1024/float64(c.n), float64(runtime.NumGoroutine())/float64(c.n))
+}
+
+// talk answers how many messages went to JetStream and came from it.
+func (c *crowd) talk() (said, heard uint64) {
+	deliveries, err := c.engine.Deliveries()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for _, nc := range []*nats.Conn{deliveries, c.engine.JS().Conn()} {
+		st := nc.Stats()
+		said, heard = said+st.OutMsgs, heard+st.InMsgs
+	}
+	return said, heard
 }
 
 func (c *crowd) handOut() {
-	c.publish("other", 1)
+	c.published++
+	c.publish(fmt.Sprintf("other%d", c.published), 1)
 	for deadline := time.Now().Add(5 * time.Minute); c.idle.Load() < int64(c.n-1); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			c.t.Fatalf("%d streams have their event, want %d", c.idle.Load(), c.n-1)

@@ -186,6 +186,9 @@ func (m *Manager) hearReplayed(data []byte) []byte {
 	if h := m.known(string(data)); h != nil {
 		h.mu.Lock()
 		h.hungry = true
+		if h.lanes != nil && !h.lanes.active() {
+			h.lanes.lookSoon() // it may be for us, when nobody has the pin
+		}
 		h.mu.Unlock()
 		h.poke()
 	}

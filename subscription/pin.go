@@ -15,6 +15,9 @@ const (
 	// handed what there is.
 	collectEvery = 100 * time.Millisecond
 	pinEvery     = time.Second
+	// maxPinPause is how often one does that finds the same again and again. Who is
+	// handed something knows at once that it has been chosen.
+	maxPinPause = 16 * time.Second
 	// lookTime bounds the look: the home does nothing else meanwhile.
 	lookTime = 2 * time.Second
 )
@@ -55,7 +58,7 @@ func (h *home) pinQuestion(now time.Time) (q pinQuestion, due bool) {
 	if l.active() && !l.pinless && !h.pin.Ours() { // another one is, or nobody
 		h.standBy()
 	}
-	if !l.lookIsDue(now) {
+	if at := l.lookAt(h.pin.Ours()); at.IsZero() || now.Before(at) {
 		return q, false
 	}
 	l.lookedAt = now
@@ -63,17 +66,22 @@ func (h *home) pinQuestion(now time.Time) (q pinQuestion, due bool) {
 	return pinQuestion{h.queue, h.replays, l, l.phase, l.changes, settled}, true
 }
 
-// lookIsDue reports whether JetStream is to be asked again. Who serves with the pin
-// learns from what it pulls that it has it no more.
-func (l *lanes) lookIsDue(now time.Time) bool {
+// lookAt answers when JetStream is to be asked again; zero: not at all. Who serves
+// with the pin learns from what it pulls that it has it no more.
+func (l *lanes) lookAt(ours bool) time.Time {
 	switch {
 	case l.phase == serving && !l.pinless:
-		return false
+		return time.Time{}
 	case l.phase == collecting:
-		return now.Sub(l.lookedAt) >= collectEvery
+		return l.lookedAt.Add(collectEvery)
+	case l.phase == elsewhere && !ours:
+		return l.lookedAt.Add(max(pinEvery, l.pause))
 	}
-	return now.Sub(l.lookedAt) >= pinEvery
+	return l.lookedAt.Add(pinEvery)
 }
+
+// lookSoon has JetStream asked at the next look.
+func (l *lanes) lookSoon() { l.lookedAt, l.pause = time.Time{}, 0 }
 
 // heedPin acts on what JetStream said. The caller holds mu.
 func (h *home) heedPin(q pinQuestion, seen looked) {
@@ -112,10 +120,16 @@ func (h *home) heedElsewhere(pin string) {
 		h.poke()
 		return
 	}
-	if other := pin != ""; other != l.other {
-		l.other = other
-		h.wakeAll()
+	if h.hungry && h.replayer != nil {
+		h.poke() // what is replayed may be for us
 	}
+	other := pin != ""
+	if other == l.other {
+		l.pause = min(max(2*l.pause, pinEvery), maxPinPause)
+		return
+	}
+	l.other, l.pause = other, 0
+	h.wakeAll()
 }
 
 // serve begins handing out: all that JetStream counts as handed out is here. The
@@ -177,6 +191,28 @@ func (h *home) counted(first uint64) (main, replayed int, settled bool) {
 		}
 	}
 	return main, replayed, settled
+}
+
+// watchConnection has all homes look when the gateway is cut off from the queues, and
+// when it is back.
+func (m *Manager) watchConnection() {
+	t := time.NewTicker(lookEvery)
+	defer t.Stop()
+	losses, up := m.engine.Connection()
+	for {
+		select {
+		case <-t.C:
+		case <-m.ctx.Done():
+			return
+		}
+		was, wasUp := losses, up
+		if losses, up = m.engine.Connection(); losses == was && up == wasUp {
+			continue
+		}
+		for _, h := range m.allHomes() {
+			h.poke()
+		}
+	}
 }
 
 // mindConnection stops a subscription from handing out while its gateway is cut

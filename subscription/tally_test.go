@@ -156,7 +156,7 @@ func TestFewestAttemptsFirst(t *testing.T) {
 
 // The home wakes up for what is due, and not only now and then.
 func TestNextAlarmIsNotMissed(t *testing.T) {
-	h := &home{m: new(Manager)}
+	h := &home{m: new(Manager), sub: new(Subscription)}
 	h.clock.set(time.Now().Add(10*time.Millisecond), &hold{})
 	if d := h.untilNext(); d > 10*time.Millisecond {
 		t.Errorf("it sleeps for %s", d)

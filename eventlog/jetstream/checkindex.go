@@ -47,7 +47,7 @@ func CheckIndex(dir string, repair bool) (_ *IndexCheck, err error) {
 	}
 	at := filepath.Join(dir, indexDir)
 	found := new(IndexCheck)
-	incarnation, err := keptIncarnation(dir)
+	incarnation, err := incarnationIn(dir)
 	if err != nil {
 		found.Anew = "the description of the log cannot be read" // which is told as damage
 		return found, nil
@@ -76,8 +76,8 @@ func CheckIndex(dir string, repair bool) (_ *IndexCheck, err error) {
 	return found, nil
 }
 
-// keptIncarnation answers the incarnation of the log in a data directory.
-func keptIncarnation(dir string) (event.Incarnation, error) {
+// incarnationIn answers the incarnation of the log in a data directory.
+func incarnationIn(dir string) (event.Incarnation, error) {
 	meta, err := os.ReadFile(filepath.Join(streamsDir(dir), StreamEvents, natsMeta))
 	if err != nil {
 		return 0, err

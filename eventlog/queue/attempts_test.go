@@ -58,7 +58,7 @@ func ends(t *testing.T, what string, f func()) {
 }
 
 // refused puts a value, and wants to be told that it is not kept.
-func refused(t *testing.T, a *Attempts) {
+func refusedFor(t *testing.T, a *Attempts) {
 	t.Helper()
 	told := make(chan error, 1)
 	a.Put([]Attempted{{"late", 1, []byte("x")}}, func(err error) { told <- err })
@@ -99,7 +99,7 @@ func TestAttemptsAreClosed(t *testing.T) {
 			t.Errorf("Close did not wait for %d of %d that were put before", some-n, some)
 		}
 		noneLeft(t)
-		refused(t, a)
+		refusedFor(t, a)
 		ends(t, "Close, again", a.Close)
 
 		kept := 0
@@ -192,8 +192,8 @@ func TestAttemptsAreClosedAfterTheirEngine(t *testing.T) {
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}
-	refused(t, a)
+	refusedFor(t, a)
 	ends(t, "Close", a.Close)
-	refused(t, a)
+	refusedFor(t, a)
 	noneLeft(t)
 }

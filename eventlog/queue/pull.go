@@ -114,24 +114,31 @@ type pullRequest struct {
 // asked for in one go; when nothing is left, one pull of a single message waits
 // for what comes. So little comes to a gateway that has stopped to pull.
 func (p *Puller) Fill(n int) {
+	losses := p.losses()
 	p.mu.Lock()
-	left := p.left()
+	left := p.left(losses)
 	n, empty := n-left, p.empty
 	p.mu.Unlock()
 	switch {
 	case n <= 0 || empty && left > 0:
 	case empty:
-		p.ask(1, true)
+		p.ask(1, true, losses)
 	default:
-		p.ask(min(n, maxPull), false)
+		p.ask(min(n, maxPull), false, losses)
 	}
 }
+
+// losses of the connection until now. The connection's lock is taken for it, which all
+// pullers share: so it is asked once for all that is done at a time. A pull that is
+// sent over the next connection with the count before is taken for lost, and heard.
+func (p *Puller) losses() uint64 { return p.nc.Stats().Reconnects }
 
 // FillOne has one pull of a single message wait for what comes, whatever may be
 // there.
 func (p *Puller) FillOne() {
-	if p.Asked() == 0 {
-		p.ask(1, true)
+	losses := p.losses()
+	if p.asked(losses) == 0 {
+		p.ask(1, true, losses)
 	}
 }
 
@@ -140,15 +147,16 @@ const maxPull = 1000
 
 // FillNow asks for up to n of what is there now, and waits for nothing.
 func (p *Puller) FillNow(n int) {
-	if n -= p.Asked(); n > 0 {
-		p.ask(min(n, maxPull), false)
+	losses := p.losses()
+	if n -= p.asked(losses); n > 0 {
+		p.ask(min(n, maxPull), false, losses)
 	}
 }
 
 // ask asks for nothing shortly after a refusal.
-func (p *Puller) ask(n int, wait bool) {
+func (p *Puller) ask(n int, wait bool, losses uint64) {
 	p.mu.Lock()
-	s, req := p.open(n, wait)
+	s, req := p.open(n, wait, losses)
 	p.mu.Unlock()
 	if s == nil {
 		return
@@ -161,12 +169,12 @@ func (p *Puller) ask(n int, wait bool) {
 
 // open answers a slot for a pull of n, nil when there is none now. The caller
 // holds mu.
-func (p *Puller) open(n int, wait bool) (*slot, pullRequest) {
+func (p *Puller) open(n int, wait bool, losses uint64) (*slot, pullRequest) {
 	now := time.Now()
 	if p.closed || now.Before(p.rest) {
 		return nil, pullRequest{}
 	}
-	s := p.free()
+	s := p.free(losses)
 	if s == nil {
 		return nil, pullRequest{}
 	}
@@ -178,13 +186,13 @@ func (p *Puller) open(n int, wait bool) (*slot, pullRequest) {
 	if p.cfg.Pinned {
 		req.Group, req.ID = pinGroup, p.pin.known()
 	}
-	s.left, s.at, s.pin, s.losses = n, now, req.ID, p.nc.Stats().Reconnects
+	s.left, s.at, s.pin, s.losses = n, now, req.ID, losses
 	return s, req
 }
 
 // free answers a slot without an open pull. The caller holds mu.
-func (p *Puller) free() *slot {
-	p.abandonLost()
+func (p *Puller) free(losses uint64) *slot {
+	p.abandonLost(losses)
 	for _, s := range p.slots {
 		if s.left == 0 {
 			return s
@@ -202,15 +210,17 @@ func (p *Puller) free() *slot {
 }
 
 // Asked answers how many of what was asked for may still come.
-func (p *Puller) Asked() int {
+func (p *Puller) Asked() int { return p.asked(p.losses()) }
+
+func (p *Puller) asked(losses uint64) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.left()
+	return p.left(losses)
 }
 
 // left answers how many may still come. The caller holds mu.
-func (p *Puller) left() (n int) {
-	p.abandonLost()
+func (p *Puller) left(losses uint64) (n int) {
+	p.abandonLost(losses)
 	for _, s := range p.slots {
 		n += s.left
 	}
@@ -247,8 +257,8 @@ const lostTime = pullTime + time.Second
 // abandonLost gives up pulls that were lost: those of a connection that was, and
 // those that are over by their own clock. What comes of them all the same is
 // taken, and dated by them. The caller holds mu.
-func (p *Puller) abandonLost() {
-	now, losses := time.Now(), p.nc.Stats().Reconnects
+func (p *Puller) abandonLost(losses uint64) {
+	now := time.Now()
 	p.slots = slices.DeleteFunc(p.slots, func(s *slot) bool {
 		lost := s.left > 0 && (s.losses != losses || now.Sub(s.at) > lostTime)
 		if lost {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -311,7 +312,7 @@ func (e *Engine) DeleteQueue(ctx context.Context, c queue.Config) error {
 	return e.request(ctx, func() error {
 		if q := e.s.queues[c.Name]; q != nil {
 			for _, r := range q.waiting {
-				r.end(true)
+				r.endAbsent()
 			}
 		}
 		delete(e.s.queues, c.Name)
@@ -329,6 +330,8 @@ func (e *Engine) QueueState(ctx context.Context, c queue.Config) (queue.State, e
 			return queue.ErrNoQueue
 		}
 		st := q.state()
+		c.From, c.Pinned = q.cfg.From, q.cfg.Pinned
+		st.AsAsked = reflect.DeepEqual(c, q.cfg)
 		if q.cfg.Replays == "" {
 			b, _ := e.s.log.Bounds(context.Background())
 			st.Waiting = int64(b.Last+1) - int64(q.next)

@@ -25,6 +25,7 @@ type puller struct {
 	asked  map[uint64]*asked
 	empty  bool
 	rest   time.Time
+	absent bool
 	closed time.Time // zero: not
 }
 
@@ -149,18 +150,38 @@ func (p *puller) receive(no uint64, h queue.Hand) {
 	if a.n--; a.n == 0 {
 		delete(p.asked, no)
 	}
-	p.empty = false
+	p.empty, p.absent = false, false
 	p.mu.Unlock()
 	p.take(h)
 }
 
-func (p *puller) end(no uint64, refused bool) {
+func (p *puller) Due() (at time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if time.Now().Before(p.rest) {
+		at = p.rest
+	}
+	for _, a := range p.asked {
+		if lost := a.at.Add(lostTime); !a.lost && a.n > 0 && (at.IsZero() || lost.Before(at)) {
+			at = lost
+		}
+	}
+	return at
+}
+
+func (p *puller) Absent() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.absent
+}
+
+func (p *puller) end(no uint64, refused, absent bool) {
 	p.mu.Lock()
 	if a := p.asked[no]; a != nil && refused && p.cfg.Pinned {
 		p.pin.refused(a.pin)
 	}
 	delete(p.asked, no)
-	p.empty = true
+	p.empty, p.absent = true, absent
 	if refused {
 		p.rest = time.Now().Add(restTime)
 	}

@@ -77,7 +77,7 @@ func (q *durable) state() queue.State {
 func (s *Store) ask(name string, r *request) {
 	q := s.queues[name]
 	if q == nil {
-		r.end(true)
+		r.endAbsent()
 		return
 	}
 	if q.cfg.Pinned && r.pin != "" {
@@ -135,7 +135,12 @@ func (q *durable) drop(r *request) {
 }
 
 func (r *request) end(refused bool) {
-	r.puller.e.down.put(func() { r.puller.end(r.no, refused) })
+	r.puller.e.down.put(func() { r.puller.end(r.no, refused, false) })
+}
+
+// endAbsent ends a pull of a queue that is not there.
+func (r *request) endAbsent() {
+	r.puller.e.down.put(func() { r.puller.end(r.no, true, true) })
 }
 
 // nextWaiting answers the next pull that may be answered. Those are ended whose
