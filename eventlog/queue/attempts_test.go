@@ -57,7 +57,7 @@ func ends(t *testing.T, what string, f func()) {
 	}
 }
 
-// refused puts a value, and wants to be told that it is not kept.
+// refusedFor puts a value, and wants to be told that it is not kept.
 func refusedFor(t *testing.T, a *Attempts) {
 	t.Helper()
 	told := make(chan error, 1)
