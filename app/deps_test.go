@@ -21,7 +21,9 @@ var arrows = map[string][]string{
 	"eventlog/queue":     {"event", "eventlog", "eventlog/jetstream"},
 	"eventlog/store":     {"eventlog"},
 	"eventlog/memlog":    {"event", "eventlog"},
-	"source":             {"event", "eventlog", "eventlog/store", "provider"},
+	"source":             {"event", "eventlog", "eventlog/store", "provider", "setting"},
+	// What the tables of settings are made of.
+	"setting": {},
 
 	"conns":             {},
 	"ingress":           {"conns", "event", "eventlog", "source", "provider", "provider/lenient"},
@@ -31,7 +33,7 @@ var arrows = map[string][]string{
 	"provider/ignisign": {"event", "provider", "provider/lenient"},
 
 	"hub":          {"event", "eventlog", "provider"},
-	"subscription": {"event", "eventlog", "eventlog/queue", "eventlog/store", "hub"},
+	"subscription": {"event", "eventlog", "eventlog/queue", "eventlog/store", "hub", "setting"},
 	"server":       {"event", "eventlog", "hub", "provider", "server/listing", "source", "subscription"},
 	// Filters and orders of lists: they know protobuf and none of our resources.
 	"server/listing": {},
@@ -51,7 +53,7 @@ var arrows = map[string][]string{
 	"bench/baseline": {"event"},
 	"bench":          {"bench/baseline", "bench/load", "provider/ignisign", "simulator"},
 
-	"cmd/hookstream": {"app", "bench", "client", "event", "eventlog", "eventlog/jetstream", "ingress", "provider", "provider/yousign", "provider/ignisign", "simulator", "source", "subscription"},
+	"cmd/hookstream": {"app", "bench", "client", "event", "eventlog", "eventlog/jetstream", "ingress", "provider", "provider/yousign", "provider/ignisign", "setting", "simulator", "source", "subscription"},
 
 	// Only for tests.
 	"eventlog/logtest":             {"event", "eventlog", "eventlog/jetstream"},

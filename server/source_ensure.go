@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/source"
 )
 
 // EnsureSource creates the source, or finds it as it should be.
@@ -36,12 +38,21 @@ func (s *sourceService) EnsureSource(ctx context.Context, req *hookstreamv1.Ensu
 // differences names the settings in which a source is not as given, as the API
 // spells them.
 func (s *sourceService) differences(kept, given *hookstreamv1.Source) (fields []string) {
-	differ := func(path string) { fields = append(fields, path) }
-	kept = proto.CloneOf(kept)
+	kept, given = proto.CloneOf(kept), proto.CloneOf(given)
 	s.credentials(kept).Refresh(kept, time.Now()) // what has ended is not accepted
-	compareSettings(withDefaults(kept).ProtoReflect(), withDefaults(given).ProtoReflect(), "", differ)
+	source.Table.Fill(kept)
+	source.Table.Fill(given)
+	differ := func(path string) { fields = append(fields, path) }
+	config, settings := given.ProtoReflect(), source.Table.Differences(kept, given)
+	for fd := range fieldsOf(config) {
+		switch {
+		case isConfig(fd):
+			compareField(kept.ProtoReflect(), config, fd, "", differ)
+		case slices.Contains(settings, string(fd.Name())):
+			differ(string(fd.Name()))
+		}
+	}
 	if len(fields) == 0 && !s.credentials(kept).Accepts(kept, given) {
-		config := given.ProtoReflect()
 		for fd := range fieldsOf(config) {
 			if isConfig(fd) && config.Has(fd) {
 				namesCredentials(config.Get(fd).Message(), string(fd.Name()), differ)
@@ -51,29 +62,20 @@ func (s *sourceService) differences(kept, given *hookstreamv1.Source) (fields []
 	return fields
 }
 
-// withDefaults spells out what a field that was left out means. Whether a source is
-// disabled is no setting of it: operators switch it.
-func withDefaults(src *hookstreamv1.Source) *hookstreamv1.Source {
-	out := proto.CloneOf(src)
-	if out.GetVerificationMode() == hookstreamv1.VerificationMode_VERIFICATION_MODE_UNSPECIFIED {
-		out.VerificationMode = hookstreamv1.VerificationMode_VERIFICATION_MODE_ENFORCE
-	}
-	out.Name, out.Etag, out.Disabled = "", "", false
-	return out
-}
-
-// compareSettings calls differ with every field that a caller sets and that is
-// another in two messages, but for credentials.
-func compareSettings(a, b protoreflect.Message, at string, differ func(path string)) {
-	for fd := range fieldsOf(a) {
-		path := join(at, fd)
-		switch {
-		case has(fd, annotations.FieldBehavior_OUTPUT_ONLY), has(fd, annotations.FieldBehavior_INPUT_ONLY):
-		case isConfig(fd) && a.Has(fd) && b.Has(fd):
-			compareSettings(a.Get(fd).Message(), b.Get(fd).Message(), path, differ)
-		case a.Has(fd) != b.Has(fd), !a.Get(fd).Equal(b.Get(fd)):
-			differ(path)
+// compareField calls differ with every field that a caller sets and that is another
+// in two messages, but for credentials: the field, or fields in it when it is a
+// config.
+func compareField(a, b protoreflect.Message, fd protoreflect.FieldDescriptor, at string, differ func(path string)) {
+	path := join(at, fd)
+	switch {
+	case has(fd, annotations.FieldBehavior_OUTPUT_ONLY), has(fd, annotations.FieldBehavior_INPUT_ONLY):
+	case isConfig(fd) && a.Has(fd) && b.Has(fd):
+		config := a.Get(fd).Message()
+		for inner := range fieldsOf(config) {
+			compareField(config, b.Get(fd).Message(), inner, path, differ)
 		}
+	case a.Has(fd) != b.Has(fd), !a.Get(fd).Equal(b.Get(fd)):
+		differ(path)
 	}
 }
 

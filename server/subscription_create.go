@@ -13,7 +13,7 @@ func (s *subscriptionService) CreateSubscription(ctx context.Context, req *hooks
 	if err != nil {
 		return nil, err
 	}
-	id, settings := req.GetSubscriptionId(), settingsOf(req.GetSubscription())
+	id, settings := req.GetSubscriptionId(), subscription.SettingsOf(req.GetSubscription())
 	var created *subscription.Subscription
 	if req.GetValidateOnly() {
 		created, err = s.draft(id, settings)

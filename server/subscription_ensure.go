@@ -4,6 +4,7 @@ import (
 	"context"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/subscription"
 )
 
 // EnsureSubscription creates the subscription, or finds it as it should be.
@@ -12,7 +13,7 @@ func (s *subscriptionService) EnsureSubscription(ctx context.Context, req *hooks
 	if err != nil {
 		return nil, err
 	}
-	sub, created, err := s.manager.Ensure(ctx, req.GetSubscriptionId(), settingsOf(req.GetSubscription()), at)
+	sub, created, err := s.manager.Ensure(ctx, req.GetSubscriptionId(), subscription.SettingsOf(req.GetSubscription()), at)
 	if err != nil {
 		return nil, err
 	}

@@ -79,8 +79,8 @@ func setSettingPath(to, from protoreflect.Message, path string, bad *violations)
 		setSetting(to, from, fd, bad)
 	case fd.IsMap():
 		setLabel(to, from, fd, part)
-	case fd.Name() == "selector":
-		setSelectorPart(to, from, fd, part, bad)
+	case hasParts(fd):
+		setPart(to, from, fd, part, bad)
 	default:
 		bad.add("update_mask", "%q has no parts that can be named", name)
 	}
@@ -96,10 +96,15 @@ func setLabel(to, from protoreflect.Message, fd protoreflect.FieldDescriptor, ke
 	}
 }
 
-func setSelectorPart(to, from protoreflect.Message, fd protoreflect.FieldDescriptor, part string, bad *violations) {
+// hasParts reports whether a field is a message of ours: a duration is one value.
+func hasParts(fd protoreflect.FieldDescriptor) bool {
+	return isConfig(fd) && fd.Message().FullName().Parent() != "google.protobuf"
+}
+
+func setPart(to, from protoreflect.Message, fd protoreflect.FieldDescriptor, part string, bad *violations) {
 	inner := fieldByName(fd.Message(), part)
 	if inner == nil {
-		bad.add("update_mask", "there is no part %q of the selector that can be named", part)
+		bad.add("update_mask", "there is no part %q of the %s that can be named", part, fd.Name())
 		return
 	}
 	dst, src := to.Mutable(fd).Message(), from.Get(fd).Message()

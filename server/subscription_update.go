@@ -30,13 +30,13 @@ func (s *subscriptionService) UpdateSubscription(ctx context.Context, req *hooks
 
 // changeSettings makes of settings what the request wants, if that can be.
 func changeSettings(settings *subscription.Settings, req *hookstreamv1.UpdateSubscriptionRequest) error {
-	sub := settingsMessage(settings)
+	sub := settings.Message()
 	if v := applySubscriptionMask(sub, req.GetSubscription(), req.GetUpdateMask().GetPaths()); len(v) > 0 {
 		return v.err()
 	}
 	if v := check(sub).under("subscription"); len(v) > 0 {
 		return v.err()
 	}
-	*settings = settingsOf(sub)
+	*settings = subscription.SettingsOf(sub)
 	return nil
 }

@@ -5,11 +5,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"maps"
 	"strings"
 	"time"
-
-	"google.golang.org/protobuf/proto"
 
 	"github.com/hookstream/hookstream/eventlog"
 	"github.com/hookstream/hookstream/eventlog/queue"
@@ -37,15 +34,13 @@ func (m *Manager) Check(s Settings) error {
 // nothing. It does not look whether the id is taken.
 func (m *Manager) Draft(id string, s Settings) (*Subscription, error) {
 	if !ValidID(id) {
-		return nil, &InvalidError{[]Violation{{"subscription_id", "must be a lower-case letter, then up to 62 letters, digits and hyphens"}}}
+		return nil, &InvalidError{[]Violation{{Field: "subscription_id", Description: "must be a lower-case letter, then up to 62 letters, digits and hyphens"}}}
 	}
 	if err := m.Check(s); err != nil {
 		return nil, err
 	}
 	now := time.Now()
-	s = s.withDefaults()
-	s.Labels = maps.Clone(s.Labels)
-	return &Subscription{ID: id, Settings: s, Generation: 1, CreateTime: now, UpdateTime: now}, nil
+	return &Subscription{ID: id, Settings: s.withDefaults(), Generation: 1, CreateTime: now, UpdateTime: now}, nil
 }
 
 // Create makes a subscription that begins at the position. It is in force on
@@ -155,18 +150,17 @@ func (m *Manager) Preview(id, etag string, change func(*Settings) error) (*Subsc
 }
 
 func (m *Manager) apply(s *Subscription, change func(*Settings) error) error {
-	next := s.Settings
-	next.Labels, next.Selector = maps.Clone(next.Labels), proto.CloneOf(next.Selector)
+	next := s.withDefaults() // a copy: it has them
 	if err := change(&next); err != nil {
 		return err
 	}
 	if err := m.Check(next); err != nil {
 		return err
 	}
-	if next.Ordering != s.Ordering {
-		return &InvalidError{[]Violation{{"ordering", "cannot be changed: make another subscription"}}}
-	}
 	next = next.withDefaults()
+	if fixed := Table.Fixed(s.differences(next), s.Message()); len(fixed) > 0 {
+		return &InvalidError{fixed}
+	}
 	m.shorten(s, next.AckDeadline)
 	s.Settings = next
 	return nil

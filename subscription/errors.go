@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/setting"
 )
 
 // What a caller can act on. Errors of the engine are answered as they are: see
@@ -41,13 +42,7 @@ var (
 )
 
 // Violation is one thing that is wrong with settings.
-type Violation struct {
-	// Field is its path as the API spells it: `ack_deadline`,
-	// `selector.filter`.
-	Field string
-	// Description is for whoever wrote the settings.
-	Description string
-}
+type Violation = setting.Violation
 
 // An InvalidError says everything that is wrong with settings.
 type InvalidError struct{ Violations []Violation }

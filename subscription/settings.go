@@ -1,28 +1,29 @@
 package subscription
 
 import (
-	"cmp"
 	"time"
 
 	"google.golang.org/protobuf/proto"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/setting"
 )
 
 // Ordering says what may be in the hands of consumers at the same time.
-type Ordering int
+type Ordering = hookstreamv1.Ordering
 
 const (
 	// Unordered hands out whatever is next to whoever is free.
-	Unordered Ordering = iota
+	Unordered = hookstreamv1.Ordering_ORDERING_UNORDERED
 	// OrderByEntity hands out the events of one entity one after the other, the
 	// next when the one before is settled. Events without an entity are not
 	// ordered. One gateway at a time hands out; streams on others stand by.
-	OrderByEntity
+	OrderByEntity = hookstreamv1.Ordering_ORDERING_BY_ENTITY
 )
 
 // Settings are what the owner of a subscription chooses. A zero value stands
-// for the default, which a subscription that was read never shows.
+// for the default, which a subscription that was read never shows. A field has the
+// name that the schema gives it, and a row in Table.
 type Settings struct {
 	Description string
 	Labels      map[string]string
@@ -30,83 +31,96 @@ type Settings struct {
 	Selector *hookstreamv1.EventSelector
 	// Ordering cannot be changed later.
 	Ordering Ordering
-	// AckDeadline is how long a consumer has to settle a delivery, or to extend
-	// it: 1 s to 1 h, 1 min by default.
+	// AckDeadline is how long a consumer has to settle a delivery, or to extend it.
 	AckDeadline time.Duration
-	// MaxAttempts is how often an event is handed out before it is parked: 1 to
-	// 1,000, 10 by default.
+	// MaxAttempts is how often an event is handed out before it is parked.
 	MaxAttempts int
 	// BackoffMin is the wait after the first failed attempt; it doubles with
-	// each further one up to BackoffMax. 0 to 1 h; 1 s and 10 min by default, and
-	// where only one is set the other gives way to it. A BackoffMax below BackoffMin
-	// is refused. A negative BackoffMin stands for no wait.
+	// each further one up to BackoffMax. Where only one is set the other gives way to
+	// it. A BackoffMax below BackoffMin is refused.
 	BackoffMin, BackoffMax time.Duration
-	// MaxOutstandingEvents bounds the deliveries in force, on all gateways
-	// together: 1 to 100,000, 1,000 by default. What waits for its next attempt
-	// counts.
+	// MaxOutstandingEvents bounds the deliveries in force, on all gateways together.
+	// What waits for its next attempt counts.
 	MaxOutstandingEvents int
-	// MaxOutstandingBytes bounds them by size on each gateway: 64 KiB to 1 GiB,
-	// 64 MiB by default. One event is always handed out, whatever its size.
+	// MaxOutstandingBytes bounds them by size on each gateway. One event is always
+	// handed out, whatever its size.
 	MaxOutstandingBytes int64
 }
 
-// Defaults of Settings.
-const (
-	DefaultAckDeadline          = time.Minute
-	DefaultMaxAttempts          = 10
-	DefaultBackoffMin           = time.Second
-	DefaultBackoffMax           = 10 * time.Minute
-	DefaultMaxOutstandingEvents = 1000
-	DefaultMaxOutstandingBytes  = 64 << 20
-)
-
-// Bounds of Settings.
-const (
-	MinAckDeadline     = time.Second
-	MaxAckDeadline     = time.Hour
-	MaxMaxAttempts     = 1000
-	MaxBackoff         = time.Hour
-	MaxMaxOutstanding  = 100_000
-	MinOutstandingSize = 64 << 10
-	MaxOutstandingSize = 1 << 30
-)
-
-// NoBackoff is a BackoffMin that stands for no wait at all.
+// NoBackoff is a BackoffMin that stands for no wait at all: of every duration of
+// Settings, less than nothing stands for nothing, since nothing stands for the default.
 const NoBackoff = time.Duration(-1)
 
-// withDefaults answers the settings as they are kept.
+// minDeadline is the least that a delivery has to be settled.
+const minDeadline = time.Second
+
+// Table has a row for each of Settings.
+var Table = setting.Table{
+	{Field: "description", Help: "What it is for, for people"},
+	{Field: "labels", Help: "A label of your own"},
+	{Field: "selector", Help: "Which events"},
+	{
+		Field: "ordering", Values: setting.Choice{Preset: Unordered}, Group: delivery, Listed: true,
+		Help: "What may be in consumers' hands at once: anything, or one event of an entity at a time, in order. Never changes",
+	},
+	{
+		Field: "ack_deadline", Values: setting.Spans{Preset: time.Minute, Min: minDeadline, Max: time.Hour}, Group: delivery, Listed: true,
+		Help: "How long a consumer has to acknowledge a delivery, or to extend it",
+	},
+	{
+		Field: "max_attempts", Values: setting.Numbers{Preset: 10, Min: 1, Max: 1000}, Group: delivery, Listed: true,
+		Help: "How many attempts an event has before it is parked",
+	},
+	{
+		Field: "backoff_min", Values: setting.Spans{Preset: time.Second, Max: time.Hour}, Group: delivery,
+		Help: "Wait after the first failed attempt, doubled with each further one; 0s for none",
+	},
+	{
+		Field: "backoff_max", Values: setting.Spans{Preset: 10 * time.Minute, Min: 1, Max: time.Hour}, Group: delivery,
+		Help: "Longest wait between two attempts",
+	},
+	{
+		Field: "max_outstanding_events", Values: setting.Numbers{Preset: 1000, Min: 1, Max: 100_000}, Group: delivery,
+		Help: "Most deliveries in force on all gateways together",
+	},
+	{
+		Field: "max_outstanding_bytes", Values: setting.Sizes{Preset: 64 << 20, Min: 64 << 10, Max: 1 << 30}, Group: delivery,
+		Help: "Most bytes of events in force on each gateway",
+	},
+}
+
+// delivery is the heading of flags that say how events are handed out.
+const delivery = "Delivery"
+
+// withDefaults answers a copy of the settings as they are kept.
 func (s Settings) withDefaults() Settings {
-	s.Selector = proto.CloneOf(s.Selector)
-	s.AckDeadline = cmp.Or(s.AckDeadline, DefaultAckDeadline)
-	s.MaxAttempts = cmp.Or(s.MaxAttempts, DefaultMaxAttempts)
-	// What was not set follows what was: see Check.
-	if s.BackoffMin == 0 {
-		s.BackoffMin = min(DefaultBackoffMin, cmp.Or(s.BackoffMax, DefaultBackoffMin))
+	m := proto.CloneOf(s.Message())
+	Table.Fill(m)
+	out := SettingsOf(m)
+	// What was not set follows what was: see check.
+	switch {
+	case s.BackoffMin == 0 && s.BackoffMax != 0:
+		out.BackoffMin = min(out.BackoffMin, out.BackoffMax)
+	case s.BackoffMax == 0:
+		out.BackoffMax = max(out.BackoffMax, out.BackoffMin)
 	}
-	s.BackoffMin = max(s.BackoffMin, NoBackoff)
-	s.BackoffMax = cmp.Or(s.BackoffMax, max(DefaultBackoffMax, s.BackoffMin))
-	s.MaxOutstandingEvents = cmp.Or(s.MaxOutstandingEvents, DefaultMaxOutstandingEvents)
-	s.MaxOutstandingBytes = cmp.Or(s.MaxOutstandingBytes, DefaultMaxOutstandingBytes)
-	return s
+	return out
 }
 
 // check answers everything that is wrong with settings that have their
 // defaults.
-func (s Settings) check() (bad []Violation) {
-	must := func(ok bool, field, description string) {
-		if !ok {
-			bad = append(bad, Violation{field, description})
-		}
+func (s Settings) check() []Violation {
+	bad := Table.Check(s.Message())
+	if s.BackoffMax < s.BackoffMin {
+		bad = append(bad, Violation{Field: "backoff_max", Description: "must be at least backoff_min"})
 	}
-	must(s.Ordering == Unordered || s.Ordering == OrderByEntity, "ordering", "is not known")
-	must(s.AckDeadline >= MinAckDeadline && s.AckDeadline <= MaxAckDeadline, "ack_deadline", "must be 1 s to 1 h")
-	must(s.MaxAttempts >= 1 && s.MaxAttempts <= MaxMaxAttempts, "max_attempts", "must be 1 to 1,000")
-	must(s.BackoffMin <= MaxBackoff, "backoff_min", "must be at most 1 h")
-	must(s.BackoffMax <= MaxBackoff, "backoff_max", "must be at most 1 h")
-	must(s.BackoffMax >= s.BackoffMin, "backoff_max", "must be at least backoff_min")
-	must(s.MaxOutstandingEvents >= 1 && s.MaxOutstandingEvents <= MaxMaxOutstanding, "max_outstanding_events", "must be 1 to 100,000")
-	must(s.MaxOutstandingBytes >= MinOutstandingSize && s.MaxOutstandingBytes <= MaxOutstandingSize, "max_outstanding_bytes", "must be 64 KiB to 1 GiB")
 	return bad
+}
+
+// differences names the settings in which s and other differ, as the API spells
+// them.
+func (s Settings) differences(other Settings) []string {
+	return Table.Differences(s.Message(), other.Message())
 }
 
 // backoff answers the wait after a failed attempt, counted from 1.
@@ -119,46 +133,4 @@ func (s Settings) backoff(attempt int) time.Duration {
 		d *= 2
 	}
 	return min(d, max(s.BackoffMax, 0))
-}
-
-// differences names the settings in which s and other differ, as the API spells
-// them.
-func (s Settings) differences(other Settings) (fields []string) {
-	differ := func(field string, same bool) {
-		if !same {
-			fields = append(fields, field)
-		}
-	}
-	differ("description", s.Description == other.Description)
-	differ("labels", equalLabels(s.Labels, other.Labels))
-	differ("selector", equalSelectors(s.Selector, other.Selector))
-	differ("ordering", s.Ordering == other.Ordering)
-	differ("ack_deadline", s.AckDeadline == other.AckDeadline)
-	differ("max_attempts", s.MaxAttempts == other.MaxAttempts)
-	differ("backoff_min", s.BackoffMin == other.BackoffMin)
-	differ("backoff_max", s.BackoffMax == other.BackoffMax)
-	differ("max_outstanding_events", s.MaxOutstandingEvents == other.MaxOutstandingEvents)
-	differ("max_outstanding_bytes", s.MaxOutstandingBytes == other.MaxOutstandingBytes)
-	return fields
-}
-
-func equalLabels(a, b map[string]string) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for k, v := range a {
-		if w, ok := b[k]; !ok || v != w {
-			return false
-		}
-	}
-	return true
-}
-
-// equalSelectors takes no selector and an empty one for the same: both select
-// everything.
-func equalSelectors(a, b *hookstreamv1.EventSelector) bool {
-	if proto.Size(a) == 0 || proto.Size(b) == 0 {
-		return proto.Size(a) == proto.Size(b)
-	}
-	return proto.Equal(a, b)
 }

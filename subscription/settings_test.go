@@ -23,7 +23,7 @@ func TestBackoffBounds(t *testing.T) {
 		min, max         time.Duration
 		wantMin, wantMax time.Duration // 0: refused
 	}{
-		"both unset":     {0, 0, subscription.DefaultBackoffMin, subscription.DefaultBackoffMax},
+		"both unset":     {0, 0, time.Second, 10 * time.Minute},
 		"a long min":     {20 * time.Minute, 0, 20 * time.Minute, 20 * time.Minute},
 		"a short max":    {0, 500 * time.Millisecond, 500 * time.Millisecond, 500 * time.Millisecond},
 		"equal":          {time.Minute, time.Minute, time.Minute, time.Minute},

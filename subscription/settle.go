@@ -65,7 +65,7 @@ func (m *Manager) Settle(ctx context.Context, id string, in []Settlement) []Resu
 func valid(s Settlement) bool {
 	return s.Verdict >= Ack && s.Verdict <= Release &&
 		(s.Delay == nil || *s.Delay >= 0 && *s.Delay <= maxDelay) &&
-		(s.Extension == 0 || s.Extension >= MinAckDeadline && s.Extension <= maxExtension)
+		(s.Extension == 0 || s.Extension >= minDeadline && s.Extension <= maxExtension)
 }
 
 // belongs reports whether the token is of the subscription with the id. One of a

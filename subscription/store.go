@@ -12,11 +12,8 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/hookstream/hookstream/eventlog"
 	watched "github.com/hookstream/hookstream/eventlog/store"
-	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
 
 // store holds all subscriptions in memory, as the bucket has them.
@@ -44,45 +41,36 @@ type stored struct {
 	replays bool // something was replayed: there is a second queue
 }
 
-// kept is the form of a subscription in the bucket.
+// kept is the form of a subscription in the bucket, beside its settings: see encode.
 type kept struct {
-	UID                  string            `json:"uid"`
-	Generation           int               `json:"generation"`
-	Start                uint64            `json:"start"`
-	Paused               bool              `json:"paused,omitempty"`
-	Replays              bool              `json:"replays,omitempty"`
-	Description          string            `json:"description,omitempty"`
-	Labels               map[string]string `json:"labels,omitempty"`
-	Selector             []byte            `json:"selector,omitempty"`
-	Ordering             Ordering          `json:"ordering,omitempty"`
-	AckDeadline          time.Duration     `json:"ack_deadline"`
-	MaxAttempts          int               `json:"max_attempts"`
-	BackoffMin           time.Duration     `json:"backoff_min"`
-	BackoffMax           time.Duration     `json:"backoff_max"`
-	MaxOutstandingEvents int               `json:"max_outstanding_events"`
-	MaxOutstandingBytes  int64             `json:"max_outstanding_bytes"`
-	CreateTime           time.Time         `json:"create_time"`
-	UpdateTime           time.Time         `json:"update_time"`
-	FormerDeadline       time.Duration     `json:"former_deadline,omitzero"`
-	FormerUntil          time.Time         `json:"former_until,omitzero"`
+	UID            string        `json:"uid"`
+	Generation     int           `json:"generation"`
+	Start          uint64        `json:"start"`
+	Paused         bool          `json:"paused,omitempty"`
+	Replays        bool          `json:"replays,omitempty"`
+	CreateTime     time.Time     `json:"create_time"`
+	UpdateTime     time.Time     `json:"update_time"`
+	FormerDeadline time.Duration `json:"former_deadline,omitzero"`
+	FormerUntil    time.Time     `json:"former_until,omitzero"`
 }
 
+// encode makes one JSON object of what is kept and of the settings.
 func encode(s *Subscription, replays bool) ([]byte, error) {
-	k := kept{
+	own, err := json.Marshal(kept{
 		UID: s.UID, Generation: s.Generation, Start: s.Start, Paused: s.Paused, Replays: replays,
-		Description: s.Description, Labels: s.Labels, Ordering: s.Ordering,
-		AckDeadline: s.AckDeadline, MaxAttempts: s.MaxAttempts, BackoffMin: s.BackoffMin, BackoffMax: s.BackoffMax,
-		MaxOutstandingEvents: s.MaxOutstandingEvents, MaxOutstandingBytes: s.MaxOutstandingBytes,
-		CreateTime: s.CreateTime, UpdateTime: s.UpdateTime,
-		FormerDeadline: s.FormerDeadline, FormerUntil: s.FormerUntil,
+		CreateTime: s.CreateTime, UpdateTime: s.UpdateTime, FormerDeadline: s.FormerDeadline, FormerUntil: s.FormerUntil,
+	})
+	if err != nil {
+		return nil, err
 	}
-	if s.Selector != nil {
-		var err error
-		if k.Selector, err = proto.Marshal(s.Selector); err != nil {
-			return nil, err
-		}
+	all, err := s.Settings.encode()
+	if err != nil {
+		return nil, err
 	}
-	return json.Marshal(k)
+	if err := json.Unmarshal(own, &all); err != nil {
+		return nil, err
+	}
+	return json.Marshal(all)
 }
 
 // errForm says that a stored value is no subscription as we know them.
@@ -93,25 +81,21 @@ func decode(id string, value []byte, revision uint64) (*stored, error) {
 	if err := json.Unmarshal(value, &k); err != nil {
 		return nil, err
 	}
-	s := &Subscription{
-		ID: id, UID: k.UID, Generation: k.Generation, Start: k.Start, Paused: k.Paused,
-		CreateTime: k.CreateTime, UpdateTime: k.UpdateTime, FormerDeadline: k.FormerDeadline, FormerUntil: k.FormerUntil, Etag: watched.Etag(revision),
-		Settings: Settings{
-			Description: k.Description, Labels: k.Labels, Ordering: k.Ordering,
-			AckDeadline: k.AckDeadline, MaxAttempts: k.MaxAttempts, BackoffMin: k.BackoffMin, BackoffMax: k.BackoffMax,
-			MaxOutstandingEvents: k.MaxOutstandingEvents, MaxOutstandingBytes: k.MaxOutstandingBytes,
-		},
-	}
-	if s.UID == "" || s.Generation < 1 || s.Ordering < Unordered || s.Ordering > OrderByEntity {
+	if k.UID == "" || k.Generation < 1 {
 		return nil, errForm
 	}
-	if k.Selector != nil {
-		s.Selector = new(hookstreamv1.EventSelector)
-		if err := proto.Unmarshal(k.Selector, s.Selector); err != nil {
-			return nil, err
-		}
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(value, &all); err != nil {
+		return nil, err
 	}
-	return &stored{sub: s, replays: k.Replays}, nil
+	var settings Settings
+	if err := settings.decode(all); err != nil {
+		return nil, err
+	}
+	return &stored{replays: k.Replays, sub: &Subscription{
+		ID: id, UID: k.UID, Generation: k.Generation, Start: k.Start, Paused: k.Paused, Settings: settings.withDefaults(),
+		CreateTime: k.CreateTime, UpdateTime: k.UpdateTime, FormerDeadline: k.FormerDeadline, FormerUntil: k.FormerUntil, Etag: watched.Etag(revision),
+	}}, nil
 }
 
 func newStore(b eventlog.Bucket, logger *slog.Logger, tell func(string, *Subscription), gap func(eventlog.Change)) *store {

@@ -378,7 +378,7 @@ func TestConfiguration(t *testing.T) {
 		}
 		s := subscription.Settings{Description: "d", Labels: map[string]string{"team": "crm"}, Selector: selector("types: 'a.b'"), Ordering: subscription.OrderByEntity}
 		sub, created, err := m.Ensure(t.Context(), "crm", s, subscription.Position{})
-		if err != nil || !created || sub.MaxAttempts != subscription.DefaultMaxAttempts {
+		if err != nil || !created || sub.MaxAttempts != 10 {
 			t.Fatalf("%+v, %v", sub, err)
 		}
 		r.inForce(sub)

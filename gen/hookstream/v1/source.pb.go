@@ -121,8 +121,8 @@ type Source struct {
 	// Create the source without an unguessable key in its path:
 	// `/webhooks/{source}`.
 	Keyless bool `protobuf:"varint,12,opt,name=keyless,proto3" json:"keyless,omitempty"`
-	// The most requests per second, above which 429 is answered. 0: the gateway's
-	// default. Bursts of twice as many are let through.
+	// The most requests per second, above which 429 is answered: at most 1,000,000.
+	// 0: the gateway's default. Bursts of twice as many are let through.
 	MaxRequestsPerSecond float64 `protobuf:"fixed64,13,opt,name=max_requests_per_second,json=maxRequestsPerSecond,proto3" json:"max_requests_per_second,omitempty"`
 	// When the source was created.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`

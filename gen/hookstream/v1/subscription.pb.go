@@ -245,11 +245,11 @@ type Subscription struct {
 	// How many attempts an event has before it is parked: 1 to 1,000, 10 by
 	// default. Deliveries that are released are none.
 	MaxAttempts int32 `protobuf:"varint,7,opt,name=max_attempts,json=maxAttempts,proto3" json:"max_attempts,omitempty"`
-	// The wait after the first failed attempt, up to 1 h, 1 s by default. It
+	// The wait after the first failed attempt: at most 1 h, 1 s by default. It
 	// doubles with each further one up to `backoff_max`. 0: no wait.
 	BackoffMin *durationpb.Duration `protobuf:"bytes,8,opt,name=backoff_min,json=backoffMin,proto3" json:"backoff_min,omitempty"`
-	// The longest wait between two attempts, up to 1 h, 10 min by default; at least
-	// `backoff_min`.
+	// The longest wait between two attempts: at most 1 h, 10 min by default; at
+	// least `backoff_min`.
 	BackoffMax *durationpb.Duration `protobuf:"bytes,9,opt,name=backoff_max,json=backoffMax,proto3" json:"backoff_max,omitempty"`
 	// The most deliveries that may be in force, on all gateways together: 1 to
 	// 100,000, 1,000 by default. What waits for its next attempt counts.
