@@ -24,9 +24,12 @@ import (
 var configured = []struct {
 	message proto.Message
 	table   setting.Table
+	at      string   // the file of the table
+	owner   string   // of a struct beside it, if there is one
+	effects []string // packages in which settings have their effect
 }{
-	{&hookstreamv1.Subscription{}, subscription.Table},
-	{&hookstreamv1.Source{}, source.Table},
+	{&hookstreamv1.Subscription{}, subscription.Table, "subscription/settings.go", "Settings", []string{"subscription"}},
+	{&hookstreamv1.Source{}, source.Table, "source/settings.go", "", []string{"ingress"}},
 }
 
 // A field that a caller may set is a setting, and has a row.

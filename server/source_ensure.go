@@ -40,7 +40,6 @@ func (s *sourceService) EnsureSource(ctx context.Context, req *hookstreamv1.Ensu
 func (s *sourceService) differences(kept, given *hookstreamv1.Source) (fields []string) {
 	kept, given = proto.CloneOf(kept), proto.CloneOf(given)
 	s.credentials(kept).Refresh(kept, time.Now()) // what has ended is not accepted
-	source.Table.Fill(kept)
 	source.Table.Fill(given)
 	differ := func(path string) { fields = append(fields, path) }
 	config, settings := given.ProtoReflect(), source.Table.Differences(kept, given)

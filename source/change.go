@@ -59,6 +59,7 @@ func (s *Store) Ensure(ctx context.Context, id string, src *hookstreamv1.Source)
 // ingress path that only Create makes.
 func (s *Store) Draft(id string, src *hookstreamv1.Source) *hookstreamv1.Source {
 	out := proto.CloneOf(src)
+	Table.Fill(out)
 	now := time.Now()
 	out.Name = Name(id)
 	out.Etag, out.Uid = "", ""
@@ -117,6 +118,7 @@ func (s *Store) apply(src *hookstreamv1.Source, change func(*hookstreamv1.Source
 	if err := change(out); err != nil {
 		return nil, err
 	}
+	Table.Fill(out)
 	// Whatever change did to them, these are not its to change.
 	out.Name, out.Uid, out.Etag = src.GetName(), src.GetUid(), src.GetEtag()
 	out.IngressPath, out.Keyless = src.GetIngressPath(), src.GetKeyless()

@@ -26,6 +26,7 @@ func decode(id string, plain []byte, revision uint64) (*hookstreamv1.Source, err
 	if err := proto.Unmarshal(plain, src); err != nil {
 		return nil, fmt.Errorf("source %q: decode: %w", id, err)
 	}
+	Table.Fill(src)
 	src.Name, src.Etag = Name(id), store.Etag(revision)
 	if src.GetUid() == "" {
 		src.Uid = uidOf(src)

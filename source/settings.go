@@ -21,6 +21,6 @@ var Table = setting.Table{
 	{Field: "keyless", Help: "Leave the unguessable part out of the URL"},
 	{
 		Field: "max_requests_per_second", Flag: "max-rate", Values: setting.Numbers{Max: 1_000_000},
-		Help: "Requests per second above which 429 is answered; 0 is the gateway's default",
+		Help: "Requests per second above which 429 is answered, 0 for the gateway's default",
 	},
 }

@@ -61,7 +61,7 @@ var Table = setting.Table{
 	{Field: "selector", Help: "Which events"},
 	{
 		Field: "ordering", Values: setting.Choice{Preset: Unordered}, Group: delivery, Listed: true,
-		Help: "What may be in consumers' hands at once: anything, or one event of an entity at a time, in order. Never changes",
+		Help: "What may be in consumers' hands at once, for good: anything, or one event of an entity at a time, in order",
 	},
 	{
 		Field: "ack_deadline", Values: setting.Spans{Preset: time.Minute, Min: minDeadline, Max: time.Hour}, Group: delivery, Listed: true,
@@ -73,7 +73,7 @@ var Table = setting.Table{
 	},
 	{
 		Field: "backoff_min", Values: setting.Spans{Preset: time.Second, Max: time.Hour}, Group: delivery,
-		Help: "Wait after the first failed attempt, doubled with each further one; 0s for none",
+		Help: "Wait after the first failed attempt, doubled with each further one, 0s for none",
 	},
 	{
 		Field: "backoff_max", Values: setting.Spans{Preset: 10 * time.Minute, Min: 1, Max: time.Hour}, Group: delivery,

@@ -1,5 +1,11 @@
 package main
 
+import (
+	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/source"
+	"github.com/hookstream/hookstream/subscription"
+)
+
 // commands is the command line: a field is a command or a group of commands, in
 // the order in which help lists them.
 type commands struct {
@@ -26,7 +32,8 @@ type commands struct {
 	ShowVersion showVersion `name:"version" help:"Print the version." short:"V"`
 }
 
-// newCommands answers the command line with the flags that providers have in it.
+// newCommands answers the command line with the flags that providers and settings have
+// in it.
 func newCommands() *commands {
 	c := &commands{}
 	for _, flags := range []*typedFlags{
@@ -34,5 +41,14 @@ func newCommands() *commands {
 	} {
 		*flags = newTypedFlags()
 	}
+	sub, src := &hookstreamv1.Subscription{}, &hookstreamv1.Source{}
+	for _, flags := range []*settingFlags{&c.Subscriptions.Create.settingFlags, &c.Subscriptions.Ensure.settingFlags} {
+		*flags = newSettingFlags(subscription.Table, sub, false)
+	}
+	for _, flags := range c.Sources.makers() {
+		*flags = newSettingFlags(source.Table, src, false)
+	}
+	c.Subscriptions.Update.settingFlags = newSettingFlags(subscription.Table, sub, true)
+	c.Sources.Update.settingFlags = newSettingFlags(source.Table, src, true)
 	return c
 }

@@ -20,40 +20,24 @@ type sourceEnsureCommand struct {
 	Ignisign sourceEnsureIgnisignCommand `cmd:"" help:"Create a source of Ignisign unless it exists."`
 }
 
+// makers answers the flags of the settings of commands that make a source.
+func (c *sourcesCommand) makers() []*settingFlags {
+	create, ensure := &c.Create, &c.Ensure
+	return []*settingFlags{&create.Yousign.settingFlags, &create.Ignisign.settingFlags, &ensure.Yousign.settingFlags, &ensure.Ignisign.settingFlags}
+}
+
 // sourceNewFlags are what a source has that may be made.
 type sourceNewFlags struct {
 	connection
 	output
-	ID                     string            `arg:"" name:"id" help:"The id: lower-case letters, digits and hyphens. It becomes part of the URL and never changes."`
-	Description            string            `help:"What it is for, for people." placeholder:"TEXT" empty:"ok"`
-	Label                  map[string]string `help:"A label of your own; may be repeated." placeholder:"KEY=VALUE"`
-	Disabled               bool              `help:"Answer with 503 until the source is enabled."`
-	DisabledType           []string          `help:"Pattern of types to answer with 200 and not publish; may be repeated." placeholder:"PATTERN"`
-	Mode                   string            `help:"What happens to a request that is not genuine: enforce refuses it, shadow publishes it, marked." enum:"enforce,shadow" default:"enforce" placeholder:"enforce|shadow"`
-	IncludeSensitiveFields bool              `help:"Show signer links and proof tokens to everybody who may subscribe."`
-	IncludeSensitive       []string          `help:"Show some kinds of sensitive fields only: access (links and tokens), identity (what was read from papers); may be repeated." placeholder:"KIND"`
-	Keyless                bool              `help:"Leave the unguessable part out of the URL."`
-	MaxRate                float64           `help:"Requests per second above which 429 is answered; 0 is the gateway's default." default:"0" placeholder:"N"`
+	ID string `arg:"" name:"id" help:"The id: lower-case letters, digits and hyphens. It becomes part of the URL and never changes."`
+	settingFlags
 }
 
 func (c sourceNewFlags) source() (*hookstreamv1.Source, error) {
-	kinds, err := sensitiveKinds(c.IncludeSensitive)
-	return &hookstreamv1.Source{
-		Description:            c.Description,
-		Labels:                 c.Label,
-		Disabled:               c.Disabled,
-		DisabledTypes:          c.DisabledType,
-		VerificationMode:       modes[c.Mode],
-		IncludeSensitiveFields: c.IncludeSensitiveFields,
-		IncludeSensitive:       kinds,
-		Keyless:                c.Keyless,
-		MaxRequestsPerSecond:   c.MaxRate,
-	}, err
-}
-
-var modes = map[string]hookstreamv1.VerificationMode{
-	"enforce": hookstreamv1.VerificationMode_VERIFICATION_MODE_ENFORCE,
-	"shadow":  hookstreamv1.VerificationMode_VERIFICATION_MODE_SHADOW,
+	src := &hookstreamv1.Source{}
+	_, err := c.apply(src)
+	return src, err
 }
 
 // create makes the source and says what to give to the sender.

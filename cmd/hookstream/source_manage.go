@@ -3,13 +3,15 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
+	"slices"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/provider"
+	"github.com/hookstream/hookstream/source"
 )
 
 type sourceGetCommand struct {
@@ -69,21 +71,26 @@ func (p *program) printSources(sources []*hookstreamv1.Source, wide bool) error 
 		p.say("there are no sources; `hookstream sources create %s ID` creates one", exampleProvider())
 		return nil
 	}
-	var rows [][]string
-	for _, src := range sources {
+	messages := make([]proto.Message, len(sources))
+	for i, src := range sources {
+		messages[i] = src
+	}
+	heading, rows := settingColumns(source.Table, true, messages...)
+	for i, src := range sources {
 		state := "enabled"
 		if src.GetDisabled() {
 			state = "disabled"
 		} else if src.GetVerificationMode() == hookstreamv1.VerificationMode_VERIFICATION_MODE_SHADOW {
 			state = "shadow"
 		}
-		rows = append(rows, []string{src.GetName(), provider.IDOf(src), state, src.GetDescription(), src.GetIngressPath()})
+		rows[i] = slices.Concat([]string{src.GetName(), provider.IDOf(src), state}, rows[i], []string{src.GetIngressPath()})
 	}
-	heading := []string{"NAME", "PROVIDER", "STATE", "DESCRIPTION", "INGRESS PATH"}
+	heading = slices.Concat([]string{"NAME", "PROVIDER", "STATE"}, heading, []string{"INGRESS PATH"})
 	if wide {
-		heading = append(heading, "DISABLED TYPES", "MAX RATE", "SENSITIVE FIELDS", "LABELS")
-		for i, src := range sources {
-			rows[i] = append(rows[i], strings.Join(src.GetDisabledTypes(), " "), rateOf(src), sensitiveOf(src), labelsOf(src))
+		more, cells := settingColumns(source.Table, false, messages...)
+		heading = append(heading, more...)
+		for i := range rows {
+			rows[i] = append(rows[i], cells[i]...)
 		}
 	}
 	return writeTable(p.stdout, heading, rows)

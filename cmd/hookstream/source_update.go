@@ -17,19 +17,11 @@ type sourceUpdateCommand struct {
 	connection
 	output
 	sourceArgument
-	Description            *string             `help:"What it is for, for people." placeholder:"TEXT"`
-	Label                  map[string]string   `help:"A label; given once or more, they replace all labels." placeholder:"KEY=VALUE"`
-	NoLabels               bool                `help:"Remove all labels."`
-	DisabledType           []string            `help:"Pattern of types to answer with 200 and not publish; given once or more, they replace all patterns." placeholder:"PATTERN"`
-	NoDisabledTypes        bool                `help:"Publish all types."`
-	Mode                   *string             `help:"What happens to a request that is not genuine: enforce or shadow." enum:"enforce,shadow" placeholder:"enforce|shadow"`
-	IncludeSensitiveFields *bool               `help:"Show signer links and proof tokens to everybody who may subscribe." negatable:""`
-	IncludeSensitive       []string            `help:"Show some kinds of sensitive fields only: access (links and tokens), identity (what was read from papers), none; given once or more, they replace all." placeholder:"KIND"`
-	MaxRate                *float64            `help:"Requests per second above which 429 is answered; 0 is the gateway's default." placeholder:"N"`
-	Yousign                yousignUpdateFlags  `embed:"" group:"Sources of Yousign"`
-	Ignisign               ignisignUpdateFlags `embed:"" group:"Sources of Ignisign"`
-	Etag                   string              `help:"Change only if the source has not changed since this etag was read." placeholder:"ETAG"`
-	ValidateOnly           bool                `help:"Check and print what the source would be, but change nothing."`
+	settingFlags
+	Yousign      yousignUpdateFlags  `embed:"" group:"Sources of Yousign"`
+	Ignisign     ignisignUpdateFlags `embed:"" group:"Sources of Ignisign"`
+	Etag         string              `help:"Change only if the source has not changed since this etag was read." placeholder:"ETAG"`
+	ValidateOnly bool                `help:"Check and print what the source would be, but change nothing."`
 }
 
 type yousignUpdateFlags struct {
@@ -68,17 +60,15 @@ func (c *sourceUpdateCommand) Run(ctx context.Context, p *program) error {
 }
 
 func (c *sourceUpdateCommand) request() (*hookstreamv1.UpdateSourceRequest, error) {
-	kinds, err := sensitiveKinds(c.IncludeSensitive)
+	src := &hookstreamv1.Source{Name: c.name(), Etag: c.Etag}
+	own, err := c.apply(src)
 	if err != nil {
 		return nil, err
 	}
-	src := &hookstreamv1.Source{Name: c.name(), Etag: c.Etag, IncludeSensitive: kinds}
-	paths := slices.Concat(c.own(src), c.Yousign.apply(src), c.Ignisign.apply(src))
+	paths := slices.Concat(own, c.Yousign.apply(src), c.Ignisign.apply(src))
 	switch {
 	case len(paths) == 0:
 		return nil, misused("nothing to change was named")
-	case c.NoLabels && len(c.Label) > 0, c.NoDisabledTypes && len(c.DisabledType) > 0:
-		return nil, misused("--label and --no-labels, --disabled-type and --no-disabled-types exclude each other")
 	case c.Yousign.given() && c.Ignisign.given():
 		return nil, misused("a source is of one provider: flags of Yousign and of Ignisign exclude each other")
 	}
@@ -93,27 +83,6 @@ func set[T any](paths *[]string, path string, field *T, flag *T) {
 		*field = *flag
 		*paths = append(*paths, path)
 	}
-}
-
-// own applies what every source has.
-func (c *sourceUpdateCommand) own(src *hookstreamv1.Source) (paths []string) {
-	set(&paths, "description", &src.Description, c.Description)
-	set(&paths, "include_sensitive_fields", &src.IncludeSensitiveFields, c.IncludeSensitiveFields)
-	set(&paths, "max_requests_per_second", &src.MaxRequestsPerSecond, c.MaxRate)
-	if c.Mode != nil {
-		src.VerificationMode = modes[*c.Mode]
-		paths = append(paths, "verification_mode")
-	}
-	if len(c.IncludeSensitive) > 0 {
-		paths = append(paths, "include_sensitive")
-	}
-	if src.Labels = c.Label; c.NoLabels || len(c.Label) > 0 {
-		paths = append(paths, "labels")
-	}
-	if src.DisabledTypes = c.DisabledType; c.NoDisabledTypes || len(c.DisabledType) > 0 {
-		paths = append(paths, "disabled_types")
-	}
-	return paths
 }
 
 func (f yousignUpdateFlags) given() bool { return f != yousignUpdateFlags{} }

@@ -4,14 +4,13 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"google.golang.org/grpc"
 
-	optionsv1 "github.com/hookstream/hookstream/gen/hookstream/options/v1"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/provider"
+	"github.com/hookstream/hookstream/source"
 )
 
 // sourcesCommand groups what manages sources.
@@ -55,14 +54,10 @@ func (p *program) printSource(out output, src *hookstreamv1.Source) error {
 	properties := []property{
 		{"name", src.GetName()},
 		{"provider", provider.IDOf(src)},
-		{"description", src.GetDescription()},
 		{"state", stateOf(src)},
 		{"ingress path", src.GetIngressPath()},
-		{"disabled types", strings.Join(src.GetDisabledTypes(), " ")},
-		{"max rate", rateOf(src)},
-		{"sensitive fields", sensitiveOf(src)},
-		{"labels", labelsOf(src)},
 	}
+	properties = append(properties, settingProperties(source.Table, src)...)
 	for _, own := range providers().Describe(src) {
 		properties = append(properties, property{own.Name, own.Value})
 	}
@@ -80,42 +75,6 @@ func stateOf(src *hookstreamv1.Source) string {
 	}
 	return "enabled"
 }
-
-func rateOf(src *hookstreamv1.Source) string {
-	if src.GetMaxRequestsPerSecond() == 0 {
-		return ""
-	}
-	return strconv.FormatFloat(src.GetMaxRequestsPerSecond(), 'g', -1, 64) + " requests/s"
-}
-
-func sensitiveOf(src *hookstreamv1.Source) string {
-	if src.GetIncludeSensitiveFields() {
-		return "included in events"
-	}
-	var kinds []string
-	for _, k := range src.GetIncludeSensitive() {
-		kinds = append(kinds, strings.ToLower(strings.TrimPrefix(k.String(), "SENSITIVITY_")))
-	}
-	return strings.Join(kinds, ", ")
-}
-
-// sensitiveKinds reads kinds of sensitive fields; `none` is none.
-func sensitiveKinds(words []string) ([]optionsv1.Sensitivity, error) {
-	var kinds []optionsv1.Sensitivity
-	for _, word := range words {
-		n, ok := optionsv1.Sensitivity_value["SENSITIVITY_"+strings.ToUpper(word)]
-		switch {
-		case word == "none" && len(words) == 1:
-		case !ok || n == 0:
-			return nil, misused("--include-sensitive %s: access, identity or none", word)
-		default:
-			kinds = append(kinds, optionsv1.Sensitivity(n))
-		}
-	}
-	return kinds, nil
-}
-
-func labelsOf(src *hookstreamv1.Source) string { return joinLabels(src.GetLabels()) }
 
 func joinLabels(all map[string]string) string {
 	var labels []string

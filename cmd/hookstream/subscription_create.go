@@ -13,15 +13,14 @@ type subscriptionNewFlags struct {
 	output
 	ID string `arg:"" name:"id" help:"The id: lower-case letters, digits and hyphens. It never changes."`
 	subscriptionSettings
-	Ordering string `help:"What may be in consumers' hands at once: anything, or one event of an entity at a time, in order. Never changes." enum:"unordered,by-entity" default:"unordered" placeholder:"unordered|by-entity" group:"Delivery"`
-	From     string `help:"Where to begin: latest, earliest, a cursor, an RFC 3339 time, or how long ago (1h)." default:"latest" placeholder:"POSITION"`
+	From string `help:"Where to begin: latest, earliest, a cursor, an RFC 3339 time, or how long ago (1h)." default:"latest" placeholder:"POSITION"`
 }
 
 func (c subscriptionNewFlags) subscription() (*hookstreamv1.Subscription, error) {
 	if c.Filter != nil && *c.Filter == "" { // an update may empty it
 		return nil, emptied("filter")
 	}
-	sub := &hookstreamv1.Subscription{Ordering: orderings[c.Ordering]}
+	sub := &hookstreamv1.Subscription{}
 	_, err := c.apply(sub)
 	return sub, err
 }

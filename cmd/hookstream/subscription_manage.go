@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/subscription"
 )
 
 type subscriptionGetCommand struct {
@@ -59,24 +62,26 @@ func (p *program) printSubscriptions(all []*hookstreamv1.Subscription, wide bool
 		p.say("there are no subscriptions; `hookstream subscriptions create ID` creates one")
 		return nil
 	}
-	var rows [][]string
-	for _, sub := range all {
+	messages := make([]proto.Message, len(all))
+	for i, sub := range all {
+		messages[i] = sub
+	}
+	heading, rows := settingColumns(subscription.Table, true, messages...)
+	for i, sub := range all {
 		var chosen []string
 		for _, part := range selectorOf(sub.GetSelector()) {
 			if part.value != "" {
 				chosen = append(chosen, part.value)
 			}
 		}
-		rows = append(rows, []string{
-			sub.GetName(), subscriptionStateOf(sub), wordOf(sub.GetOrdering().String(), "ORDERING_"),
-			spanOf(sub.GetAckDeadline()), strconv.Itoa(int(sub.GetMaxAttempts())), strings.Join(chosen, "; "),
-		})
+		rows[i] = slices.Concat([]string{sub.GetName(), subscriptionStateOf(sub)}, rows[i], []string{strings.Join(chosen, "; ")})
 	}
-	heading := []string{"NAME", "STATE", "ORDERING", "ACK DEADLINE", "MAX ATTEMPTS", "EVENTS"}
+	heading = slices.Concat([]string{"NAME", "STATE"}, heading, []string{"EVENTS"})
 	if wide {
-		heading = append(heading, "BACK-OFF", "MAX OUTSTANDING", "LABELS", "DESCRIPTION")
-		for i, sub := range all {
-			rows[i] = append(rows[i], backoffOf(sub), outstandingOf(sub), joinLabels(sub.GetLabels()), sub.GetDescription())
+		more, cells := settingColumns(subscription.Table, false, messages...)
+		heading = append(heading, more...)
+		for i := range rows {
+			rows[i] = append(rows[i], cells[i]...)
 		}
 	}
 	return writeTable(p.stdout, heading, rows)

@@ -14,7 +14,6 @@ type subscriptionUpdateCommand struct {
 	output
 	subscriptionArgument
 	subscriptionSettings
-	NoLabels     bool   `help:"Remove all labels."`
 	AllEvents    bool   `help:"Select all events." group:"Which events"`
 	Etag         string `help:"Change only if the subscription has not changed since this etag was read." placeholder:"ETAG"`
 	ValidateOnly bool   `help:"Check and print what the subscription would be, but change nothing."`
@@ -42,10 +41,8 @@ func (c *subscriptionUpdateCommand) request() (*hookstreamv1.UpdateSubscriptionR
 	switch {
 	case err != nil:
 		return nil, err
-	case c.NoLabels && len(c.Label) > 0, c.AllEvents && sub.GetSelector() != nil:
-		return nil, misused("--label and --no-labels, --all-events and what selects events exclude each other")
-	case c.NoLabels:
-		paths = append(paths, "labels")
+	case c.AllEvents && sub.GetSelector() != nil:
+		return nil, misused("--all-events and what selects events exclude each other")
 	}
 	if c.AllEvents {
 		paths = append(paths, "selector")

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"strconv"
 	"strings"
 
 	"google.golang.org/grpc"
@@ -11,6 +9,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/subscription"
 )
 
 // subscriptionsCommand groups what manages durable subscriptions.
@@ -69,30 +68,10 @@ func (p *program) printSubscription(out output, sub *hookstreamv1.Subscription) 
 	if out.forProgram() {
 		return out.write(p.stdout, sub)
 	}
-	properties := []property{
-		{"name", sub.GetName()},
-		{"description", sub.GetDescription()},
-		{"state", subscriptionStateOf(sub)},
-		{"labels", joinLabels(sub.GetLabels())},
-	}
+	properties := []property{{"name", sub.GetName()}, {"state", subscriptionStateOf(sub)}}
 	properties = append(properties, selectorOf(sub.GetSelector())...)
-	properties = append(properties,
-		property{"ordering", wordOf(sub.GetOrdering().String(), "ORDERING_")},
-		property{"ack deadline", spanOf(sub.GetAckDeadline())},
-		property{"max attempts", strconv.Itoa(int(sub.GetMaxAttempts()))},
-		property{"back-off", backoffOf(sub)},
-		property{"max outstanding", outstandingOf(sub)},
-		property{"etag", sub.GetEtag()},
-	)
-	return writeProperties(p.stdout, properties...)
-}
-
-func backoffOf(sub *hookstreamv1.Subscription) string {
-	return spanOf(sub.GetBackoffMin()) + " to " + spanOf(sub.GetBackoffMax())
-}
-
-func outstandingOf(sub *hookstreamv1.Subscription) string {
-	return fmt.Sprintf("%d events, %s", sub.GetMaxOutstandingEvents(), size(sub.GetMaxOutstandingBytes()))
+	properties = append(properties, settingProperties(subscription.Table, sub)...)
+	return writeProperties(p.stdout, append(properties, property{"etag", sub.GetEtag()})...)
 }
 
 func subscriptionStateOf(sub *hookstreamv1.Subscription) string {
