@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -184,4 +185,34 @@ func (c commented) message(t *testing.T, m proto.Message) protoreflect.MessageDe
 		t.Fatal(err)
 	}
 	return d.(protoreflect.MessageDescriptor)
+}
+
+// Where people read of settings, there is what the tables say.
+func TestDocsOfSettings(t *testing.T) {
+	for i, file := range []string{"../docs/subscriptions.md", "../docs/api.md"} {
+		page, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := configured[i]
+		if want := docsOfSettings(c.table, c.message.ProtoReflect().Descriptor()); !strings.Contains(string(page), want) {
+			t.Errorf("%s does not have the table of %T:\n%s", file, c.message, want)
+		}
+	}
+}
+
+func docsOfSettings(table setting.Table, m protoreflect.MessageDescriptor) string {
+	var out strings.Builder
+	out.WriteString("| Field | Default | May be | |\n|---|---|---|---|\n")
+	for row, fd := range table.Of(m) {
+		preset, bounds := "", ""
+		if row.Values != nil {
+			preset, bounds = row.Values.Default(), row.Values.Bounds()
+		}
+		if setting.IsFixed(fd) {
+			bounds = strings.TrimPrefix(bounds+"; never changes", "; ")
+		}
+		fmt.Fprintf(&out, "| `%s` | %s | %s | %s |\n", row.Field, preset, bounds, row.Help)
+	}
+	return out.String()
 }

@@ -35,16 +35,16 @@ func applySubscriptionMask(dst, src *hookstreamv1.Subscription, paths []string) 
 	return bad
 }
 
-// setPopulated sets every field that from has, and of a selector that says
-// something every part that it has.
+// setPopulated sets every field that from has, and of one with parts, as the
+// selector, that says something every part that it has.
 func setPopulated(to, from protoreflect.Message, bad *violations) {
 	from.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-		if fd.Name() != "selector" || proto.Size(v.Message().Interface()) == 0 {
+		if !hasParts(fd) || proto.Size(v.Message().Interface()) == 0 {
 			setSetting(to, from, fd, bad)
 			return true
 		}
 		v.Message().Range(func(part protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
-			setSelectorPart(to, from, fd, string(part.Name()), bad)
+			setPart(to, from, fd, string(part.Name()), bad)
 			return true
 		})
 		return true
