@@ -119,3 +119,17 @@ func TestMessageOfSettings(t *testing.T) {
 		t.Errorf("%+v of nothing", got)
 	}
 }
+
+// A row without its field would be lost on its way from the API to the bucket.
+func TestSettingsHaveTheirRows(t *testing.T) {
+	rows, fields := make(map[string]bool), make(map[string]bool)
+	for _, row := range Table {
+		rows[row.Field] = true
+	}
+	for name := range new(Settings).fields() {
+		fields[name] = true
+	}
+	if diff := cmp.Diff(rows, fields); diff != "" {
+		t.Errorf("the table has -, Settings has +: %s", diff)
+	}
+}
