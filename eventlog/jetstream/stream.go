@@ -93,7 +93,7 @@ func (s *stream) learn(ctx context.Context, last uint64) error {
 	if s.local != nil {
 		s.next = s.e.index.Applied() + 1
 		s.e.wg.Go(s.followLocal)
-	} else if err := s.startTail(ctx); err != nil {
+	} else if err := s.startTail(); err != nil {
 		return err
 	}
 	return s.waitIndexed(ctx, last)

@@ -82,7 +82,7 @@ func (f *fetched) end() {
 }
 
 // startTail follows the stream from where the index stopped.
-func (s *stream) startTail(ctx context.Context) error {
+func (s *stream) startTail() error {
 	nc, err := s.e.connect("tail")
 	if err != nil {
 		return err
@@ -93,36 +93,39 @@ func (s *stream) startTail(ctx context.Context) error {
 	}
 	from := s.e.index.Applied() + 1
 	s.next = from
-	cons, err := js.OrderedConsumer(ctx, StreamEvents, jetstream.OrderedConsumerConfig{
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
-		OptStartSeq:   from,
-		// Connections come back; a tail that gave up would be a gateway that
-		// accepts and shows nothing.
-		MaxResetAttempts: -1,
-	})
-	if err != nil {
-		return fmt.Errorf("tail: %w", err)
-	}
 	f := newFetched()
-	consuming, err := cons.Consume(f.put, jetstream.PullMaxMessages(4096),
-		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
-			s.e.logger.Debug("tail", "err", err)
-		}))
-	if err != nil {
-		return fmt.Errorf("tail: %w", err)
-	}
-	s.e.wg.Go(func() { s.followUntil(f, consuming.Stop) })
+	ctx, enough := context.WithCancel(s.e.ctx)
+	s.e.wg.Go(func() { s.fetch(ctx, js, f, from) })
+	s.e.wg.Go(func() {
+		s.follow(f)
+		enough()
+		f.end()
+	})
 	return nil
 }
 
-// followUntil follows to the end, and does not wait for the consumer's. One that is
-// being made anew, of a connection that is cut off, is locked meanwhile: the client
-// looks whether it was stopped only when a question and a pause are over, after 20
-// seconds. Nobody reads what it brings, and it ends by itself.
-func (s *stream) followUntil(f *fetched, stop func()) {
-	s.follow(f)
-	f.end()
-	go stop()
+// fetchAgain is when the log is followed anew that could not be.
+const fetchAgain = time.Second
+
+// fetch puts what is stored from a sequence on where the shared tail takes it, until
+// ctx ends. It does not give up: connections come back, and a gateway without a tail
+// would accept and show nothing.
+func (s *stream) fetch(ctx context.Context, js jetstream.JetStream, f *fetched, from uint64) {
+	for {
+		err := Follow(ctx, js, StreamEvents, from, func(m jetstream.Msg, md *jetstream.MsgMetadata) {
+			from = md.Sequence.Stream + 1
+			f.put(m)
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		s.e.logger.Debug("the log is followed anew", "from", from, "err", err)
+		select {
+		case <-time.After(fetchAgain):
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // waitIndexed returns when the index knows the log up to last.

@@ -133,29 +133,14 @@ func (a *Attempts) tail(heard func(Attempted), ready func()) error {
 	if info.State.Msgs == 0 {
 		ready()
 	}
-	// It tries again by itself for ever otherwise, and does not look at the context
-	// meanwhile: who is cut off would never be closed.
-	cons, err := a.js.OrderedConsumer(a.ctx, jetstream.OrderedConsumerConfig{MaxResetAttempts: 1})
-	if err != nil {
-		return engine.Unavailable("attempts", err)
-	}
-	it, err := cons.Messages(jetstream.PullMaxMessages(1024))
-	if err != nil {
-		return engine.Unavailable("attempts", err)
-	}
-	defer it.Stop()
-	for {
-		m, err := it.Next(jetstream.NextContext(a.ctx))
-		if err != nil {
-			return err
-		}
+	return engine.Follow(a.ctx, a.e.JS(), engine.StreamAttempts, 1, func(m jetstream.Msg, md *jetstream.MsgMetadata) {
 		if v, ok := parseAttempted(m.Subject(), m.Data()); ok {
 			heard(v)
 		}
-		if md, err := m.Metadata(); err == nil && (md.Sequence.Stream >= last || md.NumPending == 0) {
+		if md.Sequence.Stream >= last || md.NumPending == 0 {
 			ready()
 		}
-	}
+	})
 }
 
 func parseAttempted(subject string, value []byte) (Attempted, bool) {
