@@ -61,7 +61,7 @@ func (m *Manager) Create(ctx context.Context, id string, s Settings, at Position
 		return nil, err
 	}
 	sub.UID = strings.ToLower(rand.Text()[:16])
-	if _, err := m.ensureQueue(ctx, sub, m.mainQueue(sub)); err != nil {
+	if err := m.engine.MakeQueue(ctx, m.mainQueue(sub)); err != nil {
 		return nil, err
 	}
 	created, err := m.store.create(ctx, sub)
@@ -131,7 +131,9 @@ func (m *Manager) Update(ctx context.Context, id, etag string, change func(*Sett
 	if err != nil || before != nil && before.Etag == sub.Etag {
 		return sub, err
 	}
-	_, err = m.ensureQueue(ctx, sub, m.mainQueue(sub))
+	if _, err = m.ensureQueue(ctx, sub, sub, m.mainQueue(sub)); errors.Is(err, errOutdated) {
+		err = nil // who has sought it since has made its queue with these settings
+	}
 	return sub, err
 }
 
@@ -211,20 +213,29 @@ func (m *Manager) Seek(ctx context.Context, id, etag string, to Position) (*Subs
 	if err != nil {
 		return nil, err
 	}
-	var old Subscription
-	sub, err := m.store.update(ctx, id, etag, func(s *Subscription, _ *bool) (bool, error) {
-		old = *s
-		s.Start, s.Generation = start, s.Generation+1
-		_, err := m.ensureQueue(ctx, s, m.mainQueue(s))
-		return true, err
-	})
+	old, sub, err := m.seek(ctx, id, etag, start)
+	for errors.Is(err, errOutdated) {
+		old, sub, err = m.seek(ctx, id, etag, start)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return sub, errors.Join(
-		m.engine.DeleteQueue(ctx, m.mainQueue(&old)),
-		m.forgetTallies(ctx, queueName(&old)),
+		m.engine.DeleteQueue(ctx, m.mainQueue(old)),
+		m.forgetTallies(ctx, queueName(old)),
 	)
+}
+
+// seek begins a generation, and answers how the subscription was before.
+func (m *Manager) seek(ctx context.Context, id, etag string, start uint64) (old, sub *Subscription, err error) {
+	sub, err = m.store.update(ctx, id, etag, func(s *Subscription, _ *bool) (bool, error) {
+		before := *s
+		old = &before
+		s.Start, s.Generation = start, s.Generation+1
+		_, err := m.ensureQueue(ctx, old, s, m.mainQueue(s))
+		return true, err
+	})
+	return old, sub, err
 }
 
 // forgetTallies forgets what was handed out in vain of a queue that is gone.
@@ -322,11 +333,6 @@ func (m *Manager) replayQueue(s *Subscription) queue.Config {
 	}
 }
 
-// ensureQueue makes a queue of the subscription or brings it up to date.
-func (m *Manager) ensureQueue(ctx context.Context, s *Subscription, c queue.Config) (made bool, err error) {
-	return m.engine.EnsureQueue(ctx, m.asAsked(s, c))
-}
-
 // asAsked answers a queue of the subscription as JetStream is asked for it. While
 // deliveries may be in force that were handed out with a longer deadline, it holds
 // for as long as that: a shorter hold is in force at once, also of what was handed
@@ -342,14 +348,11 @@ func (m *Manager) asAsked(s *Subscription, c queue.Config) queue.Config {
 // it up to date, when it is not as it should be. Mostly that is one question.
 func (m *Manager) lookAtQueue(ctx context.Context, s *Subscription, c queue.Config) (st queue.State, made bool, err error) {
 	st, err = m.engine.QueueState(ctx, m.asAsked(s, c))
-	switch {
-	case errors.Is(err, queue.ErrNoQueue):
-		err = m.isStill(ctx, s)
-	case err == nil && st.AsAsked:
+	if err == nil && st.AsAsked {
 		return st, false, nil
 	}
-	if err == nil {
-		made, err = m.ensureQueue(ctx, s, c)
+	if err == nil || errors.Is(err, queue.ErrNoQueue) {
+		made, err = m.ensureQueue(ctx, s, s, c)
 	}
 	if err == nil {
 		st, err = m.engine.QueueState(ctx, c)
@@ -357,29 +360,28 @@ func (m *Manager) lookAtQueue(ctx context.Context, s *Subscription, c queue.Conf
 	return st, made, err
 }
 
-// errMoved says that a subscription was deleted or sought, which has not arrived here
-// yet.
-var errMoved = errors.New("the subscription has changed meanwhile")
-
-// isStill asks the bucket, where whoever leads it answers, whether a subscription is
-// there in the generation that is known here: a queue of another one is gone for good.
-func (m *Manager) isStill(ctx context.Context, s *Subscription) error {
-	c, err := m.store.bucket.Now(ctx, s.ID)
-	if err != nil {
-		return err
+// ensureQueue brings a queue of the subscription up to date, or makes it.
+//
+// A queue that is not there was deleted, most likely, by who sought or deleted the
+// subscription, and made anew it would hand out once more what was settled. What is
+// known here may be old. So the bucket is asked before: the error wraps errOutdated when
+// it does not have the generation of known any more, and what it has is in force then.
+func (m *Manager) ensureQueue(ctx context.Context, known, s *Subscription, c queue.Config) (made bool, err error) {
+	c = m.asAsked(s, c)
+	if err := m.engine.UpdateQueue(ctx, c); !errors.Is(err, queue.ErrNoQueue) {
+		return false, err
 	}
-	if c.Value == nil {
-		return errMoved
+	if err := m.store.Refresh(ctx, known.ID); err != nil {
+		return false, err
 	}
-	now, err := decode(s.ID, c.Value, c.Revision)
-	if err != nil {
-		return err
+	if now := m.store.byUID(known.UID); now == nil || now.Generation != known.Generation {
+		return false, fmt.Errorf("%s: %w", Name(known.ID), errOutdated)
 	}
-	if now.sub.UID != s.UID || now.sub.Generation != s.Generation {
-		return errMoved
-	}
-	return nil
+	return true, m.engine.MakeQueue(ctx, c)
 }
+
+// errOutdated says that what was known of a subscription is so no more.
+var errOutdated = fmt.Errorf("%w: it was changed a moment ago", eventlog.ErrUnavailable)
 
 // lingers reports whether a delivery may be in force that was handed out with the
 // former deadline.

@@ -59,9 +59,12 @@ type Log interface {
 
 // Queues are made, looked at and forgotten.
 type Queues interface {
-	// EnsureQueue makes the queue or brings it up to date, and reports whether it
-	// was made. What cannot be changed stays as it was made.
-	EnsureQueue(ctx context.Context, c queue.Config) (made bool, err error)
+	// UpdateQueue brings the queue up to date, or answers queue.ErrNoQueue and makes
+	// none. What cannot be changed stays as it was made.
+	UpdateQueue(ctx context.Context, c queue.Config) error
+	// MakeQueue makes the queue: all of it is handed out, whatever was settled of one
+	// that had the name before.
+	MakeQueue(ctx context.Context, c queue.Config) error
 	// DeleteQueue forgets the queue. None is fine.
 	DeleteQueue(ctx context.Context, c queue.Config) error
 	// QueueState answers what was handed out and what not, and whether the queue is as

@@ -441,7 +441,7 @@ func (h *home) ensure() {
 		_, _, err = h.m.lookAtQueue(ctx, sub, h.m.replayQueue(sub))
 	}
 	switch {
-	case errors.Is(err, errMoved): // it is about to arrive here
+	case errors.Is(err, errOutdated): // what is so now is about to arrive here
 		return
 	case err != nil:
 		if h.ctx.Err() == nil {

@@ -176,7 +176,7 @@ func (m *Manager) openReplays(ctx context.Context, id string) error {
 			return false, nil
 		}
 		*replays = true
-		_, err := m.ensureQueue(ctx, s, m.replayQueue(s))
+		_, err := m.ensureQueue(ctx, s, s, m.replayQueue(s))
 		return true, err
 	})
 	return err

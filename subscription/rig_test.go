@@ -89,7 +89,10 @@ func openGatewayOn(t testing.TB, e *jetstream.Engine, o subscription.Options) *g
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = h.Run(ctx) })
-	o.Engine, o.Hub = subscription.On(queue.On(e)), h
+	o.Hub = h
+	if o.Engine == nil {
+		o.Engine = subscription.On(queue.On(e))
+	}
 	o.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	m, err := subscription.Open(ctx, o)
 	if err != nil {

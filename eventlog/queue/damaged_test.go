@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -41,8 +42,8 @@ func TestDamagedConsumer(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if made, err := e.EnsureQueue(t.Context(), queue); !made || err != nil {
-				t.Fatal(made, err)
+			if err := e.MakeQueue(t.Context(), queue); err != nil {
+				t.Fatal(err)
 			}
 			if err := e.Close(); err != nil {
 				t.Fatal(err)
@@ -56,7 +57,12 @@ func TestDamagedConsumer(t *testing.T) {
 				t.Fatal(err)
 			}
 			e = On(openEngine(t, o))
-			if _, err := e.EnsureQueue(t.Context(), queue); err != nil {
+			if err := e.UpdateQueue(t.Context(), queue); errors.Is(err, ErrNoQueue) {
+				err = e.MakeQueue(t.Context(), queue)
+				if err != nil {
+					t.Fatal(err)
+				}
+			} else if err != nil {
 				t.Fatal(err)
 			}
 			hands := make(chan Hand, 10)

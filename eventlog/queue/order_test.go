@@ -16,7 +16,7 @@ func TestPinnedQueueKeepsItsOrder(t *testing.T) {
 	t.Parallel()
 	p := newPinned(t)
 	p.queue.MaxHeld = 5000
-	if _, err := p.e.EnsureQueue(t.Context(), p.queue); err != nil {
+	if err := p.e.MakeQueue(t.Context(), p.queue); err != nil {
 		t.Fatal(err)
 	}
 	const events = 2000

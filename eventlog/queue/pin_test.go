@@ -22,7 +22,7 @@ func newPinned(t *testing.T) *pinned {
 		t: t, e: queue.On(logtest.Open(t, onDisk(t))),
 		queue: queue.Config{Name: "pinned", From: 1, Hold: time.Minute, MaxHeld: 100, Pinned: true},
 	}
-	if _, err := p.e.EnsureQueue(t.Context(), p.queue); err != nil {
+	if err := p.e.MakeQueue(t.Context(), p.queue); err != nil {
 		t.Fatal(err)
 	}
 	return p

@@ -13,7 +13,7 @@ import (
 func unpinned(t *testing.T) *pinned {
 	p := newPinned(t)
 	p.queue = queue.Config{Name: "plain", From: 1, Hold: time.Minute, MaxHeld: 1000}
-	if _, err := p.e.EnsureQueue(t.Context(), p.queue); err != nil {
+	if err := p.e.MakeQueue(t.Context(), p.queue); err != nil {
 		t.Fatal(err)
 	}
 	return p

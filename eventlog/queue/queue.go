@@ -158,29 +158,31 @@ type State struct {
 	// Created is when.
 	Created time.Time
 	// AsAsked: what can be changed of the queue is as the Config says that it was
-	// asked about with. Then EnsureQueue has nothing to do.
+	// asked about with. Then UpdateQueue has nothing to do.
 	AsAsked bool
 }
 
 // ErrNoQueue says that a queue does not exist (any more).
 var ErrNoQueue = fmt.Errorf("%w: no such queue", eventlog.ErrNotFound)
 
-// EnsureQueue makes the queue or brings it up to date, and reports whether it
-// was made.
-func (e *Engine) EnsureQueue(ctx context.Context, c Config) (made bool, err error) {
+// UpdateQueue brings the queue up to date, or answers ErrNoQueue: it makes none, also
+// when the queue is deleted meanwhile.
+func (e *Engine) UpdateQueue(ctx context.Context, c Config) error {
 	old, err := e.JS().Consumer(ctx, c.stream(), c.Name)
-	switch {
-	case errors.Is(err, jetstream.ErrConsumerNotFound):
-		made = true
-	case err != nil:
-		return false, engine.Unavailable("queue", err)
-	case c.describes(old.CachedInfo().Config):
-		return false, nil
-	default: // what cannot be changed stays
-		c.From = old.CachedInfo().Config.OptStartSeq
+	if err == nil && !c.describes(old.CachedInfo().Config) {
+		c.From = old.CachedInfo().Config.OptStartSeq // what cannot be changed stays
+		_, err = e.JS().UpdateConsumer(ctx, c.stream(), c.consumer())
 	}
-	_, remade, err := e.Consumer(ctx, c.stream(), c.consumer())
-	return made || remade, engine.Unavailable("queue", err)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrConsumerDoesNotExist) {
+		return ErrNoQueue
+	}
+	return engine.Unavailable("queue", err)
+}
+
+// MakeQueue makes the queue.
+func (e *Engine) MakeQueue(ctx context.Context, c Config) error {
+	_, _, err := e.Consumer(ctx, c.stream(), c.consumer())
+	return engine.Unavailable("queue", err)
 }
 
 // describes reports whether a consumer of JetStream is as the queue is to be, but

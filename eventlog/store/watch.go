@@ -83,6 +83,38 @@ func (w *Watched[T]) apply(c eventlog.Change) error {
 	return nil
 }
 
+// Refresh puts in force what the bucket holds of an id at this moment: the watch may
+// tell of it only later. The error wraps Errors.Unreadable when that cannot be read.
+func (w *Watched[T]) Refresh(ctx context.Context, id string) error {
+	c, err := w.opts.Bucket.Now(ctx, id)
+	if err != nil {
+		return w.err(id, err)
+	}
+	defer w.announce(0) // others that were changed before may not be in force yet
+	if c.Value == nil {
+		w.deliver(id, nil, max(c.Revision, w.revision(id)+1))
+		return nil
+	}
+	value, err := w.decode(c)
+	if err != nil {
+		w.leaveUnread(c, err)
+		return w.Readable(id)
+	}
+	w.deliver(id, &Item[T]{Value: value, Revision: c.Revision}, c.Revision)
+	return nil
+}
+
+// revision answers the latest that is known of an id.
+func (w *Watched[T]) revision(id string) uint64 {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	known := w.unread[id]
+	if item := w.items[id]; item != nil {
+		known = max(known, item.Revision)
+	}
+	return known
+}
+
 // leaveUnread notes a form that cannot be read. It changes nothing else: it is no
 // deletion.
 func (w *Watched[T]) leaveUnread(c eventlog.Change, err error) {

@@ -287,14 +287,23 @@ func (e *Engine) Holes(ctx context.Context) (out []eventlog.Missing, err error) 
 	return <-answer, nil
 }
 
-// EnsureQueue implements subscription.Engine.
-func (e *Engine) EnsureQueue(ctx context.Context, c queue.Config) (made bool, err error) {
-	var was bool
-	err = e.request(ctx, func() error {
+// MakeQueue implements subscription.Engine.
+func (e *Engine) MakeQueue(ctx context.Context, c queue.Config) error {
+	return e.request(ctx, func() error {
+		if e.s.queues[c.Name] == nil {
+			e.s.queues[c.Name] = newQueue(c)
+			e.s.pump(e.s.queues[c.Name])
+		}
+		return nil
+	})
+}
+
+// UpdateQueue implements subscription.Engine.
+func (e *Engine) UpdateQueue(ctx context.Context, c queue.Config) error {
+	return e.request(ctx, func() error {
 		q := e.s.queues[c.Name]
-		if was = q == nil; was {
-			q = newQueue(c)
-			e.s.queues[c.Name] = q
+		if q == nil {
+			return queue.ErrNoQueue
 		}
 		c.From, c.Pinned = q.cfg.From, q.cfg.Pinned
 		for _, p := range q.pending { // as of what was handed out before
@@ -304,7 +313,6 @@ func (e *Engine) EnsureQueue(ctx context.Context, c queue.Config) (made bool, er
 		e.s.pump(q)
 		return nil
 	})
-	return err == nil && was, err
 }
 
 // DeleteQueue implements subscription.Engine.
