@@ -159,6 +159,8 @@ func (m *memory) fault(kind string, n int) {
 		g.engine.Stall()
 	case kind == "sever" && !m.embedded:
 		g.engine.Sever()
+	case kind == "untell" && !m.embedded:
+		g.engine.Untold()
 	case kind == "kill":
 		g.engine.Close()
 		g.Close()
@@ -252,7 +254,7 @@ const (
 // silence answers the longest that a play explains.
 func (sch schedule) silence() time.Duration {
 	for _, s := range sch.Steps {
-		if s.Do == "kill" || s.Do == "stall" || s.Do == "sever" {
+		if s.Do == "kill" || s.Do == "stall" || s.Do == "sever" || s.Do == "untell" {
 			return silence
 		}
 	}
@@ -294,7 +296,7 @@ func TestModel(t *testing.T) {
 		t.Run(w.name, func(t *testing.T) {
 			t.Parallel()
 			testModel(t, w.ordering, w.embedded, faults(
-				[]string{"pause", "resume", "heal", "heal", "stall", "sever", "kill", "seek", "drop", "replay"}, nil)...)
+				[]string{"pause", "resume", "heal", "heal", "stall", "sever", "untell", "kill", "seek", "drop", "replay"}, nil)...)
 		})
 	}
 }

@@ -32,7 +32,7 @@ func (p *play) begins(s step) {
 		return
 	case "heal":
 		d.ill, d.allIll = nil, false
-	case "stall", "deafen", "sever", "lose", "delay":
+	case "stall", "deafen", "sever", "lose", "delay", "untell":
 		if d.ill == nil {
 			d.ill = make(map[int]bool)
 		}

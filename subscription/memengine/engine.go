@@ -28,6 +28,7 @@ type Engine struct {
 	closed  bool
 	dropped func(queue string, seq uint64)
 	healed  chan struct{} // closed while nothing is wrong
+	told    chan struct{} // closed while the gateway is told of changes in the bucket
 	ctx     context.Context
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
@@ -37,11 +38,12 @@ var _ subscription.Engine = (*Engine)(nil)
 
 // Engine opens a way.
 func (s *Store) Engine() *Engine {
-	e := &Engine{s: s, healed: make(chan struct{})}
+	e := &Engine{s: s, healed: make(chan struct{}), told: make(chan struct{})}
 	s.mu.Lock()
 	s.engines[e] = true
 	s.mu.Unlock()
 	close(e.healed)
+	close(e.told)
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.contact = time.Now()
 	e.up, e.down = newWire(e), newWire(e)
@@ -145,17 +147,40 @@ func (e *Engine) drop() {
 	e.down.sever(true)
 }
 
+// Untold has nobody tell the gateway of changes in the bucket until Heal: the node has
+// died that did, and all else goes on.
+func (e *Engine) Untold() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.told = open(e.told)
+}
+
 func (e *Engine) wound() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.healed = open(e.healed)
+}
+
+// open answers a channel that is open: the one it is given, or a new one.
+func open(c chan struct{}) chan struct{} {
 	select {
-	case <-e.healed:
-		e.healed = make(chan struct{})
+	case <-c:
+		return make(chan struct{})
 	default:
+		return c
 	}
 }
 
-// Heal ends both.
+// shut closes a channel that may be closed.
+func shut(c chan struct{}) {
+	select {
+	case <-c:
+	default:
+		close(c)
+	}
+}
+
+// Heal ends all of them.
 func (e *Engine) Heal() {
 	e.mu.Lock()
 	if e.cut {
@@ -163,11 +188,8 @@ func (e *Engine) Heal() {
 		e.losses++
 		e.made++
 	}
-	select {
-	case <-e.healed:
-	default:
-		close(e.healed)
-	}
+	shut(e.healed)
+	shut(e.told)
 	e.mu.Unlock()
 	for _, w := range []*wire{e.up, e.down} {
 		w.sever(false)
@@ -224,13 +246,26 @@ func (e *Engine) whole(ctx context.Context) bool {
 	e.mu.Lock()
 	healed := e.healed
 	e.mu.Unlock()
+	return e.awaits(ctx, healed)
+}
+
+// awaits waits for a channel to be closed.
+func (e *Engine) awaits(ctx context.Context, c <-chan struct{}) bool {
 	select {
-	case <-healed:
+	case <-c:
 		return true
 	case <-ctx.Done():
 	case <-e.ctx.Done():
 	}
 	return false
+}
+
+// isTold waits until the gateway is told of changes.
+func (e *Engine) isTold(ctx context.Context) bool {
+	e.mu.Lock()
+	told := e.told
+	e.mu.Unlock()
+	return e.awaits(ctx, told)
 }
 
 // reconnects answers how often the connection was made anew.

@@ -325,7 +325,7 @@ func (b bucket) Latest(ctx context.Context, fn func(eventlog.Change)) error {
 func (b bucket) Watch(ctx context.Context, fn func(eventlog.Change), ready func()) error {
 	var seen uint64
 	for first := true; ; first = false {
-		if !b.e.whole(ctx) {
+		if !b.e.whole(ctx) || !b.e.isTold(ctx) {
 			break
 		}
 		s := b.e.s
