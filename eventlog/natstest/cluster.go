@@ -26,6 +26,8 @@ type Cluster struct {
 
 	net   *linktest.Net // nil: there are sockets
 	doors []*door       // of nodes that have none
+	ways  [][]*linktest.Link
+	dying map[int]chan struct{} // nodes without sockets that are dead for everybody else
 }
 
 // route is the way between two nodes of a cuttable cluster.
@@ -51,7 +53,7 @@ func StartCuttable(t testing.TB, change ...func(*server.Options)) *Cluster {
 // which it must be started. Nothing is synced.
 func StartInside(t testing.TB) *Cluster {
 	t.Helper()
-	c := &Cluster{t: t, cuttable: true, net: new(linktest.Net)}
+	c := &Cluster{t: t, cuttable: true, net: new(linktest.Net), ways: make([][]*linktest.Link, 3), dying: make(map[int]chan struct{})}
 	for i := range 3 {
 		c.opts = append(c.opts, server.Options{
 			ServerName: fmt.Sprintf("n%d", i),
@@ -209,6 +211,10 @@ func (c *Cluster) Options() []nats.Option {
 
 // Kill stops node i.
 func (c *Cluster) Kill(i int) {
+	if c.net != nil {
+		c.dieInside(i)
+		return
+	}
 	c.nodes[i].Shutdown()
 	c.nodes[i].WaitForShutdown()
 }
@@ -217,19 +223,19 @@ func (c *Cluster) Kill(i int) {
 func (c *Cluster) Revive(i int) {
 	c.t.Helper()
 	if c.net != nil {
-		c.nodes[i] = c.runInside(i)
+		c.reviveInside(i)
 		return
 	}
 	c.nodes[i] = c.run(c.opts[i])
 }
 
 // Running reports whether node i was not killed.
-func (c *Cluster) Running(i int) bool { return c.nodes[i].Running() }
+func (c *Cluster) Running(i int) bool { return c.dying[i] == nil && c.nodes[i].Running() }
 
 // Leader answers which node leads the stream, -1 for none.
 func (c *Cluster) Leader(stream string) int {
 	for i, n := range c.nodes {
-		if n.Running() && n.JetStreamIsStreamLeader("$G", stream) {
+		if c.Running(i) && n.JetStreamIsStreamLeader("$G", stream) {
 			return i
 		}
 	}
@@ -254,13 +260,18 @@ func (c *Cluster) stop() {
 	for i := range c.nodes {
 		c.Kill(i)
 	}
+	for _, dead := range c.dying {
+		<-dead
+	}
 }
 
 // Link opens a way to node i for its clients, which can be cut.
 func (c *Cluster) Link(i int) *linktest.Link {
 	c.t.Helper()
 	if c.net != nil {
-		return c.net.New(c.t, "PONG", c.doors[i].client) // the answer to the PING with which a client begins
+		l := c.net.New(c.t, "PONG", c.doors[i].client) // the answer to the PING with which a client begins
+		c.ways[i] = append(c.ways[i], l)
+		return l
 	}
 	return linktest.New(c.t, fmt.Sprintf("127.0.0.1:%d", c.opts[i].Port))
 }

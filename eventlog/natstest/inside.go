@@ -49,7 +49,7 @@ func (d *door) now() (*server.Server, *routeListener) {
 // client connects a client.
 func (d *door) client() (net.Conn, error) {
 	srv, lis := d.now()
-	if srv == nil || lis.closed() {
+	if srv == nil || lis.isDead() {
 		return nil, net.ErrClosed
 	}
 	return srv.InProcessConn()
@@ -65,7 +65,7 @@ func (d *door) route() (net.Conn, error) {
 	select {
 	case lis.conns <- in:
 		return conn, nil
-	case <-lis.done:
+	case <-lis.dead:
 		return nil, net.ErrClosed
 	}
 }
@@ -73,12 +73,15 @@ func (d *door) route() (net.Conn, error) {
 // routeListener is a net.Listener without a socket.
 type routeListener struct {
 	conns chan net.Conn
-	done  chan struct{}
+	dead  chan struct{} // closed when nobody reaches the node any more, and it nobody
+	done  chan struct{} // closed when the node has ended
+	die   func()
 	end   func()
 }
 
 func newRouteListener() *routeListener {
-	l := &routeListener{conns: make(chan net.Conn), done: make(chan struct{})}
+	l := &routeListener{conns: make(chan net.Conn), dead: make(chan struct{}), done: make(chan struct{})}
+	l.die = sync.OnceFunc(func() { close(l.dead) })
 	l.end = sync.OnceFunc(func() { close(l.done) })
 	return l
 }
@@ -92,15 +95,19 @@ func (l *routeListener) Accept() (net.Conn, error) {
 	}
 }
 
-func (l *routeListener) Close() error { l.end(); return nil }
+func (l *routeListener) Close() error {
+	l.die()
+	l.end()
+	return nil
+}
 
 func (l *routeListener) Addr() net.Addr {
 	return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: clusterPort}
 }
 
-func (l *routeListener) closed() bool {
+func (l *routeListener) isDead() bool {
 	select {
-	case <-l.done:
+	case <-l.dead:
 		return true
 	default:
 		return false
@@ -147,6 +154,40 @@ func (c *Cluster) runInside(i int) *server.Server {
 	return s
 }
 
+// restTime is longer than what a client has asked of a server waits there.
+const restTime = 35 * time.Second
+
+// dieInside has a node be dead for everybody else at once. It ends when what was asked
+// of it is over: nats-server would tell who asked, and sleep meanwhile with locks for
+// which others wait, so that nobody wakes.
+func (c *Cluster) dieInside(i int) {
+	if c.dying[i] != nil {
+		return
+	}
+	s, lis := c.doors[i].now()
+	lis.die()
+	for _, l := range append(c.Routes(i), c.ways[i]...) {
+		l.Reset()
+	}
+	dead := make(chan struct{})
+	c.dying[i] = dead
+	go func() {
+		defer close(dead)
+		time.Sleep(restTime)
+		s.Shutdown()
+		s.WaitForShutdown()
+	}()
+}
+
+// reviveInside starts a node again when it has ended.
+func (c *Cluster) reviveInside(i int) {
+	if dead := c.dying[i]; dead != nil {
+		<-dead
+		delete(c.dying, i)
+	}
+	c.nodes[i] = c.runInside(i)
+}
+
 // routeAgain is how long a server waits before it connects to another one again.
 const routeAgain = time.Second
 
@@ -159,13 +200,13 @@ func keepRoute(s *server.Server, lis *routeListener, links *linktest.Net, l *lin
 			createRoute(s, c, to, server.Explicit, 0, "")
 			select {
 			case <-c.gone:
-			case <-lis.done:
+			case <-lis.dead:
 				return
 			}
 		}
 		select {
 		case <-time.After(routeAgain):
-		case <-lis.done:
+		case <-lis.dead:
 			return
 		}
 	}
