@@ -203,15 +203,3 @@ func (m *Manager) Pulling() (n int) {
 	}
 	return n
 }
-
-// StillThere answers an error unless the bucket has a subscription in the generation
-// that is known here, or one that is some generations away from it.
-func (m *Manager) StillThere(ctx context.Context, id string, away int) error {
-	sub, err := m.Get(id)
-	if err != nil {
-		return err
-	}
-	other := *sub
-	other.Generation += away
-	return m.isStill(ctx, &other)
-}

@@ -1,6 +1,7 @@
 package queue_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -12,17 +13,17 @@ import (
 
 // A queue that is as it should be is not written down again: thousands of streams
 // that come at once, as after a restart, would wait for that one by one.
-func TestEnsureQueueAsksOnce(t *testing.T) {
-	t.Run("embedded", func(t *testing.T) { t.Parallel(); testEnsureQueueAsksOnce(t, onDisk(t)) })
+func TestUpdateQueueAsksOnce(t *testing.T) {
+	t.Run("embedded", func(t *testing.T) { t.Parallel(); testUpdateQueueAsksOnce(t, onDisk(t)) })
 	t.Run("cluster", func(t *testing.T) {
 		t.Parallel()
 		o := onDisk(t)
 		o.URL, o.Replicas = natstest.Start(t).URL(), 3
-		testEnsureQueueAsksOnce(t, o)
+		testUpdateQueueAsksOnce(t, o)
 	})
 }
 
-func testEnsureQueueAsksOnce(t *testing.T, o jetstream.Options) {
+func testUpdateQueueAsksOnce(t *testing.T, o jetstream.Options) {
 	e := queue.On(logtest.Open(t, o))
 	if _, err := e.OpenParked(t.Context()); err != nil {
 		t.Fatal(err)
@@ -59,7 +60,11 @@ func testEnsureQueueAsksOnce(t *testing.T, o jetstream.Options) {
 func ensured(t *testing.T, e *queue.Engine, what string, c queue.Config, want bool) (asked uint64) {
 	t.Helper()
 	before := e.JS().Conn().Stats().OutMsgs
-	made, err := e.EnsureQueue(t.Context(), c)
+	made := false
+	err := e.UpdateQueue(t.Context(), c)
+	if errors.Is(err, queue.ErrNoQueue) {
+		made, err = true, e.MakeQueue(t.Context(), c)
+	}
 	asked = e.JS().Conn().Stats().OutMsgs - before
 	if err != nil || made != want {
 		t.Fatalf("%s, %s: made %v, %v", c.Name, what, made, err)
@@ -94,7 +99,7 @@ func TestAbsent(t *testing.T) {
 			t.Error("nobody said so to a pull that came later")
 		}
 	}
-	if _, err := p.e.EnsureQueue(t.Context(), p.queue); err != nil {
+	if err := p.e.MakeQueue(t.Context(), p.queue); err != nil {
 		t.Fatal(err)
 	}
 	p.append()
