@@ -285,13 +285,13 @@ func bareMeta(stream string, old []byte) ([]byte, error) {
 		Storage: server.FileStorage, Retention: server.LimitsPolicy, Replicas: 1,
 		MaxConsumers: -1, MaxMsgs: -1, MaxBytes: -1, MaxMsgsPer: -1, MaxMsgSize: -1,
 	}}
-	if m := keptIncarnation.FindSubmatch(old); m != nil {
+	if m := incarnationKept.FindSubmatch(old); m != nil {
 		v.Metadata = map[string]string{incarnationKey: string(m[1])}
 	}
 	return json.Marshal(v)
 }
 
-var keptIncarnation = regexp.MustCompile(`"` + incarnationKey + `":"([a-z2-7]{7})"`)
+var incarnationKept = regexp.MustCompile(`"` + incarnationKey + `":"([a-z2-7]{7})"`)
 
 // subjectsOf answers what is published to a stream.
 func subjectsOf(stream string) []string {
