@@ -14,13 +14,13 @@ import (
 	ignisignv1 "github.com/hookstream/hookstream/gen/hookstream/ignisign/v1"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/provider/ignisign"
-	"github.com/hookstream/hookstream/simulator"
+	"github.com/hookstream/hookstream/provider/ignisign/simulate"
 )
 
 // Ignisign has several names for one event. Whichever is meant, by whichever part of
 // a selector, or switched off: it is all of them.
 func TestNamesOfAnEventAgree(t *testing.T) {
-	api := startSimulator(t, simulator.IgnisignOptions{})
+	api := startSimulator(t, simulate.Options{})
 	g := start(t, options(t))
 	off := ignisignSource(api, 0)
 	var all [][]string

@@ -13,7 +13,7 @@ import (
 
 	"github.com/hookstream/hookstream/app"
 	"github.com/hookstream/hookstream/eventlog/jetstream"
-	"github.com/hookstream/hookstream/simulator"
+	"github.com/hookstream/hookstream/provider/ignisign/simulate"
 )
 
 // A damaged byte of whatever JetStream keeps for the gateway, and a description that is
@@ -57,7 +57,7 @@ func everythingKept(t *testing.T) (dir, path string) {
 	t.Helper()
 	o := options(t)
 	g := start(t, o)
-	api := startSimulator(t, simulator.IgnisignOptions{})
+	api := startSimulator(t, simulate.Options{})
 	esign := g.createSource("esign", ignisignSource(api, 0)).GetIngressPath()
 	if status := postIgnisign(t, api, "http://"+g.Addrs().Ingress+esign, "kept", api.MintToken(api.App().ID, api.App().Env)); status != http.StatusOK {
 		t.Fatalf("Ignisign was answered %d", status)

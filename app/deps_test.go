@@ -41,17 +41,20 @@ var arrows = map[string][]string{
 	// What other people's programs import: nothing of ours but gen.
 	"client": {},
 
-	"simulator": {"event", "provider/yousign", "provider/ignisign"},
+	// Plays whatever sender it is given. Each is in the folder of its provider.
+	"simulator":                  {},
+	"provider/yousign/simulate":  {"provider", "provider/yousign", "simulator"},
+	"provider/ignisign/simulate": {"provider", "provider/ignisign", "simulator"},
 
 	"app": {
-		"conns", "event", "eventlog", "eventlog/jetstream", "eventlog/queue", "source", "ingress", "provider/yousign", "provider/ignisign",
+		"conns", "event", "eventlog", "eventlog/jetstream", "eventlog/queue", "source", "ingress", "provider/yousign/simulate", "provider/ignisign/simulate",
 		"provider", "server", "hub", "subscription",
 	},
 
 	// Measures from outside: processes and the network.
 	"bench/load":     {},
 	"bench/baseline": {"event"},
-	"bench":          {"bench/baseline", "bench/load", "provider/ignisign", "simulator"},
+	"bench":          {"bench/baseline", "bench/load", "provider/ignisign", "provider/ignisign/simulate"},
 
 	"cmd/hookstream": {"app", "bench", "client", "event", "eventlog", "eventlog/jetstream", "ingress", "provider", "provider/yousign", "provider/ignisign", "setting", "simulator", "source", "subscription"},
 
@@ -60,6 +63,7 @@ var arrows = map[string][]string{
 	"eventlog/natstest":            {"internal/linktest"},
 	"internal/linktest":            {},
 	"internal/toyprovider":         {},
+	"simulator/simulatortest":      {},
 	"subscription/memengine":       {"eventlog", "eventlog/memlog", "eventlog/queue", "subscription"},
 	"provider/providertest":        {"event", "provider"},
 	"provider/lenient/lenienttest": {},

@@ -13,14 +13,14 @@ import (
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/provider/ignisign"
-	"github.com/hookstream/hookstream/simulator"
+	"github.com/hookstream/hookstream/provider/ignisign/simulate"
 )
 
 // Every example of Ignisign's bodies, with a token that the simulated API knows,
 // arrives on a stream as its golden file says.
 func TestIgnisignExamplesArriveTyped(t *testing.T) {
-	apps := []simulator.App{{Env: "DEVELOPMENT"}, {Env: "PRODUCTION"}, {Env: "TEST"}}
-	api := startSimulator(t, simulator.IgnisignOptions{Apps: apps})
+	apps := []simulate.App{{Env: "DEVELOPMENT"}, {Env: "PRODUCTION"}, {Env: "TEST"}}
+	api := startSimulator(t, simulate.Options{Apps: apps})
 	g := start(t, options(t))
 	paths := make(map[string]string) // of the ingress, by environment
 	for i, a := range apps {
@@ -34,8 +34,8 @@ func TestIgnisignExamplesArriveTyped(t *testing.T) {
 		name := strings.TrimSuffix(filepath.Base(file), ".json")
 		t.Run(name, func(t *testing.T) {
 			env := environmentOf(t, file)
-			token := api.MintToken(simulator.DefaultAppID, env)
-			body, err := ignisign.Sample(name, simulator.DefaultAppID, env, token)
+			token := api.MintToken(simulate.DefaultAppID, env)
+			body, err := ignisign.Sample(name, simulate.DefaultAppID, env, token)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -72,14 +72,14 @@ func environmentOf(t *testing.T, file string) string {
 // esign is a gateway with one source of the simulated Ignisign, and a listener.
 type esign struct {
 	t      *testing.T
-	api    *simulator.Ignisign
+	api    *simulate.API
 	url    string
 	stream grpc.ServerStreamingClient[hookstreamv1.SubscribeResponse]
 }
 
 func newEsign(t *testing.T) *esign {
 	t.Helper()
-	api := startSimulator(t, simulator.IgnisignOptions{})
+	api := startSimulator(t, simulate.Options{})
 	g := start(t, options(t))
 	src := g.createSource("esign", ignisignSource(api, 0))
 	s := &esign{
@@ -101,7 +101,7 @@ func (s *esign) post(id, token string, want int) {
 	}
 }
 
-func (s *esign) faults(f simulator.Faults) {
+func (s *esign) faults(f simulate.Faults) {
 	s.t.Helper()
 	if err := s.api.SetFaults(f); err != nil {
 		s.t.Fatal(err)
@@ -139,9 +139,9 @@ func TestIgnisignVerdicts(t *testing.T) {
 	}
 	s.post("forged", strings.Repeat("f", 46), http.StatusUnauthorized)
 
-	s.faults(simulator.Faults{ExpireTokens: true})
+	s.faults(simulate.Faults{ExpireTokens: true})
 	s.post("expired", s.mint(), http.StatusUnauthorized)
-	s.faults(simulator.Faults{})
+	s.faults(simulate.Faults{})
 	s.post("last", s.mint(), http.StatusOK)
 	s.expect("last", verified) // and nothing before it
 }
@@ -149,9 +149,9 @@ func TestIgnisignVerdicts(t *testing.T) {
 // While Ignisign cannot answer, its webhooks are kept and answered 200; they are
 // published when it can.
 func TestIgnisignOutages(t *testing.T) {
-	for name, fault := range map[string]simulator.Faults{
-		"connections dropped": {Down: simulator.DownDrop, Times: 3},
-		"unavailable":         {Down: simulator.Down503, Times: 3},
+	for name, fault := range map[string]simulate.Faults{
+		"connections dropped": {Down: simulate.DownDrop, Times: 3},
+		"unavailable":         {Down: simulate.Down503, Times: 3},
 		"credentials refused": {RefuseCredentials: true, Times: 3},
 		"too many requests":   {RateLimited: true, Times: 2},
 	} {
@@ -169,7 +169,7 @@ func TestIgnisignOutages(t *testing.T) {
 // it was spent, and that was us.
 func TestIgnisignLosesTheAnswer(t *testing.T) {
 	s := newEsign(t)
-	s.faults(simulator.Faults{LoseAnswer: true, Times: 1})
+	s.faults(simulate.Faults{LoseAnswer: true, Times: 1})
 	token := s.mint()
 	s.post("ours", token, http.StatusOK)
 	s.expect("ours", ambiguous)

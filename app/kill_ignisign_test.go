@@ -12,7 +12,7 @@ import (
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/ingress"
 	"github.com/hookstream/hookstream/provider/ignisign"
-	"github.com/hookstream/hookstream/simulator"
+	"github.com/hookstream/hookstream/provider/ignisign/simulate"
 )
 
 // The program is killed between every two steps of the way of a request whose
@@ -30,10 +30,10 @@ func TestKillBetweenEveryTwoSteps(t *testing.T) {
 }
 
 func killAt(t *testing.T, step string, after int) {
-	api := startSimulator(t, simulator.IgnisignOptions{})
+	api := startSimulator(t, simulate.Options{})
 	// Slower than the gateway lets senders wait: they are answered 200 before
 	// the verdict is known, so that what dies with it was acknowledged.
-	if err := api.SetFaults(simulator.Faults{Delay: 200 * time.Millisecond}); err != nil {
+	if err := api.SetFaults(simulate.Faults{Delay: 200 * time.Millisecond}); err != nil {
 		t.Fatal(err)
 	}
 	p := newProcess(t)
@@ -75,9 +75,9 @@ func killAt(t *testing.T, step string, after int) {
 
 func isForged(n int) bool { return n%4 == 2 }
 
-func startSimulator(t testing.TB, o simulator.IgnisignOptions) *simulator.Ignisign {
+func startSimulator(t testing.TB, o simulate.Options) *simulate.API {
 	t.Helper()
-	api, err := simulator.StartIgnisign("127.0.0.1:0", o)
+	api, err := simulate.Start("127.0.0.1:0", o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func startSimulator(t testing.TB, o simulator.IgnisignOptions) *simulator.Ignisi
 }
 
 // ignisignSource is a source for the n-th application that the API knows.
-func ignisignSource(api *simulator.Ignisign, n int) *hookstreamv1.Source {
+func ignisignSource(api *simulate.API, n int) *hookstreamv1.Source {
 	a := api.Apps()[n]
 	return &hookstreamv1.Source{
 		MaxRequestsPerSecond: 1e6,
@@ -98,7 +98,7 @@ func ignisignSource(api *simulator.Ignisign, n int) *hookstreamv1.Source {
 
 // postIgnisign posts a webhook about the signature request with that external
 // id, and answers the status; 0 when there was no answer.
-func postIgnisign(t testing.TB, api *simulator.Ignisign, url, externalID, token string) int {
+func postIgnisign(t testing.TB, api *simulate.API, url, externalID, token string) int {
 	t.Helper()
 	body, err := ignisign.Sample("SIGNATURE_REQUEST.COMPLETED", api.App().ID, api.App().Env, token)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/provider/ignisign/simulate"
 	"github.com/hookstream/hookstream/provider/yousign"
-	"github.com/hookstream/hookstream/simulator"
 )
 
 // oddSecret is what lets somebody sign, in bodies of odd forms.
@@ -110,7 +110,7 @@ func TestOddBodiesOfYousign(t *testing.T) {
 }
 
 func TestOddBodiesOfIgnisign(t *testing.T) {
-	api := startSimulator(t, simulator.IgnisignOptions{})
+	api := startSimulator(t, simulate.Options{})
 	g := start(t, options(t))
 	src := g.createSource("odd", ignisignSource(api, 0))
 	a := api.App()

@@ -17,7 +17,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 
-	"github.com/hookstream/hookstream/simulator"
+	"github.com/hookstream/hookstream/provider/ignisign/simulate"
 )
 
 // The page for operators quotes metrics that a gateway serves, and messages, fields
@@ -147,7 +147,7 @@ func servedMetrics(t *testing.T) string {
 	o := options(t)
 	o.MaxConns = 2
 	g := start(t, o)
-	api := startSimulator(t, simulator.IgnisignOptions{})
+	api := startSimulator(t, simulate.Options{})
 	url := "http://" + g.Addrs().Ingress + g.createSource("esign", ignisignSource(api, 0)).GetIngressPath()
 	postIgnisign(t, api, url, "kept", api.MintToken(api.App().ID, api.App().Env))
 	api.Close()

@@ -15,8 +15,8 @@ import (
 	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
 	"github.com/hookstream/hookstream/provider"
 	"github.com/hookstream/hookstream/provider/ignisign"
+	"github.com/hookstream/hookstream/provider/ignisign/simulate"
 	"github.com/hookstream/hookstream/provider/yousign"
-	"github.com/hookstream/hookstream/simulator"
 )
 
 const (
@@ -152,7 +152,7 @@ func TestWorkspacesInFilters(t *testing.T) {
 
 // Ignisign's answer stays with the event, and says the same when it is read again.
 func TestTheAnswerAboutATokenStays(t *testing.T) {
-	api := startSimulator(t, simulator.IgnisignOptions{})
+	api := startSimulator(t, simulate.Options{})
 	g := start(t, options(t))
 	src := g.createSource("esign", ignisignSource(api, 0))
 	stream := g.subscribe(&hookstreamv1.SubscribeRequest{Start: &hookstreamv1.SubscribeRequest_Earliest{Earliest: true}})
@@ -187,7 +187,7 @@ func TestTheAnswerAboutATokenStays(t *testing.T) {
 
 // A topic that is switched off is so under all its names.
 func TestSwitchedOffByAnyName(t *testing.T) {
-	api := startSimulator(t, simulator.IgnisignOptions{})
+	api := startSimulator(t, simulate.Options{})
 	g := start(t, options(t))
 	off := ignisignSource(api, 0)
 	off.DisabledTypes = []string{"APP.*", "SIGNATURE_SIGNER_IMAGE.*", "SIGNATURE.CREATED"}

@@ -3,11 +3,12 @@ package app
 import (
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/provider"
-	"github.com/hookstream/hookstream/provider/ignisign"
-	"github.com/hookstream/hookstream/provider/yousign"
+	ignisign "github.com/hookstream/hookstream/provider/ignisign/simulate"
+	yousign "github.com/hookstream/hookstream/provider/yousign/simulate"
 )
 
-// Providers are the providers there are: a new one is a line here.
+// Providers are the providers there are: a new one is a line here. Those of a folder
+// simulate are the provider itself, which can be played besides.
 func Providers() (*provider.Set, error) {
 	return provider.NewSet(
 		ignisign.NewProvider(),

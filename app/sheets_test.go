@@ -26,8 +26,8 @@ import (
 	optionsv1 "github.com/hookstream/hookstream/gen/hookstream/options/v1"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
+	"github.com/hookstream/hookstream/provider/ignisign/simulate"
 	"github.com/hookstream/hookstream/provider/yousign"
-	"github.com/hookstream/hookstream/simulator"
 )
 
 // What is known of the senders' bodies is data, testdata/sheets: a row says where a
@@ -153,7 +153,7 @@ func TestYousignSheet(t *testing.T) {
 }
 
 func TestIgnisignSheet(t *testing.T) {
-	api := startSimulator(t, simulator.IgnisignOptions{})
+	api := startSimulator(t, simulate.Options{})
 	g := start(t, options(t))
 	src := g.createSource("sheet", ignisignSource(api, 0))
 	s := sheet{t: t, g: g, provider: "ignisign", rows: readSheet(t, "ignisign"), payload: (*ignisignv1.Event)(nil).ProtoReflect().Descriptor()}

@@ -17,7 +17,7 @@ import (
 	ignisignv1 "github.com/hookstream/hookstream/gen/hookstream/ignisign/v1"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/provider/ignisign"
-	"github.com/hookstream/hookstream/simulator"
+	"github.com/hookstream/hookstream/provider/ignisign/simulate"
 )
 
 // ignisignAPI is the process that plays Ignisign's API. It is no baseline.
@@ -39,8 +39,8 @@ type ignisignReady struct {
 // serveIgnisign plays Ignisign's API until ctx ends. Tokens are made by the
 // thousand: to make one costs as much as to post it.
 func serveIgnisign(ctx context.Context, out io.Writer) error {
-	api, err := simulator.StartIgnisign("127.0.0.1:0", simulator.IgnisignOptions{
-		Apps: []simulator.App{{Keys: []string{ignisignKey}}},
+	api, err := simulate.Start("127.0.0.1:0", simulate.Options{
+		Apps: []simulate.App{{Keys: []string{ignisignKey}}},
 	})
 	if err != nil {
 		return err
@@ -62,7 +62,7 @@ func serveIgnisign(ctx context.Context, out io.Writer) error {
 }
 
 // mint answers as many tokens as are asked for, a line each.
-func mint(api *simulator.Ignisign) http.Handler {
+func mint(api *simulate.API) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		n, err := strconv.Atoi(r.URL.Query().Get("n"))
 		if err != nil || n < 1 {
@@ -71,7 +71,7 @@ func mint(api *simulator.Ignisign) http.Handler {
 		}
 		var lines bytes.Buffer
 		for range n {
-			lines.WriteString(api.MintToken(simulator.DefaultAppID, simulator.DefaultAppEnv) + "\n")
+			lines.WriteString(api.MintToken(simulate.DefaultAppID, simulate.DefaultAppEnv) + "\n")
 		}
 		_, _ = lines.WriteTo(w)
 	})
@@ -130,7 +130,7 @@ func ignisignPosts(addr, path string, connections int, t *tokens) load.Posts {
 	}
 	return load.Posts{Addr: addr, Connections: connections, Requests: func() (load.Requests, error) {
 		const place = "the-place-of-the-token"
-		body, err := ignisign.Sample(ignisignType, simulator.DefaultAppID, simulator.DefaultAppEnv, place)
+		body, err := ignisign.Sample(ignisignType, simulate.DefaultAppID, simulate.DefaultAppEnv, place)
 		if err != nil {
 			return nil, err
 		}
@@ -165,7 +165,7 @@ func ingestIgnisign(ctx context.Context, b *Bench, connections int) (Result, err
 		return Result{}, err
 	}
 	path, err := g.create(ctx, "bench", &hookstreamv1.Source{Config: &hookstreamv1.Source_Ignisign{Ignisign: &ignisignv1.SourceConfig{
-		AppId: simulator.DefaultAppID, AppEnv: simulator.DefaultAppEnv, ApiKey: ignisignKey, ApiBaseUrl: at.API,
+		AppId: simulate.DefaultAppID, AppEnv: simulate.DefaultAppEnv, ApiKey: ignisignKey, ApiBaseUrl: at.API,
 	}}})
 	if err != nil {
 		return Result{}, err

@@ -3,6 +3,7 @@
 package provider
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -12,7 +13,8 @@ import (
 )
 
 // A Provider is one kind of sender. What it can do beyond this, it says by further
-// methods: those of Decoding, Sampler, Reviewer and Credentials.
+// methods: those of Decoding, Sampler and Signer or Borrower, Reviewer and Credentials,
+// Configured, Examiner, Summarizer, Describer and Exemplifier.
 //
 // All methods may be called from many goroutines at once.
 type Provider interface {
@@ -40,6 +42,22 @@ type Sampler interface {
 	// send it to the source now; the most usual type when it is empty. The error is
 	// ErrNoSample when the source lacks what it takes.
 	Sample(src *hookstreamv1.Source, typ string, now time.Time) (*Sample, error)
+}
+
+// A Signer is a Sampler that signs other bodies too.
+type Signer interface {
+	Sampler
+	// Sign answers the headers that prove a body, as the sender would send it to the
+	// source. The error is ErrNoSample when the source lacks what it takes.
+	Sign(src *hookstreamv1.Source, body []byte) (http.Header, error)
+}
+
+// A Borrower is a Provider whose proofs only the sender's API can make, or a simulator
+// of it.
+type Borrower interface {
+	// Borrow answers a request of a type as Sampler does, with a proof that the
+	// simulator at a URL has made and will vouch for.
+	Borrow(ctx context.Context, simulator string, src *hookstreamv1.Source, typ string) (*Sample, error)
 }
 
 // A Sample is a signed request.

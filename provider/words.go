@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"slices"
 	"strings"
 
 	"google.golang.org/genproto/googleapis/api/annotations"
@@ -26,10 +27,13 @@ type Describer interface {
 	Describe(src *hookstreamv1.Source) []Property
 }
 
-// An Exemplifier is a Provider that shows how a condition on its events is written.
+// An Exemplifier is a Provider that has something to show to those who try it.
 type Exemplifier interface {
-	// ExampleConditions answers a few, as FIELD=VALUE of its Selector.
+	// ExampleConditions answers a few conditions on its events, as FIELD=VALUE of its
+	// Selector.
 	ExampleConditions() string
+	// ExampleType answers a type that people know at sight.
+	ExampleType() string
 }
 
 // A Property is something that is told of a source.
@@ -62,7 +66,7 @@ func (s *Set) Describe(src *hookstreamv1.Source) (properties []Property) {
 	m := cfg.ProtoReflect()
 	for i := range m.Descriptor().Fields().Len() {
 		f := m.Descriptor().Fields().Get(i)
-		if f.Kind() == protoreflect.StringKind && f.Cardinality() != protoreflect.Repeated && !inputOnly(f) {
+		if f.Kind() == protoreflect.StringKind && f.Cardinality() != protoreflect.Repeated && !behaves(f, annotations.FieldBehavior_INPUT_ONLY) {
 			name := strings.ReplaceAll(string(f.Name()), "_", " ")
 			properties = append(properties, Property{name, m.Get(f).String()})
 		}
@@ -70,15 +74,11 @@ func (s *Set) Describe(src *hookstreamv1.Source) (properties []Property) {
 	return properties
 }
 
-// inputOnly reports whether a field is never answered: a credential.
-func inputOnly(f protoreflect.FieldDescriptor) bool {
+// behaves reports what the schema says of a field: that it is a credential, which is
+// INPUT_ONLY, or the gateway's own, or cannot be left out.
+func behaves(f protoreflect.FieldDescriptor, as annotations.FieldBehavior) bool {
 	behaviours, _ := proto.GetExtension(f.Options(), annotations.E_FieldBehavior).([]annotations.FieldBehavior)
-	for _, b := range behaviours {
-		if b == annotations.FieldBehavior_INPUT_ONLY {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(behaviours, as)
 }
 
 // FingerprintText tells people of a Fingerprint; empty for none.
@@ -87,4 +87,22 @@ func FingerprintText(fingerprint string) string {
 		return ""
 	}
 	return "fingerprint " + fingerprint
+}
+
+// ExampleType answers a type of a provider's for people to try: see Exemplifier. Of
+// another, the first that it lists.
+func ExampleType(p Provider) string {
+	if p, ok := p.(Exemplifier); ok {
+		return p.ExampleType()
+	}
+	for _, t := range p.EventTypes() {
+		return t.GetType()
+	}
+	return ""
+}
+
+// Told joins what there is.
+func Told(parts ...string) string {
+	parts = slices.DeleteFunc(slices.Clone(parts), func(text string) bool { return text == "" })
+	return strings.Join(parts, ", ")
 }

@@ -1,10 +1,6 @@
 package simulator
 
-import (
-	"time"
-
-	"github.com/hookstream/hookstream/provider/ignisign"
-)
+import "time"
 
 // A Fault is what a Sender did wrong on purpose.
 type Fault string
@@ -25,10 +21,10 @@ const (
 type Result struct {
 	// Provider and Type say what was sent.
 	Provider, Type string
-	// EventID is the event's id: of Yousign the event_id in the body, of Ignisign
-	// that of the API's record, which only its answer to a check can tell.
+	// EventID is the sender's id of the event, whether or not the body tells it.
 	EventID string
-	// Token is the verification token in the body; only of Ignisign.
+	// Token is what of the body is good for one question only, if there is such a
+	// thing.
 	Token string
 	// Body is what was posted. Not to be changed.
 	Body []byte
@@ -43,16 +39,12 @@ type Result struct {
 	// SendTime is when it was posted, and Latency how long the answer took.
 	SendTime time.Time
 	Latency  time.Duration
+
+	acknowledged bool
 }
 
-// Acknowledged reports whether the sender takes the answer for a success: of
-// Yousign that is any 2xx or 3xx, of Ignisign 200 alone.
-func (r Result) Acknowledged() bool {
-	if r.Provider == ignisign.ID {
-		return r.Status == 200
-	}
-	return r.Status >= 200 && r.Status < 400
-}
+// Acknowledged reports whether the sender takes the answer for a success.
+func (r Result) Acknowledged() bool { return r.acknowledged }
 
 // A Report says what came of all that a Sender sent.
 type Report struct {

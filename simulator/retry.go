@@ -2,12 +2,6 @@ package simulator
 
 import "time"
 
-// backOff are Yousign's pauses, each after the attempt before.
-var backOff = []time.Duration{
-	2 * time.Minute, 6 * time.Minute, 30 * time.Minute,
-	time.Hour, 5 * time.Hour, 18 * time.Hour, 24 * time.Hour, 48 * time.Hour,
-}
-
 // maxRetrying bounds the events that wait for a retry. A real sender suspends an
 // endpoint that fails as much.
 const maxRetrying = 10_000
@@ -17,7 +11,7 @@ func (r *run) conclude(d delivery, res Result) {
 	switch {
 	case res.Acknowledged():
 		r.count(func(rep *Report) { rep.Acknowledged++ })
-	case r.opts.Retry && d.provider == yousignID && d.fault == FaultNone && r.mayRetry():
+	case r.opts.Retry && len(d.Pauses) > 0 && d.fault == FaultNone && r.mayRetry():
 		r.retries.Go(func() { r.retry(d) })
 	default:
 		r.count(func(rep *Report) { rep.GivenUp++ })
@@ -48,9 +42,9 @@ func (r *run) retry(d delivery) {
 }
 
 func (r *run) insist(d delivery) bool {
-	for i, pause := range backOff {
+	for i, pause := range d.Pauses {
 		pause = time.Duration(float64(pause) * r.opts.RetryScale)
-		if !wait(r.sending.Done(), pause) || r.sending.Err() != nil {
+		if !Wait(r.sending.Done(), pause) || r.sending.Err() != nil {
 			return false
 		}
 		if r.attempt(d, i+1).Acknowledged() {

@@ -4,38 +4,35 @@ import (
 	"context"
 	"errors"
 	"net"
-	"slices"
 	"testing"
 	"time"
 )
 
-// 5,798 minutes from the first attempt to the last, less what attempts take.
-func TestBackOffSpansFourDays(t *testing.T) {
-	var sum time.Duration
-	for _, pause := range backOff {
-		sum += pause
-	}
-	if len(backOff) != 8 || sum != 5798*time.Minute || !slices.IsSorted(backOff) {
-		t.Errorf("%d pauses, %v together", len(backOff), sum)
-	}
-}
+// elsewhere is a target of a sender with one example.
+type elsewhere struct{ url string }
 
-func TestYousignWaitsASecondThenTen(t *testing.T) {
-	d := delivery{provider: yousignID}
-	if d.timeout(0) != time.Second || d.timeout(1) != 10*time.Second || d.timeout(8) != 10*time.Second {
-		t.Errorf("%v, %v, %v", d.timeout(0), d.timeout(1), d.timeout(8))
+func (elsewhere) Repertoire() *Repertoire {
+	return &Repertoire{
+		Provider: "elsewhere", Types: []string{"a"},
+		Example: func(string) ([]byte, error) { return []byte("{}"), nil },
+		TypeOf:  func([]byte) string { return "a" },
 	}
 }
+func (e elsewhere) URL() string                  { return e.url }
+func (elsewhere) Validate() error                { return nil }
+func (elsewhere) Prepare(Message, Wrong) Sending { return Sending{} }
+func (elsewhere) Manners() Manners               { return Manners{} }
 
 func TestRateSpacesEventsEvenly(t *testing.T) {
-	s, err := NewSender(SenderOptions{Yousign: YousignTarget{URL: "http://127.0.0.1/", Secret: "s"}, Rate: 40, Count: 3})
+	s, err := NewSender(SenderOptions{Targets: []Target{elsewhere{"http://127.0.0.1/"}}, Rate: 40, Count: 3})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &run{Sender: s, sending: context.Background(), begin: storyStart}
+	begin := time.Date(2026, 11, 5, 9, 30, 0, 0, time.UTC)
+	r := &run{Sender: s, sending: context.Background(), begin: begin}
 	for i, want := range []time.Duration{0, 25 * time.Millisecond, 50 * time.Millisecond} {
-		if _, _, at, ok := r.next(); !ok || at.Sub(storyStart) != want {
-			t.Errorf("event %d: %v, %t", i, at.Sub(storyStart), ok)
+		if _, _, at, ok := r.next(); !ok || at.Sub(begin) != want {
+			t.Errorf("event %d: %v, %t", i, at.Sub(begin), ok)
 		}
 	}
 	if _, _, _, ok := r.next(); ok {
@@ -45,8 +42,8 @@ func TestRateSpacesEventsEvenly(t *testing.T) {
 
 // A name that resolves to somewhere else is found out where the connection is made.
 func TestConnectionsElsewhereAreRefused(t *testing.T) {
-	client := newClient(1, false)
-	if _, err := post(t.Context(), client, "http://192.0.2.1:9/", nil, nil); !errors.Is(err, ErrRemote) {
+	client := NewClient(1, false)
+	if _, err := Post(t.Context(), client, "http://192.0.2.1:9/", nil, nil); !errors.Is(err, ErrRemote) {
 		t.Errorf("%v", err)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -59,7 +56,7 @@ func TestConnectionsElsewhereAreRefused(t *testing.T) {
 			c.Close()
 		}
 	}()
-	if _, err := post(t.Context(), client, "http://"+l.Addr().String(), nil, nil); err == nil || errors.Is(err, ErrRemote) {
+	if _, err := Post(t.Context(), client, "http://"+l.Addr().String(), nil, nil); err == nil || errors.Is(err, ErrRemote) {
 		t.Errorf("loopback: %v", err)
 	}
 }

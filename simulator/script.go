@@ -1,13 +1,9 @@
 package simulator
 
 import (
-	"fmt"
+	"errors"
 	"math/rand/v2"
 	"time"
-
-	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
-	"github.com/hookstream/hookstream/provider/ignisign"
-	"github.com/hookstream/hookstream/provider/yousign"
 )
 
 // A Script says what is sent, message by message. A Sender asks for one message
@@ -16,59 +12,28 @@ type Script interface {
 	Next() (Message, bool)
 }
 
-// Examples answers an endless script of a provider's examples in turn: those of
-// the named types, or of every type in the catalog when none is named. A type
-// named twice comes twice as often. Of Ignisign, the name of a variant such as
-// SIGNATURE_PROOF.GENERATED.error will do too. The ids of signature requests,
-// signers and documents are fresh in every message, and are the same again for
-// the same seed.
-func Examples(provider string, seed uint64, types ...string) (Script, error) {
+// Examples answers an endless script of a sender's examples in turn: those of the
+// named types, or of every type in the catalog when none is named. A type named twice
+// comes twice as often, and the name of a variant will do too. What identifies things
+// is fresh in every message, and is the same again for the same seed.
+func Examples(of *Repertoire, seed uint64, types ...string) (Script, error) {
 	if len(types) == 0 {
-		types = catalogTypes(provider)
+		types = of.Types
 	}
-	newTemplate, err := templatesOf(provider)
-	if err != nil {
-		return nil, err
-	}
-	e := &examples{provider: provider, rand: newRand(seed)}
-	texts := cast(placeholdersOf(provider), e.rand)
+	e := &examples{of: of, rand: newRand(seed)}
+	texts := of.cast(e.rand)
 	for _, typ := range types {
-		t, err := newTemplate(typ)
+		m, err := of.message(typ, nil, texts)
 		if err != nil {
 			return nil, err
 		}
-		e.messages = append(e.messages, newMessage(provider, t, texts))
+		e.messages = append(e.messages, m)
 	}
 	return e, nil
 }
 
-func catalogTypes(provider string) []string {
-	var catalog []*hookstreamv1.EventType
-	switch provider {
-	case yousignID:
-		catalog = yousign.Catalog()
-	case ignisign.ID:
-		catalog = ignisign.Catalog()
-	}
-	var types []string
-	for _, t := range catalog {
-		types = append(types, t.GetType())
-	}
-	return types
-}
-
-func templatesOf(provider string) (func(typ string, edits ...edit) (template, error), error) {
-	switch provider {
-	case yousignID:
-		return yousignTemplate, nil
-	case ignisign.ID:
-		return ignisignTemplate, nil
-	}
-	return nil, fmt.Errorf("simulator: no such provider: %q", provider)
-}
-
 type examples struct {
-	provider string
+	of       *Repertoire
 	rand     *rand.Rand
 	messages []Message
 	next     int
@@ -77,7 +42,7 @@ type examples struct {
 func (e *examples) Next() (Message, bool) {
 	m := e.messages[e.next]
 	e.next = (e.next + 1) % len(e.messages)
-	m.texts = cast(placeholdersOf(e.provider), e.rand)
+	m.texts = e.of.cast(e.rand)
 	return m, true
 }
 
@@ -120,31 +85,31 @@ func (p *play) Next() (Message, bool) {
 // storiesAtOnce is how many stories of Stories are under way at a time.
 const storiesAtOnce = 4
 
-// Stories answers an endless script of stories of these providers, of both when
-// none is named. A few are under way at a time, each in its own order. The same
-// seed gives the same stories, save their times.
-func Stories(seed uint64, providers ...string) (Script, error) {
-	if len(providers) == 0 {
-		providers = []string{yousignID, ignisign.ID}
+// Stories answers an endless script of stories of these senders. A few are under way
+// at a time, each in its own order. The same seed gives the same stories, save their
+// times.
+func Stories(seed uint64, of ...*Repertoire) (Script, error) {
+	if len(of) == 0 {
+		return nil, errors.New("simulator: stories of nobody")
 	}
-	for _, p := range providers {
-		if _, err := Story(p, seed, time.Now()); err != nil {
+	for _, o := range of {
+		if _, err := o.Story(seed, time.Now()); err != nil {
 			return nil, err
 		}
 	}
-	return &stories{providers: providers, rand: newRand(seed)}, nil
+	return &stories{of: of, rand: newRand(seed)}, nil
 }
 
 type stories struct {
-	providers []string
-	rand      *rand.Rand
-	begun     int
-	underWay  [][]Message
+	of       []*Repertoire
+	rand     *rand.Rand
+	begun    int
+	underWay [][]Message
 }
 
 func (s *stories) Next() (Message, bool) {
 	for len(s.underWay) < storiesAtOnce {
-		story, err := Story(s.providers[s.begun%len(s.providers)], s.rand.Uint64(), time.Now())
+		story, err := s.of[s.begun%len(s.of)].Story(s.rand.Uint64(), time.Now())
 		if err != nil {
 			return Message{}, false // not after the first ones could be told
 		}

@@ -2,18 +2,18 @@ package simulator
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"sync"
 	"time"
 )
 
-// A Sender sends the webhooks of both providers to the ingress of a gateway. One
+// A Sender sends the webhooks of one or more senders to the ingress of a gateway. One
 // Run at a time.
 type Sender struct {
 	opts   SenderOptions
 	client *http.Client
-	hook   Webhook // of Ignisign: the endpoint that the target is to the API
 	rand   *rand.Rand
 }
 
@@ -24,12 +24,7 @@ func NewSender(opts SenderOptions) (*Sender, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sender{opts: opts, client: newClient(opts.Connections+16, opts.AllowRemote), rand: newRand(opts.Seed)}
-	if opts.Ignisign.URL != "" {
-		api := opts.Ignisign.API
-		s.hook = api.webhooks.add(api.newWebhook(api.App(), endpoint{URL: opts.Ignisign.URL}), false)
-	}
-	return s, nil
+	return &Sender{opts: opts, client: NewClient(opts.Connections+16, opts.AllowRemote), rand: newRand(opts.Seed)}, nil
 }
 
 // Run sends until the count, the duration, the script or the context ends, and
@@ -79,7 +74,7 @@ type run struct {
 func (r *run) connection() {
 	for {
 		m, d, at, ok := r.next()
-		if !ok || !wait(r.sending.Done(), time.Until(at)) {
+		if !ok || !Wait(r.sending.Done(), time.Until(at)) {
 			return
 		}
 		if !r.send(m, d) {
@@ -90,8 +85,7 @@ func (r *run) connection() {
 
 // A draw is what chance has in store for an event.
 type draw struct {
-	fault Fault
-	where uint64
+	Wrong
 	twice bool
 }
 
@@ -117,12 +111,12 @@ func (r *run) next() (m Message, d draw, at time.Time, ok bool) {
 // what a seed means for the others.
 func (r *run) draw() draw {
 	forge, flip, twice := r.rand.Float64(), r.rand.Float64(), r.rand.Float64()
-	d := draw{where: r.rand.Uint64(), twice: twice < r.opts.Duplicate}
+	d := draw{Wrong: Wrong{Where: r.rand.Uint64()}, twice: twice < r.opts.Duplicate}
 	switch {
 	case forge < r.opts.Forge:
-		d.fault = FaultForged
+		d.Fault = FaultForged
 	case flip < r.opts.Flip:
-		d.fault = FaultFlipped
+		d.Fault = FaultFlipped
 	}
 	return d
 }
@@ -160,32 +154,42 @@ func (r *run) count(change func(*Report)) {
 	change(&r.report)
 }
 
+// prepare makes what is made at the moment of sending.
+func (s *Sender) prepare(m Message, chance draw) (delivery, error) {
+	for _, t := range s.opts.Targets {
+		if t.Repertoire().Provider == m.Provider {
+			return delivery{
+				Sending: t.Prepare(m, chance.Wrong), Manners: t.Manners(),
+				provider: m.Provider, typ: m.Type, url: t.URL(), fault: chance.Fault, twice: chance.twice,
+			}, nil
+		}
+	}
+	return delivery{}, fmt.Errorf("simulator: no target for a message of %q", m.Provider)
+}
+
 // attempt posts once, and tells what came of it.
 func (r *run) attempt(d delivery, attempt int) Result {
 	res := Result{
-		Provider: d.provider, Type: d.typ, EventID: d.eventID, Token: d.token, Body: d.body,
+		Provider: d.provider, Type: d.typ, EventID: d.EventID, Token: d.Token, Body: d.Body,
 		Fault: d.fault, Attempt: attempt, SendTime: time.Now(),
 	}
-	timeout := d.timeout(attempt)
+	timeout := d.Timeout(attempt)
 	if r.opts.Timeout > 0 {
 		timeout = r.opts.Timeout
 	}
 	ctx, cancel := context.WithTimeout(r.posting, timeout)
 	defer cancel()
-	res.Status, res.Err = post(ctx, r.client, d.url, d.body, d.header(attempt, res.SendTime))
+	res.Status, res.Err = Post(ctx, r.client, d.url, d.Body, d.Header(attempt, res.SendTime))
 	res.Latency = time.Since(res.SendTime)
+	res.acknowledged = d.Acknowledges(res.Status)
 	r.note(d, res)
 	return res
 }
 
 // note tells everybody of an answer.
 func (r *run) note(d delivery, res Result) {
-	if d.record != "" {
-		var response *Response
-		if res.Err == nil {
-			response = &Response{Status: res.Status, StatusText: http.StatusText(res.Status)}
-		}
-		r.opts.Ignisign.API.records.settle(d.record, response)
+	if d.Note != nil {
+		d.Note(res)
 	}
 	r.count(func(rep *Report) { rep.add(res) })
 	r.telling.Lock()

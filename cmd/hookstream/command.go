@@ -35,7 +35,7 @@ type commands struct {
 // newCommands answers the command line with the flags that providers and settings have
 // in it.
 func newCommands() *commands {
-	c := &commands{}
+	c := &commands{Simulate: newSimulateCommand()}
 	for _, flags := range []*typedFlags{
 		&c.Tail.typedFlags, &c.Subscriptions.Create.typedFlags, &c.Subscriptions.Ensure.typedFlags, &c.Subscriptions.Update.typedFlags,
 	} {

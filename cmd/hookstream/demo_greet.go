@@ -1,36 +1,77 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"text/template"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/hookstream/hookstream/app"
-	"github.com/hookstream/hookstream/provider/yousign"
+	"github.com/hookstream/hookstream/provider"
 )
 
 // greet says what runs where, and how to take part. Every command in it works as
 // it stands.
 func (d *demo) greet(p *program) error {
-	body := greetingBody(time.Now())
-	return greeting.Execute(p.stdout, map[string]string{
-		"Version":   app.Version,
-		"Command":   ownCommand(),
-		"Ingress":   d.addrs.Ingress,
-		"GRPC":      d.addrs.GRPC,
-		"HTTP":      d.addrs.HTTP,
-		"Yousign":   d.senders.yousignURL,
-		"Ignisign":  d.senders.ignisignURL,
-		"API":       d.senders.api.URL(),
-		"Signature": yousign.Sign(d.senders.secret, []byte(body)),
-		"Body":      body,
-	})
+	g := greetingOf{Version: app.Version, Command: ownCommand(), Ingress: d.addrs.Ingress, GRPC: d.addrs.GRPC, HTTP: d.addrs.HTTP}
+	for _, one := range d.senders.all {
+		g.add(one)
+	}
+	return greeting.Execute(p.stdout, g)
+}
+
+// A greetingOf is what the greeting tells.
+type greetingOf struct {
+	Version, Command, Ingress, GRPC, HTTP string
+
+	APIs     []apiLine
+	Posts    []postLine // by hand
+	Triggers []string   // arguments of the command
+}
+
+type apiLine struct{ Name, URL string }
+
+type postLine struct {
+	URL     string
+	Headers []string
+	Body    string
+}
+
+// add tells of a sender.
+func (g *greetingOf) add(one demoSender) {
+	if url := one.player.URL(); url != "" {
+		g.APIs = append(g.APIs, apiLine{pad(one.Info().GetDisplayName(), len("REST, docs")), url})
+	}
+	typ := provider.ExampleType(one.Provider)
+	if !signs(one.Provider) {
+		g.Triggers = append(g.Triggers, fmt.Sprintf("%s %s \\\n    --simulator %s \\\n    --url '%s'", one.id(), typ, one.player.URL(), one.url))
+		return
+	}
+	g.Triggers = append(g.Triggers, fmt.Sprintf("%s %s \\\n    --server %s --source %s", one.id(), typ, g.GRPC, one.source))
+	if post, ok := one.byHand(time.Now()); ok {
+		g.Posts = append(g.Posts, post)
+	}
+}
+
+// byHand answers a small event that can be posted from a shell.
+func (s demoSender) byHand(now time.Time) (post postLine, ok bool) {
+	signer, ok := s.Provider.(provider.Signer)
+	if !ok || s.Repertoire().ByHand == nil {
+		return post, false
+	}
+	body := s.Repertoire().ByHand(now)
+	header, err := signer.Sign(s.player.Source(), body)
+	if err != nil {
+		return post, false
+	}
+	post = postLine{URL: s.url, Body: string(body), Headers: []string{"Content-Type: application/json"}}
+	for name := range header {
+		post.Headers = append(post.Headers, name+": "+header.Get(name))
+	}
+	return post, true
 }
 
 var greeting = template.Must(template.New("greeting").Parse(`hookstream {{.Version}}: a gateway, both senders and a consumer, on this machine only. Ctrl-C ends it.
@@ -38,23 +79,18 @@ var greeting = template.Must(template.New("greeting").Parse(`hookstream {{.Versi
   ingress     http://{{.Ingress}}
   gRPC        {{.GRPC}}
   REST, docs  http://{{.HTTP}}/docs
-  Ignisign    {{.API}} (simulated)
+{{range .APIs}}  {{.Name}}  {{.URL}} (simulated)
+{{end}}
+{{range .Posts}}Send something of your own. Sent twice, it is published once:
 
-Send something of your own. Sent twice, it is published once:
+  curl '{{.URL}}' \
+{{range .Headers}}    -H '{{.}}' \
+{{end}}    -d '{{.Body}}'
 
-  curl '{{.Yousign}}' \
-    -H 'Content-Type: application/json' \
-    -H 'X-Yousign-Signature-256: {{.Signature}}' \
-    -d '{{.Body}}'
+{{end}}By a command, with ids of its own each time:
 
-By a command, with ids of its own each time:
-
-  {{.Command}} trigger yousign signer.declined \
-    --server {{.GRPC}} --source demo-yousign
-  {{.Command}} trigger ignisign SIGNATURE_PROOF.GENERATED \
-    --simulator {{.API}} \
-    --url '{{.Ignisign}}'
-
+{{range .Triggers}}  {{$.Command}} trigger {{.}}
+{{end}}
 Subscribe from elsewhere:
 
   {{.Command}} tail --server {{.GRPC}} --type 'signer.*'
@@ -96,10 +132,4 @@ func shellWord(s string) string {
 		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 	}
 	return s
-}
-
-// greetingBody is a small webhook of Yousign that fits into a shell's quotes.
-func greetingBody(now time.Time) string {
-	return `{"event_id":"` + uuid.NewString() + `","event_name":"signer.done","event_time":"` + strconv.FormatInt(now.Unix(), 10) +
-		`","sandbox":true,"data":{"signature_request":{"id":"` + uuid.NewString() + `","status":"ongoing","name":"Sent by hand"},"signer":{"status":"signed"}}}`
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -79,10 +80,11 @@ func freeAddr(addr string) string {
 }
 
 func (d *demo) follower(c *demoCommand, p *program) *follower {
+	sources, types := demoWidths()
 	lines := &linePrinter{
 		out: newBuffered(p.stdout), style: style(p.colourful(p.stdout) && !c.NoColor), short: true, width: columns(p.stdout),
 		// What most lines need, so that the first ones are even too.
-		sourceWidth: len(demoIgnisign), typeWidth: len("SIGNATURE_REQUEST.INITIALIZED"),
+		sourceWidth: sources, typeWidth: types,
 	}
 	return &follower{
 		conn:    d.conn,
@@ -93,6 +95,18 @@ func (d *demo) follower(c *demoCommand, p *program) *follower {
 	}
 }
 
+// demoWidths answers how wide sources and types mostly are: those of a story.
+func demoWidths() (sources, types int) {
+	for _, k := range played() {
+		sources = max(sources, len(demoSource(k)))
+		story, _ := k.Repertoire().Story(demoSeed, time.Now()) // whoever plays it tells what is wrong
+		for _, m := range story {
+			types = max(types, len(m.Type))
+		}
+	}
+	return sources, types
+}
+
 // close ends everything, the gateway last, and answers what that ended with.
 func (d *demo) close() error {
 	if d.conn != nil {
@@ -101,7 +115,7 @@ func (d *demo) close() error {
 	d.stopGateway()
 	<-d.ended
 	if d.senders != nil {
-		return errors.Join(d.cause, d.senders.api.Close())
+		return errors.Join(d.cause, d.senders.close())
 	}
 	return d.cause
 }

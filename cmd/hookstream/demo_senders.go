@@ -2,59 +2,74 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/simulator"
 )
 
-// demoSenders are both senders, with a source of each at the gateway.
+// demoSenders are all senders that can be played, with a source of each at the gateway.
 type demoSenders struct {
-	api         *simulator.Ignisign
-	sender      *simulator.Sender
-	secret      string
-	yousignURL  string
-	ignisignURL string
+	all    []demoSender
+	sender *simulator.Sender
+}
+
+// A demoSender is one of them.
+type demoSender struct {
+	kind
+	player simulator.Player
+	source string // its id
+	url    string // where it sends to
 }
 
 // demoSeed makes every demo tell the same stories.
 const demoSeed = 1
 
-// openSenders starts Ignisign's API and makes the sources. Nothing is sent yet.
-func openSenders(ctx context.Context, c *demoCommand, d *demo) (_ *demoSenders, err error) {
-	s := &demoSenders{secret: generateSecret()}
-	// With the context, events of both senders carry the sender's id, by which
-	// the ledger knows them.
-	s.api, err = simulator.StartIgnisign("127.0.0.1:0", simulator.IgnisignOptions{WithContext: true})
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			_ = s.api.Close()
-		}
-	}()
+// openSenders begins to play the senders and makes the sources. Nothing is sent yet.
+// What it answers beside an error is to be closed too.
+func openSenders(ctx context.Context, c *demoCommand, d *demo) (*demoSenders, error) {
+	s := &demoSenders{}
 	sources := hookstreamv1.NewSourceServiceClient(d.conn)
-	yousign, ignisign, err := demoSources(ctx, sources, s.secret, s.api.App().Keys[0], s.api.URL())
-	if err != nil {
-		return nil, err
+	for _, k := range played() {
+		// The ledger knows the events of all senders by their ids.
+		player, err := k.Part().Start(simulator.PartOptions{AnyPort: true, TellIDs: true})
+		if err != nil {
+			return s, err
+		}
+		one := demoSender{kind: k, player: player, source: demoSource(k)}
+		s.all = append(s.all, one)
+		path, err := one.makeSource(ctx, sources)
+		if err != nil {
+			return s, err
+		}
+		s.all[len(s.all)-1].url = "http://" + d.addrs.Ingress + path
 	}
-	s.yousignURL, s.ignisignURL = "http://"+d.addrs.Ingress+yousign, "http://"+d.addrs.Ingress+ignisign
+	var err error
 	s.sender, err = s.newSender(c, d.ledger)
 	return s, err
 }
 
+// demoSource is the id of a sender's source.
+func demoSource(k kind) string { return "demo-" + k.id() }
+
 func (s *demoSenders) newSender(c *demoCommand, l *ledger) (*simulator.Sender, error) {
-	stories, err := simulator.Stories(demoSeed)
+	var of []*simulator.Repertoire
+	var targets []simulator.Target
+	for _, one := range s.all {
+		of, targets = append(of, one.Repertoire()), append(targets, one.player.Target(one.url))
+	}
+	stories, err := simulator.Stories(demoSeed, of...)
 	if err != nil {
 		return nil, err
 	}
 	return simulator.NewSender(simulator.SenderOptions{
-		Yousign:  simulator.YousignTarget{URL: s.yousignURL, Secret: s.secret},
-		Ignisign: simulator.IgnisignTarget{URL: s.ignisignURL, API: s.api},
-		Script:   stories,
-		Rate:     c.Rate,
-		Count:    c.Count,
-		Seed:     demoSeed,
-		OnResult: l.posted,
+		Targets: targets, Script: stories, Rate: c.Rate, Count: c.Count, Seed: demoSeed, OnResult: l.posted,
 	})
+}
+
+func (s *demoSenders) close() (err error) {
+	for _, one := range s.all {
+		err = errors.Join(err, one.player.Close())
+	}
+	return err
 }

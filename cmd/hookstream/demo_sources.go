@@ -8,60 +8,45 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
-	ignisignv1 "github.com/hookstream/hookstream/gen/hookstream/ignisign/v1"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
-	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
-	"github.com/hookstream/hookstream/simulator"
+	"github.com/hookstream/hookstream/provider"
 )
 
-// The demo's sources.
-const (
-	demoYousign  = "demo-yousign"
-	demoIgnisign = "demo-ignisign"
-)
-
-// demoSources makes the two sources, or renews those of an earlier demo in the
-// same data directory, and answers their ingress paths.
-func demoSources(ctx context.Context, client hookstreamv1.SourceServiceClient, secret, apiKey, apiURL string) (yousign, ignisign string, err error) {
+// makeSource makes the sender's source, or renews that of an earlier demo in the same
+// data directory, and answers its ingress path.
+func (s demoSender) makeSource(ctx context.Context, client hookstreamv1.SourceServiceClient) (path string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	y, err := makeSource(ctx, client, demoYousign, secret, &hookstreamv1.Source{
-		Description: "Yousign (simulated)",
-		Config:      &hookstreamv1.Source_Yousign{Yousign: &yousignv1.SourceConfig{Secrets: []string{secret}}},
-	})
-	if err != nil {
-		return "", "", err
+	src := s.player.Source()
+	src.Description = s.Info().GetDisplayName() + " (simulated)"
+	made, err := client.CreateSource(ctx, &hookstreamv1.CreateSourceRequest{SourceId: s.source, Source: src})
+	if status.Code(err) != codes.AlreadyExists {
+		return made.GetIngressPath(), err
 	}
-	i, err := makeSource(ctx, client, demoIgnisign, apiKey, &hookstreamv1.Source{
-		Description: "Ignisign (simulated)",
-		Config: &hookstreamv1.Source_Ignisign{Ignisign: &ignisignv1.SourceConfig{
-			AppId: simulator.DefaultAppID, AppEnv: simulator.DefaultAppEnv, ApiKey: apiKey, ApiBaseUrl: apiURL,
-		}},
-	})
-	if err != nil {
-		return "", "", err
-	}
-	return y.GetIngressPath(), i.GetIngressPath(), nil
+	return s.renewSource(ctx, client, src)
 }
 
-// makeSource creates a source; one that exists gets the new credential.
-func makeSource(ctx context.Context, client hookstreamv1.SourceServiceClient, id, credential string, src *hookstreamv1.Source) (*hookstreamv1.Source, error) {
-	made, err := client.CreateSource(ctx, &hookstreamv1.CreateSourceRequest{SourceId: id, Source: src})
-	if status.Code(err) != codes.AlreadyExists {
-		return made, err
+// renewSource has a source accept what the sender is played with this time.
+func (s demoSender) renewSource(ctx context.Context, client hookstreamv1.SourceServiceClient, src *hookstreamv1.Source) (path string, err error) {
+	src.Name = sourceName(s.source)
+	words := provider.Words(s.Provider)
+	texts := provider.Texts(src)
+	var paths []string
+	for _, setting := range words.Others {
+		if texts[setting.Field] != "" {
+			paths = append(paths, s.id()+"."+setting.Field)
+		}
 	}
-	name := sourceName(id)
-	if src.GetIgnisign() != nil {
-		src.Name = name
+	if len(paths) > 0 {
 		_, err := client.UpdateSource(ctx, &hookstreamv1.UpdateSourceRequest{
-			Source: src, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"ignisign.api_base_url"}},
+			Source: src, UpdateMask: &fieldmaskpb.FieldMask{Paths: paths},
 		})
 		if err != nil {
-			return nil, err
+			return "", err
 		}
 	}
 	rotated, err := client.RotateSourceSecret(ctx, &hookstreamv1.RotateSourceSecretRequest{
-		Name: name, Secret: credential, Overlap: durationpb.New(0),
+		Name: src.GetName(), Secret: texts[words.Credential.Field], Overlap: durationpb.New(0),
 	})
-	return rotated.GetSource(), err
+	return rotated.GetSource().GetIngressPath(), err
 }

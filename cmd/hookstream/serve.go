@@ -14,7 +14,6 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/hookstream/hookstream/app"
-	"github.com/hookstream/hookstream/simulator"
 )
 
 // encryptionKeyVariable holds the key that protects the sources' credentials.
@@ -94,8 +93,6 @@ func defaults() kong.Vars {
 		"max_streams":      strconv.Itoa(o.MaxStreams),
 		"peer_timeout":     o.PeerTimeout.String(),
 		"drain_grace":      o.DrainGrace.String(),
-		"demo_app_id":      simulator.DefaultAppID,
-		"demo_app_env":     simulator.DefaultAppEnv,
 	}
 }
 

@@ -2,22 +2,24 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"time"
 
+	"github.com/alecthomas/kong"
+
+	"github.com/hookstream/hookstream/provider"
 	"github.com/hookstream/hookstream/simulator"
 )
 
 // simulateCommand plays the senders against a gateway that runs elsewhere.
 type simulateCommand struct {
-	YousignURL  string   `name:"yousign-url" help:"URL of a source of Yousign to send to." placeholder:"URL" group:"Where to"`
-	IgnisignURL string   `name:"ignisign-url" help:"URL of a source of Ignisign to send to." placeholder:"URL" group:"Where to"`
-	SecretFile  string   `help:"File that holds the secret key of the source of Yousign, - for standard input; else $HOOKSTREAM_YOUSIGN_SECRET." placeholder:"FILE" group:"Where to"`
-	AllowRemote bool     `help:"Allow targets and listeners beyond this machine." group:"Where to"`
-	Type        []string `help:"Send only examples of this type; may be repeated. Stories of signature requests unless given." placeholder:"TYPE" group:"What"`
+	Where       textFlags `embed:""` // made by newSimulateCommand
+	AllowRemote bool      `help:"Allow targets and listeners beyond this machine." group:"Where to"`
+	Type        []string  `help:"Send only examples of this type; may be repeated. Stories of signature requests unless given." placeholder:"TYPE" group:"What"`
 
 	Rate        float64       `help:"Events per second; 0 is as fast as the connections allow." default:"1" placeholder:"N" group:"How much"`
 	Connections int           `help:"Events under way at a time; with one, they arrive in order." default:"1" placeholder:"N" group:"How much"`
@@ -28,73 +30,77 @@ type simulateCommand struct {
 	Forge      float64 `help:"Share of events with a proof that was made up, 0 to 1." default:"0" placeholder:"SHARE" group:"Faults of the senders"`
 	Flip       float64 `help:"Share of events with a bit changed on the way." default:"0" placeholder:"SHARE" group:"Faults of the senders"`
 	Duplicate  float64 `help:"Share of events that are sent twice." default:"0" placeholder:"SHARE" group:"Faults of the senders"`
-	Retry      bool    `help:"Send again what was not acknowledged, as Yousign does." group:"Faults of the senders"`
-	RetryScale float64 `help:"Shorten Yousign's pauses: 0.001 makes 120 ms of 2 minutes." default:"1" placeholder:"FACTOR" group:"Faults of the senders"`
+	Retry      bool    `help:"Send again what was not acknowledged, where the sender does." group:"Faults of the senders"`
+	RetryScale float64 `help:"Shorten the pauses between: 0.001 makes 120 ms of 2 minutes." default:"1" placeholder:"FACTOR" group:"Faults of the senders"`
 
-	API apiFlags `embed:"" group:"Ignisign's API"`
+	Parts kong.Plugins `embed:""` // a simulator.Part for each of played
 
 	Verbose bool `help:"Print a line for every post." short:"v"`
 }
 
-// apiFlags say how Ignisign's API is played.
-type apiFlags struct {
-	IgnisignAddr   string        `help:"Where Ignisign's API is served." default:"127.0.0.1:8090" placeholder:"ADDR"`
-	AppID          string        `name:"app-id" help:"The application it knows." default:"${demo_app_id}" placeholder:"ID"`
-	AppEnv         string        `help:"Its environment." default:"${demo_app_env}" placeholder:"ENV"`
-	APIDown        string        `name:"api-down" help:"Drop every connection, or answer every call with 503." enum:",drop,503" default:"" placeholder:"drop|503"`
-	APIDelay       time.Duration `name:"api-delay" help:"How late answers come." default:"0s" placeholder:"DURATION"`
-	APILoseAnswer  bool          `name:"api-lose-answer" help:"Spend the token of every check, then drop the connection."`
-	APIRefuse      bool          `name:"api-refuse" help:"Answer every call with 401."`
-	APIRateLimited bool          `name:"api-rate-limited" help:"Answer every call with 429."`
-	APIExpire      bool          `name:"api-expire" help:"Take every token for expired."`
-	APITimes       int           `name:"api-times" help:"How many calls meet these faults before all is well; 0 is all of them." default:"0" placeholder:"N"`
+// newSimulateCommand makes the command with a flag for the URL of each sender that can
+// be played, and those that its simulation has.
+func newSimulateCommand() simulateCommand {
+	var c simulateCommand
+	var urls, secrets []textFlag
+	for _, k := range played() {
+		urls = append(urls, textFlag{
+			name: urlFlag(k), help: "URL of a source of " + k.Info().GetDisplayName() + " to send to.", placeholder: "URL", group: "Where to",
+		})
+		if credential := provider.Words(k.Provider).Credential; signs(k.Provider) {
+			secrets = append(secrets, textFlag{
+				name: "secret-file", placeholder: "FILE", group: "Where to",
+				help: fmt.Sprintf("File that holds the %s of the source of %s, - for standard input; else $%s.",
+					credential.Name, k.Info().GetDisplayName(), credential.Variable),
+			})
+		}
+		c.Parts = append(c.Parts, k.Part())
+	}
+	c.Where = newTextFlags(merged(append(urls, secrets...)))
+	return c
 }
 
-// start serves the API, with the key that the source has too when there is one
-// in the environment.
-func (f apiFlags) start(p *program, allowRemote bool) (*simulator.Ignisign, error) {
-	known := simulator.App{ID: f.AppID, Env: f.AppEnv}
-	if key := p.getenv(ignisignKeyVariable); key != "" {
-		known.Keys = []string{key}
-	}
-	api, err := simulator.StartIgnisign(f.IgnisignAddr, simulator.IgnisignOptions{
-		Apps: []simulator.App{known}, AllowRemote: allowRemote,
-	})
-	if err != nil {
-		return nil, startError(err)
-	}
-	if err := api.SetFaults(f.faults()); err != nil {
-		_ = api.Close()
-		return nil, usageError{err}
-	}
-	return api, nil
+// signs reports whether requests are signed with the credential of their source, so
+// that whoever has it can send some.
+func signs(p provider.Provider) bool {
+	_, ok := p.(provider.Sampler)
+	return ok
 }
 
-func (f apiFlags) faults() simulator.Faults {
-	return simulator.Faults{
-		Down: f.APIDown, RateLimited: f.APIRateLimited, RefuseCredentials: f.APIRefuse,
-		ExpireTokens: f.APIExpire, Delay: f.APIDelay, LoseAnswer: f.APILoseAnswer, Times: f.APITimes,
+func urlFlag(k kind) string { return k.id() + "-url" }
+
+// A simulation is what is played of the senders, each with the URL that it sends to.
+type simulation struct {
+	players []simulator.Player
+	targets []simulator.Target
+	of      []*simulator.Repertoire // of the targets
+}
+
+func (s *simulation) close() {
+	for _, player := range s.players {
+		_ = player.Close()
 	}
 }
 
 // Run plays until what was asked for was sent or ctx ends, which is no error.
 func (c *simulateCommand) Run(ctx context.Context, p *program) error {
-	options, err := c.options(p)
+	s, err := c.start(p)
+	defer s.close()
 	if err != nil {
 		return err
 	}
-	api, err := c.API.start(p, c.AllowRemote)
+	options, err := c.options(p, s)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = api.Close() }()
-	c.greet(p, api)
-	if c.YousignURL == "" && c.IgnisignURL == "" {
+	for _, player := range s.players {
+		for _, line := range player.Notes() {
+			p.say("%s", line)
+		}
+	}
+	if len(s.targets) == 0 {
 		<-ctx.Done()
 		return nil
-	}
-	if options.Ignisign.URL != "" {
-		options.Ignisign.API = api
 	}
 	sender, err := simulator.NewSender(options)
 	if err != nil {
@@ -107,41 +113,76 @@ func (c *simulateCommand) Run(ctx context.Context, p *program) error {
 	return p.printReport(report)
 }
 
-func (c *simulateCommand) options(p *program) (o simulator.SenderOptions, err error) {
+// start begins to play all senders, each with the credential that the source has too
+// when there is one.
+func (c *simulateCommand) start(p *program) (*simulation, error) {
+	s := &simulation{}
+	where := c.Where.given()
+	for i, k := range played() {
+		url := where[urlFlag(k)]
+		credential, from, err := credentialOf(p, k, where)
+		if err != nil {
+			return s, err
+		}
+		player, err := c.Parts[i].(simulator.Part).Start(simulator.PartOptions{
+			Credential: credential, CredentialFrom: from, AllowRemote: c.AllowRemote,
+		})
+		if err != nil {
+			return s, partError(err)
+		}
+		s.players = append(s.players, player)
+		if url != "" {
+			s.targets, s.of = append(s.targets, player.Target(url)), append(s.of, k.Repertoire())
+		}
+	}
+	return s, nil
+}
+
+// credentialOf answers the one that a source has, and where it is from: needed where
+// requests are signed with it.
+func credentialOf(p *program, k kind, where map[string]string) (credential, from string, err error) {
+	variable := provider.Words(k.Provider).Credential.Variable
+	if signs(k.Provider) && where[urlFlag(k)] != "" {
+		credential, err = p.newSecret(where["secret-file"], variable)
+		return credential, variable, err
+	}
+	if credential = p.getenv(variable); credential == "" {
+		return "", "", nil
+	}
+	return credential, variable, nil
+}
+
+func partError(err error) error {
+	if errors.As(err, new(simulator.FlagError)) {
+		return usageError{err}
+	}
+	return startError(err)
+}
+
+func (c *simulateCommand) options(p *program, s *simulation) (o simulator.SenderOptions, err error) {
 	o = simulator.SenderOptions{
-		Yousign:  simulator.YousignTarget{URL: c.YousignURL},
-		Ignisign: simulator.IgnisignTarget{URL: c.IgnisignURL},
-		Rate:     c.Rate, Connections: c.Connections, Count: c.Count, Duration: c.Duration, Seed: c.Seed,
+		Targets: s.targets,
+		Rate:    c.Rate, Connections: c.Connections, Count: c.Count, Duration: c.Duration, Seed: c.Seed,
 		Forge: c.Forge, Flip: c.Flip, Duplicate: c.Duplicate, Retry: c.Retry, RetryScale: c.RetryScale,
 		AllowRemote: c.AllowRemote,
 	}
 	if c.Verbose {
 		o.OnResult = p.printResult
 	}
-	if c.YousignURL != "" {
-		if o.Yousign.Secret, err = p.newSecret(c.SecretFile, yousignSecretVariable); err != nil {
-			return o, err
-		}
+	if len(s.targets) > 0 {
+		o.Script, err = c.script(s.of)
 	}
-	o.Script, err = c.script()
 	return o, err
 }
 
 // script tells stories, or repeats the types that were asked for.
-func (c *simulateCommand) script() (simulator.Script, error) {
-	var providers []string
-	if c.YousignURL != "" {
-		providers = append(providers, "yousign")
-	}
-	if c.IgnisignURL != "" {
-		providers = append(providers, "ignisign")
-	}
+func (c *simulateCommand) script(of []*simulator.Repertoire) (simulator.Script, error) {
 	if len(c.Type) == 0 {
-		return simulator.Stories(c.Seed, providers...)
+		return simulator.Stories(c.Seed, of...)
 	}
 	var scripts []simulator.Script
 	for _, typ := range c.Type {
-		script, err := exampleOf(providers, typ, c.Seed)
+		script, err := exampleOf(of, typ, c.Seed)
 		if err != nil {
 			return nil, err
 		}
@@ -150,26 +191,14 @@ func (c *simulateCommand) script() (simulator.Script, error) {
 	return simulator.Alternate(scripts...), nil
 }
 
-// exampleOf finds the provider that has the type among those that are sent to.
-func exampleOf(providers []string, typ string, seed uint64) (simulator.Script, error) {
-	for _, provider := range providers {
-		if script, err := simulator.Examples(provider, seed, typ); err == nil {
+// exampleOf finds the sender that has the type among those that are played.
+func exampleOf(of []*simulator.Repertoire, typ string, seed uint64) (simulator.Script, error) {
+	for _, o := range of {
+		if script, err := simulator.Examples(o, seed, typ); err == nil {
 			return script, nil
 		}
 	}
 	return nil, hinted(misused("--type %s: no such type of the senders that are simulated", typ), "`hookstream event-types` lists the types; case matters")
-}
-
-// greet says how to make a source that asks this API.
-func (c *simulateCommand) greet(p *program, api *simulator.Ignisign) {
-	p.say("Ignisign's API is at %s; PUT %s/_simulator/faults changes its faults", api.URL(), api.URL())
-	app := api.App()
-	key := "in " + ignisignKeyVariable
-	if p.getenv(ignisignKeyVariable) == "" {
-		// Made for this run by the simulator, it opens nothing else.
-		key = app.Keys[0]
-	}
-	p.say("it knows %s, %s; API key %s", app.ID, app.Env, key)
 }
 
 // printResult prints a post and its answer.

@@ -31,8 +31,8 @@ type triggerCommand struct {
 	Body       string `help:"With --url: send this file, as it is, instead of a sample." placeholder:"FILE" group:"Yousign"`
 
 	Simulator string `help:"With --url: simulator of Ignisign's API that makes the token: http://127.0.0.1:8090." placeholder:"URL" group:"Ignisign"`
-	AppID     string `name:"app-id" help:"The application to send as." default:"${demo_app_id}" placeholder:"ID" group:"Ignisign"`
-	AppEnv    string `help:"Its environment." default:"${demo_app_env}" placeholder:"ENV" group:"Ignisign"`
+	AppID     string `name:"app-id" help:"The application to send as." default:"appId_3f6c1b9e-5a27-4c0d-9b8e-7d41f2a6c053" placeholder:"ID" group:"Ignisign"`
+	AppEnv    string `help:"Its environment." default:"DEVELOPMENT" placeholder:"ENV" group:"Ignisign"`
 }
 
 // sendTimeout is longer than a gateway takes to answer, whatever happens.

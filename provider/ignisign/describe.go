@@ -26,3 +26,6 @@ func (Provider) Describe(src *hookstreamv1.Source) []provider.Property {
 func (Provider) ExampleConditions() string {
 	return "topics=SIGNATURE_PROOF, msg_natures=ERROR"
 }
+
+// ExampleType is the one that people wait for.
+func (Provider) ExampleType() string { return "SIGNATURE_PROOF.GENERATED" }

@@ -36,3 +36,6 @@ func secretText(state *yousignv1.SecretState) string {
 func (Provider) ExampleConditions() string {
 	return "event_names=signer.done, workspace_ids=…, sandbox=true"
 }
+
+// ExampleType is one that takes reading: a reason comes with it.
+func (Provider) ExampleType() string { return "signer.declined" }

@@ -3,6 +3,7 @@ package yousign
 import (
 	"cmp"
 	"net/http"
+	"strconv"
 	"time"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
@@ -17,7 +18,7 @@ type Provider struct{}
 
 var (
 	_ provider.Decoding = Provider{}
-	_ provider.Sampler  = Provider{}
+	_ provider.Signer   = Provider{}
 )
 
 // Info describes Yousign for the catalog.
@@ -45,17 +46,29 @@ func (Provider) Decoder() provider.Decoder {
 
 // Sample answers an example, signed with the secret that the source accepts
 // longest.
-func (Provider) Sample(src *hookstreamv1.Source, typ string, now time.Time) (*provider.Sample, error) {
-	cfg := src.GetYousign()
-	if len(cfg.GetSecrets()) == 0 {
-		return nil, provider.ErrNoSample
-	}
+func (p Provider) Sample(src *hookstreamv1.Source, typ string, now time.Time) (*provider.Sample, error) {
 	typ = cmp.Or(typ, "signature_request.done")
 	body, id, err := Sample(typ, now)
 	if err != nil {
 		return nil, err
 	}
-	header := http.Header{"Content-Type": {"application/json"}}
-	header.Set(cmp.Or(cfg.GetSignatureHeader(), DefaultSignatureHeader), Sign(cfg.GetSecrets()[0], body))
+	header, err := p.Sign(src, body)
+	if err != nil {
+		return nil, err
+	}
+	header.Set("Content-Type", "application/json")
+	header.Set(attemptHeaders[0], "0")
+	header.Set(issuedAtHeader, strconv.FormatInt(now.Unix(), 10))
 	return &provider.Sample{Type: typ, EventID: id, Header: header, Body: body}, nil
+}
+
+// Sign signs a body in the same way.
+func (Provider) Sign(src *hookstreamv1.Source, body []byte) (http.Header, error) {
+	cfg := src.GetYousign()
+	if len(cfg.GetSecrets()) == 0 {
+		return nil, provider.ErrNoSample
+	}
+	header := http.Header{}
+	header.Set(cmp.Or(cfg.GetSignatureHeader(), DefaultSignatureHeader), Sign(cfg.GetSecrets()[0], body))
+	return header, nil
 }

@@ -1,4 +1,4 @@
-package simulator
+package simulate
 
 import "sync/atomic"
 
@@ -21,7 +21,7 @@ type Counts struct {
 type counters struct{ checks, spent, exchanges, posts, struck atomic.Int64 }
 
 // Counts answers how much was done so far.
-func (s *Ignisign) Counts() Counts {
+func (s *API) Counts() Counts {
 	c := &s.counters
 	return Counts{
 		Checks: c.checks.Load(), Spent: c.spent.Load(), Exchanges: c.exchanges.Load(),

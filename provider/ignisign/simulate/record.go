@@ -1,4 +1,4 @@
-package simulator
+package simulate
 
 import (
 	"crypto/rand"
@@ -57,7 +57,7 @@ func newObjectID(now time.Time) string {
 }
 
 // newRecord makes the record of a body for an endpoint.
-func (s *Ignisign) newRecord(hook Webhook, body []byte) WebhookEvent {
+func (s *API) newRecord(hook Webhook, body []byte) WebhookEvent {
 	found := gjson.GetManyBytes(body, "topic", "action", "msgNature", "content", "error")
 	return WebhookEvent{
 		ID: newObjectID(s.opts.Now()), AppID: hook.appID, AppEnv: hook.appEnv, WebhookID: hook.ID,
@@ -171,7 +171,7 @@ func (r *records) of(webhook, status string) []WebhookEvent {
 }
 
 // Events answers the records of an endpoint, newest first.
-func (s *Ignisign) Events(webhookID string) []WebhookEvent { return s.records.of(webhookID, "") }
+func (s *API) Events(webhookID string) []WebhookEvent { return s.records.of(webhookID, "") }
 
 const eventsPerPage = 10
 
@@ -185,7 +185,7 @@ type searchData struct {
 	NbEventsPerPage int `json:"nbEventsPerPage"`
 }
 
-func (s *Ignisign) listEvents(by App, r *http.Request) reply {
+func (s *API) listEvents(by App, r *http.Request) reply {
 	if _, ok := s.webhooks.get(by, r.PathValue("webhook")); !ok {
 		return webhookNotFound()
 	}
@@ -207,7 +207,7 @@ func (s *Ignisign) listEvents(by App, r *http.Request) reply {
 }
 
 // event answers the event that a path names.
-func (s *Ignisign) event(by App, r *http.Request) (WebhookEvent, *reply) {
+func (s *API) event(by App, r *http.Request) (WebhookEvent, *reply) {
 	if _, ok := s.webhooks.get(by, r.PathValue("webhook")); !ok {
 		no := webhookNotFound()
 		return WebhookEvent{}, &no
@@ -220,7 +220,7 @@ func (s *Ignisign) event(by App, r *http.Request) (WebhookEvent, *reply) {
 	return e, nil
 }
 
-func (s *Ignisign) getEvent(by App, r *http.Request) reply {
+func (s *API) getEvent(by App, r *http.Request) reply {
 	e, no := s.event(by, r)
 	if no != nil {
 		return *no
@@ -228,7 +228,7 @@ func (s *Ignisign) getEvent(by App, r *http.Request) reply {
 	return reply{status: http.StatusOK, body: e}
 }
 
-func (s *Ignisign) resendEvent(by App, r *http.Request) reply {
+func (s *API) resendEvent(by App, r *http.Request) reply {
 	e, no := s.event(by, r)
 	if no != nil {
 		return *no

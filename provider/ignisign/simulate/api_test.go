@@ -1,4 +1,4 @@
-package simulator_test
+package simulate_test
 
 import (
 	"bytes"
@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -22,12 +21,14 @@ import (
 	ignisignv1 "github.com/hookstream/hookstream/gen/hookstream/ignisign/v1"
 	"github.com/hookstream/hookstream/provider"
 	"github.com/hookstream/hookstream/provider/ignisign"
+	"github.com/hookstream/hookstream/provider/ignisign/simulate"
 	"github.com/hookstream/hookstream/simulator"
+	"github.com/hookstream/hookstream/simulator/simulatortest"
 )
 
-func start(t *testing.T, opts simulator.IgnisignOptions) *simulator.Ignisign {
+func start(t *testing.T, opts simulate.Options) *simulate.API {
 	t.Helper()
-	api, err := simulator.StartIgnisign("127.0.0.1:0", opts)
+	api, err := simulate.Start("127.0.0.1:0", opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +49,7 @@ type answer struct {
 }
 
 // ask calls the API with a bearer.
-func ask(t *testing.T, api *simulator.Ignisign, bearer, method, path string, question any) answer {
+func ask(t *testing.T, api *simulate.API, bearer, method, path string, question any) answer {
 	t.Helper()
 	body, err := json.Marshal(question)
 	if err != nil {
@@ -73,15 +74,15 @@ func ask(t *testing.T, api *simulator.Ignisign, bearer, method, path string, que
 const checkPath = "/tokens/webhook-verification/checking-consumption"
 
 // check asks about a token with the application's own key.
-func check(t *testing.T, api *simulator.Ignisign, token string) answer {
+func check(t *testing.T, api *simulate.API, token string) answer {
 	t.Helper()
 	app := api.App()
 	return ask(t, api, app.Keys[0], "POST", "/v4"+checkPath, map[string]string{"token": token, "appId": app.ID, "appEnv": app.Env})
 }
 
-func mint(api *simulator.Ignisign) string { return api.MintToken(api.App().ID, api.App().Env) }
+func mint(api *simulate.API) string { return api.MintToken(api.App().ID, api.App().Env) }
 
-func setFaults(t *testing.T, api *simulator.Ignisign, f simulator.Faults) {
+func setFaults(t *testing.T, api *simulate.API, f simulate.Faults) {
 	t.Helper()
 	if err := api.SetFaults(f); err != nil {
 		t.Fatal(err)
@@ -102,7 +103,7 @@ func trueFlags(a answer) []string {
 }
 
 func TestTokenIsGoodForOneOfManyChecks(t *testing.T) {
-	api := start(t, simulator.IgnisignOptions{})
+	api := start(t, simulate.Options{})
 	token := mint(api)
 	if len(token) != 46 {
 		t.Errorf("a token of %d characters", len(token))
@@ -130,16 +131,16 @@ func TestTokenIsGoodForOneOfManyChecks(t *testing.T) {
 }
 
 // twoApps is an API for two applications and a clock that the test owns.
-func twoApps(t *testing.T, opts simulator.IgnisignOptions) (*simulator.Ignisign, *atomic.Int64) {
+func twoApps(t *testing.T, opts simulate.Options) (*simulate.API, *atomic.Int64) {
 	var clock atomic.Int64
 	clock.Store(1_800_000_000)
-	opts.Apps = []simulator.App{{ID: "appId_one", Env: "STAGING"}, {ID: "appId_two", Env: "STAGING"}}
+	opts.Apps = []simulate.App{{ID: "appId_one", Env: "STAGING"}, {ID: "appId_two", Env: "STAGING"}}
 	opts.Now = func() time.Time { return time.Unix(clock.Load(), 0) }
 	return start(t, opts), &clock
 }
 
 // badTokens makes one token of every kind that a check refuses.
-func badTokens(t *testing.T, api *simulator.Ignisign, clock *atomic.Int64) map[string]string {
+func badTokens(t *testing.T, api *simulate.API, clock *atomic.Int64) map[string]string {
 	app := api.App()
 	outlived := mint(api)
 	clock.Add(60)
@@ -152,7 +153,7 @@ func badTokens(t *testing.T, api *simulator.Ignisign, clock *atomic.Int64) map[s
 }
 
 func TestEveryRefusalRaisesItsFlag(t *testing.T) {
-	api, clock := twoApps(t, simulator.IgnisignOptions{TokenLifetime: time.Minute})
+	api, clock := twoApps(t, simulate.Options{TokenLifetime: time.Minute})
 	for flag, token := range badTokens(t, api, clock) {
 		a := check(t, api, token)
 		if a.status != 200 || !cmp.Equal(trueFlags(a), []string{flag}) || a.body.Get("isValid").Type != gjson.False {
@@ -162,7 +163,7 @@ func TestEveryRefusalRaisesItsFlag(t *testing.T) {
 }
 
 func TestRefusalsComeAsErrorsIfAskedFor(t *testing.T) {
-	api, clock := twoApps(t, simulator.IgnisignOptions{TokenLifetime: time.Minute, RefusalStatus: 400})
+	api, clock := twoApps(t, simulate.Options{TokenLifetime: time.Minute, RefusalStatus: 400})
 	codes := map[string]string{
 		"notFound": "TOKEN_NOT_FOUND", "alreadyConsumed": "TOKEN_ALREADY_CONSUMED", "isExpired": "TOKEN_EXPIRED",
 		"badTarget": "TOKEN_INVALID", "badRelatedId": "TOKEN_INVALID",
@@ -176,22 +177,22 @@ func TestRefusalsComeAsErrorsIfAskedFor(t *testing.T) {
 }
 
 func TestRefusedTokenIsNotSpent(t *testing.T) {
-	api := start(t, simulator.IgnisignOptions{})
+	api := start(t, simulate.Options{})
 	token := mint(api)
-	setFaults(t, api, simulator.Faults{ExpireTokens: true})
+	setFaults(t, api, simulate.Faults{ExpireTokens: true})
 	if a := check(t, api, token); !cmp.Equal(trueFlags(a), []string{"isExpired"}) {
 		t.Errorf("expired: %s", a.body)
 	}
-	setFaults(t, api, simulator.Faults{})
+	setFaults(t, api, simulate.Faults{})
 	if a := check(t, api, token); !a.body.Get("isValid").Bool() {
 		t.Errorf("after the fault: %s", a.body)
 	}
 }
 
 func TestLostAnswerSpendsTheToken(t *testing.T) {
-	api := start(t, simulator.IgnisignOptions{})
+	api := start(t, simulate.Options{})
 	token := mint(api)
-	setFaults(t, api, simulator.Faults{LoseAnswer: true, Times: 1})
+	setFaults(t, api, simulate.Faults{LoseAnswer: true, Times: 1})
 	if a := check(t, api, token); a.err == nil {
 		t.Errorf("an answer came: %s", a.body)
 	}
@@ -204,15 +205,15 @@ func TestLostAnswerSpendsTheToken(t *testing.T) {
 }
 
 func TestUntakenCallSpendsNothing(t *testing.T) {
-	api := start(t, simulator.IgnisignOptions{})
+	api := start(t, simulate.Options{})
 	for name, c := range map[string]struct {
-		faults simulator.Faults
+		faults simulate.Faults
 		status int // 0: dropped
 	}{
-		"dropped":     {simulator.Faults{Down: simulator.DownDrop}, 0},
-		"unavailable": {simulator.Faults{Down: simulator.Down503}, 503},
-		"limited":     {simulator.Faults{RateLimited: true, RetryAfter: 7 * time.Second}, 429},
-		"refused":     {simulator.Faults{RefuseCredentials: true}, 401},
+		"dropped":     {simulate.Faults{Down: simulate.DownDrop}, 0},
+		"unavailable": {simulate.Faults{Down: simulate.Down503}, 503},
+		"limited":     {simulate.Faults{RateLimited: true, RetryAfter: 7 * time.Second}, 429},
+		"refused":     {simulate.Faults{RefuseCredentials: true}, 401},
 	} {
 		token := mint(api)
 		setFaults(t, api, c.faults)
@@ -223,7 +224,7 @@ func TestUntakenCallSpendsNothing(t *testing.T) {
 		if got := a.header.Get("Retry-After"); c.status == 429 && got != "7" {
 			t.Errorf("%s: Retry-After %q", name, got)
 		}
-		setFaults(t, api, simulator.Faults{})
+		setFaults(t, api, simulate.Faults{})
 		if a := check(t, api, token); !a.body.Get("isValid").Bool() {
 			t.Errorf("%s, afterwards: %s", name, a.body)
 		}
@@ -231,9 +232,9 @@ func TestUntakenCallSpendsNothing(t *testing.T) {
 }
 
 func TestSlowAnswerIsToATokenSpentAtOnce(t *testing.T) {
-	api := start(t, simulator.IgnisignOptions{})
+	api := start(t, simulate.Options{})
 	token := mint(api)
-	setFaults(t, api, simulator.Faults{Delay: time.Hour, Times: 1})
+	setFaults(t, api, simulate.Faults{Delay: time.Hour, Times: 1})
 	ctx, giveUp := context.WithCancel(t.Context())
 	gone := make(chan error, 1)
 	go func() {
@@ -254,12 +255,12 @@ func TestSlowAnswerIsToATokenSpentAtOnce(t *testing.T) {
 }
 
 func TestFaultsSwitchAtRunTimeOverHTTP(t *testing.T) {
-	api := start(t, simulator.IgnisignOptions{})
+	api := start(t, simulate.Options{})
 	put := func(f string) answer { return ask(t, api, "", "PUT", "/_simulator/faults", json.RawMessage(f)) }
 	if a := put(`{"rateLimited": true, "retryAfter": "2s"}`); a.status != 200 {
 		t.Fatalf("%d: %s", a.status, a.body)
 	}
-	if got, want := api.Faults(), (simulator.Faults{RateLimited: true, RetryAfter: 2 * time.Second}); got != want {
+	if got, want := api.Faults(), (simulate.Faults{RateLimited: true, RetryAfter: 2 * time.Second}); got != want {
 		t.Errorf("in force: %+v", got)
 	}
 	if a := check(t, api, mint(api)); a.status != 429 {
@@ -269,31 +270,31 @@ func TestFaultsSwitchAtRunTimeOverHTTP(t *testing.T) {
 		t.Errorf("without: %s", a.body)
 	}
 	for _, bad := range []string{`{"down":"a bit"}`, `{"dwon":"drop"}`, `{"delay":"5"}`, `{"times":-1}`, `[]`} {
-		setFaults(t, api, simulator.Faults{})
-		if a := put(bad); a.status != 400 || api.Faults() != (simulator.Faults{}) {
+		setFaults(t, api, simulate.Faults{})
+		if a := put(bad); a.status != 400 || api.Faults() != (simulate.Faults{}) {
 			t.Errorf("%s: %d, %+v", bad, a.status, api.Faults())
 		}
 	}
 }
 
 func TestFaultsSurviveTheirJSON(t *testing.T) {
-	want := simulator.Faults{
-		Down: simulator.Down503, RateLimited: true, RetryAfter: time.Minute, RefuseCredentials: true,
+	want := simulate.Faults{
+		Down: simulate.Down503, RateLimited: true, RetryAfter: time.Minute, RefuseCredentials: true,
 		ExpireTokens: true, Delay: 30 * time.Millisecond, LoseAnswer: true, Times: 3,
 	}
 	text, err := json.Marshal(want)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got simulator.Faults
+	var got simulate.Faults
 	if err := json.Unmarshal(text, &got); err != nil || got != want {
 		t.Errorf("%s: %+v, %v", text, got, err)
 	}
 }
 
 func TestFaultsEndAfterTheirTimes(t *testing.T) {
-	api := start(t, simulator.IgnisignOptions{})
-	setFaults(t, api, simulator.Faults{Down: simulator.Down503, Times: 2})
+	api := start(t, simulate.Options{})
+	setFaults(t, api, simulate.Faults{Down: simulate.Down503, Times: 2})
 	var statuses []int
 	for range 3 {
 		statuses = append(statuses, check(t, api, mint(api)).status)
@@ -304,7 +305,7 @@ func TestFaultsEndAfterTheirTimes(t *testing.T) {
 }
 
 // exchange gives the application's old key for a JWT.
-func exchange(t *testing.T, api *simulator.Ignisign, version string) string {
+func exchange(t *testing.T, api *simulate.API, version string) string {
 	t.Helper()
 	app := api.App()
 	a := ask(t, api, "", "POST", version+"/auth/app-api", map[string]string{"appId": app.ID, "appEnv": app.Env, "secret": app.Keys[1]})
@@ -315,7 +316,7 @@ func exchange(t *testing.T, api *simulator.Ignisign, version string) string {
 }
 
 func TestOutdatedJWTIsRefused(t *testing.T) {
-	api, clock := twoApps(t, simulator.IgnisignOptions{JWTLifetime: time.Minute})
+	api, clock := twoApps(t, simulate.Options{JWTLifetime: time.Minute})
 	app := api.App()
 	jwt := exchange(t, api, "/v4")
 	use := func(bearer string) int {
@@ -338,7 +339,7 @@ func TestOutdatedJWTIsRefused(t *testing.T) {
 }
 
 func TestOnlyGoodCredentialsAreTaken(t *testing.T) {
-	api, _ := twoApps(t, simulator.IgnisignOptions{})
+	api, _ := twoApps(t, simulate.Options{})
 	app, jwt := api.App(), exchange(t, api, "/v4")
 	path := "/v4/applications/" + app.ID + "/envs/" + app.Env + "/webhooks"
 	for name, bearer := range map[string]string{
@@ -361,7 +362,7 @@ func TestOnlyGoodCredentialsAreTaken(t *testing.T) {
 }
 
 func TestEndpointsAreCreatedChangedAndDeleted(t *testing.T) {
-	api := start(t, simulator.IgnisignOptions{})
+	api := start(t, simulate.Options{})
 	key, all := api.App().Keys[0], "/v4/applications/"+api.App().ID+"/envs/"+api.App().Env+"/webhooks"
 	urls := func(a answer) []string {
 		var urls []string
@@ -392,42 +393,7 @@ func TestEndpointsAreCreatedChangedAndDeleted(t *testing.T) {
 	}
 }
 
-// receiver is an endpoint that keeps what it is sent and answers a status.
-type receiver struct {
-	*httptest.Server
-	status atomic.Int32
-	mu     sync.Mutex
-	bodies [][]byte
-	heads  []http.Header
-}
-
-func receive(t *testing.T) *receiver {
-	r := &receiver{}
-	r.status.Store(200)
-	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		body, _ := io.ReadAll(req.Body)
-		r.mu.Lock()
-		r.bodies, r.heads = append(r.bodies, body), append(r.heads, req.Header)
-		r.mu.Unlock()
-		w.WriteHeader(int(r.status.Load()))
-	}))
-	t.Cleanup(r.Close)
-	return r
-}
-
-func (r *receiver) got() [][]byte {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return slices.Clone(r.bodies)
-}
-
-func (r *receiver) headers() []http.Header {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return slices.Clone(r.heads)
-}
-
-func register(t *testing.T, api *simulator.Ignisign, url string) simulator.Webhook {
+func register(t *testing.T, api *simulate.API, url string) simulate.Webhook {
 	t.Helper()
 	hook, err := api.Register(url)
 	if err != nil {
@@ -436,7 +402,7 @@ func register(t *testing.T, api *simulator.Ignisign, url string) simulator.Webho
 	return hook
 }
 
-func publish(t *testing.T, api *simulator.Ignisign, typ string) []simulator.WebhookEvent {
+func publish(t *testing.T, api *simulate.API, typ string) []simulate.WebhookEvent {
 	t.Helper()
 	sent, err := api.Publish(t.Context(), typ)
 	if err != nil {
@@ -448,52 +414,52 @@ func publish(t *testing.T, api *simulator.Ignisign, typ string) []simulator.Webh
 func tokenOf(body []byte) string { return gjson.GetBytes(body, "verificationToken").Str }
 
 func TestEveryEndpointGetsItsOwnToken(t *testing.T) {
-	api := start(t, simulator.IgnisignOptions{})
-	one, two := receive(t), receive(t)
+	api := start(t, simulate.Options{})
+	one, two := simulatortest.Receive(t), simulatortest.Receive(t)
 	register(t, api, one.URL)
 	register(t, api, two.URL)
 	register(t, api, two.URL) // there already
 	if sent := publish(t, api, "SIGNER.CREATED"); len(sent) != 2 {
 		t.Fatalf("sent %d times", len(sent))
 	}
-	a, b := tokenOf(one.got()[0]), tokenOf(two.got()[0])
+	a, b := tokenOf(one.Got()[0]), tokenOf(two.Got()[0])
 	if a == b || !check(t, api, a).body.Get("isValid").Bool() || !check(t, api, b).body.Get("isValid").Bool() {
 		t.Errorf("tokens %q and %q", a, b)
 	}
-	if len(two.got()) != 1 {
-		t.Errorf("registered twice, sent %d times", len(two.got()))
+	if len(two.Got()) != 1 {
+		t.Errorf("registered twice, sent %d times", len(two.Got()))
 	}
 }
 
 func TestOnlyStatus200IsASuccess(t *testing.T) {
-	api := start(t, simulator.IgnisignOptions{})
-	r := receive(t)
+	api := start(t, simulate.Options{})
+	r := simulatortest.Receive(t)
 	register(t, api, r.URL)
 	for _, status := range []int{200, 204, 302, 401, 503} {
-		r.status.Store(int32(status))
+		r.Status.Store(int32(status))
 		event := publish(t, api, "SIGNER.CREATED")[0]
-		want := simulator.StatusFailed
+		want := simulate.StatusFailed
 		if status == 200 {
-			want = simulator.StatusSuccess
+			want = simulate.StatusSuccess
 		}
 		if event.Status != want || event.Response.Status != status {
 			t.Errorf("answered %d: %s, %+v", status, event.Status, event.Response)
 		}
 	}
 	r.Close()
-	if event := publish(t, api, "SIGNER.CREATED")[0]; event.Status != simulator.StatusFailed || event.Response != nil {
+	if event := publish(t, api, "SIGNER.CREATED")[0]; event.Status != simulate.StatusFailed || event.Response != nil {
 		t.Errorf("nobody there: %s, %+v", event.Status, event.Response)
 	}
 }
 
 func TestEventsAreListedByPagesAndFilter(t *testing.T) {
-	api := start(t, simulator.IgnisignOptions{})
-	r := receive(t)
+	api := start(t, simulate.Options{})
+	r := simulatortest.Receive(t)
 	hook := register(t, api, r.URL)
 	for i := range 13 {
-		r.status.Store(200)
+		r.Status.Store(200)
 		if i == 4 {
-			r.status.Store(500)
+			r.Status.Store(500)
 		}
 		publish(t, api, "SIGNER.CREATED")
 	}
@@ -521,18 +487,18 @@ func TestEventsAreListedByPagesAndFilter(t *testing.T) {
 }
 
 func TestResendMintsANewToken(t *testing.T) {
-	api := start(t, simulator.IgnisignOptions{})
-	r := receive(t)
+	api := start(t, simulate.Options{})
+	r := simulatortest.Receive(t)
 	hook := register(t, api, r.URL)
-	r.status.Store(503)
+	r.Status.Store(503)
 	event := publish(t, api, "SIGNATURE_PROOF.GENERATED")[0]
-	r.status.Store(200)
+	r.Status.Store(200)
 	path := "/v4/webhooks/" + hook.ID + "/events/" + event.ID + "/resend"
 	if a := ask(t, api, api.App().Keys[0], "POST", path, struct{}{}); a.status != 200 {
 		t.Fatalf("%d: %s", a.status, a.body)
 	}
-	until(t, func() bool { return len(r.got()) == 2 && api.Events(hook.ID)[0].Status == simulator.StatusSuccess })
-	first, second := r.got()[0], r.got()[1]
+	until(t, func() bool { return len(r.Got()) == 2 && api.Events(hook.ID)[0].Status == simulate.StatusSuccess })
+	first, second := r.Got()[0], r.Got()[1]
 	if tokenOf(first) == tokenOf(second) || len(tokenOf(second)) != 46 {
 		t.Errorf("tokens %q and %q", tokenOf(first), tokenOf(second))
 	}
@@ -545,8 +511,8 @@ func TestResendMintsANewToken(t *testing.T) {
 }
 
 func TestDisabledTopicsAreNotPosted(t *testing.T) {
-	api := start(t, simulator.IgnisignOptions{})
-	r := receive(t)
+	api := start(t, simulate.Options{})
+	r := simulatortest.Receive(t)
 	hook := register(t, api, r.URL)
 	off := map[string]any{"topics": map[string]bool{"ALL": true, "SIGNER": true, "APP": false}}
 	if a := ask(t, api, api.App().Keys[0], "POST", "/v4/webhooks/"+hook.ID+"/disabled-events", off); a.status != 200 {
@@ -560,8 +526,8 @@ func TestDisabledTopicsAreNotPosted(t *testing.T) {
 }
 
 func TestOldestAreForgottenFirst(t *testing.T) {
-	api := start(t, simulator.IgnisignOptions{MaxTokens: 3, MaxEvents: 10})
-	hook := register(t, api, receive(t).URL)
+	api := start(t, simulate.Options{MaxTokens: 3, MaxEvents: 10})
+	hook := register(t, api, simulatortest.Receive(t).URL)
 	tokens := []string{mint(api), mint(api), mint(api), mint(api), mint(api)}
 	for i, token := range tokens {
 		if a := check(t, api, token); a.body.Get("notFound").Bool() != (i < 2) {
@@ -578,18 +544,18 @@ func TestOldestAreForgottenFirst(t *testing.T) {
 }
 
 func TestContextTellsTheEvent(t *testing.T) {
-	api := start(t, simulator.IgnisignOptions{WithContext: true})
-	r := receive(t)
+	api := start(t, simulate.Options{WithContext: true})
+	r := simulatortest.Receive(t)
 	register(t, api, r.URL)
 	event := publish(t, api, "SIGNER.CREATED")[0]
-	told := check(t, api, tokenOf(r.got()[0])).body.Get("context")
+	told := check(t, api, tokenOf(r.Got()[0])).body.Get("context")
 	if told.Get("webhookEventId").Str != event.ID || told.Get("action").Str != "CREATED" || told.Get("content.signerId").Str == "" {
 		t.Errorf("context: %s", told)
 	}
 }
 
 func TestTokensAreMintedOverHTTP(t *testing.T) {
-	api, _ := twoApps(t, simulator.IgnisignOptions{})
+	api, _ := twoApps(t, simulate.Options{})
 	a := ask(t, api, "", "POST", "/_simulator/tokens", map[string]string{"appId": "appId_one", "appEnv": "STAGING"})
 	if a.status != 200 || !check(t, api, a.body.Get("token").Str).body.Get("isValid").Bool() {
 		t.Errorf("%d: %s", a.status, a.body)
@@ -600,7 +566,7 @@ func TestTokensAreMintedOverHTTP(t *testing.T) {
 }
 
 func TestNothingLeavesLoopback(t *testing.T) {
-	api := start(t, simulator.IgnisignOptions{})
+	api := start(t, simulate.Options{})
 	key, all := api.App().Keys[0], "/v4/applications/"+api.App().ID+"/envs/"+api.App().Env+"/webhooks"
 	for _, url := range []string{"http://192.0.2.1/hook", "http://example.com/hook", "http://127.0.0.1.example.com/", "ftp://127.0.0.1/", "127.0.0.1:80", "http:///x", ""} {
 		if _, err := api.Register(url); err == nil {
@@ -610,7 +576,7 @@ func TestNothingLeavesLoopback(t *testing.T) {
 			t.Errorf("created %q: %d", url, a.status)
 		}
 	}
-	if _, err := simulator.StartIgnisign("0.0.0.0:0", simulator.IgnisignOptions{}); !errors.Is(err, simulator.ErrRemote) {
+	if _, err := simulate.Start("0.0.0.0:0", simulate.Options{}); !errors.Is(err, simulator.ErrRemote) {
 		t.Errorf("listening everywhere: %v", err)
 	}
 }
@@ -618,9 +584,9 @@ func TestNothingLeavesLoopback(t *testing.T) {
 // The gateway's own provider takes this API for Ignisign's, with a key of either
 // generation, in either version, and however verdicts come.
 func TestProviderUnderstandsTheAPI(t *testing.T) {
-	for _, opts := range []simulator.IgnisignOptions{{}, {WithContext: true}, {RefusalStatus: 404}} {
+	for _, opts := range []simulate.Options{{}, {WithContext: true}, {RefusalStatus: 404}} {
 		api := start(t, opts)
-		r := receive(t)
+		r := simulatortest.Receive(t)
 		register(t, api, r.URL)
 		for i, key := range api.App().Keys {
 			version := []ignisignv1.ApiVersion{ignisignv1.ApiVersion_API_VERSION_V4, ignisignv1.ApiVersion_API_VERSION_V3}[i]
@@ -631,7 +597,7 @@ func TestProviderUnderstandsTheAPI(t *testing.T) {
 				t.Fatal(err)
 			}
 			event := publish(t, api, "SIGNATURE_REQUEST.COMPLETED")[0]
-			req := &provider.Request{Body: slices.Clone(r.got()[len(r.got())-1]), ReceiveTime: time.Now()}
+			req := &provider.Request{Body: slices.Clone(r.Got()[len(r.Got())-1]), ReceiveTime: time.Now()}
 			info, err := verifier.Inspect(req)
 			if err != nil {
 				t.Fatal(err)
@@ -647,7 +613,7 @@ func TestProviderUnderstandsTheAPI(t *testing.T) {
 }
 
 func TestCloseEndsWhatIsUnderWay(t *testing.T) {
-	api, err := simulator.StartIgnisign("127.0.0.1:0", simulator.IgnisignOptions{PostTimeout: time.Hour})
+	api, err := simulate.Start("127.0.0.1:0", simulate.Options{PostTimeout: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -667,13 +633,13 @@ func TestCloseEndsWhatIsUnderWay(t *testing.T) {
 	path := "/v4/webhooks/" + hook.ID + "/events/" + event.ID + "/resend"
 	ask(t, api, api.App().Keys[0], "POST", path, struct{}{})
 	<-posted
-	if got := api.Events(hook.ID)[0].Status; got != simulator.StatusPending {
+	if got := api.Events(hook.ID)[0].Status; got != simulate.StatusPending {
 		t.Errorf("posted again and not answered: %s", got)
 	}
 	if err := api.Close(); err != nil {
 		t.Error(err)
 	}
-	if got := api.Events(hook.ID)[0].Status; got != simulator.StatusFailed {
+	if got := api.Events(hook.ID)[0].Status; got != simulate.StatusFailed {
 		t.Errorf("the post under way: %s", got)
 	}
 }
@@ -687,5 +653,3 @@ func until(t *testing.T, ok func() bool) {
 		}
 	}
 }
-
-func keysOf[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,10 +1,12 @@
-package simulator
+package simulate
 
 import (
 	"encoding/json"
 	"io"
 	"net/http"
 	"strconv"
+
+	"github.com/hookstream/hookstream/simulator"
 )
 
 // maxQuestion bounds the body of a call.
@@ -26,7 +28,7 @@ func failure(status int, code, message string) reply {
 // call needs no bearer.
 type call func(by App, r *http.Request) reply
 
-func (s *Ignisign) newRoutes() http.Handler {
+func (s *API) newRoutes() http.Handler {
 	mux := http.NewServeMux()
 	for _, v := range []string{"/v3", "/v4"} {
 		mux.Handle("POST "+v+"/auth/app-api", s.open(s.exchange))
@@ -48,15 +50,15 @@ func (s *Ignisign) newRoutes() http.Handler {
 }
 
 // ServeHTTP implements http.Handler.
-func (s *Ignisign) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.routes.ServeHTTP(w, r) }
+func (s *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.routes.ServeHTTP(w, r) }
 
 // open is a call that needs no bearer.
-func (s *Ignisign) open(do call) http.Handler {
+func (s *API) open(do call) http.Handler {
 	return s.faulty(false, func(r *http.Request, _ Faults) reply { return do(App{}, r) })
 }
 
 // closed is a call that needs one.
-func (s *Ignisign) closed(do call) http.Handler {
+func (s *API) closed(do call) http.Handler {
 	return s.faulty(false, func(r *http.Request, _ Faults) reply {
 		by, no := s.authenticate(r)
 		if no != nil {
@@ -67,7 +69,7 @@ func (s *Ignisign) closed(do call) http.Handler {
 }
 
 // check is the call that faults of its own may strike.
-func (s *Ignisign) check() http.Handler {
+func (s *API) check() http.Handler {
 	return s.faulty(true, func(r *http.Request, f Faults) reply {
 		by, no := s.authenticate(r)
 		if no != nil {
@@ -78,7 +80,7 @@ func (s *Ignisign) check() http.Handler {
 }
 
 // faulty serves a call as well as the faults of the moment let it.
-func (s *Ignisign) faulty(check bool, do func(*http.Request, Faults) reply) http.Handler {
+func (s *API) faulty(check bool, do func(*http.Request, Faults) reply) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f, struck := s.faults.take(check)
 		if struck {
@@ -101,11 +103,11 @@ func (s *Ignisign) faulty(check bool, do func(*http.Request, Faults) reply) http
 }
 
 // linger makes the answer late. False: nobody waits for it any more.
-func (s *Ignisign) linger(r *http.Request, f Faults) bool {
+func (s *API) linger(r *http.Request, f Faults) bool {
 	if f.Delay == 0 {
 		return true
 	}
-	return wait(r.Context().Done(), f.Delay)
+	return simulator.Wait(r.Context().Done(), f.Delay)
 }
 
 // drop closes the connection without an answer.
@@ -152,11 +154,11 @@ func read(r *http.Request, into any) *reply {
 	return nil
 }
 
-func (s *Ignisign) readFaults(w http.ResponseWriter, _ *http.Request) {
+func (s *API) readFaults(w http.ResponseWriter, _ *http.Request) {
 	write(w, reply{status: http.StatusOK, body: s.Faults()})
 }
 
-func (s *Ignisign) writeFaults(w http.ResponseWriter, r *http.Request) {
+func (s *API) writeFaults(w http.ResponseWriter, r *http.Request) {
 	var faults Faults
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxQuestion)).Decode(&faults); err != nil {
 		write(w, failure(http.StatusBadRequest, "BODY_VALIDATION_FAILED", err.Error()))
@@ -166,11 +168,11 @@ func (s *Ignisign) writeFaults(w http.ResponseWriter, r *http.Request) {
 	s.readFaults(w, r)
 }
 
-func (s *Ignisign) readCounts(w http.ResponseWriter, _ *http.Request) {
+func (s *API) readCounts(w http.ResponseWriter, _ *http.Request) {
 	write(w, reply{status: http.StatusOK, body: s.Counts()})
 }
 
-func (s *Ignisign) postToken(w http.ResponseWriter, r *http.Request) {
+func (s *API) postToken(w http.ResponseWriter, r *http.Request) {
 	var asked struct{ AppID, AppEnv string }
 	r.Body = http.MaxBytesReader(w, r.Body, maxQuestion)
 	if no := read(r, &asked); no != nil {
@@ -178,8 +180,8 @@ func (s *Ignisign) postToken(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	app := App{ID: asked.AppID, Env: asked.AppEnv}
-	orDefault(&app.ID, s.App().ID)
-	orDefault(&app.Env, s.App().Env)
+	simulator.OrDefault(&app.ID, s.App().ID)
+	simulator.OrDefault(&app.Env, s.App().Env)
 	if _, known := s.app(app.ID, app.Env); !known {
 		write(w, failure(http.StatusNotFound, "APP_NOT_FOUND", "No such application or environment here"))
 		return

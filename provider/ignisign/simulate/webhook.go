@@ -1,10 +1,12 @@
-package simulator
+package simulate
 
 import (
 	"net/http"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/hookstream/hookstream/simulator"
 )
 
 // A Webhook is one endpoint that an application has its events posted to.
@@ -92,11 +94,17 @@ func (w *webhooks) index(by App, id string) int {
 // Register makes an endpoint of the first application, or answers the one that is
 // there for this URL. It answers ErrRemote for a URL elsewhere than on the
 // loopback interface, unless that is allowed.
-func (s *Ignisign) Register(url string) (Webhook, error) {
-	if err := checkTarget(url, s.opts.AllowRemote); err != nil {
+func (s *API) Register(url string) (Webhook, error) {
+	if err := simulator.CheckTarget(url, s.opts.AllowRemote); err != nil {
 		return Webhook{}, err
 	}
-	return s.webhooks.add(s.newWebhook(s.App(), endpoint{URL: url}), false), nil
+	return s.endpointFor(url), nil
+}
+
+// endpointFor answers the endpoint of the first application for a URL, which is made
+// unless it is there.
+func (s *API) endpointFor(url string) Webhook {
+	return s.webhooks.add(s.newWebhook(s.App(), endpoint{URL: url}), false)
 }
 
 // endpoint is what a caller says of an endpoint.
@@ -105,7 +113,7 @@ type endpoint struct {
 	Description string `json:"description"`
 }
 
-func (s *Ignisign) newWebhook(a App, e endpoint) Webhook {
+func (s *API) newWebhook(a App, e endpoint) Webhook {
 	return Webhook{
 		ID: newObjectID(s.opts.Now()), CreatedAt: s.opts.Now().UTC().Truncate(time.Millisecond),
 		URL: e.URL, Description: e.Description, appID: a.ID, appEnv: a.Env,
@@ -113,12 +121,12 @@ func (s *Ignisign) newWebhook(a App, e endpoint) Webhook {
 }
 
 // readEndpoint reads an endpoint and refuses one it will not post to.
-func (s *Ignisign) readEndpoint(r *http.Request) (endpoint, *reply) {
+func (s *API) readEndpoint(r *http.Request) (endpoint, *reply) {
 	var e endpoint
 	if no := read(r, &e); no != nil {
 		return e, no
 	}
-	if err := checkTarget(e.URL, s.opts.AllowRemote); err != nil {
+	if err := simulator.CheckTarget(e.URL, s.opts.AllowRemote); err != nil {
 		no := failure(http.StatusBadRequest, "BODY_VALIDATION_FAILED", "url: an HTTP URL that this simulator may post to is required")
 		return e, &no
 	}
@@ -130,7 +138,7 @@ func webhookNotFound() reply {
 }
 
 // listed answers all endpoints of the caller, as calls about one of them do too.
-func (s *Ignisign) listed(by App) reply {
+func (s *API) listed(by App) reply {
 	return reply{status: http.StatusOK, body: s.webhooks.of(by)}
 }
 
@@ -143,14 +151,14 @@ func foreign(by App, r *http.Request) *reply {
 	return &no
 }
 
-func (s *Ignisign) listWebhooks(by App, r *http.Request) reply {
+func (s *API) listWebhooks(by App, r *http.Request) reply {
 	if no := foreign(by, r); no != nil {
 		return *no
 	}
 	return s.listed(by)
 }
 
-func (s *Ignisign) createWebhook(by App, r *http.Request) reply {
+func (s *API) createWebhook(by App, r *http.Request) reply {
 	if no := foreign(by, r); no != nil {
 		return *no
 	}
@@ -162,7 +170,7 @@ func (s *Ignisign) createWebhook(by App, r *http.Request) reply {
 	return s.listed(by)
 }
 
-func (s *Ignisign) updateWebhook(by App, r *http.Request) reply {
+func (s *API) updateWebhook(by App, r *http.Request) reply {
 	e, no := s.readEndpoint(r)
 	if no != nil {
 		return *no
@@ -176,7 +184,7 @@ func (s *Ignisign) updateWebhook(by App, r *http.Request) reply {
 	return s.listed(by)
 }
 
-func (s *Ignisign) deleteWebhook(by App, r *http.Request) reply {
+func (s *API) deleteWebhook(by App, r *http.Request) reply {
 	if !s.webhooks.remove(by, r.PathValue("webhook")) {
 		return webhookNotFound()
 	}
@@ -185,7 +193,7 @@ func (s *Ignisign) deleteWebhook(by App, r *http.Request) reply {
 
 // disableTopics switches topics off. ALL does not win over a topic that is not
 // named: whoever is known to use this call names ALL and still gets proofs.
-func (s *Ignisign) disableTopics(by App, r *http.Request) reply {
+func (s *API) disableTopics(by App, r *http.Request) reply {
 	var asked struct{ Topics map[string]bool }
 	if no := read(r, &asked); no != nil {
 		return *no

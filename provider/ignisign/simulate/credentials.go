@@ -1,4 +1,4 @@
-package simulator
+package simulate
 
 import (
 	"crypto/hmac"
@@ -22,7 +22,7 @@ type claims struct {
 const jwtHeader = `{"alg":"HS256","typ":"JWT"}`
 
 // newJWT makes a JWT for an application, good from now on.
-func (s *Ignisign) newJWT(a App) string {
+func (s *API) newJWT(a App) string {
 	now := s.opts.Now()
 	body, _ := json.Marshal(claims{ // of two strings and two numbers: nothing can go wrong
 		AppID: a.ID, AppEnv: a.Env, Iat: now.Unix(), Exp: now.Add(s.opts.JWTLifetime).Unix(),
@@ -33,14 +33,14 @@ func (s *Ignisign) newJWT(a App) string {
 
 func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
-func (s *Ignisign) seal(text string) []byte {
+func (s *API) seal(text string) []byte {
 	mac := hmac.New(sha256.New, s.jwtKey)
 	mac.Write([]byte(text))
 	return mac.Sum(nil)
 }
 
 // readJWT answers what a JWT of ours says, and false for any other.
-func (s *Ignisign) readJWT(token string) (claims, bool) {
+func (s *API) readJWT(token string) (claims, bool) {
 	var c claims
 	end := strings.LastIndexByte(token, '.')
 	if end < 0 {
@@ -56,7 +56,7 @@ func (s *Ignisign) readJWT(token string) (claims, bool) {
 }
 
 // exchange gives a JWT for a key of either generation.
-func (s *Ignisign) exchange(_ App, r *http.Request) reply {
+func (s *API) exchange(_ App, r *http.Request) reply {
 	var asked struct{ AppID, AppEnv, Secret string }
 	if no := read(r, &asked); no != nil {
 		return *no
@@ -73,7 +73,7 @@ func (s *Ignisign) exchange(_ App, r *http.Request) reply {
 }
 
 // authenticate says who calls, or refuses.
-func (s *Ignisign) authenticate(r *http.Request) (App, *reply) {
+func (s *API) authenticate(r *http.Request) (App, *reply) {
 	bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !ok {
 		return refuse("AUTH_HEADER_NOT_FOUND", "A bearer is required")
@@ -95,7 +95,7 @@ func (s *Ignisign) authenticate(r *http.Request) (App, *reply) {
 	return app, nil
 }
 
-func (s *Ignisign) byKey(key string) (App, *reply) {
+func (s *API) byKey(key string) (App, *reply) {
 	i := slices.IndexFunc(s.opts.Apps, func(a App) bool { return slices.Contains(a.Keys, key) })
 	if i < 0 {
 		return refuse("API_KEY_NOT_FOUND", "No such key")

@@ -1,16 +1,15 @@
-package simulator
+package simulate
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 
 	"github.com/tidwall/gjson"
 
 	"github.com/hookstream/hookstream/provider/ignisign"
+	"github.com/hookstream/hookstream/simulator"
 )
 
 // ErrNotFound says that there is no such endpoint, event or application.
@@ -19,7 +18,7 @@ var ErrNotFound = errors.New("simulator: not found")
 // Publish posts a sample of a type to every endpoint of the first application
 // that wants its topic, one after the other, each with a token of its own, and
 // answers the records of what came of it: none when there is no endpoint.
-func (s *Ignisign) Publish(ctx context.Context, typ string) ([]WebhookEvent, error) {
+func (s *API) Publish(ctx context.Context, typ string) ([]WebhookEvent, error) {
 	app := s.App()
 	body, err := ignisign.Sample(typ, app.ID, app.Env, "")
 	if err != nil {
@@ -30,7 +29,7 @@ func (s *Ignisign) Publish(ctx context.Context, typ string) ([]WebhookEvent, err
 
 // PublishBody is Publish with a body of the caller's. The application is the one
 // that the body names; its verificationToken is replaced.
-func (s *Ignisign) PublishBody(ctx context.Context, body []byte) ([]WebhookEvent, error) {
+func (s *API) PublishBody(ctx context.Context, body []byte) ([]WebhookEvent, error) {
 	found := gjson.GetManyBytes(body, "appId", "appEnv", "topic")
 	app, ok := s.app(found[0].Str, found[1].Str)
 	if !ok {
@@ -49,7 +48,7 @@ func (s *Ignisign) PublishBody(ctx context.Context, body []byte) ([]WebhookEvent
 }
 
 // Resend posts an event again, with a new token, and answers what came of it.
-func (s *Ignisign) Resend(ctx context.Context, webhookID, eventID string) (WebhookEvent, error) {
+func (s *API) Resend(ctx context.Context, webhookID, eventID string) (WebhookEvent, error) {
 	event, ok := s.records.get(webhookID, eventID)
 	if !ok {
 		return WebhookEvent{}, fmt.Errorf("%w: event %s", ErrNotFound, eventID)
@@ -63,13 +62,13 @@ func (s *Ignisign) Resend(ctx context.Context, webhookID, eventID string) (Webho
 }
 
 // repost posts an event again in the background, as the API does.
-func (s *Ignisign) repost(hook Webhook, event WebhookEvent) {
+func (s *API) repost(hook Webhook, event WebhookEvent) {
 	s.records.reopen(event.ID)
 	s.background.run(func(ctx context.Context) { s.post(ctx, hook, event) })
 }
 
 // mintFor makes the token for one post of an event.
-func (s *Ignisign) mintFor(event WebhookEvent) string {
+func (s *API) mintFor(event WebhookEvent) string {
 	t := &token{appID: event.AppID, appEnv: event.AppEnv, minted: s.opts.Now()}
 	if s.opts.WithContext {
 		t.context = event.context()
@@ -78,36 +77,20 @@ func (s *Ignisign) mintFor(event WebhookEvent) string {
 }
 
 // post posts an event to its endpoint once and answers the record as it is then.
-func (s *Ignisign) post(ctx context.Context, hook Webhook, event WebhookEvent) WebhookEvent {
+func (s *API) post(ctx context.Context, hook Webhook, event WebhookEvent) WebhookEvent {
 	s.counters.posts.Add(1)
-	body := setValue(event.body, text("verificationToken", s.mintFor(event)))
+	body := simulator.SetValue(event.body, simulator.SetText("verificationToken", s.mintFor(event)))
 	ctx, cancel := context.WithTimeout(ctx, s.opts.PostTimeout)
 	defer cancel()
-	status, err := post(ctx, s.client, hook.URL, body, ignisignHeader())
+	status, err := simulator.Post(ctx, s.client, hook.URL, body, header())
 	if err != nil {
 		return s.records.settle(event.ID, nil)
 	}
 	return s.records.settle(event.ID, &Response{Status: status, StatusText: http.StatusText(status)})
 }
 
-// ignisignHeader is what Ignisign sends beside a body: nothing is documented, and
+// header is what Ignisign sends beside a body: nothing is documented, and
 // only the content type is certain.
-func ignisignHeader() http.Header {
+func header() http.Header {
 	return http.Header{"Content-Type": {"application/json"}}
-}
-
-// post posts a body and answers the status.
-func post(ctx context.Context, client *http.Client, url string, body []byte, header http.Header) (int, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
-	if err != nil {
-		return 0, err
-	}
-	req.Header = header
-	resp, err := client.Do(req)
-	if err != nil {
-		return 0, err
-	}
-	defer resp.Body.Close()
-	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswer)) // for the connection's sake
-	return resp.StatusCode, nil
 }

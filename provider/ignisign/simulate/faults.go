@@ -1,4 +1,4 @@
-package simulator
+package simulate
 
 import (
 	"bytes"
@@ -57,7 +57,7 @@ func (f Faults) strikes(check bool) bool {
 }
 
 // SetFaults replaces the faults, from the next call on; Faults{} ends them.
-func (s *Ignisign) SetFaults(f Faults) error {
+func (s *API) SetFaults(f Faults) error {
 	if err := f.Validate(); err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func (s *Ignisign) SetFaults(f Faults) error {
 }
 
 // Faults answers those in force.
-func (s *Ignisign) Faults() Faults { return s.faults.get() }
+func (s *API) Faults() Faults { return s.faults.get() }
 
 type faultSwitch struct {
 	mu  sync.Mutex

@@ -1,6 +1,10 @@
-package simulator
+package simulate
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/hookstream/hookstream/simulator"
+)
 
 // The application that Ignisign plays unless told otherwise: that of the examples.
 const (
@@ -31,8 +35,8 @@ func (a App) withDefaults() App {
 	if len(a.Keys) == 0 {
 		env := strings.ToLower(a.Env)
 		a.Keys = []string{
-			newGeneration + env + "_" + strings.TrimPrefix(a.ID, "appId_") + "_" + randomText(32),
-			"sk_" + env + "_" + randomText(32),
+			newGeneration + env + "_" + strings.TrimPrefix(a.ID, "appId_") + "_" + simulator.RandomText(32),
+			"sk_" + env + "_" + simulator.RandomText(32),
 		}
 	}
 	return a

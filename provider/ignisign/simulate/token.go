@@ -1,10 +1,12 @@
-package simulator
+package simulate
 
 import (
 	"encoding/json"
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/hookstream/hookstream/simulator"
 )
 
 // tokenLength is the length of the tokens that were seen.
@@ -30,7 +32,7 @@ type tokens struct {
 	lifetime time.Duration
 }
 
-func (t *tokens) init(opts IgnisignOptions) {
+func (t *tokens) init(opts Options) {
 	t.known = make(map[string]*token)
 	t.max, t.lifetime = opts.MaxTokens, opts.TokenLifetime
 }
@@ -38,7 +40,7 @@ func (t *tokens) init(opts IgnisignOptions) {
 // mint remembers a token under a new name, and forgets the oldest if there are
 // too many.
 func (t *tokens) mint(tok *token) string {
-	name := randomText(tokenLength)
+	name := simulator.RandomText(tokenLength)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.known[name] = tok
@@ -112,22 +114,22 @@ func (v verdict) code() string {
 
 // MintToken makes a verification token for an application: 46 letters and digits,
 // good for one check.
-func (s *Ignisign) MintToken(appID, appEnv string) string {
+func (s *API) MintToken(appID, appEnv string) string {
 	return s.tokens.mint(&token{appID: appID, appEnv: appEnv, minted: s.opts.Now()})
 }
 
 // MintOtherToken makes a token that exists but serves another purpose than
 // webhooks.
-func (s *Ignisign) MintOtherToken(appID, appEnv string) string {
+func (s *API) MintOtherToken(appID, appEnv string) string {
 	return s.tokens.mint(&token{appID: appID, appEnv: appEnv, minted: s.opts.Now(), otherPurpose: true})
 }
 
 // Checks answers how many questions about a token were read, whatever the answer
 // was and whether or not it was lost. 0 for a token that is not known.
-func (s *Ignisign) Checks(token string) int { return s.tokens.checksOf(token) }
+func (s *API) Checks(token string) int { return s.tokens.checksOf(token) }
 
 // checkToken answers a check, which is also the consumption.
-func (s *Ignisign) checkToken(by App, r *http.Request, expired bool) reply {
+func (s *API) checkToken(by App, r *http.Request, expired bool) reply {
 	var asked struct{ Token, AppID, AppEnv string }
 	if no := read(r, &asked); no != nil {
 		return *no
@@ -143,7 +145,7 @@ func (s *Ignisign) checkToken(by App, r *http.Request, expired bool) reply {
 	return s.pronounce(v)
 }
 
-func (s *Ignisign) pronounce(v verdict) reply {
+func (s *API) pronounce(v verdict) reply {
 	switch {
 	case v.IsValid:
 		s.counters.spent.Add(1)

@@ -1,4 +1,4 @@
-package simulator
+package simulate
 
 import (
 	"context"
@@ -8,11 +8,13 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"github.com/hookstream/hookstream/simulator"
 )
 
-// IgnisignOptions say how Ignisign's API behaves. The zero value is an API on
+// Options say how Ignisign's API behaves. The zero value is an API on
 // loopback for the application of the examples, with keys of its own making.
-type IgnisignOptions struct {
+type Options struct {
 	// Apps are the applications it knows; the one of the examples when empty.
 	Apps []App
 	// JWTLifetime is how long an exchanged JWT is good for, in whole seconds; an
@@ -39,7 +41,7 @@ type IgnisignOptions struct {
 	Now func() time.Time
 }
 
-func (o IgnisignOptions) withDefaults() IgnisignOptions {
+func (o Options) withDefaults() Options {
 	o.Apps = slices.Clone(o.Apps)
 	if len(o.Apps) == 0 {
 		o.Apps = []App{{}}
@@ -47,25 +49,18 @@ func (o IgnisignOptions) withDefaults() IgnisignOptions {
 	for i, a := range o.Apps {
 		o.Apps[i] = a.withDefaults()
 	}
-	orDefault(&o.JWTLifetime, time.Hour)
-	orDefault(&o.RefusalStatus, http.StatusOK)
-	orDefault(&o.MaxTokens, 500_000)
-	orDefault(&o.MaxEvents, 10_000)
-	orDefault(&o.PostTimeout, 10*time.Second)
+	simulator.OrDefault(&o.JWTLifetime, time.Hour)
+	simulator.OrDefault(&o.RefusalStatus, http.StatusOK)
+	simulator.OrDefault(&o.MaxTokens, 500_000)
+	simulator.OrDefault(&o.MaxEvents, 10_000)
+	simulator.OrDefault(&o.PostTimeout, 10*time.Second)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	return o
 }
 
-func orDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
-}
-
-// Ignisign plays the part of Ignisign's API that webhooks need, in versions 3 and
+// API plays the part of Ignisign's API that webhooks need, in versions 3 and
 // 4 alike: it exchanges keys, mints verification tokens and spends them when they
 // are checked, keeps webhook endpoints and a record of every event posted to
 // them, and posts and reposts. It is an http.Handler, also with routes of its own
@@ -76,8 +71,8 @@ func orDefault[T comparable](field *T, value T) {
 //	GET      /_simulator/counts   the Counts, as JSON
 //
 // All methods may be called from many goroutines at once.
-type Ignisign struct {
-	opts   IgnisignOptions
+type API struct {
+	opts   Options
 	routes http.Handler
 	client *http.Client
 	jwtKey []byte
@@ -94,11 +89,11 @@ type Ignisign struct {
 	server   *http.Server
 }
 
-// NewIgnisign makes an API that does not listen yet: it is a handler for a server
+// New makes an API that does not listen yet: it is a handler for a server
 // of the caller's. To be closed all the same.
-func NewIgnisign(opts IgnisignOptions) *Ignisign {
+func New(opts Options) *API {
 	opts = opts.withDefaults()
-	s := &Ignisign{opts: opts, jwtKey: make([]byte, 32), client: newClient(64, opts.AllowRemote)}
+	s := &API{opts: opts, jwtKey: make([]byte, 32), client: simulator.NewClient(64, opts.AllowRemote)}
 	_, _ = rand.Read(s.jwtKey) // never fails, see crypto/rand
 	s.tokens.init(opts)
 	s.records.max = opts.MaxEvents
@@ -107,18 +102,18 @@ func NewIgnisign(opts IgnisignOptions) *Ignisign {
 	return s
 }
 
-// StartIgnisign makes an API and serves it at an address: 127.0.0.1:0 for a free
+// Start makes an API and serves it at an address: 127.0.0.1:0 for a free
 // port, which URL tells. It answers ErrRemote for an address that is not on the
 // loopback interface, unless that is allowed.
-func StartIgnisign(addr string, opts IgnisignOptions) (*Ignisign, error) {
+func Start(addr string, opts Options) (*API, error) {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, fmt.Errorf("simulator: %w", err)
 	}
-	if !opts.AllowRemote && !loopback(host) {
-		return nil, fmt.Errorf("%w: %s", ErrRemote, addr)
+	if !opts.AllowRemote && !simulator.Loopback(host) {
+		return nil, fmt.Errorf("%w: %s", simulator.ErrRemote, addr)
 	}
-	s := NewIgnisign(opts)
+	s := New(opts)
 	listener, err := new(net.ListenConfig).Listen(s.background.ctx, "tcp", addr)
 	if err != nil {
 		s.background.stop()
@@ -132,7 +127,7 @@ func StartIgnisign(addr string, opts IgnisignOptions) (*Ignisign, error) {
 
 // URL answers where a started API is, without a slash at its end; empty for one
 // that does not listen.
-func (s *Ignisign) URL() string {
+func (s *API) URL() string {
 	if s.listener == nil {
 		return ""
 	}
@@ -140,13 +135,13 @@ func (s *Ignisign) URL() string {
 }
 
 // App answers the first application with its keys.
-func (s *Ignisign) App() App { return s.opts.Apps[0] }
+func (s *API) App() App { return s.opts.Apps[0] }
 
 // Apps answers all applications with their keys.
-func (s *Ignisign) Apps() []App { return slices.Clone(s.opts.Apps) }
+func (s *API) Apps() []App { return slices.Clone(s.opts.Apps) }
 
 // app answers an application it knows.
-func (s *Ignisign) app(id, env string) (App, bool) {
+func (s *API) app(id, env string) (App, bool) {
 	i := slices.IndexFunc(s.opts.Apps, func(a App) bool { return a.same(id, env) })
 	if i < 0 {
 		return App{}, false
@@ -156,7 +151,7 @@ func (s *Ignisign) app(id, env string) (App, bool) {
 
 // Close stops listening, drops the open connections and gives up the posts that
 // are under way in the background. It returns when they have ended.
-func (s *Ignisign) Close() error {
+func (s *API) Close() error {
 	var err error
 	if s.server != nil {
 		err = s.server.Close()
