@@ -56,7 +56,7 @@ var arrows = map[string][]string{
 	"bench/baseline": {"event"},
 	"bench":          {"bench/baseline", "bench/load", "provider/ignisign", "provider/ignisign/simulate"},
 
-	"cmd/hookstream": {"app", "bench", "client", "event", "eventlog", "eventlog/jetstream", "ingress", "provider", "provider/yousign", "provider/ignisign", "setting", "simulator", "source", "subscription"},
+	"cmd/hookstream": {"app", "bench", "client", "event", "eventlog", "eventlog/jetstream", "ingress", "provider", "setting", "simulator", "source", "subscription"},
 
 	// Only for tests.
 	"eventlog/logtest":             {"event", "eventlog", "eventlog/jetstream"},

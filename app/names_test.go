@@ -33,17 +33,6 @@ var (
 		"bench/stream_posts.go",
 		"bench/stream_replay.go",
 		"bench/stream_scenarios.go",
-		"cmd/hookstream/environment_unknown.go",
-		"cmd/hookstream/examples.go",
-		"cmd/hookstream/secret.go",
-		"cmd/hookstream/source_create.go",
-		"cmd/hookstream/source_update.go",
-		"cmd/hookstream/trigger.go",
-		"cmd/hookstream/trigger_ignisign.go",
-		"cmd/hookstream/verify.go",
-		"cmd/hookstream/verify_ignisign.go",
-		"cmd/hookstream/verify_suspect.go",
-		"cmd/hookstream/verify_yousign.go",
 	}
 )
 

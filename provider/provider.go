@@ -40,7 +40,8 @@ type Decoding interface {
 type Sampler interface {
 	// Sample answers a request of a type that EventTypes lists, as the sender would
 	// send it to the source now; the most usual type when it is empty. The error is
-	// ErrNoSample when the source lacks what it takes.
+	// ErrNoSample when the source lacks what it takes, and wraps ErrNoSuchType for a type
+	// that is none.
 	Sample(src *hookstreamv1.Source, typ string, now time.Time) (*Sample, error)
 }
 
@@ -70,6 +71,9 @@ type Sample struct {
 
 // ErrNoSample says that only the sender itself can sign a request for the source.
 var ErrNoSample = errors.New("provider: only the sender can sign a request for this source")
+
+// ErrNoSuchType says that the sender has no events of a type.
+var ErrNoSuchType = errors.New("no such event type")
 
 // A Set is the providers that a gateway has, by their ids.
 type Set struct {

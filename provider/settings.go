@@ -37,6 +37,8 @@ type CredentialSetting struct {
 	Owner string
 	// Variable is that of the environment which holds it.
 	Variable string
+	// Several says that a source accepts more than one at a time: the field is a list.
+	Several bool
 	// Place is what the sender calls the field that takes one which was made here.
 	// Empty: the sender makes them.
 	Place string
@@ -89,7 +91,7 @@ func Words(p Provider) Settings {
 		case behaves(f, annotations.FieldBehavior_INPUT_ONLY):
 			if words.Credential.Field == "" {
 				variable := "HOOKSTREAM_" + strings.ToUpper(id+"_"+string(f.Name()))
-				words.Credential = CredentialSetting{Field: string(f.Name()), Name: name, Variable: variable}
+				words.Credential = CredentialSetting{Field: string(f.Name()), Name: name, Variable: variable, Several: f.IsList()}
 			}
 		case !f.IsList():
 			words.Others = append(words.Others, Setting{
@@ -101,11 +103,18 @@ func Words(p Provider) Settings {
 	return words
 }
 
+// configField answers the field of a source that holds a provider's config, nil when
+// the schema has none.
+func configField(id string) protoreflect.FieldDescriptor {
+	source := (*hookstreamv1.Source)(nil).ProtoReflect().Descriptor()
+	return source.Oneofs().ByName("config").Fields().ByName(protoreflect.Name(id))
+}
+
 // configFields answers the fields of a provider's config, none when the schema has no
 // such sources.
 func configFields(id string) (fields []protoreflect.FieldDescriptor) {
-	f := (*hookstreamv1.Source)(nil).ProtoReflect().Descriptor().Fields().ByName(protoreflect.Name(id))
-	if f == nil || f.Message() == nil {
+	f := configField(id)
+	if f == nil {
 		return nil
 	}
 	for i := range f.Message().Fields().Len() {
@@ -117,12 +126,11 @@ func configFields(id string) (fields []protoreflect.FieldDescriptor) {
 // Configure makes a source one of a provider and puts texts into fields of its config;
 // an enum is given as one of Choices. Empty texts leave their fields as they are.
 func Configure(src *hookstreamv1.Source, id string, texts map[string]string) error {
-	m := src.ProtoReflect()
-	field := m.Descriptor().Fields().ByName(protoreflect.Name(id))
-	if field == nil || field.Message() == nil {
+	field := configField(id)
+	if field == nil {
 		return fmt.Errorf("the schema has no sources of %s", id)
 	}
-	config := m.Mutable(field).Message()
+	config := src.ProtoReflect().Mutable(field).Message()
 	for name, text := range texts {
 		f := config.Descriptor().Fields().ByName(protoreflect.Name(name))
 		switch {

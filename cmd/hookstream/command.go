@@ -2,7 +2,6 @@ package main
 
 import (
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
-	"github.com/hookstream/hookstream/source"
 	"github.com/hookstream/hookstream/subscription"
 )
 
@@ -35,20 +34,17 @@ type commands struct {
 // newCommands answers the command line with the flags that providers and settings have
 // in it.
 func newCommands() *commands {
-	c := &commands{Simulate: newSimulateCommand()}
+	c := &commands{Simulate: newSimulateCommand(), Trigger: newTriggerCommand(), Verify: newVerifyCommand()}
+	c.Sources.Create, c.Sources.Ensure, c.Sources.Update = newSourceCreateCommand(), newSourceEnsureCommand(), newSourceUpdateCommand()
 	for _, flags := range []*typedFlags{
 		&c.Tail.typedFlags, &c.Subscriptions.Create.typedFlags, &c.Subscriptions.Ensure.typedFlags, &c.Subscriptions.Update.typedFlags,
 	} {
 		*flags = newTypedFlags()
 	}
-	sub, src := &hookstreamv1.Subscription{}, &hookstreamv1.Source{}
+	sub := &hookstreamv1.Subscription{}
 	for _, flags := range []*settingFlags{&c.Subscriptions.Create.settingFlags, &c.Subscriptions.Ensure.settingFlags} {
 		*flags = newSettingFlags(subscription.Table, sub, false)
 	}
-	for _, flags := range c.Sources.makers() {
-		*flags = newSettingFlags(source.Table, src, false)
-	}
 	c.Subscriptions.Update.settingFlags = newSettingFlags(subscription.Table, sub, true)
-	c.Sources.Update.settingFlags = newSettingFlags(source.Table, src, true)
 	return c
 }

@@ -8,11 +8,19 @@ import (
 
 	"github.com/agnivade/levenshtein"
 	"github.com/alecthomas/kong"
+
+	"github.com/hookstream/hookstream/provider"
 )
 
 // otherVariables are those that belong to no flag.
-var otherVariables = []string{
-	"HOOKSTREAM_YOUSIGN_SECRET", "HOOKSTREAM_IGNISIGN_API_KEY", "HOOKSTREAM_NEW_SECRET", encryptionKeyVariable,
+func otherVariables() []string {
+	names := []string{newSecretVariable, encryptionKeyVariable}
+	for _, p := range kinds() {
+		if name := provider.Words(p).Credential.Variable; name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // otherPrefixes are those of variables for tests of the program.
@@ -46,7 +54,7 @@ func ofKubernetes(name, value string) bool {
 // variables lists all that are read, of whatever command.
 func variables() []string {
 	parser := kong.Must(newCommands(), defaults())
-	names := slices.Clone(otherVariables)
+	names := otherVariables()
 	_ = kong.Visit(parser.Model, func(node kong.Visitable, next kong.Next) error {
 		if flag, ok := node.(*kong.Flag); ok && fromEnvironment(flag.Value) {
 			names = append(names, variable(flag.Name))

@@ -1,39 +1,35 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/hookstream/hookstream/provider"
 )
 
 // examples are shown by the help of each command. A test holds that there are some
 // for every command, and that they parse.
-var examples = map[string][]string{
+var examples = withProviders(map[string][]string{
 	"serve": {
 		"hookstream serve --data-dir /var/lib/hookstream",
 		"hookstream serve --ingress-addr :8080 --retention-age 90d",
 	},
-	"demo":     {"hookstream demo", "hookstream demo --rate 10 --count 20"},
-	"simulate": {"hookstream simulate", "hookstream simulate --ignisign-url http://127.0.0.1:8080/webhooks/contracts/KEY --rate 5"},
-	"trigger":  {"hookstream trigger yousign signer.declined --source billing"},
+	"demo": {"hookstream demo", "hookstream demo --rate 10 --count 20"},
 	"tail": {
 		"hookstream tail",
 		"hookstream tail --type 'signature_request.*' --from 1h --cursor-file place",
 		"hookstream tail --from earliest --until head -o json",
 		"hookstream tail --subscription crm --count 10",
 	},
-	"sources create yousign":  {"hookstream sources create yousign billing --generate-secret"},
-	"sources create ignisign": {"hookstream sources create ignisign contracts --app-id APP_ID --app-env PRODUCTION --secret-file api-key"},
-	"sources get":             {"hookstream sources get billing", "hookstream sources get billing -o yaml"},
-	"sources list":            {"hookstream sources list", "hookstream sources list -o name", `hookstream sources list --filter 'labels.team = "crm"' --order-by 'update_time desc'`},
-	"sources ensure yousign":  {"hookstream sources ensure yousign billing --secret-file secret"},
-	"sources ensure ignisign": {"hookstream sources ensure ignisign contracts --app-id APP_ID --app-env PRODUCTION --secret-file api-key"},
-	"sources update":          {"hookstream sources update billing --description 'Billing contracts'"},
-	"sources delete":          {"hookstream sources delete billing"},
-	"sources enable":          {"hookstream sources enable billing"},
-	"sources disable":         {"hookstream sources disable billing"},
-	"sources rotate-secret":   {"hookstream sources rotate-secret billing --secret-file new-secret"},
-	"sources send-test":       {"hookstream sources send-test billing --type signer.done"},
+	"sources get":           {"hookstream sources get billing", "hookstream sources get billing -o yaml"},
+	"sources list":          {"hookstream sources list", "hookstream sources list -o name", `hookstream sources list --filter 'labels.team = "crm"' --order-by 'update_time desc'`},
+	"sources update":        {"hookstream sources update billing --description 'Billing contracts'"},
+	"sources delete":        {"hookstream sources delete billing"},
+	"sources enable":        {"hookstream sources enable billing"},
+	"sources disable":       {"hookstream sources disable billing"},
+	"sources rotate-secret": {"hookstream sources rotate-secret billing --secret-file new-secret"},
 	"subscriptions create": {
 		"hookstream subscriptions create crm --type 'signature_request.*' --from earliest",
 		"hookstream subscriptions create archive --ordering by-entity --ack-deadline 5m",
@@ -54,16 +50,52 @@ var examples = map[string][]string{
 	"subscriptions parked purge":  {"hookstream subscriptions parked purge crm --all --validate-only"},
 	"events get":                  {"hookstream events get events/h2k4q7a-12", "hookstream events get h2k4q7a-12 --raw-body"},
 	"providers":                   {"hookstream providers"},
-	"event-types":                 {"hookstream event-types yousign", "hookstream event-types yousign signer.done --example", "hookstream event-types --filter 'stage = STAGE_LIVE'"},
-	"verify yousign":              {"hookstream verify yousign --body captured.json --signature sha256=52a1e209"},
-	"verify ignisign":             {"hookstream verify ignisign --body captured.json --app-id APP_ID --app-env PRODUCTION"},
+	"event-types":                 {"hookstream event-types --filter 'stage = STAGE_LIVE'"},
 	"verify kept":                 {"hookstream verify --event events/h2k4q7a-12"},
 	"doctor":                      {"hookstream doctor --data-dir /var/lib/hookstream"},
 	"bench":                       {"hookstream bench --quick"},
 	"completion":                  {"source <(hookstream completion bash)", "hookstream completion fish >~/.config/fish/completions/hookstream.fish"},
 	"man":                         {"hookstream man >hookstream.1"},
 	"version":                     {"hookstream version"},
-	"help":                        {"hookstream help sources create yousign", "hookstream help exit-codes"},
+})
+
+// withProviders adds those that are of a provider.
+func withProviders(all map[string][]string) map[string][]string {
+	add := func(path, line string) { all[path] = append(all[path], "hookstream "+line) }
+	of := kinds()[0]
+	id, typ := of.Info().GetId(), provider.ExampleType(of)
+	add("simulate", "simulate")
+	for _, k := range played() {
+		add("simulate", "simulate --"+urlFlag(k)+" http://127.0.0.1:8080/webhooks/billing/KEY --rate 5")
+	}
+	add("trigger", fmt.Sprintf("trigger %s %s --source billing", id, typ))
+	add("sources send-test", "sources send-test billing --type "+typ)
+	add("event-types", "event-types "+id)
+	add("event-types", fmt.Sprintf("event-types %s %s --example", id, typ))
+	add("help", "help sources create "+id)
+	add("help", "help exit-codes")
+	for _, p := range kinds() {
+		id, words := p.Info().GetId(), provider.Words(p)
+		required, secret := "", ""
+		for _, s := range words.Others {
+			if s.Required {
+				required += fmt.Sprintf(" --%s %s", s.Name(), s.Example)
+			}
+		}
+		if words.Credential.Field != "" {
+			secret = " --secret-file " + strings.ToLower(strings.ReplaceAll(words.Credential.Name, " ", "-"))
+		}
+		add("sources ensure "+id, "sources ensure "+id+" billing"+required+secret)
+		if words.Credential.Place != "" {
+			secret = " --" + generateFlag
+		}
+		add("sources create "+id, "sources create "+id+" billing"+required+secret)
+		if e := evidenceOf(p, nil); e.Header != "" {
+			required += " --signature " + e.Example
+		}
+		add("verify "+id, "verify "+id+" --body captured.json"+required)
+	}
+	return all
 }
 
 // showExamples puts the examples below the help of their commands.

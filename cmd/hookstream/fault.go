@@ -20,6 +20,9 @@ type hintError struct {
 
 func (e hintError) Unwrap() error { return e.error }
 
+// Hint answers it, as provider.Advice does.
+func (e hintError) Hint() string { return e.hint }
+
 // hinted adds a hint for people to err.
 func hinted(err error, format string, args ...any) error {
 	return hintError{err, fmt.Sprintf(format, args...)}
@@ -60,9 +63,12 @@ func misused(format string, args ...any) error {
 
 // explain says what is wrong and, if something can be done, a hint.
 func explain(err error) (what, hint string) {
-	var h hintError
+	var h interface {
+		error
+		Hint() string
+	}
 	if errors.As(err, &h) {
-		hint = h.hint
+		hint = h.Hint()
 	}
 	if errors.Is(err, context.Canceled) {
 		return "interrupted", hint

@@ -64,6 +64,20 @@ func (f textFlags) given() map[string]string {
 	return texts
 }
 
+// has reports whether there is a flag.
+func (f textFlags) has(name string) bool {
+	if f.Flags == nil {
+		return false
+	}
+	flags := reflect.TypeOf(f.Flags).Elem()
+	for i := range flags.NumField() {
+		if flags.Field(i).Tag.Get("name") == name {
+			return true
+		}
+	}
+	return false
+}
+
 // merged answers flags of which none has the name of another: of equal ones the first,
 // in the groups of all.
 func merged(flags []textFlag) (all []textFlag) {

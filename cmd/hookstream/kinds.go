@@ -22,6 +22,14 @@ func rank(p provider.Provider) int {
 	return 1
 }
 
+// ids are those of providers.
+func ids(of []provider.Provider) (all []string) {
+	for _, p := range of {
+		all = append(all, p.Info().GetId())
+	}
+	return all
+}
+
 // A kind is a provider whose sender can be played.
 type kind struct {
 	provider.Provider

@@ -27,7 +27,7 @@ func manual(model *kong.Application) string {
 	}
 	page.WriteString(".SH ENVIRONMENT\n" +
 		roff("Every flag has a variable, named behind it: its name in capitals after HOOKSTREAM_. The command line wins. Secrets are never flags; these variables hold them:") + "\n")
-	for _, name := range otherVariables {
+	for _, name := range otherVariables() {
 		fmt.Fprintf(&page, ".TP\n.B %s\n", roff(name))
 	}
 	page.WriteString(".SH EXIT STATUS\n")

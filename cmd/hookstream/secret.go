@@ -9,12 +9,6 @@ import (
 	"unicode"
 )
 
-// Where the credentials of providers are looked for in the environment.
-const (
-	yousignSecretVariable = "HOOKSTREAM_YOUSIGN_SECRET"
-	ignisignKeyVariable   = "HOOKSTREAM_IGNISIGN_API_KEY"
-)
-
 // maxSecretBytes is far above every secret, so that a file given by mistake is
 // noticed.
 const maxSecretBytes = 4096

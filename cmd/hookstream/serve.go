@@ -93,6 +93,8 @@ func defaults() kong.Vars {
 		"max_streams":      strconv.Itoa(o.MaxStreams),
 		"peer_timeout":     o.PeerTimeout.String(),
 		"drain_grace":      o.DrainGrace.String(),
+		"triggered":        strings.Join(ids(triggered()), ","),
+		"triggered_words":  strings.Join(ids(triggered()), " or "),
 	}
 }
 

@@ -2,29 +2,45 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
-	ignisignv1 "github.com/hookstream/hookstream/gen/hookstream/ignisign/v1"
+	"github.com/alecthomas/kong"
+
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
-	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
+	"github.com/hookstream/hookstream/provider"
+	"github.com/hookstream/hookstream/source"
 )
 
+// sourceCreateCommand has a command for each provider.
 type sourceCreateCommand struct {
-	Yousign  sourceCreateYousignCommand  `cmd:"" help:"Create a source for a webhook subscription of Yousign."`
-	Ignisign sourceCreateIgnisignCommand `cmd:"" help:"Create a source for an application and environment of Ignisign."`
+	Of kong.Plugins `embed:""`
 }
 
+// sourceEnsureCommand has one too.
 type sourceEnsureCommand struct {
-	Yousign  sourceEnsureYousignCommand  `cmd:"" help:"Create a source of Yousign unless it exists."`
-	Ignisign sourceEnsureIgnisignCommand `cmd:"" help:"Create a source of Ignisign unless it exists."`
+	Of kong.Plugins `embed:""`
 }
 
-// makers answers the flags of the settings of commands that make a source.
-func (c *sourcesCommand) makers() []*settingFlags {
-	create, ensure := &c.Create, &c.Ensure
-	return []*settingFlags{&create.Yousign.settingFlags, &create.Ignisign.settingFlags, &ensure.Yousign.settingFlags, &ensure.Ignisign.settingFlags}
+func newSourceCreateCommand() sourceCreateCommand {
+	return sourceCreateCommand{subcommands("Create a source of %s.", func(p provider.Provider) any {
+		var besides []textFlag
+		if place := provider.Words(p).Credential.Place; place != "" {
+			besides = append(besides, textFlag{
+				name: generateFlag, yes: true,
+				help: fmt.Sprintf("Make a secret and print it, this once: give it to %s as %s.", p.Info().GetDisplayName(), place),
+			})
+		}
+		return sourceCreateOf{sourceNewFlags: newSourceFlags(), Config: newConfigFlags(p, besides...)}
+	})}
 }
+
+func newSourceEnsureCommand() sourceEnsureCommand {
+	return sourceEnsureCommand{subcommands("Create a source of %s unless it exists.", func(p provider.Provider) any {
+		return sourceEnsureOf{sourceNewFlags: newSourceFlags(), Config: newConfigFlags(p)}
+	})}
+}
+
+const generateFlag = "generate-secret"
 
 // sourceNewFlags are what a source has that may be made.
 type sourceNewFlags struct {
@@ -32,6 +48,10 @@ type sourceNewFlags struct {
 	output
 	ID string `arg:"" name:"id" help:"The id: lower-case letters, digits and hyphens. It becomes part of the URL and never changes."`
 	settingFlags
+}
+
+func newSourceFlags() sourceNewFlags {
+	return sourceNewFlags{settingFlags: newSettingFlags(source.Table, &hookstreamv1.Source{}, false)}
 }
 
 func (c sourceNewFlags) source() (*hookstreamv1.Source, error) {
@@ -80,132 +100,82 @@ func (c sourceNewFlags) ensure(ctx context.Context, p *program, src *hookstreamv
 	})
 }
 
-// sourceNewYousignFlags are what a source of Yousign has besides.
-type sourceNewYousignFlags struct {
+// sourceEnsureOf is of one provider.
+type sourceEnsureOf struct {
 	sourceNewFlags
-	SecretFile      string `help:"File that holds the subscription's secret key, - for standard input; else $HOOKSTREAM_YOUSIGN_SECRET." placeholder:"FILE"`
-	SignatureHeader string `help:"Header that carries the signature, if not X-Yousign-Signature-256." placeholder:"NAME"`
+	Config configFlags `embed:""`
 }
 
-func (c sourceNewYousignFlags) source(secret string) (*hookstreamv1.Source, error) {
-	src, err := c.sourceNewFlags.source()
-	src.Config = &hookstreamv1.Source_Yousign{Yousign: &yousignv1.SourceConfig{
-		Secrets: []string{secret}, SignatureHeader: c.SignatureHeader,
-	}}
-	return src, err
-}
-
-type sourceEnsureYousignCommand struct{ sourceNewYousignFlags }
-
-// Run makes sure that a source of Yousign is there.
-func (c *sourceEnsureYousignCommand) Run(ctx context.Context, p *program) error {
-	secret, err := p.newSecret(c.SecretFile, yousignSecretVariable)
+// Run makes sure that a source is there.
+func (c *sourceEnsureOf) Run(ctx context.Context, p *program) error {
+	credential, err := c.Config.credential(p)
 	if err != nil {
 		return err
 	}
-	src, err := c.source(secret)
+	src, err := c.made(c.Config, credential)
 	if err != nil {
 		return err
 	}
 	return c.ensure(ctx, p, src)
 }
 
-type sourceCreateYousignCommand struct {
-	sourceNewYousignFlags
-	GenerateSecret bool `help:"Make a secret and print it, this once: give it to Yousign as secret_key."`
-	ValidateOnly   bool `help:"Check and print what would be created, but create nothing."`
+// sourceCreateOf is of one provider.
+type sourceCreateOf struct {
+	sourceNewFlags
+	Config       configFlags `embed:""`
+	ValidateOnly bool        `help:"Check and print what would be created, but create nothing."`
 }
 
-// Run creates a source of Yousign.
-func (c *sourceCreateYousignCommand) Run(ctx context.Context, p *program) error {
-	secret, err := c.secret(p)
+// Run creates a source.
+func (c *sourceCreateOf) Run(ctx context.Context, p *program) error {
+	credential, made, err := c.credential(p)
 	if err != nil {
 		return err
 	}
-	src, err := c.source(secret)
+	src, err := c.made(c.Config, credential)
 	if err != nil {
 		return err
 	}
-	if c.GenerateSecret && !c.ValidateOnly {
+	if made && !c.ValidateOnly {
 		// Before it is in use: what cannot be shown must not be needed.
-		if err := p.show(secret); err != nil {
+		if err := p.show(c.Config.provider, credential); err != nil {
 			return err
 		}
 	}
 	return c.create(ctx, p, src, c.ValidateOnly)
 }
 
-// show tells a secret that is told once. With json on stdout it still has to
-// reach the operator.
-func (p *program) show(secret string) error {
-	if _, err := fmt.Fprintf(p.stderr, "secret key for Yousign, shown this once: %s\n", secret); err != nil {
-		return fmt.Errorf("show the secret: %w", err)
+// credential reads the source's, or makes it.
+func (c *sourceCreateOf) credential(p *program) (credential string, made bool, err error) {
+	given := c.Config.given()
+	if _, made = given[generateFlag]; !made {
+		credential, err = c.Config.credential(p)
+		return credential, false, err
 	}
-	return nil
+	if given[secretFile] != "" {
+		return "", false, misused("--generate-secret and --secret-file exclude each other")
+	}
+	return generateSecret(), true, nil
 }
 
-func (c *sourceCreateYousignCommand) secret(p *program) (string, error) {
-	if c.GenerateSecret {
-		if c.SecretFile != "" {
-			return "", misused("--generate-secret and --secret-file exclude each other")
-		}
-		return generateSecret(), nil
-	}
-	secret, err := p.newSecret(c.SecretFile, yousignSecretVariable)
-	if errors.Is(err, errNoSecret) {
-		return "", hinted(errNoSecret, "set %s, give --secret-file FILE (- reads standard input) or let one be made by --generate-secret", yousignSecretVariable)
-	}
-	return secret, err
-}
-
-// sourceNewIgnisignFlags are what a source of Ignisign has besides.
-type sourceNewIgnisignFlags struct {
-	sourceNewFlags
-	AppID      string `name:"app-id" required:"" help:"The application: appId_ and a UUID." placeholder:"ID"`
-	AppEnv     string `required:"" help:"The environment: DEVELOPMENT, STAGING or PRODUCTION." placeholder:"ENV"`
-	SecretFile string `help:"File that holds the API key, - for standard input; else $HOOKSTREAM_IGNISIGN_API_KEY." placeholder:"FILE"`
-	APIURL     string `name:"api-url" help:"Where Ignisign's API is, if not https://api.ignisign.io." placeholder:"URL"`
-	APIVersion string `name:"api-version" help:"Which version of the API to ask." enum:"v4,v3" default:"v4" placeholder:"v4|v3"`
-}
-
-func (c sourceNewIgnisignFlags) source(p *program) (*hookstreamv1.Source, error) {
-	key, err := p.newSecret(c.SecretFile, ignisignKeyVariable)
+// made is the source of the flags.
+func (c sourceNewFlags) made(config configFlags, credential string) (*hookstreamv1.Source, error) {
+	src, err := c.source()
 	if err != nil {
 		return nil, err
 	}
-	src, err := c.sourceNewFlags.source()
-	src.Config = &hookstreamv1.Source_Ignisign{Ignisign: &ignisignv1.SourceConfig{
-		AppId: c.AppID, AppEnv: c.AppEnv, ApiKey: key, ApiBaseUrl: c.APIURL, ApiVersion: apiVersions[c.APIVersion],
-	}}
-	return src, err
+	return src, config.source(src, credential)
 }
 
-type sourceEnsureIgnisignCommand struct{ sourceNewIgnisignFlags }
-
-// Run makes sure that a source of Ignisign is there.
-func (c *sourceEnsureIgnisignCommand) Run(ctx context.Context, p *program) error {
-	src, err := c.source(p)
-	if err != nil {
-		return err
+// show tells a secret that is told once. With json on stdout it still has to
+// reach the operator.
+func (p *program) show(of provider.Provider, secret string) error {
+	what := "secret"
+	if of != nil {
+		what = provider.Words(of).Credential.Name + " for " + of.Info().GetDisplayName()
 	}
-	return c.ensure(ctx, p, src)
-}
-
-type sourceCreateIgnisignCommand struct {
-	sourceNewIgnisignFlags
-	ValidateOnly bool `help:"Check and print what would be created, but create nothing."`
-}
-
-// Run creates a source of Ignisign.
-func (c *sourceCreateIgnisignCommand) Run(ctx context.Context, p *program) error {
-	src, err := c.source(p)
-	if err != nil {
-		return err
+	if _, err := fmt.Fprintf(p.stderr, "%s, shown this once: %s\n", what, secret); err != nil {
+		return fmt.Errorf("show the secret: %w", err)
 	}
-	return c.create(ctx, p, src, c.ValidateOnly)
-}
-
-var apiVersions = map[string]ignisignv1.ApiVersion{
-	"v4": ignisignv1.ApiVersion_API_VERSION_V4,
-	"v3": ignisignv1.ApiVersion_API_VERSION_V3,
+	return nil
 }

@@ -197,7 +197,7 @@ func (c *sourceRotateSecretCommand) Run(ctx context.Context, p *program) error {
 			return err
 		}
 		if made := resp.GetSecret(); made != "" {
-			if err := p.show(made); err != nil {
+			if err := p.show(providers().Of(resp.GetSource()), made); err != nil {
 				return err
 			}
 		}

@@ -360,25 +360,26 @@ func TestASecretWithWhiteSpaceAroundIt(t *testing.T) {
 	if err := os.WriteFile(file, []byte("hidden-secret \n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	const secretVariable = "HOOKSTREAM_YOUSIGN_SECRET"
 	env := func(value string) func(string) string { return func(string) string { return value } }
 	for _, tt := range []struct{ file, env, stdin, names string }{
-		{"", "hidden-secret ", "", "$" + yousignSecretVariable},
-		{"", "\thidden-secret", "", "$" + yousignSecretVariable},
-		{"", "hidden-secret\n", "", "$" + yousignSecretVariable},
-		{"", "hidden-secret\u00a0", "", "$" + yousignSecretVariable},
-		{"", "\ufeffhidden-secret", "", "$" + yousignSecretVariable},
+		{"", "hidden-secret ", "", "$" + secretVariable},
+		{"", "\thidden-secret", "", "$" + secretVariable},
+		{"", "hidden-secret\n", "", "$" + secretVariable},
+		{"", "hidden-secret\u00a0", "", "$" + secretVariable},
+		{"", "\ufeffhidden-secret", "", "$" + secretVariable},
 		{file, "", "", file},
 		{"-", "", " hidden-secret\n", "standard input"},
 	} {
 		p := &program{getenv: env(tt.env), stdin: strings.NewReader(tt.stdin)}
-		_, err := p.newSecret(tt.file, yousignSecretVariable)
+		_, err := p.newSecret(tt.file, secretVariable)
 		if err == nil || !strings.Contains(err.Error(), tt.names) || strings.Contains(err.Error(), "hidden") {
 			t.Errorf("%q in %q: %v", tt.env+tt.stdin, tt.names, err)
 		}
 	}
 	p := &program{getenv: env("good-secret"), stdin: strings.NewReader("good-secret\r\n")}
 	for _, file := range []string{"", "-"} {
-		if got, err := p.newSecret(file, yousignSecretVariable); err != nil || got != "good-secret" {
+		if got, err := p.newSecret(file, secretVariable); err != nil || got != "good-secret" {
 			t.Errorf("%q, %v", got, err)
 		}
 	}

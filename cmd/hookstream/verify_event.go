@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/provider"
 )
 
 type verifyEventCommand struct {
@@ -40,14 +41,14 @@ var unknownHints = map[string]string{
 func tellKept(r report, name string, got *hookstreamv1.VerifyEventResponse) error {
 	defer r.end()
 	r.step("event", "%s", name)
-	r.step("proof", "%s", told(got.GetMethod(), keyOf(got)))
+	r.step("proof", "%s", provider.Told(got.GetMethod(), keyOf(got)))
 	switch got.GetOutcome() {
 	case hookstreamv1.VerifyEventResponse_OUTCOME_GENUINE:
 		r.step("verdict", "genuine: what is kept is what the sender vouched for")
 		return nil
 	case hookstreamv1.VerifyEventResponse_OUTCOME_NOT_GENUINE:
 		r.step("verdict", "NOT GENUINE: %s", got.GetReason())
-		return fmt.Errorf("%w: %s", errNotGenuine, got.GetReason())
+		return fmt.Errorf("%w: %s", provider.ErrNotGenuine, got.GetReason())
 	}
 	r.step("verdict", "UNKNOWN: %s", got.GetReason())
 	return hinted(fmt.Errorf("it cannot be told: %s", got.GetReason()), "%s", unknownHints[got.GetReason()])

@@ -4,19 +4,21 @@ import (
 	"bytes"
 	"embed"
 	"encoding/json"
-	"errors"
+	"fmt"
 	"path"
 	"slices"
 	"strings"
 
 	"github.com/tidwall/gjson"
+
+	"github.com/hookstream/hookstream/provider"
 )
 
 //go:embed examples
 var examples embed.FS
 
 // errNoSample says that there is no example of a type.
-var errNoSample = errors.New("ignisign: no sample of this type")
+var errNoSample = fmt.Errorf("ignisign: no sample of this type: %w", provider.ErrNoSuchType)
 
 // exampleNames answers the names of all examples: a type, and after a further dot
 // what is special about it, SIGNATURE_PROOF.GENERATED.error.

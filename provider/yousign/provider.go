@@ -7,6 +7,7 @@ import (
 	"time"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
 	"github.com/hookstream/hookstream/provider"
 )
 
@@ -69,6 +70,11 @@ func (Provider) Sign(src *hookstreamv1.Source, body []byte) (http.Header, error)
 		return nil, provider.ErrNoSample
 	}
 	header := http.Header{}
-	header.Set(cmp.Or(cfg.GetSignatureHeader(), DefaultSignatureHeader), Sign(cfg.GetSecrets()[0], body))
+	header.Set(headerOf(cfg), Sign(cfg.GetSecrets()[0], body))
 	return header, nil
+}
+
+// headerOf answers the header that carries the signature.
+func headerOf(cfg *yousignv1.SourceConfig) string {
+	return cmp.Or(cfg.GetSignatureHeader(), DefaultSignatureHeader)
 }

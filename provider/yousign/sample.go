@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/tidwall/gjson"
+
+	"github.com/hookstream/hookstream/provider"
 )
 
 // A body of every event. They are composed, not captured: all ids and people in
@@ -23,7 +25,7 @@ func exampleFile(name string) string { return "examples/" + name + ".json" }
 // name that Catalog does not list.
 func Sample(typ string, now time.Time) (body []byte, eventID string, err error) {
 	if _, known := meanings[typ]; !known {
-		return nil, "", fmt.Errorf("yousign: no such event type: %q", typ)
+		return nil, "", fmt.Errorf("yousign: %w: %q", provider.ErrNoSuchType, typ)
 	}
 	body, err = examples.ReadFile(exampleFile(typ))
 	if err != nil {

@@ -8,7 +8,7 @@ var _ provider.Configured = Provider{}
 func (Provider) Settings() provider.Settings {
 	return provider.Settings{
 		Credential: provider.CredentialSetting{
-			Field: "secrets", Name: "secret key", Owner: "the subscription's", Variable: "HOOKSTREAM_YOUSIGN_SECRET", Place: "secret_key",
+			Field: "secrets", Name: "secret key", Owner: "the subscription's", Variable: "HOOKSTREAM_YOUSIGN_SECRET", Several: true, Place: "secret_key",
 		},
 		Others: []provider.Setting{{
 			Field: "signature_header", Help: "Header that carries the signature", Unless: "if not " + DefaultSignatureHeader,

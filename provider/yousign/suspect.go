@@ -1,4 +1,4 @@
-package main
+package yousign
 
 import (
 	"bytes"
@@ -6,30 +6,28 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"strings"
-
-	"github.com/hookstream/hookstream/provider/yousign"
 )
 
 // suspect says what most likely happened to a request whose digest differs. It
 // tries what captures and configurations usually do wrong: when the signature
 // fits one of these, that is no guess.
-func (c yousignCheck) suspect() string {
-	for _, v := range bodyVariants(c.body) {
-		if c.fits(c.secret, v.body) {
+func (x examination) suspect() string {
+	for _, v := range bodyVariants(x.body) {
+		if x.fits(x.secret, v.body) {
 			return "the signature fits the body " + v.what + ": the signature is over the bytes as they arrived"
 		}
 	}
-	for _, v := range secretVariants(c.secret) {
-		if c.fits(v.secret, c.body) {
+	for _, v := range secretVariants(x.secret) {
+		if x.fits(v.secret, x.body) {
 			return "the signature fits the secret " + v.what + ": the key is the characters that Yousign shows, no more and no less"
 		}
 	}
 	return "either the secret is another (compare its fingerprint with `hookstream sources get SOURCE`), the body was altered or re-encoded after it arrived, or the request is forged"
 }
 
-func (c yousignCheck) fits(secret string, body []byte) bool {
+func (x examination) fits(secret string, body []byte) bool {
 	// The case of the digits does not matter; nobody can time this.
-	return strings.EqualFold(yousign.Sign(secret, body), c.signature)
+	return strings.EqualFold(Sign(secret, body), x.signature)
 }
 
 type bodyVariant struct {
