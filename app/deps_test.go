@@ -54,7 +54,7 @@ var arrows = map[string][]string{
 	// Measures from outside: processes and the network.
 	"bench/load":     {},
 	"bench/baseline": {"event"},
-	"bench":          {"bench/baseline", "bench/load", "provider/ignisign", "provider/ignisign/simulate"},
+	"bench":          {"bench/baseline", "bench/load", "simulator"},
 
 	"cmd/hookstream": {"app", "bench", "client", "event", "eventlog", "eventlog/jetstream", "ingress", "provider", "setting", "simulator", "source", "subscription"},
 

@@ -10,19 +10,20 @@ import (
 	"os/exec"
 
 	"github.com/hookstream/hookstream/bench/baseline"
+	"github.com/hookstream/hookstream/simulator"
 )
 
 // RunBaseline is the process of a baseline: args are its name and what it wants
 // to know. Where it listens it says on out.
-func RunBaseline(ctx context.Context, args []string, out io.Writer) error {
+func RunBaseline(ctx context.Context, senders []simulator.Played, args []string, out io.Writer) error {
 	if _, ok := baseline.HTTP[args[0]]; ok {
 		return baseline.RunHTTP(ctx, args, out)
 	}
 	if _, ok := baseline.Streams[args[0]]; ok {
 		return baseline.RunStreams(ctx, args, out)
 	}
-	if args[0] == ignisignAPI {
-		return serveIgnisign(ctx, out)
+	if args[0] == lenderProcess && len(args) == 2 {
+		return serveLender(ctx, senders, args[1], out)
 	}
 	return fmt.Errorf("bench: no such baseline: %s", args[0])
 }

@@ -11,6 +11,8 @@ import (
 	"path"
 	"path/filepath"
 	"time"
+
+	"github.com/hookstream/hookstream/simulator"
 )
 
 // Options say what is measured, and how long.
@@ -19,6 +21,10 @@ type Options struct {
 	Executable string
 	// Version is what the report calls it.
 	Version string
+	// Senders are those whose events are posted: the first one that signs by itself
+	// wherever it does not matter whose. What needs one that there is not is left out
+	// or fails.
+	Senders []simulator.Played
 	// Patterns select scenarios by name, as path.Match reads them; a * also
 	// stands for what is below. All when empty.
 	Patterns []string
@@ -50,7 +56,7 @@ var ErrNoScenario = errors.New("bench: no scenario has such a name")
 // that cannot be measured is in the report with its error; Run's own error is
 // that of a context that ended, or of a machine that cannot be used.
 func Run(ctx context.Context, o Options) (Report, error) {
-	chosen, err := Select(o.Patterns...)
+	chosen, err := Select(o.Senders, o.Patterns...)
 	if err != nil {
 		return Report{}, err
 	}
@@ -95,9 +101,9 @@ type Scenario struct {
 
 // Select answers the scenarios that one of the patterns matches, in the order of
 // the table; all when there are no patterns.
-func Select(patterns ...string) ([]Scenario, error) {
+func Select(senders []simulator.Played, patterns ...string) ([]Scenario, error) {
 	var chosen []Scenario
-	for _, s := range Scenarios() {
+	for _, s := range Scenarios(senders) {
 		ok, err := matchesAny(s.Name, patterns)
 		if err != nil {
 			return nil, err

@@ -10,9 +10,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
-	"github.com/hookstream/hookstream/bench/load"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
-	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
 )
 
 // A Gateway is a real one, a process of its own on free ports of loopback.
@@ -23,7 +21,8 @@ type Gateway struct {
 	// DataDir is what it keeps everything in.
 	DataDir string
 
-	api *grpc.ClientConn // for what a scenario sets up
+	api    *grpc.ClientConn // for what a scenario sets up
+	sender sender
 }
 
 // StartGateway runs a gateway on a data directory, a fresh one when dir is empty,
@@ -32,7 +31,7 @@ func (b *Bench) StartGateway(ctx context.Context, dir string, flags ...string) (
 	if dir == "" {
 		dir = b.Path("data")
 	}
-	g := &Gateway{DataDir: dir}
+	g := &Gateway{DataDir: dir, sender: b.sender()}
 	args := append([]string{
 		"serve", "--data-dir", dir, "--log-format", "json", "--drain-grace", "0s", "--min-free-bytes", "0",
 		"--ingress-addr", anyPort, "--grpc-addr", anyPort, "--http-addr", anyPort,
@@ -68,15 +67,14 @@ func (g *Gateway) serves(line []byte) bool {
 	return true
 }
 
-// benchSecret signs the benchmark's events.
-const benchSecret = "a-secret-of-the-benchmark"
-
-// CreateYousign makes a source of Yousign without a bound on its rate, and
+// Create makes a source of the sender that is played, without a bound on its rate, and
 // answers the path to post to.
-func (g *Gateway) CreateYousign(ctx context.Context, id string) (path string, err error) {
-	return g.create(ctx, id, &hookstreamv1.Source{
-		Config: &hookstreamv1.Source_Yousign{Yousign: &yousignv1.SourceConfig{Secrets: []string{benchSecret}}},
-	})
+func (g *Gateway) Create(ctx context.Context, id string) (path string, err error) {
+	src, err := g.sender.source()
+	if err != nil {
+		return "", err
+	}
+	return g.create(ctx, id, src)
 }
 
 func (g *Gateway) create(ctx context.Context, id string, src *hookstreamv1.Source) (path string, err error) {
@@ -86,14 +84,6 @@ func (g *Gateway) create(ctx context.Context, id string, src *hookstreamv1.Sourc
 		return "", fmt.Errorf("bench: create a source: %w", err)
 	}
 	return made.GetIngressPath(), nil
-}
-
-// YousignPosts are posts of the body of a size to a path of a server, all of the
-// same event but for its id.
-func YousignPosts(addr, path, size string, connections int) load.Posts {
-	return load.Posts{Addr: addr, Connections: connections, Requests: func() (load.Requests, error) {
-		return load.NewYousign(addr, path, benchSecret, load.YousignBodies()[size])
-	}}
 }
 
 // AwaitReady waits until the gateway says that it is ready.

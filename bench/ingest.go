@@ -22,27 +22,28 @@ var ingestTargets = map[int]map[string]float64{
 	256: {bareHTTP: 0.52, groupCommit: 0.75},
 }
 
-func ingestScenarios() []Scenario {
+func ingestScenarios(s sender) []Scenario {
 	var all []Scenario
 	for _, durability := range []string{"sync", "relaxed"} {
 		for _, size := range []string{"1KB", "5KB"} {
 			for _, connections := range []int{1, 16, 64, 256} {
-				all = append(all, ingest{durability, size, connections}.scenario())
+				all = append(all, ingest{s, durability, size, connections}.scenario())
 			}
 		}
 	}
 	return all
 }
 
-// ingest is verified, deduplicated, kept ingest of Yousign.
+// ingest is verified, deduplicated, kept ingest of what is signed.
 type ingest struct {
+	sender           sender
 	durability, size string
 	connections      int
 }
 
 func (i ingest) scenario() Scenario {
 	return Scenario{
-		Name:    fmt.Sprintf("ingest/yousign/%s/%s/c%d", i.durability, i.size, i.connections),
+		Name:    fmt.Sprintf("ingest/%s/%s/%s/c%d", i.sender.id(), i.durability, i.size, i.connections),
 		About:   fmt.Sprintf("%d connections post signed events of %s as fast as they are answered; durability %s", i.connections, i.size, i.durability),
 		Measure: i.measure,
 	}
@@ -53,7 +54,7 @@ func (i ingest) measure(ctx context.Context, b *Bench) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	path, err := g.CreateYousign(ctx, "bench")
+	path, err := g.Create(ctx, "bench")
 	if err != nil {
 		return Result{}, err
 	}
@@ -86,7 +87,7 @@ func (i ingest) baselines(ctx context.Context, b *Bench, path string) ([]Contend
 }
 
 func (i ingest) contender(name string, p *Process, addr, path string) Contender {
-	posts := YousignPosts(addr, path, i.size, i.connections)
+	posts := i.sender.posts(addr, path, i.size, i.connections)
 	return Contender{Name: name, Process: p, Round: func(ctx context.Context, span time.Duration) (Sample, error) {
 		return AllAccepted(ctx, p, posts, span)
 	}}

@@ -95,7 +95,7 @@ func asideContender(name string, g *Gateway, paths []string) Contender {
 			// A connection has a source of its own, far from those of the others.
 			path := paths[next*len(paths)/asideConnections]
 			next++
-			return load.NewYousign(g.Ingress, path, benchSecret, load.YousignBodies()["1KB"])
+			return g.sender.requests(g.Ingress, path, g.sender.benchmark.Types[typeOften], "1KB")
 		}}
 		return AllAccepted(ctx, g.Process, posts, span)
 	}}
@@ -108,7 +108,7 @@ func (g *Gateway) createMany(ctx context.Context, n int) ([]string, error) {
 	work.SetLimit(32)
 	for i := range paths {
 		work.Go(func() (err error) {
-			paths[i], err = g.CreateYousign(ctx, fmt.Sprintf("bench-%d", i))
+			paths[i], err = g.Create(ctx, fmt.Sprintf("bench-%d", i))
 			return err
 		})
 	}

@@ -28,15 +28,15 @@ func loadScenarios() []Scenario {
 // Limits of what a sender sees.
 const (
 	halfLoadP99 = 50.0    // ms
-	senderWaits = 1_000.0 // ms: Yousign's timeout
+	senderWaits = 1_000.0 // ms: the shortest timeout of a sender, Yousign's
 )
 
 func halfLoad(ctx context.Context, b *Bench) (Result, error) {
-	g, path, err := b.yousignGateway(ctx)
+	g, path, err := b.gatewayWithSource(ctx)
 	if err != nil {
 		return Result{}, err
 	}
-	posts := YousignPosts(g.Ingress, path, "1KB", 64)
+	posts := g.sender.posts(g.Ingress, path, "1KB", 64)
 	capacity, err := b.capacity(ctx, g, posts)
 	if err != nil {
 		return Result{}, err
@@ -65,12 +65,12 @@ func (b *Bench) capacity(ctx context.Context, g *Gateway, posts load.Posts) (Sam
 	return AllAccepted(ctx, g.Process, posts, b.Span)
 }
 
-func (b *Bench) yousignGateway(ctx context.Context) (*Gateway, string, error) {
+func (b *Bench) gatewayWithSource(ctx context.Context) (*Gateway, string, error) {
 	g, err := b.StartGateway(ctx, "")
 	if err != nil {
 		return nil, "", err
 	}
-	path, err := g.CreateYousign(ctx, "bench")
+	path, err := g.Create(ctx, "bench")
 	return g, path, err
 }
 
@@ -83,11 +83,11 @@ const (
 )
 
 func overload(ctx context.Context, b *Bench) (Result, error) {
-	g, path, err := b.yousignGateway(ctx)
+	g, path, err := b.gatewayWithSource(ctx)
 	if err != nil {
 		return Result{}, err
 	}
-	capacity, err := b.capacity(ctx, g, YousignPosts(g.Ingress, path, "1KB", 256))
+	capacity, err := b.capacity(ctx, g, g.sender.posts(g.Ingress, path, "1KB", 256))
 	if err != nil {
 		return Result{}, err
 	}
@@ -103,7 +103,7 @@ func overload(ctx context.Context, b *Bench) (Result, error) {
 }
 
 func (b *Bench) flood(ctx context.Context, g *Gateway, path string, rate float64) ([]Figure, error) {
-	posts := YousignPosts(g.Ingress, path, "1KB", b.few(overloadConnections, 256))
+	posts := g.sender.posts(g.Ingress, path, "1KB", b.few(overloadConnections, 256))
 	posts.Rate = rate
 	span := overloadSpan
 	if b.Quick {
@@ -135,7 +135,7 @@ func (b *Bench) flood(ctx context.Context, g *Gateway, path string, rate float64
 // recover posts at a rate that the gateway can bear, and answers how long it
 // still refused.
 func (b *Bench) recover(ctx context.Context, g *Gateway, path string, rate float64) ([]Figure, error) {
-	posts := YousignPosts(g.Ingress, path, "1KB", 64)
+	posts := g.sender.posts(g.Ingress, path, "1KB", 64)
 	posts.Rate = rate
 	begin := time.Now()
 	var refused atomic.Int64 // since begin, the last time

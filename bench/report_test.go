@@ -82,13 +82,13 @@ func TestSelect(t *testing.T) {
 		"ingest/ignisign":             4,
 		"nothing":                     0,
 	} {
-		chosen, err := Select(pattern)
+		chosen, err := Select(senders(), pattern)
 		if len(chosen) != want || (err != nil) != (want == 0) {
 			t.Errorf("%s selects %d, %v", pattern, len(chosen), err)
 		}
 	}
 	seen := make(map[string]bool)
-	for _, s := range Scenarios() {
+	for _, s := range Scenarios(senders()) {
 		if seen[s.Name] || s.About == "" {
 			t.Errorf("%s: twice, or says nothing about itself", s.Name)
 		}

@@ -1,10 +1,12 @@
 package bench
 
+import "github.com/hookstream/hookstream/simulator"
+
 // Scenarios are all that can be measured, in the order in which they are.
-func Scenarios() []Scenario {
+func Scenarios(senders []simulator.Played) []Scenario {
 	var all []Scenario
-	all = append(all, ingestScenarios()...)
-	all = append(all, ignisignScenarios()...)
+	all = append(all, ingestScenarios(signing(senders))...)
+	all = append(all, askedScenarios(senders)...)
 	all = append(all, asideScenarios()...)
 	all = append(all, loadScenarios()...)
 	all = append(all, idleCPUScenarios()...)

@@ -24,7 +24,7 @@ const (
 )
 
 func startAfterKill(ctx context.Context, b *Bench) (Result, error) {
-	g, path, err := b.yousignGateway(ctx)
+	g, path, err := b.gatewayWithSource(ctx)
 	if err != nil {
 		return Result{}, err
 	}
@@ -60,7 +60,7 @@ func startAfterKill(ctx context.Context, b *Bench) (Result, error) {
 
 // fill posts until n events are acknowledged, and answers how many are.
 func fill(ctx context.Context, g *Gateway, path string, n int64) (int64, error) {
-	run, err := YousignPosts(g.Ingress, path, "1KB", fillInFlight).Start(ctx)
+	run, err := g.sender.posts(g.Ingress, path, "1KB", fillInFlight).Start(ctx)
 	if err != nil {
 		return 0, err
 	}

@@ -99,7 +99,7 @@ func cpuOfADelivery(r Result) Figure {
 // baselines post the events and start servers that send what the gateway sends of
 // them.
 func (f fanout) baselines(ctx context.Context, b *Bench, g streamGateway) ([]Contender, error) {
-	if _, err := postAll(ctx, posts(g.Ingress, g.path, b.some(fanoutEvents))); err != nil {
+	if _, err := postAll(ctx, g.sender.batch(g.Ingress, g.path, b.some(fanoutEvents))); err != nil {
 		return nil, err
 	}
 	batch, err := g.deliveries(ctx, f.view)

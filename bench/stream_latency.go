@@ -46,7 +46,7 @@ func (l latency) measure(ctx context.Context, b *Bench) (Result, error) {
 	}
 	var took time.Duration
 	for range 2 {
-		if took, err = postAll(ctx, posts(g.Ingress, g.path, b.some(capacityPosts))); err != nil {
+		if took, err = postAll(ctx, g.sender.batch(g.Ingress, g.path, b.some(capacityPosts))); err != nil {
 			return Result{}, err
 		}
 	}
@@ -88,7 +88,7 @@ func (l latency) round(ctx context.Context, g streamGateway, span time.Duration)
 	if err := opened.Wait(); err != nil {
 		return Sample{}, err
 	}
-	p := posts(g.Ingress, g.path, n)
+	p := g.sender.batch(g.Ingress, g.path, n)
 	p.Rate, p.OnSend = l.rate, watch.send
 	p.OnAnswer = func(id []byte, status int, at time.Time) {
 		if status == http.StatusOK {

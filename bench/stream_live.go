@@ -46,9 +46,9 @@ func (l live) measure(ctx context.Context, b *Bench) (Result, error) {
 		return Result{}, err
 	}
 	r, err := b.Hold(ctx, Contest{
-		Subject: l.contender("gateway", liveServer{g.server(load.Frames, fromNowOn(l.view)), g.Ingress, g.path}),
+		Subject: l.contender("gateway", liveServer{g.server(load.Frames, fromNowOn(l.view)), g.sender, g.Ingress, g.path}),
 		Baselines: []Contender{
-			l.contender(grpcNaive, liveServer{streamServer{at.GRPC, naive, load.Plain, new(hookstreamv1.SubscribeRequest)}, at.HTTP, "/"}),
+			l.contender(grpcNaive, liveServer{streamServer{at.GRPC, naive, load.Plain, new(hookstreamv1.SubscribeRequest)}, g.sender, at.HTTP, "/"}),
 		},
 	})
 	r.Notes = append(r.Notes,
@@ -66,13 +66,14 @@ func (l live) contender(name string, s liveServer) Contender {
 // A liveServer takes posts and streams them.
 type liveServer struct {
 	streamServer
+	sender      sender
 	posts, path string
 }
 
 // net is a burst whose CPU is what the streams cost.
 func (s liveServer) net(ctx context.Context, streams, n int64) (Sample, error) {
 	alone := stopCPU(s.process)
-	if _, err := postAll(ctx, posts(s.posts, s.path, n)); err != nil {
+	if _, err := postAll(ctx, s.sender.batch(s.posts, s.path, n)); err != nil {
 		return Sample{}, err
 	}
 	without := alone()
@@ -106,7 +107,7 @@ func (s liveServer) burst(ctx context.Context, streams, n int64) (Sample, error)
 	}
 	begin, cpu := time.Now(), stopCPU(s.process)
 	work.Go(func() error {
-		_, err := postAll(ctx, posts(s.posts, s.path, n))
+		_, err := postAll(ctx, s.sender.batch(s.posts, s.path, n))
 		return err
 	})
 	err = work.Wait()

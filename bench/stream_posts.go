@@ -1,25 +1,24 @@
 package bench
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"net/http"
-	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/hookstream/hookstream/bench/load"
 )
 
-// Types of the events that the stream scenarios post, by how often they occur.
+// The types of the events that the stream scenarios post, by how often they occur: those
+// of the sender.
 const (
-	typeOften  = "signature_request.done"
-	typeTenth  = "signature_request.activated" // one in ten
-	typeRarely = "signature_request.expired"   // one in a thousand
+	typeOften  = iota
+	typeTenth  // one in ten
+	typeRarely // one in a thousand
 )
 
-func typeOf(i int64) string {
+func typeOf(i int64) int {
 	switch {
 	case i%1000 == 500:
 		return typeRarely
@@ -37,22 +36,21 @@ type batchOfPosts struct {
 }
 
 // requests makes the requests of one connection.
-func (b *batchOfPosts) requests(addr, path string) (load.Requests, error) {
-	m := &mixedRequests{batch: b, byType: make(map[string]load.Requests)}
-	for _, typ := range []string{typeOften, typeTenth, typeRarely} {
-		body := bytes.Replace(load.YousignBodies()["1KB"], []byte(typeOften), []byte(typ), 1)
-		requests, err := load.NewYousign(addr, path, benchSecret, body)
+func (b *batchOfPosts) requests(s sender, addr, path string) (load.Requests, error) {
+	m := &mixedRequests{batch: b}
+	for i, typ := range s.benchmark.Types {
+		requests, err := s.requests(addr, path, typ, "1KB")
 		if err != nil {
 			return nil, err
 		}
-		m.byType[typ] = requests
+		m.byType[i] = requests
 	}
 	return m, nil
 }
 
 type mixedRequests struct {
 	batch  *batchOfPosts
-	byType map[string]load.Requests
+	byType [3]load.Requests
 }
 
 func (m *mixedRequests) Next() (request, id []byte) {
@@ -67,11 +65,11 @@ func (m *mixedRequests) Next() (request, id []byte) {
 // measured.
 const fillConnections = 64
 
-// posts of n events of 1 KB to a path of a server.
-func posts(addr, path string, n int64) load.Posts {
+// batch is posts of n events of 1 KB to a path of a server.
+func (s sender) batch(addr, path string, n int64) load.Posts {
 	batch := &batchOfPosts{n: n}
 	return load.Posts{Addr: addr, Connections: int(min(fillConnections, n)), Requests: func() (load.Requests, error) {
-		return batch.requests(addr, path)
+		return batch.requests(s, addr, path)
 	}}
 }
 
@@ -93,23 +91,39 @@ func postAll(ctx context.Context, p load.Posts) (time.Duration, error) {
 	return took, errors.Join(err, answers.Unexpected(http.StatusOK))
 }
 
-// A streamFilter picks one of the types that typeOf makes.
+// A streamFilter picks one of the types that typeOf makes, or all.
 type streamFilter struct {
-	name    string
-	types   []string
-	subject string // the same to JetStream
+	name string
+	all  bool
+	only int
 }
 
 var streamFilters = []streamFilter{
-	{"all", nil, ""},
-	{"tenth", []string{typeTenth}, "*." + typeTenth},
-	{"thousandth", []string{typeRarely}, "*." + typeRarely},
+	{name: "all", all: true},
+	{name: "tenth", only: typeTenth},
+	{name: "thousandth", only: typeRarely},
+}
+
+// types are those of a sender that the filter lets pass; nil: all.
+func (f streamFilter) types(s sender) []string {
+	if f.all {
+		return nil
+	}
+	return []string{s.benchmark.Types[f.only]}
+}
+
+// subject is the same to JetStream.
+func (f streamFilter) subject(s sender) string {
+	if f.all {
+		return ""
+	}
+	return "*." + s.benchmark.Types[f.only]
 }
 
 // matches is how many of the first n events the filter lets pass.
 func (f streamFilter) matches(n int64) (matches int64) {
 	for i := range n {
-		if len(f.types) == 0 || slices.Contains(f.types, typeOf(i)) {
+		if f.all || typeOf(i) == f.only {
 			matches++
 		}
 	}

@@ -25,7 +25,7 @@ func TestFiltersMatchWhatTheirNamesSay(t *testing.T) {
 // type of its own, and correctly signed.
 func TestPostsOfABatch(t *testing.T) {
 	const n = 2000
-	p := posts("127.0.0.1:1", "/x", n)
+	p := signing(senders()).batch("127.0.0.1:1", "/x", n)
 	types, ids := make(map[string]int), make(map[string]bool)
 	for range 3 {
 		requests, err := p.Requests()
@@ -55,7 +55,8 @@ func TestPostsOfABatch(t *testing.T) {
 			types[gjson.GetBytes(body, "event_name").Str]++
 		}
 	}
-	if types[typeOften] != 1798 || types[typeTenth] != 200 || types[typeRarely] != 2 {
+	of := signing(senders()).benchmark.Types
+	if types[of[typeOften]] != 1798 || types[of[typeTenth]] != 200 || types[of[typeRarely]] != 2 {
 		t.Errorf("%v", types)
 	}
 }

@@ -37,7 +37,7 @@ func replayScenarios() (all []Scenario) {
 	for _, filter := range streamFilters {
 		for _, view := range streamViews[:2] {
 			r := replay{streams: 1, view: view, filter: filter}
-			if len(filter.types) == 0 {
+			if filter.all {
 				r.target = alone[view]
 			}
 			all = append(all, Scenario{
@@ -68,7 +68,7 @@ func (r replay) measure(ctx context.Context, b *Bench) (Result, error) {
 	}}}
 	if r.streams == 1 {
 		c.Baselines = []Contender{{Name: jetStream, Round: func(ctx context.Context, _ time.Duration) (Sample, error) {
-			return b.readByBaseline(ctx, r.filter.matches(b.some(replayEvents)), jetStream, dir, r.filter.subject)
+			return b.readByBaseline(ctx, r.filter.matches(b.some(replayEvents)), jetStream, dir, r.filter.subject(b.sender()))
 		}}}
 	}
 	result, err := b.Hold(ctx, c)
@@ -96,14 +96,14 @@ func (r replay) gateway(ctx context.Context, b *Bench, dir string) (Sample, erro
 		receive = func(st *load.Stream) error { return st.Until(each) }
 	}
 	profiled := b.profile(ctx, g.Process) // of every round: each has a gateway of its own
-	t, sample, err := g.server(load.Frames, history(r.view, r.filter.types...)).once(ctx, r.streams, receive)
+	t, sample, err := g.server(load.Frames, history(r.view, r.filter.types(g.sender)...)).once(ctx, r.streams, receive)
 	profiled()
 	_, sample.Peak, _ = g.Memory() // elsewhere than on Linux it is not known
 	// Who does not read to the end has what else was in the last message.
 	if want := r.streams * each; err == nil && (t.Deliveries < want || r.part == 0 && t.Deliveries > want) {
 		err = fmt.Errorf("bench: %d deliveries, want %d", t.Deliveries, want)
 	}
-	if len(r.filter.types) > 0 {
+	if !r.filter.all {
 		t.Missed = 0 // what the filter passes over
 	}
 	return sample, errors.Join(err, exact(t), g.Stop())
@@ -123,11 +123,11 @@ func (b *Bench) oldLog(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	path, err := g.CreateYousign(ctx, streamSource)
+	path, err := g.Create(ctx, streamSource)
 	if err != nil {
 		return "", err
 	}
-	if _, err := postAll(ctx, posts(g.Ingress, path, b.some(replayEvents))); err != nil {
+	if _, err := postAll(ctx, g.sender.batch(g.Ingress, path, b.some(replayEvents))); err != nil {
 		return "", err
 	}
 	if err := g.Stop(); err != nil {

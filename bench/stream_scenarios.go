@@ -51,7 +51,7 @@ func (b *Bench) startStreamGateway(ctx context.Context, flags ...string) (stream
 	if err != nil {
 		return streamGateway{}, err
 	}
-	path, err := g.CreateYousign(ctx, streamSource)
+	path, err := g.Create(ctx, streamSource)
 	return streamGateway{g, path}, err
 }
 

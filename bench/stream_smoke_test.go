@@ -15,6 +15,7 @@ import (
 
 	"github.com/hookstream/hookstream/app"
 	"github.com/hookstream/hookstream/bench/baseline"
+	"github.com/hookstream/hookstream/simulator"
 )
 
 // TestMain lets the test binary be the executable whose processes are measured.
@@ -27,7 +28,7 @@ func TestMain(m *testing.M) {
 	if os.Args[1] == "serve" {
 		err = serve(ctx, os.Args[2:])
 	} else {
-		err = RunBaseline(ctx, os.Args[3:], os.Stdout)
+		err = RunBaseline(ctx, senders(), os.Args[3:], os.Stdout)
 	}
 	stop()
 	if err != nil {
@@ -60,6 +61,20 @@ func serve(ctx context.Context, args []string) error {
 	return gateway.Run(ctx)
 }
 
+// senders are those of the list.
+func senders() (all []simulator.Played) {
+	set, err := app.Providers()
+	if err != nil {
+		panic(err) // it is compiled in
+	}
+	for _, p := range set.All() {
+		if played, ok := p.(simulator.Played); ok {
+			all = append(all, played)
+		}
+	}
+	return all
+}
+
 func quickBench(t *testing.T, patterns ...string) Report {
 	t.Helper()
 	self, err := os.Executable()
@@ -67,7 +82,7 @@ func quickBench(t *testing.T, patterns ...string) Report {
 		t.Fatal(err)
 	}
 	r, err := Run(t.Context(), Options{
-		Executable: self, Patterns: patterns, Rounds: 1, Span: 300 * time.Millisecond, Quick: true, Dir: t.TempDir(),
+		Executable: self, Senders: senders(), Patterns: patterns, Rounds: 1, Span: 300 * time.Millisecond, Quick: true, Dir: t.TempDir(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -110,7 +125,7 @@ func TestReplaysShareALog(t *testing.T) {
 		t.Fatal(err)
 	}
 	run := t.TempDir()
-	first := &Bench{Options: Options{Executable: self, Quick: true}, Dir: filepath.Join(run, "0")}
+	first := &Bench{Options: Options{Executable: self, Senders: senders(), Quick: true}, Dir: filepath.Join(run, "0")}
 	if err := os.Mkdir(first.Dir, 0o700); err != nil {
 		t.Fatal(err)
 	}

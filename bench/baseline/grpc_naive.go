@@ -53,7 +53,7 @@ func (n *naive) receive(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	n.publish(&hookstreamv1.Event{
-		Source: "sources/naive", Provider: "yousign", Topic: "signature_request", Action: "done", Type: "signature_request.done",
+		Source: "sources/naive", Provider: "anybody", Topic: "signature_request", Action: "done", Type: "signature_request.done",
 		ReceiveTime: timestamppb.Now(),
 		Raw:         &hookstreamv1.RawRequest{Body: body, ContentType: r.Header.Get("Content-Type")},
 	})

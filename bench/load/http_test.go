@@ -13,48 +13,19 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tidwall/gjson"
-
-	"github.com/hookstream/hookstream/provider/yousign"
+	"github.com/hookstream/hookstream/provider/yousign/simulate"
 )
 
 const testSecret = "a-secret-of-the-test"
 
-// What is posted is what Yousign would post: whole requests, each signed over its
-// own body, each with an id of its own, of exactly the size it is named for.
-func TestYousignRequests(t *testing.T) {
-	sizes := map[string]int{"1KB": 1024, "5KB": 5120}
-	for size, body := range YousignBodies() {
-		requests, err := NewYousign("127.0.0.1:1", "/webhooks/x", testSecret, body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ids := make(map[string]bool)
-		for range 3 {
-			raw, id := requests.Next()
-			r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(string(raw))))
-			if err != nil {
-				t.Fatal(err)
-			}
-			got, err := io.ReadAll(r.Body)
-			if err != nil || len(got) != sizes[size] || r.URL.Path != "/webhooks/x" {
-				t.Errorf("%s: %d bytes to %s, %v", size, len(got), r.URL.Path, err)
-			}
-			if sign := r.Header.Get(SignatureHeader); sign != yousign.Sign(testSecret, got) {
-				t.Errorf("%s: signature %s", size, sign)
-			}
-			if e := gjson.GetBytes(got, "event_id").Str; !gjson.ValidBytes(got) || e != string(id) || ids[e] {
-				t.Errorf("%s: event id %s, told %s", size, e, id)
-			}
-			ids[string(id)] = true
-		}
+// signed are requests as a sender signs them.
+func signed(addr string) (Requests, error) {
+	measured := simulate.Provider{}.Benchmark()
+	body, err := measured.Body(measured.Types[0], "1KB")
+	if err != nil {
+		return nil, err
 	}
-}
-
-func TestYousignNeedsAnEventID(t *testing.T) {
-	if _, err := NewYousign("h", "/", testSecret, []byte(`{"event_id":"short"}`)); err == nil {
-		t.Error("no error")
-	}
+	return measured.Requests(addr, "/", testSecret, body)
 }
 
 func TestTemplateEnds(t *testing.T) {
@@ -120,7 +91,7 @@ func ask(t *testing.T, p Posts, n int64, handler http.Handler) (*Answers, error)
 	var mu sync.Mutex
 	answered, enough := int64(0), make(chan struct{})
 	p.Addr = srv.Listener.Addr().String()
-	p.Requests = func() (Requests, error) { return NewYousign(p.Addr, "/", testSecret, YousignBodies()["1KB"]) }
+	p.Requests = func() (Requests, error) { return signed(p.Addr) }
 	p.OnAnswer = func([]byte, int, time.Time) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -197,7 +168,7 @@ func TestAServerThatIsGoneIsAnError(t *testing.T) {
 	srv := httptest.NewServer(http.NotFoundHandler())
 	addr := srv.Listener.Addr().String()
 	p := Posts{Addr: addr, Connections: 2, Requests: func() (Requests, error) {
-		return NewYousign(addr, "/", testSecret, YousignBodies()["1KB"])
+		return signed(addr)
 	}}
 	run, err := p.Start(t.Context())
 	if err != nil {

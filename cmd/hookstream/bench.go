@@ -11,6 +11,7 @@ import (
 
 	"github.com/hookstream/hookstream/app"
 	"github.com/hookstream/hookstream/bench"
+	"github.com/hookstream/hookstream/simulator"
 )
 
 type benchCommand struct {
@@ -75,7 +76,7 @@ func (c *benchRunCommand) options(p *program) (bench.Options, error) {
 		return bench.Options{}, misused("--rounds and --round-duration must be positive")
 	}
 	o := bench.Options{
-		Executable: self, Version: app.Version, Patterns: c.Scenario, Rounds: c.Rounds, Span: c.RoundDuration,
+		Executable: self, Version: app.Version, Senders: benchSenders(), Patterns: c.Scenario, Rounds: c.Rounds, Span: c.RoundDuration,
 		Quick: c.Quick, Dir: c.Dir, ProfileDir: c.ProfileDir,
 	}
 	if c.Quick {
@@ -88,7 +89,7 @@ func (c *benchRunCommand) options(p *program) (bench.Options, error) {
 }
 
 func (c *benchRunCommand) list(p *program) error {
-	chosen, err := bench.Select(c.Scenario...)
+	chosen, err := bench.Select(benchSenders(), c.Scenario...)
 	if err != nil {
 		return benchError(err)
 	}
@@ -142,5 +143,13 @@ type benchBaselineCommand struct {
 
 // Run serves until ctx ends.
 func (c *benchBaselineCommand) Run(ctx context.Context, p *program) error {
-	return bench.RunBaseline(ctx, c.Args, p.stdout)
+	return bench.RunBaseline(ctx, benchSenders(), c.Args, p.stdout)
+}
+
+// benchSenders are all that can be played.
+func benchSenders() (all []simulator.Played) {
+	for _, k := range played() {
+		all = append(all, k.Played)
+	}
+	return all
 }

@@ -15,7 +15,7 @@ import (
 // Provider is Ignisign, which can be played.
 type Provider struct{ ignisign.Provider }
 
-var _ simulator.Played = Provider{}
+var _ simulator.Asked = Provider{}
 
 // NewProvider answers the provider: see ignisign.NewProvider.
 func NewProvider() Provider { return Provider{ignisign.NewProvider()} }
@@ -25,6 +25,9 @@ func (Provider) Repertoire() *simulator.Repertoire { return &repertoire }
 
 // Part implements simulator.Played.
 func (Provider) Part() simulator.Part { return &part{} }
+
+// Lend implements simulator.Asked.
+func (Provider) Lend(o simulator.PartOptions) (simulator.Lender, error) { return (&part{}).start(o) }
 
 // A part says how Ignisign's API is played.
 type part struct {
@@ -44,7 +47,9 @@ type part struct {
 const defaultAddr = "127.0.0.1:8090"
 
 // Start serves the API.
-func (f *part) Start(o simulator.PartOptions) (simulator.Player, error) {
+func (f *part) Start(o simulator.PartOptions) (simulator.Player, error) { return f.start(o) }
+
+func (f *part) start(o simulator.PartOptions) (player, error) {
 	app := App{ID: f.AppID, Env: f.AppEnv}
 	if o.Credential != "" {
 		app.Keys = []string{o.Credential}
@@ -55,11 +60,11 @@ func (f *part) Start(o simulator.PartOptions) (simulator.Player, error) {
 	}
 	faults := f.faults()
 	if err := faults.Validate(); err != nil {
-		return nil, simulator.FlagError{Err: err}
+		return player{}, simulator.FlagError{Err: err}
 	}
 	api, err := Start(addr, Options{Apps: []App{app}, AllowRemote: o.AllowRemote, WithContext: o.TellIDs})
 	if err != nil {
-		return nil, err
+		return player{}, err
 	}
 	api.faults.set(faults)
 	return player{API: api, from: o.CredentialFrom}, nil
@@ -86,6 +91,14 @@ func (p player) Source() *hookstreamv1.Source {
 }
 
 func (p player) Target(url string) simulator.Target { return Target{To: url, API: p.API} }
+
+// Token makes a token for the application.
+func (p player) Token() string { return p.MintToken(p.App().ID, p.App().Env) }
+
+// Body is the one of the event that matters most, and the largest.
+func (p player) Body(token string) ([]byte, error) {
+	return ignisign.Sample(usualType, p.App().ID, p.App().Env, token)
+}
 
 // Notes say how to make a source that asks this API.
 func (p player) Notes() []string {

@@ -9,51 +9,60 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/hookstream/hookstream/bench/load"
-	ignisignv1 "github.com/hookstream/hookstream/gen/hookstream/ignisign/v1"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
-	"github.com/hookstream/hookstream/provider/ignisign"
-	"github.com/hookstream/hookstream/provider/ignisign/simulate"
+	"github.com/hookstream/hookstream/simulator"
 )
 
-// ignisignAPI is the process that plays Ignisign's API. It is no baseline.
-const ignisignAPI = "ignisign-api"
+// lenderProcess is the process that plays the API of a sender that is asked. It is no
+// baseline.
+const lenderProcess = "lender"
 
-// ignisignKey opens that API. It is of the new generation, which needs no
-// exchange.
-const ignisignKey = "skv2_development_of_the_benchmark"
+// tokenPlace is where a body has its token.
+const tokenPlace = "the-place-of-the-token"
 
-// ignisignType is what is posted: the event that matters most, and the largest.
-const ignisignType = "SIGNATURE_PROOF.GENERATED"
-
-// The API says on one line where it is, and where tokens can be had.
-type ignisignReady struct {
-	API    string `json:"api"`
+// A lenderReady is what the process says on one line: the source that takes what is
+// posted, the body, with tokenPlace in it, and where tokens can be had.
+type lenderReady struct {
+	Source []byte `json:"source"`
+	Body   []byte `json:"body"`
 	Tokens string `json:"tokens"`
 }
 
-// serveIgnisign plays Ignisign's API until ctx ends. Tokens are made by the
+// serveLender plays a sender's API until ctx ends. Tokens are made by the
 // thousand: to make one costs as much as to post it.
-func serveIgnisign(ctx context.Context, out io.Writer) error {
-	api, err := simulate.Start("127.0.0.1:0", simulate.Options{
-		Apps: []simulate.App{{Keys: []string{ignisignKey}}},
-	})
+func serveLender(ctx context.Context, senders []simulator.Played, id string, out io.Writer) error {
+	i := slices.IndexFunc(asked(senders), func(s simulator.Asked) bool { return s.Repertoire().Provider == id })
+	if i < 0 {
+		return errNoSender
+	}
+	lender, err := asked(senders)[i].Lend(simulator.PartOptions{AnyPort: true})
 	if err != nil {
 		return err
 	}
-	defer func() { _ = api.Close() }()
+	defer func() { _ = lender.Close() }()
 	lis, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	if err := json.NewEncoder(out).Encode(ignisignReady{API: api.URL(), Tokens: "http://" + lis.Addr().String()}); err != nil {
+	ready := lenderReady{Tokens: "http://" + lis.Addr().String()}
+	var failed error
+	ready.Source, err = proto.Marshal(lender.Source())
+	ready.Body, failed = lender.Body(tokenPlace)
+	if err := errors.Join(err, failed); err != nil {
 		return err
 	}
-	srv := &http.Server{Handler: mint(api), ReadHeaderTimeout: time.Minute}
+	if err := json.NewEncoder(out).Encode(ready); err != nil {
+		return err
+	}
+	srv := &http.Server{Handler: mint(lender), ReadHeaderTimeout: time.Minute}
 	defer context.AfterFunc(ctx, func() { _ = srv.Close() })()
 	if err := srv.Serve(lis); ctx.Err() == nil {
 		return err
@@ -62,7 +71,7 @@ func serveIgnisign(ctx context.Context, out io.Writer) error {
 }
 
 // mint answers as many tokens as are asked for, a line each.
-func mint(api *simulate.API) http.Handler {
+func mint(lender simulator.Lender) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		n, err := strconv.Atoi(r.URL.Query().Get("n"))
 		if err != nil || n < 1 {
@@ -71,7 +80,7 @@ func mint(api *simulate.API) http.Handler {
 		}
 		var lines bytes.Buffer
 		for range n {
-			lines.WriteString(api.MintToken(simulate.DefaultAppID, simulate.DefaultAppEnv) + "\n")
+			lines.WriteString(lender.Token() + "\n")
 		}
 		_, _ = lines.WriteTo(w)
 	})
@@ -121,52 +130,63 @@ func (t *tokens) next() []byte {
 	return token
 }
 
-// ignisignPosts are posts of one event, each with a token of its own.
+// askedPosts are posts of one event, each with a token of its own.
 // Without tokens all have the same.
-func ignisignPosts(addr, path string, connections int, t *tokens) load.Posts {
+func askedPosts(addr, path string, body []byte, connections int, t *tokens) load.Posts {
 	var texts func() []byte
 	if t != nil {
 		texts = t.next
 	}
 	return load.Posts{Addr: addr, Connections: connections, Requests: func() (load.Requests, error) {
-		const place = "the-place-of-the-token"
-		body, err := ignisign.Sample(ignisignType, simulate.DefaultAppID, simulate.DefaultAppEnv, place)
-		if err != nil {
-			return nil, err
-		}
 		var compact bytes.Buffer // as it is sent
 		if err := json.Compact(&compact, body); err != nil {
 			return nil, err
 		}
-		return load.NewTemplate(addr, path, compact.Bytes(), []byte(place), texts)
+		return load.NewTemplate(addr, path, compact.Bytes(), []byte(tokenPlace), texts)
 	}}
 }
 
-func ignisignScenarios() []Scenario {
-	var all []Scenario
-	for _, connections := range []int{1, 16, 64, 256} {
-		all = append(all, Scenario{
-			Name:    fmt.Sprintf("ingest/ignisign/c%d", connections),
-			About:   fmt.Sprintf("%d connections post events of Ignisign, whose API is asked about each", connections),
-			Measure: func(ctx context.Context, b *Bench) (Result, error) { return ingestIgnisign(ctx, b, connections) },
-		})
+// asked are the senders whose API is asked about each event.
+func asked(senders []simulator.Played) (all []simulator.Asked) {
+	for _, s := range senders {
+		if s, ok := s.(simulator.Asked); ok {
+			all = append(all, s)
+		}
 	}
 	return all
 }
 
-func ingestIgnisign(ctx context.Context, b *Bench, connections int) (Result, error) {
-	var at ignisignReady
-	api, err := b.Start(ctx, func(line []byte) bool { return json.Unmarshal(line, &at) == nil && at.API != "" }, "bench", "baseline", ignisignAPI)
+// askedScenarios are theirs.
+func askedScenarios(senders []simulator.Played) []Scenario {
+	var all []Scenario
+	for _, s := range asked(senders) {
+		id := s.Repertoire().Provider
+		for _, connections := range []int{1, 16, 64, 256} {
+			all = append(all, Scenario{
+				Name:    fmt.Sprintf("ingest/%s/c%d", id, connections),
+				About:   fmt.Sprintf("%d connections post events of %s, whose API is asked about each", connections, nameOf(s)),
+				Measure: func(ctx context.Context, b *Bench) (Result, error) { return ingestAsked(ctx, b, id, connections) },
+			})
+		}
+	}
+	return all
+}
+
+func ingestAsked(ctx context.Context, b *Bench, id string, connections int) (Result, error) {
+	var at lenderReady
+	api, err := b.Start(ctx, func(line []byte) bool { return json.Unmarshal(line, &at) == nil && at.Tokens != "" }, "bench", "baseline", lenderProcess, id)
 	if err != nil {
+		return Result{}, err
+	}
+	src := &hookstreamv1.Source{}
+	if err := proto.Unmarshal(at.Source, src); err != nil {
 		return Result{}, err
 	}
 	g, err := b.StartGateway(ctx, "")
 	if err != nil {
 		return Result{}, err
 	}
-	path, err := g.create(ctx, "bench", &hookstreamv1.Source{Config: &hookstreamv1.Source_Ignisign{Ignisign: &ignisignv1.SourceConfig{
-		AppId: simulate.DefaultAppID, AppEnv: simulate.DefaultAppEnv, ApiKey: ignisignKey, ApiBaseUrl: at.API,
-	}}})
+	path, err := g.create(ctx, "bench", src)
 	if err != nil {
 		return Result{}, err
 	}
@@ -176,10 +196,10 @@ func ingestIgnisign(ctx context.Context, b *Bench, connections int) (Result, err
 		return Result{}, err
 	}
 	return b.Hold(ctx, Contest{
-		Subject: ignisignSubject(g, api, t, ignisignPosts(g.Ingress, path, connections, t)),
+		Subject: askedSubject(g, api, t, askedPosts(g.Ingress, path, at.Body, connections, t)),
 		Baselines: []Contender{{Name: bareHTTP, Process: bare, Round: func(ctx context.Context, span time.Duration) (Sample, error) {
 			// The same requests but for the token, which nobody looks at there.
-			posts := ignisignPosts(bareAt.HTTP, path, connections, nil)
+			posts := askedPosts(bareAt.HTTP, path, at.Body, connections, nil)
 			return AllAccepted(ctx, bare, posts, span)
 		}}},
 	})
@@ -188,7 +208,7 @@ func ingestIgnisign(ctx context.Context, b *Bench, connections int) (Result, err
 // tokenRate is more than a gateway can have asked about in a second.
 const tokenRate = 20_000
 
-func ignisignSubject(g *Gateway, api *Process, t *tokens, posts load.Posts) Contender {
+func askedSubject(g *Gateway, api *Process, t *tokens, posts load.Posts) Contender {
 	return Contender{Name: "gateway", Process: g.Process, Round: func(ctx context.Context, span time.Duration) (Sample, error) {
 		if err := t.fill(ctx, int(tokenRate*(span+span/10+time.Second).Seconds())); err != nil {
 			return Sample{}, err
