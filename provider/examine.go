@@ -73,7 +73,7 @@ func (s *Set) Examine(ctx context.Context, x Examination) error {
 	if err != nil {
 		x.Step("envelope", "NOT THERE: %s", err)
 	} else {
-		x.Step("envelope", "ok: %s %s %s", info.Topic, info.Action, info.EventID)
+		x.Step("envelope", "ok: %s", Told(info.Topic, info.Action, info.EventID, info.Entity))
 	}
 	if verifier.Remote() && !x.Ask {
 		x.Step("verdict", "not known: only the sender can tell")

@@ -40,6 +40,7 @@ func TestThePageBuildsAProvider(t *testing.T) {
 	toy.run("provider/parcelo")
 	toy.add("internal/toyprovider/gateway/gateway_test.go", toy.read("internal/toyprovider/testdata/gateway_test.go"))
 	toy.run("internal/toyprovider/gateway")
+	toy.command()
 }
 
 // A toy is a checkout with what the page adds to it.
@@ -142,16 +143,43 @@ func (s *toy) join() {
 // run compiles the tests of a package, and runs them in the provider's folder.
 func (s *toy) run(pkg string) {
 	s.t.Helper()
+	binary := filepath.Join(s.dir, filepath.Base(pkg)+".test")
+	s.exec(s.root, "go", "test", "-c", "-vet=off", "-overlay", s.overlay(), "-o", binary, "./"+pkg)
+	out := s.exec(filepath.Join(s.dir, "provider/parcelo"), binary, "-test.v")
+	if !strings.Contains(out, "--- PASS: Test") {
+		s.t.Errorf("%s: no test ran:\n%s", pkg, out)
+	}
+}
+
+// overlay writes down for the compiler what is laid over the checkout.
+func (s *toy) overlay() (path string) {
+	s.t.Helper()
 	overlay, err := json.Marshal(map[string]any{"Replace": s.over})
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.write("overlay.json", string(overlay))
-	binary := filepath.Join(s.dir, filepath.Base(pkg)+".test")
-	s.exec(s.root, "go", "test", "-c", "-vet=off", "-overlay", filepath.Join(s.dir, "overlay.json"), "-o", binary, "./"+pkg)
-	out := s.exec(filepath.Join(s.dir, "provider/parcelo"), binary, "-test.v")
-	if !strings.Contains(out, "--- PASS: Test") {
-		s.t.Errorf("%s: no test ran:\n%s", pkg, out)
+	return s.write("overlay.json", string(overlay))
+}
+
+// command runs what the page shows of the command line, which knows nothing of the
+// provider but what it and its schema say.
+func (s *toy) command() {
+	s.t.Helper()
+	binary := filepath.Join(s.dir, "hookstream")
+	s.exec(s.root, "go", "build", "-overlay", s.overlay(), "-o", binary, "./cmd/hookstream")
+	shown := regexp.MustCompile("(?m)^\\$ (?:(\\w+)=(\\S+) )?hookstream (.*)\n((?:[^$`].*\n)*)").FindAllStringSubmatch(s.page, -1)
+	if len(shown) == 0 {
+		s.t.Fatalf("%s shows no command", page)
+	}
+	for _, m := range shown {
+		cmd := exec.CommandContext(s.t.Context(), "sh", "-c", binary+" "+m[3])
+		cmd.Dir, cmd.Env = s.dir, append(os.Environ(), m[1]+"="+m[2])
+		out, _ := cmd.CombinedOutput() // the page shows what fails too
+		for _, line := range strings.Split(strings.TrimSpace(m[4]), "\n") {
+			if !strings.Contains(string(out), line) {
+				s.t.Errorf("hookstream %s: no line %q in:\n%s", m[3], line, out)
+			}
+		}
 	}
 }
 
