@@ -13,24 +13,31 @@ type textFlag struct {
 	choices                               []string
 	required                              bool
 	yes                                   bool // it is there or not, and takes no text
+	empties                               bool // given nothing, it empties what there is
 }
 
 // textFlags are such flags.
 type textFlags struct {
-	// Flags is a pointer to a struct of a pointer for each; nil: no flags.
+	// Flags is a pointer to a struct of a field for each; nil: no flags.
 	Flags any `embed:""`
 }
 
 func newTextFlags(flags []textFlag) textFlags {
 	var fields []reflect.StructField
 	for i, f := range flags {
-		typ := reflect.TypeFor[*string]()
-		if f.yes {
-			typ = reflect.TypeFor[*bool]()
-		}
-		fields = append(fields, reflect.StructField{Name: fmt.Sprintf("Flag%d", i), Type: typ, Tag: f.tag()})
+		fields = append(fields, reflect.StructField{Name: fmt.Sprintf("Flag%d", i), Type: f.typ(), Tag: f.tag()})
 	}
 	return textFlags{reflect.New(reflect.StructOf(fields)).Interface()}
+}
+
+func (f textFlag) typ() reflect.Type {
+	switch {
+	case f.yes:
+		return reflect.TypeFor[bool]()
+	case f.empties, len(f.choices) > 0: // kong wants a default of an enum that is no pointer
+		return reflect.TypeFor[*string]()
+	}
+	return reflect.TypeFor[string]()
 }
 
 // tag says to kong what the flag is.
@@ -57,8 +64,8 @@ func (f textFlags) given() map[string]string {
 	}
 	flags := reflect.ValueOf(f.Flags).Elem()
 	for i := range flags.NumField() {
-		if value := flags.Field(i); !value.IsNil() {
-			texts[flags.Type().Field(i).Tag.Get("name")] = fmt.Sprint(value.Elem())
+		if value := flags.Field(i); !value.IsZero() {
+			texts[flags.Type().Field(i).Tag.Get("name")] = fmt.Sprint(reflect.Indirect(value))
 		}
 	}
 	return texts

@@ -40,6 +40,9 @@ func newSourceUpdateCommand() sourceUpdateCommand {
 func updateFlags(p provider.Provider) []textFlag {
 	words := provider.Words(p)
 	flags := providerFlags(p, words)
+	for i := range flags {
+		flags[i].empties = true
+	}
 	if words.Credential.Several {
 		flags = append(flags, textFlag{
 			name: secretFile, placeholder: "FILE",

@@ -39,7 +39,7 @@ func (Provider) Benchmark() simulator.Benchmark {
 func benchmarkBody(typ, size string) ([]byte, error) {
 	body, err := bodies.ReadFile("bodies/" + size + ".json")
 	if err != nil {
-		return nil, fmt.Errorf("simulate: no body of this size: %w", err)
+		return nil, fmt.Errorf("simulator: no body of this size: %w", err)
 	}
 	return bytes.Replace(body, []byte(usualType), []byte(typ), 1), nil
 }
@@ -60,7 +60,7 @@ type requests struct {
 func newRequests(host, path, secret string, body []byte) (simulator.Requests, error) {
 	id := gjson.GetBytes(body, "event_id")
 	if len(id.Str) != uuidLength {
-		return nil, fmt.Errorf("simulate: the body's event id has %d characters instead of %d", len(id.Str), uuidLength)
+		return nil, fmt.Errorf("simulator: the body's event id has %d characters instead of %d", len(id.Str), uuidLength)
 	}
 	head := fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: hookstream-bench\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%s: sha256=",
 		path, host, len(body), yousign.DefaultSignatureHeader)
