@@ -97,15 +97,25 @@ func (b *bucket) Now(_ context.Context, key string) (eventlog.Change, error) {
 
 func (b *bucket) Latest(context.Context, func(eventlog.Change)) error { return nil }
 
+// passed drops what is among the values that a new watch begins with. An earlier one
+// may be at it too.
+func (b *bucket) passed() {
+	for {
+		select {
+		case <-b.watch:
+		default:
+			return
+		}
+	}
+}
+
 func (b *bucket) Watch(ctx context.Context, fn func(eventlog.Change), ready func()) error {
 	b.mu.Lock()
 	values, broken := make([]eventlog.Change, 0, len(b.values)), b.broken
 	for _, c := range b.values {
 		values = append(values, c)
 	}
-	for len(b.watch) > 0 {
-		<-b.watch // it is among the values
-	}
+	b.passed()
 	b.mu.Unlock()
 	for _, c := range values {
 		fn(c)
