@@ -167,6 +167,27 @@ func (e *Engine) keySubject(bucket, key string) string {
 	return subject
 }
 
+// closeConns ends all connections, the last first, and the buckets.
+func (e *Engine) closeConns() {
+	e.connMu.Lock()
+	conns, buckets := e.conns, e.buckets
+	e.connMu.Unlock()
+	for _, nc := range slices.Backward(conns) {
+		if e.node == nil && nc.IsConnected() {
+			_ = nc.FlushTimeout(time.Second) // what is not sent by then is dropped
+		}
+		nc.Close()
+	}
+	if e.js != nil {
+		// Who published for the first time while the connection was being closed has the
+		// client wait for news of it for ever.
+		e.js.CleanupPublisher()
+	}
+	for _, b := range buckets {
+		b.close()
+	}
+}
+
 // connect opens a connection for one purpose: each has one read loop, so that a
 // burst of acknowledgements does not wait behind a page of history.
 func (e *Engine) connect(purpose string) (*nats.Conn, error) {
@@ -393,18 +414,7 @@ func (e *Engine) Close() error {
 	if e.index != nil {
 		err = e.index.Close()
 	}
-	e.connMu.Lock()
-	conns, buckets := e.conns, e.buckets
-	e.connMu.Unlock()
-	for _, nc := range slices.Backward(conns) {
-		if e.node == nil && nc.IsConnected() {
-			_ = nc.FlushTimeout(time.Second) // what is not sent by then is dropped
-		}
-		nc.Close()
-	}
-	for _, b := range buckets {
-		b.close()
-	}
+	e.closeConns()
 	ended := e.node == nil || e.node.stop(stopTime)
 	if !ended {
 		e.logger.Warn("JetStream takes long to close its queues and is left to the end of the process; nothing that was acknowledged is lost", "waited", stopTime)
