@@ -49,6 +49,7 @@ type gaps struct {
 	of    map[string]missed // by uid, as the bucket has it
 	last  map[string]uint64 // by queue: that was handed out last, at least
 	first uint64            // of the log, at the last look
+	soon  chan struct{}     // holds a token while jumps are to be looked at at once
 	seen  map[string]int64  // by uid: counted by this gateway
 	told  map[string]said   // by uid: said by this gateway
 
@@ -87,7 +88,7 @@ func (g *gaps) said(sub *Subscription, v missed) int64 {
 func newGaps() *gaps {
 	return &gaps{
 		of: make(map[string]missed), last: make(map[string]uint64), seen: make(map[string]int64), told: make(map[string]said),
-		judged: make(map[string]int),
+		judged: make(map[string]int), soon: make(chan struct{}, 1),
 	}
 }
 
@@ -142,12 +143,16 @@ const gapEvery = time.Second
 func (m *Manager) watchGaps() {
 	t := time.NewTicker(gapEvery)
 	defer t.Stop()
+	look := m.lookForGaps
 	for m.ctx.Err() == nil {
-		if err := m.lookForGaps(m.ctx); err != nil && m.ctx.Err() == nil {
+		if err := look(m.ctx); err != nil && m.ctx.Err() == nil {
 			m.logger.Debug("looking for gaps", "err", err)
 		}
 		select {
 		case <-t.C:
+			look = m.lookForGaps
+		case <-m.gaps.soon:
+			look = m.lookAtJumps
 		case <-m.ctx.Done():
 			return
 		}
@@ -173,7 +178,9 @@ func (m *Manager) lookForGaps(ctx context.Context) error {
 	m.gaps.mu.Unlock()
 	for _, h := range m.allHomes() {
 		h.lookAtDropped()
-		h.lookAtJumps(b.First)
+	}
+	if err := m.lookAtJumps(ctx); err != nil {
+		return err
 	}
 	if err := m.lookAtAll(ctx, looks{b.First, found.version, m.List()}, near, found); err != nil {
 		return err
@@ -430,6 +437,7 @@ func (h *home) follow(a arrival) {
 	for _, s := range h.turns.add(a.hand.Turn, first) {
 		if h.queue.Subjects != nil {
 			h.jumps = append(h.jumps, h.notPassedBy(s))
+			h.m.gaps.lookSoon(s)
 			continue
 		}
 		h.miss(s)
@@ -444,18 +452,74 @@ func (h *home) notPassedBy(s span) span {
 	return span{max(s[0], h.m.gaps.last[h.queue.Name]+1), s[1]}
 }
 
-// lookAtJumps counts what a queue with subjects jumped over since the last look, as far
-// as the log has dropped it: of the rest it would have handed out what there was. What
-// nobody can tell any more is whether it was selected.
-func (h *home) lookAtJumps(first uint64) {
+// lookAtJumps counts what queues with subjects jumped over since the last look, as far
+// as the log has dropped it: of the rest they would have handed out what there was. What
+// they jump over later is not held against where the log begins now.
+func (m *Manager) lookAtJumps(ctx context.Context) error {
+	jumps := make(map[*home]jumped)
+	for _, h := range m.allHomes() {
+		if some := h.takeJumps(); len(some.over) > 0 {
+			jumps[h] = some
+		}
+	}
+	if len(jumps) == 0 {
+		return nil
+	}
+	b, err := m.engine.Events().Bounds(ctx)
+	for h, some := range jumps {
+		h.judge(some, b.First, err)
+	}
+	return err
+}
+
+// jumped is what the queue of a subscription, in one generation, jumped over.
+type jumped struct {
+	sub  *Subscription
+	over []span
+}
+
+func (h *home) takeJumps() jumped {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, s := range h.jumps {
+	some := jumped{h.sub, h.jumps}
+	h.jumps = nil
+	return some
+}
+
+// judge counts what of jumps lies before the first event of the log. Where that is not
+// known they wait for the next look.
+func (h *home) judge(some jumped, first uint64, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.sub != some.sub {
+		return // sought meanwhile
+	}
+	if err != nil {
+		h.jumps = append(some.over, h.jumps...)
+		return
+	}
+	for _, s := range some.over {
 		if s[1] = min(s[1], first); !s.empty() {
 			h.miss(s)
 		}
 	}
-	h.jumps = nil
+}
+
+// nearBegin is how many events behind the first of the log a jump is looked at at once:
+// what is there now may be dropped before the next look, and be taken for missed then.
+const nearBegin = 1 << 14
+
+// lookSoon has jumps looked at at once, if this one is so near.
+func (g *gaps) lookSoon(over span) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if over[0] >= g.first+nearBegin {
+		return
+	}
+	select {
+	case g.soon <- struct{}{}:
+	default:
+	}
 }
 
 // miss counts events as missed.

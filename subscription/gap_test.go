@@ -256,8 +256,8 @@ func TestAGapThatCannotBeKeptIsTriedAgain(t *testing.T) {
 // A record that is no event is told as a gap of one, once, whatever the order.
 func TestWhatIsNoEventIsAGapOfOne(t *testing.T) {
 	onBoth(t, func(t *testing.T, r *rig) {
-		for _, order := range []subscription.Ordering{subscription.Unordered, subscription.OrderByEntity} {
-			id := fmt.Sprint("crm", order)
+		for n, order := range []subscription.Ordering{subscription.Unordered, subscription.OrderByEntity} {
+			id := fmt.Sprintf("crm-%d", order)
 			r.create(id, subscription.Settings{Ordering: order})
 			s := attach(r.a, id, subscription.ConsumerOptions{}, nil)
 			defer s.stop()
@@ -267,7 +267,7 @@ func TestWhatIsNoEventIsAGapOfOne(t *testing.T) {
 			}
 			r.publishN(1)
 			// The second finds that of the first as well.
-			want := int64(1 + order)
+			want := int64(1 + n)
 			waitFor(t, "the gap", func() bool { return s.gaps() == want && s.count() == int(want) })
 			if n := missedOf(t, r.a, id); n != want {
 				t.Errorf("%s missed %d, want %d", id, n, want)
