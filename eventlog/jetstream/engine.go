@@ -178,11 +178,6 @@ func (e *Engine) closeConns() {
 		}
 		nc.Close()
 	}
-	if e.js != nil {
-		// Who published for the first time while the connection was being closed has the
-		// client wait for news of it for ever.
-		e.js.CleanupPublisher()
-	}
 	for _, b := range buckets {
 		b.close()
 	}

@@ -1,10 +1,12 @@
 package jetstream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -111,19 +113,56 @@ const fetchAgain = time.Second
 // ctx ends. It does not give up: connections come back, and a gateway without a tail
 // would accept and show nothing.
 func (s *stream) fetch(ctx context.Context, js jetstream.JetStream, f *fetched, from uint64) {
+	var seen atomic.Uint64
+	seen.Store(from - 1)
 	for {
-		err := Follow(ctx, js, StreamEvents, from, func(m jetstream.Msg, md *jetstream.MsgMetadata) {
-			from = md.Sequence.Stream + 1
+		following, behind := context.WithCancelCause(ctx)
+		s.e.wg.Go(func() { s.watchTail(following, &seen, behind) })
+		err := Follow(following, js, StreamEvents, seen.Load()+1, func(m jetstream.Msg, md *jetstream.MsgMetadata) {
+			seen.Store(md.Sequence.Stream)
 			f.put(m)
 		})
+		err = cmp.Or(context.Cause(following), err)
+		behind(nil)
 		if ctx.Err() != nil {
 			return
 		}
-		s.e.logger.Debug("the log is followed anew", "from", from, "err", err)
+		s.e.logger.Debug("the log is followed anew", "from", seen.Load()+1, "err", err)
 		select {
 		case <-time.After(fetchAgain):
 		case <-ctx.Done():
 			return
+		}
+	}
+}
+
+// tailBehind is how long the tail may stand still while the log has more.
+const tailBehind = 5 * time.Second
+
+var errBehind = errors.New("the node that is followed has not what the log has")
+
+// watchTail ends a tail that stands still while the log goes on: the node that serves
+// it says that it is well, and lags behind the others.
+func (s *stream) watchTail(ctx context.Context, seen *atomic.Uint64, behind context.CancelCauseFunc) {
+	t := time.NewTicker(tailBehind)
+	defer t.Stop()
+	var last, was uint64 // of the log and of the tail, the time before
+	for {
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return
+		}
+		now := seen.Load()
+		if now == was && now < last {
+			behind(errBehind)
+			return
+		}
+		asking, answered := context.WithTimeout(ctx, tailBehind)
+		b, err := s.Bounds(asking)
+		answered()
+		if was, last = now, 0; err == nil {
+			last = b.Last
 		}
 	}
 }

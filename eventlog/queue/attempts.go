@@ -219,6 +219,11 @@ func (a *Attempts) writeGroup(group []writing) {
 	errs := make([]error, len(group))
 	for i, w := range group {
 		for _, v := range w.some {
+			// The client of who publishes for the first time while his connection is closed
+			// waits for news of it for ever.
+			if errs[i] = context.Cause(a.e.Context()); errs[i] != nil {
+				break
+			}
 			ack, err := a.e.JS().PublishMsgAsync(v.message())
 			if err != nil {
 				errs[i] = err
