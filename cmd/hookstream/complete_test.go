@@ -58,7 +58,8 @@ func TestCandidates(t *testing.T) {
 // Every command that does something has examples, and they are what it takes.
 func TestExamples(t *testing.T) {
 	var paths []string
-	for _, node := range aParser(t).Model.Leaves(false) {
+	parser := aParser(t)
+	for _, node := range parser.Model.Leaves(false) {
 		if node.Hidden && pathOf(node) != "bench run" {
 			continue
 		}
@@ -70,7 +71,7 @@ func TestExamples(t *testing.T) {
 		for _, line := range examples[path] {
 			_, line, _ = strings.Cut(line, "hookstream ")
 			line, _, _ = strings.Cut(line, ">")
-			parsed, err := aParser(t).Parse(shellWords(strings.TrimSuffix(line, ")")))
+			parsed, err := parser.Parse(shellWords(strings.TrimSuffix(line, ")")))
 			if err != nil {
 				t.Errorf("%s: %v", line, err)
 			} else if got := parsed.Selected(); path != "help" && !strings.HasPrefix(pathOf(got), path) {
