@@ -161,7 +161,7 @@ func (s *stream) watchTail(ctx context.Context, seen *atomic.Uint64, behind cont
 		asking, answered := context.WithTimeout(ctx, tailBehind)
 		b, err := s.Bounds(asking)
 		answered()
-		if was, last = now, 0; err == nil {
+		if was, last = now, 0; err == nil && b.First <= b.Last { // else all of it has been dropped
 			last = b.Last
 		}
 	}
