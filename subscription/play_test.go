@@ -418,6 +418,7 @@ func (p *play) stop(c *consuming) {
 func (p *play) drain(bound time.Duration) {
 	p.say("the end: all is healed")
 	p.w.heal()
+	p.learnAll(bound)
 	for _, c := range p.consumers {
 		if c.kind != "healthy" && c.kind != "puller" {
 			p.stop(c)
@@ -430,6 +431,7 @@ func (p *play) drain(bound time.Duration) {
 	p.quiet = time.Now()
 	p.mu.Unlock()
 	for began := time.Now(); ; time.Sleep(250 * time.Millisecond) {
+		p.learn()
 		p.resume()
 		left, quiet := p.unresolved(p.parked())
 		if len(left) == 0 {
@@ -453,19 +455,39 @@ func (p *play) describe() {
 	}
 }
 
-// resume ends a pause that is in force, be it one of which no answer came. So may
-// a seek be.
+// resume ends a pause that is in force, be it one of which no answer came.
 func (p *play) resume() {
 	for _, g := range p.w.gateways() {
-		sub, err := g.Get(subID)
-		if err != nil {
-			continue
-		}
-		p.generation(sub)
-		if sub.Paused {
+		if sub, err := g.Get(subID); err == nil && sub.Paused {
 			p.pause(g, false)
 			return
 		}
+	}
+}
+
+// learn tells of a generation that a gateway knows: a seek of which no answer came may
+// be in force.
+func (p *play) learn() {
+	for _, g := range p.w.gateways() {
+		if sub, err := g.Get(subID); err == nil {
+			p.generation(sub)
+		}
+	}
+}
+
+// learnAll waits until it is known whether each seek is in force of which no answer
+// came: all is healed. What is changed in nothing is answered as the bucket has it.
+func (p *play) learnAll(bound time.Duration) {
+	ctx, cancel := context.WithTimeout(p.ctx, bound)
+	defer cancel()
+	for ctx.Err() == nil {
+		sub, err := p.w.gateways()[0].Update(ctx, subID, "", func(*subscription.Settings) error { return nil })
+		if err == nil {
+			p.generation(sub)
+			return
+		}
+		p.say("what is in force: %v", err)
+		sleep(ctx, 250*time.Millisecond)
 	}
 }
 

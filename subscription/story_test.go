@@ -193,7 +193,7 @@ func (s *story) check(h *handed) {
 		// After a seek an event may be handed out beside its replay, and, parked once
 		// more, in two replays at a time.
 		// A gateway that has not heard of a seek hands out what it holds from before.
-		both := s.last == 1 && d.gen == h.gen || d.comparable(h) && !(h.Replayed && e.replays > 1)
+		both := s.sought.IsZero() && d.gen == h.gen || d.comparable(h) && !(h.Replayed && e.replays > 1)
 		if n, m := d.HandOut, h.HandOut; both && n >= m {
 			s.broken("event %d: hand-out %d comes after %d", e.seq, m, n)
 		}
@@ -440,7 +440,7 @@ func (s *story) checkParked(e *told) {
 	if e.replays > 0 {
 		return // it may have been parked anew
 	}
-	if len(e.parked) > 1 && s.last == 1 {
+	if len(e.parked) > 1 && s.sought.IsZero() {
 		s.broken("event %d is parked %d times", e.seq, len(e.parked))
 	}
 	for _, p := range e.parked {

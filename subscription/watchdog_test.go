@@ -58,6 +58,7 @@ const watchEvery = 250 * time.Millisecond
 // watch barks once, until ctx ends.
 func (p *play) watch(ctx context.Context) {
 	for sleep(ctx, watchEvery) {
+		p.learn()
 		g, left := p.suspicious(nil)
 		if len(left) == 0 {
 			continue
