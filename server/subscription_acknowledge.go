@@ -11,7 +11,7 @@ import (
 // Acknowledge settles deliveries and answers for each of them.
 func (s *subscriptionService) Acknowledge(ctx context.Context, req *hookstreamv1.AcknowledgeRequest) (*hookstreamv1.AcknowledgeResponse, error) {
 	id := subscriptionID(req.GetName())
-	if _, err := s.manager.Get(id); err != nil {
+	if _, err := s.manager.Find(ctx, id); err != nil {
 		return nil, err
 	}
 	if err := misplaced(req.GetSettlements()).err(); err != nil {

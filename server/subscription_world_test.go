@@ -51,7 +51,13 @@ func startSubscriptionsWith(t *testing.T, so subscription.Options, change ...fun
 	}
 	t.Cleanup(func() { w.engine.Close() })
 	h := w.runHub()
-	so.Engine, so.Hub = subscription.On(queue.On(w.engine)), h
+	engine := subscription.On(queue.On(w.engine))
+	if u, ok := so.Engine.(*uninformed); ok {
+		u.Engine = engine
+	} else {
+		so.Engine = engine
+	}
+	so.Hub = h
 	w.manager, err = subscription.Open(t.Context(), so)
 	if err != nil {
 		t.Fatal(err)

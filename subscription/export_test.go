@@ -203,3 +203,6 @@ func (m *Manager) Pulling() (n int) {
 	}
 	return n
 }
+
+// TellHome tells the home of a subscription here that it is as given.
+func (m *Manager) TellHome(sub *Subscription) { m.known(sub.UID).change(sub) }

@@ -83,6 +83,7 @@ type home struct {
 	share     float64   // of what is pulled, the selector selects
 	ensured   bool      // the queue was seen to be as it should
 	lingers   bool      // and holds for longer, for what was handed out before
+	doubted   bool      // something was not heard: the queue may have been deleted
 	missedAt  time.Time // when JetStream was asked last whether the queue is there at all
 	cutOff    bool      // as of the last look
 	fedAt     time.Time
@@ -135,11 +136,15 @@ func (h *home) begin(sub *Subscription) error {
 	return nil
 }
 
-// change takes over what has become of the subscription.
+// change takes over what has become of the subscription: what is in force now, for who
+// tells of a change may be overtaken by the next one.
 func (h *home) change(sub *Subscription) {
 	h.mu.Lock()
 	defer h.poke()
 	defer h.mu.Unlock()
+	if now := h.m.store.byUID(h.uid); now != nil {
+		sub = now
+	}
 	old := h.sub
 	if sub.Generation != old.Generation {
 		h.closePullers()
@@ -310,6 +315,9 @@ func (h *home) untilNext() time.Duration {
 	if h.replayer != nil {
 		next.or(h.fedAt.Add(feedEvery))
 	}
+	if h.doubted {
+		next.or(h.missedAt.Add(absentPause))
+	}
 	if h.lingers {
 		next.orLater(h.sub.FormerUntil)
 	}
@@ -467,7 +475,7 @@ func (h *home) ensure() {
 }
 
 // absentPause is how often, at most, JetStream is asked whether a queue is there for
-// which nobody answers.
+// which nobody answers, be it to a pull or to a word.
 const absentPause = 2 * time.Second
 
 // toEnsure reports whether JetStream is to be asked about the queues of the
@@ -476,12 +484,13 @@ func (h *home) toEnsure(now time.Time) (sub *Subscription, todo bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, p := range []Puller{h.puller, h.replayer} {
-		if p != nil && p.Absent() && now.Sub(h.missedAt) >= absentPause {
-			h.ensured, h.missedAt = false, now
-		}
+		h.doubted = h.doubted || p != nil && p.Absent()
+	}
+	if h.doubted && now.Sub(h.missedAt) >= absentPause {
+		h.doubted, h.ensured, h.missedAt = false, false, now
 	}
 	ensured := h.ensured && (h.sub.lingers(now) || !h.lingers)
-	return h.sub, !ensured && len(h.consumers) > 0
+	return h.sub, !ensured && (len(h.consumers) > 0 || len(h.holds) > 0)
 }
 
 // requestTime bounds one question to JetStream.

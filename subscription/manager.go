@@ -40,24 +40,25 @@ type Options struct {
 // All methods may be called from many goroutines at once. Errors of the engine
 // wrap eventlog.ErrUnavailable or eventlog.ErrFull.
 type Manager struct {
-	opts    Options
-	engine  Engine
-	hub     *hub.Hub
-	compile compiler
-	logger  *slog.Logger
-	gateway string // name of this gateway, in this life of it
-	opened  time.Time
-	signer  *signer
-	store   *store
-	parked  Parking
-	acks    Journal // nil on a cluster
-	bus     Bus
-	peers   peers
-	tallies tallies
-	flaps   flaps
-	gaps    *gaps
-	unwatch func() // ends hearing of what the log drops
-	asking  asking
+	opts      Options
+	engine    Engine
+	hub       *hub.Hub
+	compile   compiler
+	logger    *slog.Logger
+	gateway   string // name of this gateway, in this life of it
+	opened    time.Time
+	signer    *signer
+	store     *store
+	parked    Parking
+	acks      Journal // nil on a cluster
+	bus       Bus
+	peers     peers
+	tallies   tallies
+	flaps     flaps
+	gaps      *gaps
+	unwatch   func() // ends hearing of what the log drops
+	asking    asking
+	inquiries inquiries
 
 	ctx  context.Context
 	stop context.CancelCauseFunc

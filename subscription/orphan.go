@@ -62,8 +62,11 @@ func (m *Manager) settleOrphans(ctx context.Context, orders []order, unheard boo
 		}
 	}
 	for k, some := range groups {
-		sub := m.store.byUID(k.uid)
-		if sub == nil || sub.Generation != k.n {
+		sub, over := m.ofGeneration(ctx, k.uid, k.n)
+		if sub == nil {
+			for _, o := range some {
+				o.result.Outcome = over
+			}
 			continue
 		}
 		free, err := m.claim(ctx, sub, some)
@@ -151,6 +154,9 @@ func (m *Manager) answerClaim(data []byte) []byte {
 		for i, seq := range c.Seq {
 			k := key{c.Replay[i], seq}
 			_, mine[i] = h.holds[k]
+			// Of another generation than that of the claim it says nothing. What is replayed
+			// outlives them.
+			mine[i] = mine[i] && (k.replay || c.Generation == h.sub.Generation)
 			if !mine[i] && c.Final[i] && c.Generation == h.sub.Generation {
 				h.memos.put(k, memo{verdict: Ack, outcome: Done})
 			}

@@ -72,6 +72,7 @@ func (h *home) parkLater(hd *hold, reason string) {
 			h.finish(settlement{order: order{Settlement: Settlement{Verdict: Retry}}, hold: hd}, Parked)
 			return
 		}
+		h.doubted = true
 		if h.ctx.Err() == nil {
 			h.m.logger.Warn("an event could not be parked, trying again", "subscription", h.sub.ID, "seq", hd.event.Seq(), "err", err)
 		}

@@ -30,12 +30,11 @@ func (h *home) mindPin() {
 		return
 	}
 	seen, err := h.lookAtQueues(q.queue, q.replays, q.phase == collecting)
-	if err != nil {
-		return
-	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.heedPin(q, seen)
+	if h.doubted = h.doubted || errors.Is(err, queue.ErrNoQueue); err == nil {
+		h.heedPin(q, seen)
+	}
 }
 
 // pinQuestion is what JetStream is asked about, and what the lanes were like then.

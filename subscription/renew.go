@@ -117,12 +117,12 @@ const proofTime = 5 * time.Second
 // proven reports whether what was said at a time was said to a leader with a
 // quorum behind it: one that is cut off confirms for some seconds what the others
 // never hear of.
-func (h *home) proven(ctx context.Context, said time.Time) bool {
+func (m *Manager) proven(ctx context.Context, said time.Time) bool {
 	ctx, cancel := context.WithTimeout(ctx, proofTime)
 	defer cancel()
 	t := time.NewTicker(50 * time.Millisecond)
 	defer t.Stop()
-	for h.m.engine.Reached().Before(said) {
+	for m.engine.Reached().Before(said) {
 		select {
 		case <-t.C:
 		case <-ctx.Done():
@@ -161,12 +161,12 @@ func (h *home) hang(holds []*hold) {
 	h.mu.Unlock()
 	sent := time.Now()
 	ok, _ := h.m.engine.Confirm(ctx, q, words) // what is not confirmed is not renewed
-	proven := h.proven(ctx, sent)
+	proven := h.m.proven(ctx, sent)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := time.Now()
 	for i, hd := range holds {
-		hd.renewing = false
+		hd.renewing, h.doubted = false, h.doubted || !ok[i]
 		// JetStream confirms it of what is not pending too: only what was surely
 		// held here when it answered is held on.
 		renewed := ok[i] && proven && now.Before(hd.sure) && hd.turn == words[i].Turn

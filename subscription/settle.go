@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/hookstream/hookstream/eventlog/queue"
@@ -39,17 +40,8 @@ func (m *Manager) Settle(ctx context.Context, id string, in []Settlement) []Resu
 	}
 	out := make([]Result, len(in))
 	byHome := make(map[string][]order)
-	for i, s := range in {
-		t, err := m.signer.parse(s.Token)
-		switch {
-		case err != nil || !valid(s) || !m.belongs(t, id):
-			out[i].Outcome = Invalid
-		case !m.store.hasUID(t.uid):
-			out[i].Outcome = Gone
-		default:
-			s.Reason = s.Reason[:min(len(s.Reason), maxReason)]
-			byHome[t.home] = append(byHome[t.home], order{t, s, &out[i]})
-		}
+	for _, o := range m.ours(ctx, id, in, out) {
+		byHome[o.token.home] = append(byHome[o.token.home], o)
 	}
 	for home, orders := range byHome {
 		if home == m.gateway {
@@ -62,20 +54,67 @@ func (m *Manager) Settle(ctx context.Context, id string, in []Settlement) []Resu
 	return out
 }
 
+// ours answers what is to be settled, and refuses the rest: in out are the results.
+func (m *Manager) ours(ctx context.Context, id string, in []Settlement, out []Result) (orders []order) {
+	var unknown []order
+	for i, s := range in {
+		t, err := m.signer.parse(s.Token)
+		s.Reason = s.Reason[:min(len(s.Reason), maxReason)]
+		o := order{t, s, &out[i]}
+		switch {
+		case err != nil || !valid(s):
+			o.result.Outcome = Invalid
+		case !m.store.hasUID(t.uid):
+			unknown = append(unknown, o)
+		default:
+			orders = append(orders, o)
+		}
+	}
+	orders = append(orders, m.heardOf(ctx, id, unknown)...)
+	return slices.DeleteFunc(orders, func(o order) bool {
+		if m.belongs(o.token, id) {
+			return false
+		}
+		o.result.Outcome = Invalid
+		return true
+	})
+}
+
+// heardOf answers those of orders whose subscription this gateway hears of when it asks.
+// The others are over, unless nobody answered.
+func (m *Manager) heardOf(ctx context.Context, id string, unknown []order) (orders []order) {
+	if len(unknown) == 0 {
+		return nil
+	}
+	err := m.inquire(ctx, id, func() bool {
+		return !slices.ContainsFunc(unknown, func(o order) bool { return !m.store.hasUID(o.token.uid) })
+	})
+	for _, o := range unknown {
+		switch {
+		case m.store.hasUID(o.token.uid):
+			orders = append(orders, o)
+		case err != nil:
+			o.result.Outcome = Unavailable
+		default:
+			o.result.Outcome = Gone
+		}
+	}
+	return orders
+}
+
 func valid(s Settlement) bool {
 	return s.Verdict >= Ack && s.Verdict <= Release &&
 		(s.Delay == nil || *s.Delay >= 0 && *s.Delay <= maxDelay) &&
 		(s.Extension == 0 || s.Extension >= minDeadline && s.Extension <= maxExtension)
 }
 
-// belongs reports whether the token is of the subscription with the id. One of a
-// subscription that is gone belongs to none that is there.
+// belongs reports whether the token is of the subscription with the id.
 func (m *Manager) belongs(t token, id string) bool {
 	if id == "" {
 		return true
 	}
 	sub, err := m.Get(id)
-	return err == nil && sub.UID == t.uid || !m.store.hasUID(t.uid)
+	return err == nil && sub.UID == t.uid
 }
 
 func (m *Manager) countRefused(id string, out []Result) {
@@ -104,7 +143,14 @@ func (m *Manager) settleHere(ctx context.Context, orders []order) {
 			continue
 		}
 		for _, o := range some { // it was here and is no more
-			o.result.Outcome = Expired
+			switch {
+			case m.ctx.Err() != nil:
+				o.result.Outcome = Unavailable // what pulls were handed is in force still
+			case !m.store.hasUID(uid):
+				o.result.Outcome = Gone
+			default:
+				o.result.Outcome = Expired
+			}
 		}
 	}
 }
@@ -357,7 +403,8 @@ func (h *home) kept(s settlement, ok bool) bool {
 	hd := s.hold
 	h.endSettling(hd) // before it may begin anew, with another end
 	if !ok {
-		s.result.Outcome = Unavailable
+		s.result.Outcome, h.doubted = Unavailable, true
+		h.poke()
 		if h.holds[hd.key] == hd {
 			hd.stage = given
 			h.orphaned(hd)
