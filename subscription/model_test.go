@@ -335,8 +335,14 @@ func TestAPlayLearnsOfASeekWithoutAnAnswer(t *testing.T) {
 		for _, where := range []string{"earliest", "latest"} {
 			sch := schedule{Settings: subscription.Settings{Ordering: ordering, Selector: selector("types: 'signature_request.done'"), AckDeadline: time.Second}}
 			sch.Steps = []step{
-				{Do: "attach", N: 0, Kind: "healthy"}, {Wait: time.Second, Do: "pause"}, {Do: "publish", N: 2, Kind: "a"}, {Do: "untell", N: 1},
-				{Do: "seek", N: 1, Kind: where}, {Do: "resume"}, {Wait: time.Second, Do: "publish", N: 1, Kind: "a"}, {Wait: 2 * silence, Do: "publish", N: 1, Kind: "a"},
+				{Do: "attach", N: 0, Kind: "healthy"},
+				{Wait: time.Second, Do: "pause"},
+				{Do: "publish", N: 2, Kind: "a"},
+				{Do: "untell", N: 1},
+				{Do: "seek", N: 1, Kind: where},
+				{Do: "resume"},
+				{Wait: time.Second, Do: "publish", N: 1, Kind: "a"},
+				{Wait: 2 * silence, Do: "publish", N: 1, Kind: "a"},
 			}
 			synctest.Test(t, func(t *testing.T) {
 				m := newMemory(1, false)
