@@ -433,15 +433,15 @@ func (h *home) look() {
 // ensure makes sure that the queues are there, and as the subscription says, before
 // anything is pulled.
 func (h *home) ensure() {
-	sub, todo := h.toEnsure(time.Now())
-	if !todo {
+	sub, limit := h.toEnsure(time.Now())
+	if limit == 0 {
 		return
 	}
 	if h.m.asking.begin(h.ctx) != nil {
 		return // it ends
 	}
 	defer h.m.asking.end()
-	ctx, cancel := context.WithTimeout(h.ctx, requestTime)
+	ctx, cancel := context.WithTimeout(h.ctx, limit)
 	defer cancel()
 	lingers, q := sub.lingers(time.Now()), h.m.mainQueue(sub)
 	st, made, err := h.m.lookAtQueue(ctx, sub, q)
@@ -478,20 +478,31 @@ func (h *home) ensure() {
 // which nobody answers, be it to a pull or to a word.
 const absentPause = 2 * time.Second
 
-// toEnsure reports whether JetStream is to be asked about the queues of the
-// subscription, as it is now.
-func (h *home) toEnsure(now time.Time) (sub *Subscription, todo bool) {
+// toEnsure answers how long JetStream may take to be asked about the queues of the
+// subscription, as it is now; 0: not at all.
+func (h *home) toEnsure(now time.Time) (sub *Subscription, limit time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	mayAsk := now.Sub(h.missedAt) >= absentPause
 	for _, p := range []Puller{h.puller, h.replayer} {
-		h.doubted = h.doubted || p != nil && p.Absent()
-	}
-	if h.doubted && now.Sub(h.missedAt) >= absentPause {
-		h.doubted, h.ensured, h.missedAt = false, false, now
+		if p != nil && p.Absent() && mayAsk {
+			h.ensured, h.missedAt = false, now
+		}
 	}
 	ensured := h.ensured && (h.sub.lingers(now) || !h.lingers)
-	return h.sub, !ensured && (len(h.consumers) > 0 || len(h.holds) > 0)
+	if !ensured && len(h.consumers) > 0 {
+		h.doubted = false
+		return h.sub, requestTime
+	}
+	// A word is not heard either when the gateway is cut off.
+	if h.doubted && mayAsk && h.connected() {
+		h.doubted, h.missedAt = false, now
+		return h.sub, lookTime
+	}
+	return nil, 0
 }
+
+func (h *home) connected() bool { _, up := h.m.engine.Connection(); return up }
 
 // requestTime bounds one question to JetStream.
 const requestTime = 10 * time.Second
