@@ -155,6 +155,16 @@ func (r *ring) get(seq uint64) *entry {
 	return nil
 }
 
+// between answers the events from one sequence up to before another.
+func (r *ring) between(from, to uint64) (out []*entry) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	for i := r.search(from); i < r.n && r.at(i).seq < to; i++ {
+		out = append(out, r.at(i))
+	}
+	return out
+}
+
 // span answers the positions that the ring answers for.
 func (r *ring) span() (first, next uint64) {
 	r.mu.RLock()

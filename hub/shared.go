@@ -102,6 +102,15 @@ func (h *Hub) apart(e *entry) *Event {
 	return h.Of(rec)
 }
 
+// InMemory answers the events from one sequence up to before another that are in the
+// ring, be they dropped by the log since.
+func (h *Hub) InMemory(from, to uint64) (out []*Event) {
+	for _, e := range h.ring.between(from, to) {
+		out = append(out, h.event(e))
+	}
+	return out
+}
+
 // Of answers the event of a record that the log may no longer hold.
 func (h *Hub) Of(rec event.Record) *Event {
 	return h.event(h.newEntry(rec, nil))

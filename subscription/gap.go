@@ -1,7 +1,6 @@
 package subscription
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -34,6 +33,8 @@ type missed struct {
 	// Spans that were counted, as far as somebody may still come upon them: nothing
 	// in them is counted again, however it is found.
 	Spans spans `json:"spans,omitempty"`
+	// Clear is where nothing is selected, though nobody says so of each event.
+	Clear *clearing `json:"clear,omitempty"`
 
 	revision uint64
 }
@@ -45,13 +46,16 @@ const keyMissed = "_missed."
 // mu guards all of it. Nothing is taken, asked or kept under it: what is kept in the
 // bucket is changed by revision, so that two who read the same do not both count.
 type gaps struct {
-	mu    sync.Mutex
-	of    map[string]missed // by uid, as the bucket has it
-	last  map[string]uint64 // by queue: that was handed out last, at least
-	first uint64            // of the log, at the last look
-	soon  chan struct{}     // holds a token while jumps are to be looked at at once
-	seen  map[string]int64  // by uid: counted by this gateway
-	told  map[string]said   // by uid: said by this gateway
+	mu      sync.Mutex
+	of      map[string]missed // by uid, as the bucket has it
+	places  map[string]place  // by queue, at the last look
+	unsure  map[string]int    // by queue: looks that could not say what was handed out
+	first   uint64            // of the log, at the last look
+	ends    []end             // of the log, at looks that were not long ago
+	soon    chan struct{}     // holds a token while jumps are to be looked at at once
+	dropped map[string]drops  // by queue: events that nobody is handed again
+	seen    map[string]int64  // by uid: counted by this gateway
+	told    map[string]said   // by uid: said by this gateway
 
 	holes  holes          // of the log
 	judged map[string]int // by queue: which holes were looked at
@@ -61,13 +65,17 @@ type gaps struct {
 // looks are what a look for gaps depends on. It is not repeated with the same: with
 // thousands of subscriptions that would cost more than all that they do at rest.
 type looks struct {
-	first uint64          // of the log
-	holes int             // their version
-	subs  []*Subscription // none of which has a queue that is still to be made
+	first  uint64          // of the log
+	growth uint64          // of the log
+	holes  int             // their version
+	subs   []*Subscription // none of which has a queue that is still to be made
+
+	near  uint64 // up to before where the log may soon begin
+	ended uint64 // where the log ended when JetStream has surely seen it
 }
 
 func (l looks) equal(o looks) bool {
-	return l.first == o.first && l.holes == o.holes && slices.Equal(l.subs, o.subs)
+	return l.first == o.first && l.growth == o.growth && l.holes == o.holes && slices.Equal(l.subs, o.subs)
 }
 
 // said is how many missed events of a generation a gateway told a consumer of.
@@ -87,7 +95,7 @@ func (g *gaps) said(sub *Subscription, v missed) int64 {
 
 func newGaps() *gaps {
 	return &gaps{
-		of: make(map[string]missed), last: make(map[string]uint64), seen: make(map[string]int64), told: make(map[string]said),
+		of: make(map[string]missed), places: make(map[string]place), unsure: make(map[string]int), dropped: make(map[string]drops), seen: make(map[string]int64), told: make(map[string]said),
 		judged: make(map[string]int), soon: make(chan struct{}, 1),
 	}
 }
@@ -169,20 +177,20 @@ func (m *Manager) lookForGaps(ctx context.Context) error {
 		return err
 	}
 	m.gaps.mu.Lock()
-	near := b.First + lookAhead*(b.First-cmp.Or(m.gaps.first, b.First))
+	now := looks{first: b.First, growth: growth(b.First, b.Last), near: m.gaps.nearness(b.First, b.Last)}
+	now.ended = m.gaps.ended(end{b.Last, time.Now()}, m.surelySeen())
 	m.gaps.first = b.First
 	if m.gaps.holes.take(lost) {
 		clear(m.gaps.judged)
 	}
 	found := m.gaps.holes
 	m.gaps.mu.Unlock()
-	for _, h := range m.allHomes() {
-		h.lookAtDropped()
-	}
+	m.lookAtDropped(ctx)
 	if err := m.lookAtJumps(ctx); err != nil {
 		return err
 	}
-	if err := m.lookAtAll(ctx, looks{b.First, found.version, m.List()}, near, found); err != nil {
+	now.holes, now.subs = found.version, m.List()
+	if err := m.lookAtAll(ctx, now, found); err != nil {
 		return err
 	}
 	for _, h := range m.allHomes() {
@@ -191,12 +199,12 @@ func (m *Manager) lookForGaps(ctx context.Context) error {
 	return nil
 }
 
-// lookAhead is in how many looks the log may reach what a queue is known to have passed
-// by, so that it is asked anew: what it jumps over is compared with that.
+// lookAhead is in how many looks the log may reach what a queue is known to have passed,
+// so that it is asked anew.
 const lookAhead = 10
 
 // lookAtAll looks at all subscriptions, unless it has with nothing else to be seen.
-func (m *Manager) lookAtAll(ctx context.Context, now looks, near uint64, found holes) error {
+func (m *Manager) lookAtAll(ctx context.Context, now looks, found holes) error {
 	m.gaps.mu.Lock()
 	done := m.gaps.done
 	m.gaps.mu.Unlock()
@@ -205,7 +213,7 @@ func (m *Manager) lookAtAll(ctx context.Context, now looks, near uint64, found h
 	}
 	var errs []error
 	for _, sub := range now.subs {
-		errs = append(errs, m.lookForGap(ctx, sub, now.first, near), m.lookForHoles(ctx, sub, found))
+		errs = append(errs, m.lookForGap(ctx, sub, now), m.lookForHoles(ctx, sub, found))
 	}
 	noQueue := func(err error) bool { return errors.Is(err, queue.ErrNoQueue) } // it is made when somebody comes
 	if slices.ContainsFunc(errs, noQueue) {
@@ -220,38 +228,6 @@ func (m *Manager) lookAtAll(ctx context.Context, now looks, near uint64, found h
 	return nil
 }
 
-// lookForGap counts what lies between the event that was handed out last and the
-// first of the log. It asks JetStream only when what it knows does not say that
-// nothing does, and will soon.
-func (m *Manager) lookForGap(ctx context.Context, sub *Subscription, first, near uint64) error {
-	q := m.mainQueue(sub)
-	done := m.gaps.now(sub).UpTo
-	m.gaps.mu.Lock()
-	last := m.gaps.last[q.Name]
-	m.gaps.mu.Unlock()
-	if near <= max(sub.Start, last+1, done) {
-		return nil
-	}
-	last, err := m.lastHandedOut(ctx, q)
-	gap := span{max(sub.Start, last+1), first}
-	if err != nil || gap.empty() {
-		return err
-	}
-	return m.missed(ctx, sub, first, gap)
-}
-
-// lastHandedOut answers up to where a queue has handed out, or passed by.
-func (m *Manager) lastHandedOut(ctx context.Context, queue queue.Config) (uint64, error) {
-	st, err := m.engine.QueueState(ctx, queue)
-	if err != nil {
-		return 0, err
-	}
-	m.gaps.mu.Lock()
-	defer m.gaps.mu.Unlock()
-	m.gaps.last[queue.Name] = max(m.gaps.last[queue.Name], st.Last)
-	return st.Last, nil
-}
-
 // missed counts events as missed that were not counted before. Nothing is to be counted
 // any more of what lies before upTo and was never handed out.
 func (m *Manager) missed(ctx context.Context, sub *Subscription, upTo uint64, some ...span) error {
@@ -263,7 +239,7 @@ func (m *Manager) missed(ctx context.Context, sub *Subscription, upTo uint64, so
 		}
 		v.UpTo = max(v.UpTo, upTo)
 		m.gaps.mu.Lock()
-		v.Spans = v.Spans.bound(m.gaps.last[queueName(sub)])
+		v.Spans = v.Spans.bound(m.gaps.places[queueName(sub)].last)
 		m.gaps.mu.Unlock()
 		err := m.keepMissed(ctx, sub.UID, v)
 		if errors.Is(err, eventlog.ErrConflict) {
@@ -449,7 +425,7 @@ func (h *home) follow(a arrival) {
 func (h *home) notPassedBy(s span) span {
 	h.m.gaps.mu.Lock()
 	defer h.m.gaps.mu.Unlock()
-	return span{max(s[0], h.m.gaps.last[h.queue.Name]+1), s[1]}
+	return span{max(s[0], h.m.gaps.places[h.queue.Name].last+1), s[1]}
 }
 
 // lookAtJumps counts what queues with subjects jumped over since the last look, as far
@@ -533,7 +509,7 @@ func (h *home) miss(s span) {
 func (m *Manager) keepMissing(ctx context.Context, sub *Subscription, s span) {
 	for {
 		asking, cancel := context.WithTimeout(ctx, requestTime)
-		err := m.missed(asking, sub, 0, s)
+		err := m.missed(asking, sub, 0, m.perhaps(asking, sub, []span{s})...)
 		cancel()
 		if now := m.store.byUID(sub.UID); err == nil || now == nil || now.Generation != sub.Generation {
 			return
@@ -547,55 +523,4 @@ func (m *Manager) keepMissing(ctx context.Context, sub *Subscription, s span) {
 			return
 		}
 	}
-}
-
-// hearDropped hears of an event that the log dropped before it was settled. One
-// that is in somebody's hands is not missed yet.
-func (m *Manager) hearDropped(queue string, seq uint64) {
-	sub := m.store.byUID(uidOfQueue(queue))
-	if sub == nil || queueName(sub) != queue || m.wasSettled(queue, seq) {
-		return
-	}
-	h := m.known(sub.UID)
-	if h == nil {
-		// On a cluster it is told by the gateway that handed it out.
-		if m.engine.Embedded() {
-			go m.missOne(sub, seq)
-		}
-		return
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.dropped == nil {
-		h.dropped = make(map[uint64]bool)
-	}
-	h.dropped[seq] = m.engine.Embedded()
-}
-
-// lookAtDropped counts events that the log dropped and that are in nobody's hands
-// any more.
-func (h *home) lookAtDropped() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for seq, mine := range h.dropped {
-		k := key{seq: seq}
-		if _, held := h.holds[k]; held {
-			h.dropped[seq] = true
-			continue
-		}
-		delete(h.dropped, seq)
-		memo, known := h.memos.get(k)
-		if memo.final() || !known && !mine || h.m.wasSettled(h.queue.Name, seq) {
-			continue
-		}
-		h.memos.put(k, skippedMemo)
-		go h.m.missOne(h.sub, seq)
-	}
-}
-
-// skippedMemo is of what nobody can be handed any more.
-var skippedMemo = memo{verdict: Skip, outcome: Done}
-
-func (m *Manager) missOne(sub *Subscription, seq uint64) {
-	m.keepMissing(m.ctx, sub, span{seq, seq + 1})
 }

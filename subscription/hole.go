@@ -47,11 +47,11 @@ func (m *Manager) lookForHoles(ctx context.Context, sub *Subscription, found hol
 	}
 	v := m.gaps.now(sub)
 	if parts := v.uncounted(found.runs, sub.Start); len(parts) > 0 {
-		last, err := m.lastHandedOut(ctx, q)
+		st, err := m.engine.QueueState(ctx, q)
 		if err != nil {
 			return err
 		}
-		if err := m.missed(ctx, sub, 0, m.notPassed(sub.UID, parts, last)...); err != nil {
+		if err := m.missed(ctx, sub, 0, m.notPassed(sub.UID, parts, st.Last)...); err != nil {
 			return err
 		}
 	}
@@ -124,7 +124,7 @@ func (h *home) jumpedOver(s span) (out spans) {
 // to be followed. The caller holds mu.
 func (h *home) begun(st queue.State) {
 	h.trusted, h.behind = st.Turn, max(h.behind, st.Last)
-	h.turns = turns{{from: st.Turn, to: st.Turn, next: max(st.Last+1, h.sub.Start)}}
+	h.turns = turns{{from: st.Turn, to: st.Turn, next: max(st.Last+1, h.sub.Start), begun: true}}
 	if h.passed == unknown {
 		h.passed, h.passing, h.passedAt = st.Last, st.Last, time.Now()
 	}

@@ -78,8 +78,6 @@ type home struct {
 	// while, as of passedAt: see jumpedOver.
 	trusted, passed, passing uint64
 	passedAt                 time.Time
-	// dropped by the log, not settled: see lookAtDropped.
-	dropped   map[uint64]bool
 	share     float64   // of what is pulled, the selector selects
 	ensured   bool      // the queue was seen to be as it should
 	lingers   bool      // and holds for longer, for what was handed out before
@@ -126,7 +124,7 @@ func (h *home) begin(sub *Subscription) error {
 	h.clock, h.bytes, h.force = nil, 0, 0
 	main, replayed := h.queue, h.replays
 	h.mainQueue, h.replayQueue, h.surely = &main, &replayed, h.queue.Hold
-	h.turns, h.jumps, h.behind, h.dropped = nil, nil, 0, nil
+	h.turns, h.jumps, h.behind = nil, nil, 0
 	h.trusted, h.passed = unknown, unknown
 	h.memos, h.share, h.hungry, h.ensured = memos{}, 1, true, false
 	h.pin, h.lanes = h.m.engine.Pin(h.queue), nil

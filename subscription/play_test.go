@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -109,6 +110,7 @@ func (sch schedule) run(w world, bound time.Duration) string {
 	enough()
 	<-watched
 	p.drain(bound)
+	p.account()
 	for _, c := range p.consumers {
 		p.stop(c)
 	}
@@ -444,6 +446,28 @@ func (p *play) drain(bound time.Duration) {
 			p.mu.Unlock()
 			return
 		}
+	}
+}
+
+// account compares how many events are missed with what nobody was handed, where
+// nothing happened to a gateway. What is not selected may count too.
+func (p *play) account() {
+	for _, s := range p.sch.Steps {
+		if !slices.Contains([]string{"publish", "attach", "leave", "seek", "pause", "resume", "drop", "replay"}, s.Do) {
+			return
+		}
+	}
+	time.Sleep(5 * time.Second) // the gateways look
+	st, err := p.w.gateways()[0].State(p.ctx, subID)
+	if err != nil {
+		p.say("state: %v", err)
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if least, most := p.missed(); st.Missed < least || st.Missed > most {
+		p.broken("%d events are missed, and %d to %d must be", st.Missed, least, most)
+		p.describe()
 	}
 }
 

@@ -511,6 +511,8 @@ const (
 	askSettle = "settle"
 	askClaim  = "claim"
 	askState  = "state"
+	askTurns  = "turns"
+	askFates  = "fates"
 	tellFeed  = "replayed"
 	tellHello = "hello"
 	tellBye   = "bye"
@@ -522,7 +524,7 @@ func (m *Manager) listen() (err error) {
 	}
 	m.peers.since = time.Now()
 	for question, answer := range map[string]func([]byte) []byte{
-		askSettle: m.answerSettle, askClaim: m.answerClaim, askState: m.answerState,
+		askSettle: m.answerSettle, askClaim: m.answerClaim, askState: m.answerState, askTurns: m.answerTurns, askFates: m.answerFates,
 		tellFeed: m.hearReplayed, tellHello: m.peers.hear, tellBye: m.peers.leave,
 	} {
 		if err := m.bus.Serve(question, answer); err != nil {

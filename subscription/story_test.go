@@ -396,7 +396,37 @@ func (s *story) resolved(e *told) bool {
 			return true
 		}
 	}
+	return s.parkedSince(e)
+}
+
+// parkedSince reports whether the event was parked since the last seek.
+func (s *story) parkedSince(e *told) bool {
 	return slices.ContainsFunc(slices.Concat(e.parked, e.before), func(p subscription.ParkedDelivery) bool { return !p.ParkTime.Before(s.sought) })
+}
+
+// missed answers how many events at least and at most the subscription has missed: of
+// those that were dropped, what nobody was handed since the last seek, and what nobody is
+// known to have settled. The caller holds mu.
+func (s *story) missed() (least, most int64) {
+	for _, e := range s.events {
+		if e.seq < s.starts[s.last] || e.seq > s.dropped || e.published == 0 {
+			continue
+		}
+		handed, settled := s.parkedSince(e), s.parkedSince(e) && e.replays == 0
+		for _, d := range e.deliveries {
+			if d.gen == s.last && !d.Replayed {
+				handed, settled = true, settled || d.final() != nil && d.final().outcome == subscription.Done
+			}
+		}
+		if settled || !e.selected {
+			continue
+		}
+		most++
+		if !handed {
+			least++
+		}
+	}
+	return least, most
 }
 
 // unresolved answers what is still to be handed out.

@@ -10,6 +10,7 @@ type run struct {
 	from, to uint64 // their turns, both included
 	first    uint64 // the first event of them that nobody was handed before; 0: there is none
 	next     uint64 // what follows the last such event in the log; 0: there is none
+	begun    bool   // its first turn is no hand-out: the queue stood there when this gateway began
 }
 
 // turns are the runs that are known, in order and apart from each other. What answers
@@ -52,7 +53,43 @@ func (all *turns) join(i int) (jumps []span) {
 	if jump := (span{a.next, b.first}); a.next > 0 && b.first > 0 && !jump.empty() {
 		jumps = []span{jump}
 	}
-	(*all)[i] = run{a.from, b.to, cmp.Or(a.first, b.first), cmp.Or(b.next, a.next)}
+	(*all)[i] = run{a.from, b.to, cmp.Or(a.first, b.first), cmp.Or(b.next, a.next), a.begun}
 	*all = slices.Delete(*all, i+1, i+2)
 	return jumps
+}
+
+// handedOut answers the runs of hand-outs that came to this gateway.
+func (all turns) handedOut() (out turns) {
+	for _, r := range all {
+		if r.begun {
+			r.from++
+		}
+		if r.from <= r.to {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// between answers what of the log before first nobody was handed from a place on until
+// a turn, that of the last hand-out, and whether all these hand-outs are known. What lies
+// between two events of one run is counted as it comes. The runs are in the order of
+// their turns.
+func (all turns) between(was place, turn, first uint64) (lost []span, whole bool) {
+	at, next := was.turn, was.last+1
+	whole = true
+	for _, r := range all {
+		if r.to <= at || at >= turn {
+			continue
+		}
+		if jump := (span{next, r.first}); r.from <= at+1 && !jump.empty() {
+			lost = append(lost, jump)
+		}
+		whole = whole && r.from <= at+1
+		at, next = r.to, max(next, r.next)
+	}
+	if whole = whole && at >= turn; whole {
+		lost = append(lost, span{next, first})
+	}
+	return lost, whole
 }

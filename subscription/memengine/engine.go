@@ -376,8 +376,7 @@ func (e *Engine) QueueState(ctx context.Context, c queue.Config) (queue.State, e
 		c.From, c.Pinned = q.cfg.From, q.cfg.Pinned
 		st.AsAsked = reflect.DeepEqual(c, q.cfg)
 		if q.cfg.Replays == "" {
-			b, _ := e.s.log.Bounds(context.Background())
-			st.Waiting = int64(b.Last+1) - int64(q.next)
+			st.Waiting = e.s.waits(q)
 		}
 		answer <- st
 		return nil

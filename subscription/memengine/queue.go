@@ -17,6 +17,7 @@ type durable struct {
 	cfg     queue.Config
 	created time.Time
 	next    uint64
+	last    uint64 // that JetStream says was handed out last: see passBy
 	turn    uint64
 	pending map[uint64]*pending
 	counts  map[uint64]int
@@ -46,7 +47,7 @@ type request struct {
 
 func newQueue(c queue.Config) *durable {
 	return &durable{
-		cfg: c, created: time.Now(), next: max(c.From, 1),
+		cfg: c, created: time.Now(), next: max(c.From, 1), last: max(c.From, 1) - 1,
 		pending: make(map[uint64]*pending), counts: make(map[uint64]int),
 	}
 }
@@ -63,7 +64,7 @@ func (q *durable) clone() *durable {
 }
 
 func (q *durable) state() queue.State {
-	st := queue.State{Held: int64(len(q.pending)), Last: q.next - 1, Turn: q.turn, Floor: q.next - 1, Pin: q.pin, Created: q.created}
+	st := queue.State{Held: int64(len(q.pending)), Last: q.last, Turn: q.turn, Floor: q.next - 1, Pin: q.pin, Created: q.created}
 	for seq := range q.pending {
 		st.Floor = min(st.Floor, seq-1)
 		if q.counts[seq] > 1 {
@@ -197,6 +198,7 @@ func (s *Store) nextHand(q *durable) (h queue.Hand, ok bool) {
 
 func (s *Store) hand(q *durable, h queue.Hand) queue.Hand {
 	q.turn++
+	q.last = max(q.last, h.Seq)
 	q.counts[h.Seq]++
 	h.Turn, h.Attempt = q.turn, q.counts[h.Seq]
 	q.pending[h.Seq] = &pending{q.turn, time.Now().Add(q.cfg.Hold)}
@@ -231,10 +233,25 @@ func (s *Store) load(q *durable, seq uint64, exact bool) (queue.Hand, bool) {
 	}
 }
 
-// passBy has a queue pass by what it does not select: nothing else is left.
+// passBy has a queue pass by what it does not select: nothing else is left. JetStream
+// tells of that on a cluster only, where all replicas are to know.
 func (s *Store) passBy(q *durable) {
 	if b, err := s.log.Bounds(context.Background()); err == nil && q.cfg.Replays == "" {
 		q.next = max(q.next, b.Last+1)
+	}
+	if !s.opts.Journal {
+		q.last = max(q.last, q.next-1)
+	}
+}
+
+// waits answers how many messages of the log are still to be handed out.
+func (s *Store) waits(q *durable) (n int64) {
+	for next := q.next; ; n++ {
+		h, ok := s.load(q, next, false)
+		if !ok {
+			return n
+		}
+		next = h.Seq + 1
 	}
 }
 
