@@ -39,6 +39,7 @@ type actual struct {
 	down  map[int]bool       // nodes
 	made  int
 	seqs  int
+	last  uint64 // that was published
 }
 
 // newActual makes a world on the embedded engine, or on the cluster that start
@@ -89,7 +90,35 @@ func (w *actual) gateways() (out []*subscription.Manager) {
 
 func (w *actual) forgets() bool    { return w.cluster == nil }
 func (w *actual) describe() string { return "" }
-func (w *actual) drop(uint64)      {}
+
+// droppable: JetStream keeps one event at least.
+func (w *actual) droppable(seq uint64) uint64 { return min(seq, w.last-1) }
+
+// drop has the bounds of the stream take what is up to seq, as retention does.
+func (w *actual) drop(seq uint64) {
+	if seq == 0 {
+		return
+	}
+	js := w.gateway(0).engine.JS()
+	st, err := js.Stream(w.t.Context(), "HOOKSTREAM_EVENTS")
+	if err != nil {
+		w.t.Error(err)
+		return
+	}
+	cfg := st.CachedInfo().Config
+	for _, most := range []int64{int64(w.last - seq), cfg.MaxMsgs} {
+		cfg.MaxMsgs = most
+		if _, err := js.UpdateStream(w.t.Context(), cfg); err != nil {
+			w.t.Error(err)
+		}
+	}
+}
+
+func (w *actual) gateway(n int) *gateway {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.alive[n]
+}
 
 func (w *actual) publish(typ, entity string) (uint64, error) {
 	w.seqs++
@@ -102,6 +131,7 @@ func (w *actual) publish(typ, entity string) (uint64, error) {
 	for {
 		got, err := writer.Events().Append(w.t.Context(), e)
 		if err == nil || !errors.Is(err, eventlog.ErrUnavailable) || time.Now().After(deadline) {
+			w.last = max(w.last, got.Seq)
 			return got.Seq, err
 		}
 		time.Sleep(50 * time.Millisecond)
@@ -304,6 +334,23 @@ func TestRig(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Plays in which nothing happens to the gateway, and retention takes what it likes: what
+// is missed is counted exactly.
+func TestCalmRig(t *testing.T) {
+	t.Setenv("TMPDIR", quickDir())
+	for _, w := range rigWorlds() {
+		if w.clustered {
+			continue
+		}
+		w.faults = []string{"pause", "resume", "seek", "drop", "drop", "replay"}
+		t.Run(w.name, func(t *testing.T) {
+			for _, seed := range seeds(t, rigPlays) {
+				t.Run(fmt.Sprint(seed), func(t *testing.T) { w.playInside(t, seed) })
+			}
+		})
 	}
 }
 

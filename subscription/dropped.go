@@ -149,6 +149,7 @@ func (m *Manager) knownElsewhere(ctx context.Context, a asksFates) (map[uint64]b
 		return nil, err
 	}
 	silent := m.peers.lately()
+	delete(silent, m.gateway) // it knows nothing
 	known := make(map[uint64]bool)
 	for _, answer := range answers {
 		var by fates

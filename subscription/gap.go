@@ -505,22 +505,83 @@ func (h *home) miss(s span) {
 }
 
 // keepMissing counts events as missed, again and again until that is kept: nobody
-// will notice it once more. A gateway that dies before takes it along.
+// will notice it once more. A gateway that dies before takes it along; one that stops
+// tries for lastLookTime.
 func (m *Manager) keepMissing(ctx context.Context, sub *Subscription, s span) {
-	for {
-		asking, cancel := context.WithTimeout(ctx, requestTime)
+	for last := false; !last; {
+		last = ctx.Err() != nil
+		asking, cancel := outlasting(ctx, lastLookTime)
 		err := m.missed(asking, sub, 0, m.perhaps(asking, sub, []span{s})...)
 		cancel()
 		if now := m.store.byUID(sub.UID); err == nil || now == nil || now.Generation != sub.Generation {
 			return
 		}
-		if ctx.Err() == nil {
-			m.logger.Error("events were missed, which could not be kept; trying again", "subscription", sub.ID, "from", s[0], "to", s[1]-1, "err", err)
-		}
+		m.logger.Error("events were missed, which could not be kept", "subscription", sub.ID, "from", s[0], "to", s[1]-1, "tries_again", !last, "err", err)
 		select {
 		case <-time.After(gapEvery):
 		case <-ctx.Done():
-			return
 		}
+	}
+}
+
+// lastLookTime bounds each of the two things that a gateway that stops does about gaps:
+// to look once more, and to keep what it has found.
+const lastLookTime = 2 * time.Second
+
+// outlasting answers a context for one question, which goes on for a while when the other
+// one has ended.
+func outlasting(ctx context.Context, more time.Duration) (context.Context, context.CancelFunc) {
+	if ctx.Err() != nil {
+		return context.WithTimeout(context.WithoutCancel(ctx), more)
+	}
+	asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTime)
+	stop := context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(more):
+			cancel()
+		case <-asking.Done():
+		}
+	})
+	return asking, func() { stop(); cancel() }
+}
+
+// followLate notices what came when nobody took it any more.
+func (h *home) followLate() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, a := range h.late.clear() {
+		h.follow(a)
+	}
+}
+
+// lookLast looks at what the queues have jumped over until the gateway stopped, and keeps
+// it: of this gateway's hand-outs nobody knows later. The homes are closed.
+func (m *Manager) lookLast(homes map[string]*home) {
+	ctx, cancel := context.WithTimeout(context.Background(), lastLookTime)
+	defer cancel()
+	for {
+		for _, h := range homes {
+			h.followLate()
+		}
+		err := m.lookForGaps(ctx)
+		if !errors.Is(err, errUnsure) {
+			break
+		}
+		select { // what it was handed last is on its way
+		case <-time.After(lookTime / 20):
+		case <-ctx.Done():
+		}
+	}
+	kept := make(chan struct{})
+	go func() {
+		defer close(kept)
+		for _, h := range homes {
+			h.wg.Wait()
+		}
+		m.wg.Wait()
+	}()
+	select {
+	case <-kept:
+	case <-time.After(lastLookTime):
 	}
 }

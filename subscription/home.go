@@ -29,6 +29,7 @@ type home struct {
 	hanging sync.WaitGroup
 
 	arrived arrivals
+	late    arrivals // what came after the end, and is given back: see lookLast
 
 	// mu guards everything below but the counters, the consumers' boxes and the
 	// holds included. Nothing is waited for while it is held: not the log, not
@@ -99,7 +100,7 @@ type counters struct {
 
 func newHome(m *Manager, sub *Subscription) (*home, error) {
 	h := &home{m: m, uid: sub.UID, wake: make(chan struct{}, 1)}
-	h.arrived.wake = make(chan struct{}, 1)
+	h.arrived.wake, h.late.wake = make(chan struct{}, 1), make(chan struct{}, 1)
 	h.losses, _ = m.engine.Connection()
 	h.ctx, h.cancel = context.WithCancelCause(m.ctx)
 	if err := h.begin(sub); err != nil {

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
+	"maps"
 	"os"
 	"regexp"
 	"strings"
@@ -180,11 +181,16 @@ func (m *Manager) Close() {
 		m.store.Close()
 	}
 	m.mu.Lock()
-	homes := m.homes
-	m.homes = make(map[string]*home)
+	homes := maps.Clone(m.homes)
 	m.mu.Unlock()
 	closeAll(homes)
 	m.wg.Wait()
+	if m.unwatch != nil { // it was opened
+		m.lookLast(homes)
+	}
+	m.mu.Lock()
+	m.homes = make(map[string]*home)
+	m.mu.Unlock()
 	if m.tallies.kept != nil {
 		m.tallies.kept.Close() // what the homes gave back is told
 	}

@@ -147,7 +147,8 @@ func (m *memory) forgets() bool { return m.embedded }
 
 func (m *memory) describe() string { return m.store.String() }
 
-func (m *memory) drop(seq uint64) { m.store.Drop(seq) }
+func (m *memory) drop(seq uint64)             { m.store.Drop(seq) }
+func (m *memory) droppable(seq uint64) uint64 { return seq }
 
 func (m *memory) fault(kind string, n int) {
 	m.mu.Lock()

@@ -126,6 +126,7 @@ func (h *home) taker(replay bool) func(queue.Hand) {
 	}
 	return func(hand queue.Hand) {
 		if h.ctx.Err() != nil { // nobody takes it any more
+			h.late.put(arrival{key: key{replay, hand.Seq}, hand: hand, generation: generation})
 			h.m.bounce(q, hand, 0, q.Hold)
 			pin.Release()
 			return
