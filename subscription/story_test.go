@@ -193,7 +193,7 @@ func (s *story) check(h *handed) {
 		// After a seek an event may be handed out beside its replay, and, parked once
 		// more, in two replays at a time.
 		// A gateway that has not heard of a seek hands out what it holds from before.
-		both := s.sought.IsZero() && d.gen == h.gen || d.comparable(h) && !(h.Replayed && e.replays > 1)
+		both := s.sought.IsZero() && h.gen == 1 && d.gen == 1 || d.comparable(h) && !(h.Replayed && e.replays > 1)
 		if n, m := d.HandOut, h.HandOut; both && n >= m {
 			s.broken("event %d: hand-out %d comes after %d", e.seq, m, n)
 		}
