@@ -79,15 +79,15 @@ type home struct {
 	// while, as of passedAt: see jumpedOver.
 	trusted, passed, passing uint64
 	passedAt                 time.Time
-	share     float64   // of what is pulled, the selector selects
-	ensured   bool      // the queue was seen to be as it should
-	lingers   bool      // and holds for longer, for what was handed out before
-	doubted   bool      // something was not heard: the queue may have been deleted
-	missedAt  time.Time // when JetStream was asked last whether the queue is there at all
-	cutOff    bool      // as of the last look
-	fedAt     time.Time
-	askedAt   time.Time
-	arrivedAt time.Time // of the last message that is held
+	share                    float64   // of what is pulled, the selector selects
+	ensured                  bool      // the queue was seen to be as it should
+	lingers                  bool      // and holds for longer, for what was handed out before
+	doubted                  bool      // something was not heard: the queue may have been deleted
+	missedAt                 time.Time // when JetStream was asked last whether the queue is there at all
+	cutOff                   bool      // as of the last look
+	fedAt                    time.Time
+	askedAt                  time.Time
+	arrivedAt                time.Time // of the last message that is held
 
 	counters
 }
