@@ -90,11 +90,22 @@ func (e *endpoints) open(id, key string) *endpoint {
 
 // change puts a changed source in force.
 func (g *Gateway) change(id string, src *hookstreamv1.Source) {
-	if src == nil {
-		g.endpoints.byID.Delete(id)
-		return
+	old := g.endpoints.get(id)
+	var next *endpoint
+	if src != nil {
+		next = g.build(id, src, old)
 	}
-	g.endpoints.byID.Store(id, g.build(id, src, g.endpoints.get(id)))
+	g.pauses.Lock()
+	defer g.pauses.Unlock()
+	if next == nil {
+		g.endpoints.byID.Delete(id)
+	} else {
+		g.endpoints.byID.Store(id, next)
+	}
+	if old != nil && old.breaker != nil && old.breaker.isOpen() {
+		g.o.Metrics.breaker(id, false)
+		g.o.Logger.Info("the source was changed, and its provider is asked anew", "source", id)
+	}
 }
 
 // build makes the endpoint of a source; old is its predecessor or nil.

@@ -15,6 +15,7 @@ package ingress
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -46,6 +47,10 @@ type Gateway struct {
 	proofs    proofs
 	faults    gate
 	cancel    func()
+
+	// pauses is held while an endpoint is put in force, and while it is told whether
+	// the provider of one is asked: what a former one finds out is not told of it.
+	pauses sync.Mutex
 }
 
 // New makes a gateway and builds what the sources need. Log, Inbox, Sources and

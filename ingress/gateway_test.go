@@ -255,6 +255,7 @@ type resultCounts struct {
 	requests map[string]int
 	settled  map[string]int
 	breaker  map[bool]int
+	open     bool // as it was told last
 }
 
 func newResultCounts() *resultCounts {
@@ -265,8 +266,15 @@ func (c *resultCounts) metrics() ingress.Metrics {
 	return ingress.Metrics{
 		Request: func(source string, r ingress.Result, _ time.Duration) { c.add(c.requests, source+" "+r.String()) },
 		Settled: func(source string, r ingress.Result, _ time.Duration) { c.add(c.settled, source+" "+r.String()) },
-		Breaker: func(_ string, open bool) { c.mu.Lock(); c.breaker[open]++; c.mu.Unlock() },
+		Breaker: func(_ string, open bool) { c.mu.Lock(); c.breaker[open]++; c.open = open; c.mu.Unlock() },
 	}
+}
+
+// paused reports whether a provider is not asked, as it was told last.
+func (c *resultCounts) paused() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.open
 }
 
 func (c *resultCounts) add(m map[string]int, key string) {

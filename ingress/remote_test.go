@@ -146,6 +146,32 @@ func TestRemoteDownThenUp(t *testing.T) {
 	}
 }
 
+// A source that is changed, or deleted, while its provider is not asked is not paused
+// any more, as whoever is alarmed sees it, whatever its former self still finds out.
+func TestRemoteChangedWhilePaused(t *testing.T) {
+	for name, change := range map[string]func(*fixture){
+		"changed": func(f *fixture) { f.sources.set(remoteSource("remote")) },
+		"deleted": func(f *fixture) { f.sources.put("remote", nil) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := setup(t, noWait)
+			down := make([]fault, 10_000)
+			for i := range down {
+				down[i] = broken
+			}
+			f.api.fail(down...)
+			for i := range 20 {
+				f.api.mint(fmt.Sprint(i))
+				f.postRemote(message(fmt.Sprint(i)))
+			}
+			waitFor(t, "a pause", func() bool { return f.results.paused() })
+			f.api.fail()
+			change(f)
+			waitFor(t, "that nothing is paused", func() bool { return !f.results.paused() })
+		})
+	}
+}
+
 // An attempt whose answer was lost spent the token: the next one is told so,
 // and knows that it was us.
 func TestRemoteAmbiguousAttempt(t *testing.T) {

@@ -201,7 +201,9 @@ func (g *Gateway) settleClaim(ctx context.Context, q *claimedQuestion, ep *endpo
 
 func (g *Gateway) breakerChanged(ep *endpoint, v provider.Verdict) {
 	open := v.Outcome == provider.Undecided
-	g.o.Metrics.breaker(ep.id, open)
+	if !g.tellPause(ep, open) {
+		return
+	}
 	if _, ok := ep.faults.open(time.Now()); !ok {
 		return
 	}
@@ -213,6 +215,17 @@ func (g *Gateway) breakerChanged(ep *endpoint, v provider.Verdict) {
 	default:
 		g.o.Logger.Warn("the provider does not answer; requests are kept and wait", "source", ep.id, "reason", v.Reason)
 	}
+}
+
+// tellPause tells whether the provider of an endpoint is asked, if it is the one in
+// force, and reports whether it is.
+func (g *Gateway) tellPause(ep *endpoint, open bool) (inForce bool) {
+	g.pauses.Lock()
+	defer g.pauses.Unlock()
+	if inForce = g.endpoints.get(ep.id) == ep; inForce {
+		g.o.Metrics.breaker(ep.id, open)
+	}
+	return inForce
 }
 
 // maxLeave bounds what we let a provider ask for with Retry-After.
