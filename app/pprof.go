@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hookstream/hookstream/conns"
+	"github.com/hookstream/hookstream/server"
 )
 
 // How much of what goroutines wait for is sampled while profiles are served: a
@@ -35,7 +36,7 @@ func (a *App) openPProf(ctx context.Context) error {
 	a.pprofLis = lis
 	runtime.SetMutexProfileFraction(mutexFraction)
 	runtime.SetBlockProfileRate(blockRate)
-	srv := &http.Server{Handler: profiles(), ReadHeaderTimeout: 10 * time.Second}
+	srv := &http.Server{Handler: server.OwnPagesOnly(profiles()), ReadHeaderTimeout: 10 * time.Second}
 	a.onClose(srv.Close)
 	go func() { _ = srv.Serve(lis) }() // until Close
 	return nil

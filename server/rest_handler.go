@@ -19,9 +19,9 @@ type HTTPOptions struct {
 	Ready func(context.Context) error
 	// Console is served at every path that nothing else has.
 	Console http.Handler
-	// AllowedHosts are host names under which browsers may reach a loopback
-	// listener, besides localhost: those of a proxy in front of it. `*` allows
-	// all.
+	// AllowedHosts are host names under which the listener may be reached, besides
+	// localhost and addresses: those of a proxy in front of it. `*` allows all. None
+	// named is none on loopback, and any elsewhere.
 	AllowedHosts []string
 }
 

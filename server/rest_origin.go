@@ -12,17 +12,31 @@ import (
 	"google.golang.org/grpc/status"
 )
 
+// OwnPagesOnly is for a handler whose reads tell or cost something, as profiles do: it
+// keeps pages of other origins from them too, and host names that somebody points here.
+func OwnPagesOnly(next http.Handler) http.Handler {
+	return sameOrigin(nil, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if fromAnotherPage(r) {
+			writeForeign(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	}))
+}
+
 // sameOrigin keeps other web pages in the browser of somebody who works on this
 // machine from using a gateway that trusts the loopback interface. There is no
 // CORS: a page elsewhere reads nothing. What it could still send blindly is
 // refused, and so is what reaches us by a host name that somebody points here
-// (DNS rebinding). Programs that are not browsers see nothing of this.
+// (DNS rebinding). Programs that are not browsers see nothing of this. Beyond this
+// machine nobody knows which names are the gateway's, unless hosts are named: then
+// they hold there too.
 func sameOrigin(hosts []string, next http.Handler) http.Handler {
 	crossOrigin := http.NewCrossOriginProtection()
 	crossOrigin.SetDenyHandler(http.HandlerFunc(writeForeign))
 	next = crossOrigin.Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if onLoopback(r) && !hostAllowed(r.Host, hosts) {
+		if (onLoopback(r) || len(hosts) > 0) && !hostAllowed(r.Host, hosts) {
 			writeStatus(w, http.StatusForbidden, status.Error(codes.PermissionDenied,
 				"refused: this host name is not known to be the gateway's own; add it to the allowed hosts"))
 			return

@@ -147,6 +147,59 @@ func TestReboundHostNamesAreRefused(t *testing.T) {
 	}
 }
 
+// Beyond this machine nobody knows under which names the gateway is reached, unless
+// they are named: then a name that is pointed at it is refused there too.
+func TestReboundHostNamesBeyondThisMachine(t *testing.T) {
+	ok := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	elsewhere := &net.TCPAddr{IP: net.IPv4(10, 0, 0, 5), Port: 9091}
+	for _, tt := range []struct {
+		named []string
+		host  string
+		want  int
+	}{
+		{nil, "evil.example:9091", 200},
+		{[]string{"hooks.example"}, "evil.example:9091", 403},
+		{[]string{"hooks.example"}, "hooks.example:9091", 200},
+		{[]string{"hooks.example"}, "10.0.0.5:9091", 200},
+		{[]string{"*"}, "evil.example:9091", 200},
+	} {
+		r := httptest.NewRequestWithContext(context.WithValue(t.Context(), http.LocalAddrContextKey, elsewhere), "GET", "/v1/sources", nil)
+		r.Host = tt.host
+		w := httptest.NewRecorder()
+		sameOrigin(tt.named, ok).ServeHTTP(w, r)
+		if w.Code != tt.want {
+			t.Errorf("%v, %s: %d, want %d", tt.named, tt.host, w.Code, tt.want)
+		}
+	}
+}
+
+// What tells or costs something when it is read is kept from other pages.
+func TestOwnPagesOnly(t *testing.T) {
+	here := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 6060}
+	for name, tt := range map[string]struct {
+		host   string
+		header string
+		want   int
+	}{
+		"a program":      {"127.0.0.1:6060", "", 200},
+		"the keyboard":   {"localhost:6060", "none", 200},
+		"another site":   {"localhost:6060", "cross-site", 403},
+		"another port":   {"localhost:6060", "same-site", 403},
+		"a rebound name": {"evil.example:6060", "same-origin", 403},
+	} {
+		r := httptest.NewRequestWithContext(context.WithValue(t.Context(), http.LocalAddrContextKey, here), "GET", "/debug/pprof/profile", nil)
+		r.Host = tt.host
+		if tt.header != "" {
+			r.Header.Set("Sec-Fetch-Site", tt.header)
+		}
+		w := httptest.NewRecorder()
+		OwnPagesOnly(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(w, r)
+		if w.Code != tt.want {
+			t.Errorf("%s: %d, want %d", name, w.Code, tt.want)
+		}
+	}
+}
+
 func TestProbesMetricsAndConsole(t *testing.T) {
 	g := start(t, func(_ *Options, web *HTTPOptions) {
 		web.Healthy = func(context.Context) error { return nil }

@@ -25,7 +25,7 @@ type serveCommand struct {
 	GRPCAddr             string   `name:"grpc-addr" help:"Where consumers subscribe." default:"${grpc_addr}" placeholder:"ADDR" group:"Listeners"`
 	HTTPAddr             string   `name:"http-addr" help:"REST, its documentation, metrics and health." default:"${http_addr}" placeholder:"ADDR" group:"Listeners"`
 	PProfAddr            string   `name:"pprof-addr" help:"Serve runtime profiles here." placeholder:"ADDR" group:"Listeners" hidden:""`
-	AllowedHosts         []string `help:"Host names under which browsers may reach the HTTP listener on loopback, besides localhost: those of a proxy in front of it; * is any." placeholder:"HOST" group:"Listeners"`
+	AllowedHosts         []string `help:"Host names under which the HTTP listener may be reached, besides localhost and addresses: those of a proxy in front of it; * is any. Unless one is named, none on loopback and any elsewhere." placeholder:"HOST" group:"Listeners"`
 	TLSCert              string   `name:"tls-cert" help:"PEM certificate for gRPC and HTTP." placeholder:"FILE" group:"Listeners"`
 	TLSKey               string   `name:"tls-key" help:"PEM key of that certificate." placeholder:"FILE" group:"Listeners"`
 	AllowUnauthenticated bool     `help:"Let other machines reach gRPC and HTTP, although nobody is asked who they are." group:"Listeners"`
