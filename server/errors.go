@@ -160,6 +160,14 @@ var knownErrors = []knownError{
 		"deliveries of this stream expired, and none was settled for as long as the gateway waits",
 	},
 	{subscription.ErrClosed, codes.Unavailable, hookstreamv1.ErrorReason_ERROR_REASON_DRAINING, "the gateway is going down"},
+	{
+		source.ErrUnreadable, codes.Unavailable, hookstreamv1.ErrorReason_ERROR_REASON_STORE_UNAVAILABLE,
+		"the source is kept in a form that this gateway cannot read: a newer one wrote it; upgrade this gateway",
+	},
+	{
+		subscription.ErrUnreadable, codes.Unavailable, hookstreamv1.ErrorReason_ERROR_REASON_STORE_UNAVAILABLE,
+		"the subscription is kept in a form that this gateway cannot read: a newer one wrote it; upgrade this gateway",
+	},
 	{ErrNotSupportedByProvider, codes.FailedPrecondition, hookstreamv1.ErrorReason_ERROR_REASON_NOT_SUPPORTED_BY_PROVIDER, ""},
 	{eventlog.ErrNotFound, codes.NotFound, hookstreamv1.ErrorReason_ERROR_REASON_RESOURCE_NOT_FOUND, "not found"},
 	{eventlog.ErrConflict, codes.Aborted, hookstreamv1.ErrorReason_ERROR_REASON_ETAG_MISMATCH, "changed by somebody else meanwhile"},

@@ -18,7 +18,19 @@ import (
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/hub"
 	"github.com/hookstream/hookstream/source"
+	"github.com/hookstream/hookstream/subscription"
 )
+
+// Whoever would change what a newer gateway has written is told that, and not that
+// the log is out of reach, which no upgrade of a gateway mends.
+func TestWhatANewerGatewayWroteIsSaid(t *testing.T) {
+	for _, err := range []error{source.ErrUnreadable, subscription.ErrUnreadable} {
+		st := wantStatus(t, statusOf(t.Context(), slog.New(slog.DiscardHandler), fmt.Errorf("crm: %w", err)), codes.Unavailable, "STORE_UNAVAILABLE")
+		if !strings.Contains(st.Message(), "a newer one wrote it") {
+			t.Errorf("%v is told as %q", err, st.Message())
+		}
+	}
+}
 
 func TestStatusOfDomainErrors(t *testing.T) {
 	for _, c := range []struct {
@@ -38,6 +50,8 @@ func TestStatusOfDomainErrors(t *testing.T) {
 		{source.ErrExists, codes.AlreadyExists, "RESOURCE_EXISTS", false, false},
 		{source.ErrEtagMismatch, codes.Aborted, "ETAG_MISMATCH", false, false},
 		{ErrNotSupportedByProvider, codes.FailedPrecondition, "NOT_SUPPORTED_BY_PROVIDER", false, false},
+		{source.ErrUnreadable, codes.Unavailable, "STORE_UNAVAILABLE", true, true},
+		{subscription.ErrUnreadable, codes.Unavailable, "STORE_UNAVAILABLE", true, true},
 		{eventlog.ErrNotFound, codes.NotFound, "RESOURCE_NOT_FOUND", false, false},
 		{eventlog.ErrFull, codes.Unavailable, "STORE_FULL", true, true},
 		{eventlog.ErrUnavailable, codes.Unavailable, "STORE_UNAVAILABLE", true, true},

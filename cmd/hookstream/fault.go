@@ -130,10 +130,10 @@ func explainStatus(st *status.Status) (what, hint string) {
 	if lines := violations(st); len(lines) > 1 || len(lines) == 1 && !strings.Contains(what, lines[0]) {
 		what = "the gateway refused the request:\n  " + strings.Join(lines, "\n  ")
 	}
-	if hint = reasonHints[reason(st)]; hint == "" {
-		hint = codeHints[st.Code()]
+	if why := reason(st); why != "" { // a gateway said it: it is there
+		return what, reasonHints[why]
 	}
-	return what, hint
+	return what, codeHints[st.Code()]
 }
 
 // reasonHints say what can be done about the reasons of hookstream.dev.
@@ -148,6 +148,9 @@ var reasonHints = map[string]string{
 	"ETAG_MISMATCH":             "somebody changed it meanwhile: look at it again, then repeat",
 	"NOT_SUPPORTED_BY_PROVIDER": "only the sender can make its tokens; `hookstream simulate` plays it on this machine",
 	"CONSUMER_UNRESPONSIVE":     "acknowledge what comes in time, or raise --ack-deadline of the subscription or --peer-timeout of the gateway",
+	"STORE_FULL":                "it goes on when there is room: see the gateway's log, its disk, or the limits of its NATS cluster",
+	"STORE_UNAVAILABLE":         "it goes on by itself when that passes: see the gateway's log, and /readyz",
+	"DRAINING":                  "connect again: to another gateway, or to this one when it is back",
 	"TOO_MANY_STREAMS":          "end other streams, or raise --max-streams of the gateway",
 }
 
