@@ -190,10 +190,14 @@ func (o Options) encryptionKey(used func() (bool, error)) (source.Key, error) {
 }
 
 func (a *App) openIngress(context.Context) error {
+	maxBody, err := a.maxBody()
+	if err != nil {
+		return err
+	}
 	o := ingress.DefaultOptions()
 	o.Log, o.Inbox = a.engine.Events(), a.engine.Inbox()
 	o.Sources, o.Providers = a.sources, a.providers.Open
-	o.MaxBodyBytes = min(a.opts.MaxBodyBytes, a.engine.MaxEntryBytes()-rawOverhead)
+	o.MaxBodyBytes = maxBody
 	o.VerifyWait, o.DefaultRate, o.Workers = a.opts.VerifyWait, a.opts.SourceRate, a.opts.Verifiers
 	o.MaxConns, o.MaxConnsPerAddress = a.opts.MaxConns, a.opts.MaxConnsPerAddress
 	o.SharedAddresses, o.Ready = a.opts.TrustedProxies, func() error { return a.readiness(context.Background()) }
@@ -205,6 +209,22 @@ func (a *App) openIngress(context.Context) error {
 		return float64(a.ingressSrv.Conns())
 	})
 	return nil
+}
+
+// maxBody answers the largest body that is accepted, which is what NATS takes when
+// that is less than the options want. Where next to nothing fits, the start ends: a
+// gateway that is ready and refuses every sender helps nobody.
+func (a *App) maxBody() (int, error) {
+	fits := a.engine.MaxEntryBytes() - rawOverhead
+	switch {
+	case fits < minBodyBytes:
+		return 0, fmt.Errorf("max_payload of the NATS server is too small: bodies of %d bytes would be the largest to fit; it must hold --max-body-bytes and %d bytes more", max(fits, 0), natsOverhead)
+	case fits < a.opts.MaxBodyBytes:
+		a.logger.Warn("max_payload of the NATS server is too small for the largest body; senders of larger ones are refused",
+			"accepted_bytes", fits, "max_body_bytes", a.opts.MaxBodyBytes, "max_payload_wanted", a.opts.MaxBodyBytes+natsOverhead)
+		return fits, nil
+	}
+	return a.opts.MaxBodyBytes, nil
 }
 
 func (a *App) openHub(context.Context) error {

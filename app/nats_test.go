@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -9,13 +10,15 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
-	"fmt"
+	"io"
+	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -185,13 +188,74 @@ func startSecuredNATS(t *testing.T, ca *authority, auth natsAuth) (url string) {
 	if err != nil || !pool.AppendCertsFromPEM(text) {
 		t.Fatal("no authority", err)
 	}
-	s, err := server.NewServer(&server.Options{
-		Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true,
-		JetStream: true, StoreDir: t.TempDir(), MaxPayload: 8 << 20,
+	addr := startNATS(t, &server.Options{
+		MaxPayload:       8 << 20,
 		TrustedOperators: []*jwt.OperatorClaims{auth.operator}, AccountResolver: auth.resolver, SystemAccount: auth.system,
 		TLS: true, TLSVerify: true, TLSTimeout: 5,
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS12},
 	})
+	return "tls://" + addr
+}
+
+// A NATS server that takes less than the largest body is told of at the start, and
+// one that takes next to nothing ends it: a gateway that is ready and refuses every
+// sender would be noticed by senders only.
+func TestNATSThatTakesLittle(t *testing.T) {
+	for name, c := range map[string]struct {
+		maxPayload int32
+		refused    bool
+		said       string
+	}{
+		"enough":          {2 << 20, false, ""},
+		"NATS's default":  {1 << 20, false, "accepted_bytes=753664"},
+		"less than a KiB": {288<<10 + 1000, true, "bodies of 1000 bytes"},
+		"nothing":         {128 << 10, true, "bodies of 0 bytes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			log := new(lockedText)
+			o := options(t)
+			o.NATSURL, o.EncryptionKey = "nats://"+startNATS(t, &server.Options{MaxPayload: c.maxPayload}), strings.Repeat("ab", 32)
+			o.Logger = slog.New(slog.NewTextHandler(log, nil))
+			a, err := app.New(t.Context(), o)
+			if err == nil {
+				err = a.Close()
+			} else if c.refused {
+				_, err = io.WriteString(log, err.Error())
+			}
+			if err != nil || (a == nil) != c.refused {
+				t.Errorf("it starts: %v, and ends with %v", a != nil, err)
+			}
+			if said := log.String(); !strings.Contains(said, c.said) || strings.Contains(said, "max_payload") != (c.said != "") {
+				t.Errorf("it says %q", said)
+			}
+		})
+	}
+}
+
+// lockedText is a log that may be read while others write.
+type lockedText struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedText) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *lockedText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// startNATS starts a server of the options, with a store and a port of its own.
+func startNATS(t *testing.T, o *server.Options) (url string) {
+	t.Helper()
+	o.Host, o.Port, o.NoSigs, o.NoLog = "127.0.0.1", server.RANDOM_PORT, true, true
+	o.JetStream, o.StoreDir = true, t.TempDir()
+	s, err := server.NewServer(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,5 +264,5 @@ func startSecuredNATS(t *testing.T, ca *authority, auth natsAuth) (url string) {
 	if !s.ReadyForConnections(10 * time.Second) {
 		t.Fatal("the NATS server did not start")
 	}
-	return fmt.Sprintf("tls://%s", s.Addr())
+	return s.Addr().String()
 }

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"testing"
 
+	natsserver "github.com/nats-io/nats-server/v2/server"
 	"google.golang.org/grpc/codes"
 
 	"github.com/hookstream/hookstream/provider/ignisign/simulate"
@@ -132,6 +133,9 @@ func saidInSources(t *testing.T) string {
 		t.Fatal(err)
 	}
 	for _, e := range []error{syscall.EMFILE, syscall.EFBIG, syscall.ENOSPC, syscall.EADDRINUSE} { // the system's
+		all.WriteString(e.Error() + "\n")
+	}
+	for _, e := range []error{natsserver.NewJSInsufficientResourcesError(), natsserver.NewJSStorageResourcesExceededError()} {
 		all.WriteString(e.Error() + "\n")
 	}
 	for c := codes.OK; c <= codes.Unauthenticated; c++ {

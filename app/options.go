@@ -30,8 +30,9 @@ type Options struct {
 	HTTPAddr string
 	// PProfAddr serves runtime profiles, for whoever measures. Empty: nowhere.
 	PProfAddr string
-	// AllowedHosts are host names under which browsers may reach HTTPAddr on
-	// loopback, besides localhost: those of a proxy in front of it. `*`: any.
+	// AllowedHosts are host names under which HTTPAddr may be reached, besides
+	// localhost and addresses; `*` is any. None named is none on loopback, and any
+	// elsewhere.
 	AllowedHosts []string
 	// TLSCert and TLSKey are PEM files for GRPCAddr and HTTPAddr. Both or none.
 	TLSCert, TLSKey string
@@ -165,7 +166,7 @@ func (o Options) Validate() error {
 	check(o.NATSInboxPrefix == "" || isSubject(o.NATSInboxPrefix), "the prefix of inboxes is a subject without wildcards, which %q is not", o.NATSInboxPrefix)
 	check(o.NATSURL == "" || o.EncryptionKey != "" || o.EncryptionKeyFile != "",
 		"gateways that share a cluster must share the key that protects the sources' credentials: set HOOKSTREAM_ENCRYPTION_KEY or --encryption-key-file")
-	check(o.MaxBodyBytes >= 1<<10 && o.MaxBodyBytes <= 16<<20, "the largest body must be 1 KiB to 16 MiB")
+	check(o.MaxBodyBytes >= minBodyBytes && o.MaxBodyBytes <= 16<<20, "the largest body must be 1 KiB to 16 MiB")
 	check(o.VerifyWait > 0 && o.VerifyWait <= 30*time.Second, "the wait for a verification must be up to 30 s")
 	check(o.SourceRate >= 0, "the rate of a source must not be negative")
 	check(o.Verifiers >= 1 && o.Verifiers <= 4096, "verifiers must be 1 to 4096")
@@ -193,8 +194,13 @@ func isSubject(s string) bool {
 	return !strings.ContainsAny(s, "*> \t\r\n") && !slices.Contains(strings.Split(s, "."), "")
 }
 
-// rawOverhead is what an event adds to its body: metadata and headers.
-const rawOverhead = 256 << 10
+const (
+	// rawOverhead is what an event adds to its body: metadata and headers.
+	rawOverhead = 256 << 10
+	// natsOverhead is what the max_payload of a NATS server must have beyond a body.
+	natsOverhead = rawOverhead + jetstream.PayloadOverhead
+	minBodyBytes = 1 << 10
+)
 
 // log are the options of the engine. Validate has been called.
 func (o Options) log() jetstream.Options {

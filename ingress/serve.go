@@ -223,7 +223,9 @@ func (x *exchange) fault(err error) Result {
 	return r
 }
 
-// resultOf is the one place where errors become answers.
+// resultOf is the one place where errors become answers. A body that was not too large
+// and that the log has no room for is ours to mend, so that eventlog.ErrTooLarge is
+// one of those for which senders come again.
 func resultOf(err error) Result {
 	switch {
 	case errors.Is(err, provider.ErrMalformed):
@@ -232,8 +234,6 @@ func resultOf(err error) Result {
 		return NotForSource
 	case errors.Is(err, eventlog.ErrFull):
 		return Full
-	case errors.Is(err, eventlog.ErrTooLarge):
-		return TooLarge
 	}
 	return Unavailable
 }

@@ -409,7 +409,7 @@ func TestLogFails(t *testing.T) {
 	for _, tt := range []struct {
 		err    error
 		status int
-	}{{eventlog.ErrFull, 503}, {eventlog.ErrUnavailable, 503}, {context.DeadlineExceeded, 503}, {eventlog.ErrTooLarge, 413}} {
+	}{{eventlog.ErrFull, 503}, {eventlog.ErrUnavailable, 503}, {context.DeadlineExceeded, 503}, {eventlog.ErrTooLarge, 503}} {
 		log.fail(tt.err)
 		got := f.postLocal(message("x"))
 		if got.status != tt.status || tt.status == 503 && got.header.Get("Retry-After") == "" {

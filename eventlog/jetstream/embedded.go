@@ -64,6 +64,10 @@ func startEmbedded(o Options, syncAlways bool, failed func(error)) (*embedded, e
 // entryOverhead is what JetStream and our headers add to an entry.
 const entryOverhead = 64 << 10
 
+// PayloadOverhead is what the max_payload of a NATS server must have beyond
+// Options.MaxEntryBytes.
+const PayloadOverhead = entryOverhead / 2
+
 func (e *embedded) option() nats.Option { return nats.InProcessServer(e.srv) }
 
 // stopTime bounds closing the server. It waits some 10 ms for each queue, one after
