@@ -147,7 +147,7 @@ func (r *redactor) object(object protoreflect.Map, path []string, names names) {
 	slices.SortFunc(keys, func(a, b protoreflect.MapKey) int { return strings.Compare(a.String(), b.String()) })
 	for _, k := range keys {
 		value := object.Get(k).Message()
-		if names.hideKey(k.String()) || names.hideText(textOf(value)) {
+		if names.hideKey(k.String()) || names.hideText(textOf(value)) || names.hidePair(path, k.String(), value) {
 			object.Clear(k)
 			r.found(step(path, k.String()))
 			continue

@@ -28,10 +28,10 @@ var accessEndings = []string{
 // secret_value, link_to_sign.
 var accessTails = []string{"value", "text", "raw", "tosign", "v"}
 
-// hideKey reports whether what stands under the key is withheld.
+// hideKey reports whether what stands under the key is withheld, whatever it is.
 func (n names) hideKey(key string) bool {
 	name := plainName(key)
-	return n.hidden[name] || n.access && endsLikeAccess(name)
+	return n.hidden[name] || n.access && (endsLikeAccess(name) || endsInPIN(key))
 }
 
 func endsLikeAccess(name string) bool {
@@ -88,7 +88,8 @@ func holdsAddress(text string) bool {
 		anywhere(text, "%3", func(before, after string) bool {
 			return endsInLetter(before) && len(after) >= 7 && strings.EqualFold(after[:7], "a%2f%2f")
 		}) ||
-		anywhere(text, "www.", isHost) || anywhere(text, "WWW.", isHost) || holdsJWT(text)
+		anywhere(text, "www.", isHost) || anywhere(text, "WWW.", isHost) ||
+		anywhere(text, "/", isPathOfHost) || anywhere(text, "?", isPathOfHost) || holdsJWT(text)
 }
 
 // anywhere reports whether a test holds for what is before and after a sign, where
@@ -122,6 +123,33 @@ func isAddress(before, after string) bool {
 func isHost(before, after string) bool {
 	after = strings.TrimPrefix(after, ".")
 	return (before == "" || strings.IndexByte(" \t\r\n\"'(=<>,;", before[len(before)-1]) >= 0) && endsInLetter(after[:min(len(after), 1)])
+}
+
+// isPathOfHost tells what stands around the slash or the question mark behind a host
+// name without a scheme: sign.example/x, sign.example:8443?t=x.
+func isPathOfHost(before, after string) bool {
+	const longest = 260 // of a host name with its port
+	if !endsInLetter(before) || after == "" || !isWord(after[0]) && strings.IndexByte("?#%~", after[0]) < 0 {
+		return false
+	}
+	before = before[max(0, len(before)-longest):]
+	from := strings.LastIndexFunc(before, func(r rune) bool { return r > '~' || !isWord(byte(r)) && r != '.' && r != ':' })
+	host, _, _ := strings.Cut(before[from+1:], ":")
+	if from >= 0 && strings.IndexByte("/@%\\", before[from]) >= 0 {
+		return false // in the middle of a path
+	}
+	name, top, ok := cutLast(host, ".")
+	return ok && endsInLetter(name) && len(top) > 1 && (strings.Trim(top, smallLetters) == "" || strings.Trim(top, strings.ToUpper(smallLetters)) == "")
+}
+
+const smallLetters = "abcdefghijklmnopqrstuvwxyz"
+
+// cutLast is strings.Cut at the last separator.
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
 }
 
 func endsInLetter(s string) bool {
@@ -181,8 +209,8 @@ func (n names) hideJSON(text string, depth int) bool {
 			return true
 		}
 		text = text[end+1:]
-		if after := strings.TrimLeft(text, " \t\r\n"); strings.HasPrefix(after, ":") {
-			if n.hideKey(s) {
+		if after, ok := strings.CutPrefix(strings.TrimLeft(text, " \t\r\n"), ":"); ok {
+			if n.hideKey(s) || n.mayHidePair("", s) && isWithheldPair("", s, firstValue(after)) {
 				return true
 			}
 		} else if n.hideTextWithin(s, depth) {

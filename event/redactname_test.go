@@ -48,6 +48,35 @@ func TestRedactContentWithoutSchema(t *testing.T) {
 			`{"code": "x", "link_expiration_date": "x", "token_count": 1, "context": "x", "raw": "x", "value": "x", "n": "a/b//c and key: value, 1//2"}`,
 			`{"code": "x", "link_expiration_date": "x", "token_count": 1, "context": "x", "raw": "x", "value": "x", "n": "a/b//c and key: value, 1//2"}`, nil,
 		},
+		{
+			`{"pin": "1", "user_pin": 12, "signerPin": "x", "accessPIN": "x", "pins": ["x"], "session": "x", "session_id": "x", "sessionId": 3, "sid": "x", "signature_sessions": ["x"]}`,
+			`{}`,
+			[]string{
+				"rest.accessPIN", "rest.pin", "rest.pins", "rest.session", "rest.sessionId", "rest.session_id", "rest.sid", "rest.signature_sessions", "rest.signerPin", "rest.user_pin",
+			},
+		},
+		{
+			`{"code": "493027", "codes": [1, "12-34-56"], "signing_code": 493027, "securityCode": "A1B2", "sign": {"code": "4930 27"}, "deep": "{\"code\": 493027}", "deeper": "{\"codes\":[\"493027\"]}"}`,
+			`{"sign": {}}`,
+			[]string{"rest.code", "rest.codes", "rest.deep", "rest.deeper", "rest.securityCode", "rest.sign.code", "rest.signing_code"},
+		},
+		{
+			`{"country_code": "FR12", "postalCode": 75001, "zipcode": "75001", "status_codes": [2000, "40100"], "error": {"code": "E1001", "context": {"code": "E1002"}}, "errors": [{"code": 10234}]}`,
+			`{"country_code": "FR12", "postalCode": 75001, "zipcode": "75001", "status_codes": [2000, "40100"], "error": {"code": "E1001", "context": {"code": "E1002"}}, "errors": [{"code": 10234}]}`, nil,
+		},
+		{
+			`{"code": "INVALID_DOCUMENT", "codes": [404, "x"], "spin": "x", "shipping": "x", "session": {"status": "x"}, "workflow_session_id": "x", "session_count": 3, "deep": "{\"error_code\": \"E1001\", \"code\": \"x\", \"session\": {}}"}`,
+			`{"code": "INVALID_DOCUMENT", "codes": [404, "x"], "spin": "x", "shipping": "x", "session": {"status": "x"}, "workflow_session_id": "x", "session_count": 3, "deep": "{\"error_code\": \"E1001\", \"code\": \"x\", \"session\": {}}"}`, nil,
+		},
+		{
+			`{"a": "sign.example/x", "b": "at sign.example:8443/x now", "c": "SIGN.EXAMPLE?t=1", "d": "(sub.sign.example/?t=1)", "e": "sign-1.example.fr/a/b"}`,
+			`{}`,
+			[]string{"rest.a", "rest.b", "rest.c", "rest.d", "rest.e"},
+		},
+		{
+			`{"a": "image/jpeg", "b": "sign.example", "c": "and/or", "d": "1.5/2.0", "e": "J.Dupont/A.Martin", "f": "S.A./N.V.", "g": "12.11.2025/13.11.2025", "h": "a@sign.example", "i": "contract.pdf?", "j": "x/contract.pdf/y", "k": "TCP/IP"}`,
+			`{"a": "image/jpeg", "b": "sign.example", "c": "and/or", "d": "1.5/2.0", "e": "J.Dupont/A.Martin", "f": "S.A./N.V.", "g": "12.11.2025/13.11.2025", "h": "a@sign.example", "i": "contract.pdf?", "j": "x/contract.pdf/y", "k": "TCP/IP"}`, nil,
+		},
 		{`{"note": "Sign at HTTPS://sign.example/?t=x, please", "n": "a // b http:// ://x"}`, `{"n": "a // b http:// ://x"}`, []string{"rest.note"}},
 		{`{"said": "\"Hello\", and \"", "half": "\"", "quoted": "\"a\""}`, `{"said": "\"Hello\", and \"", "half": "\"", "quoted": "\"a\""}`, nil},
 		{`{"deep": "{\"a\":\"unfinished"}`, `{}`, []string{"rest.deep"}},
