@@ -40,10 +40,6 @@ func (c doctorCommand) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	index, err := jetstream.CheckIndex(c.DataDir, c.Repair)
-	if err != nil {
-		return err
-	}
 	unreadable, err := c.unreadable(p)
 	if err != nil {
 		return err
@@ -54,10 +50,9 @@ func (c doctorCommand) Run(p *program) error {
 			Known      []eventlog.Missing
 			Damaged    bool
 			Unreadable []string
-			Index      *jetstream.IndexCheck `json:",omitempty"`
-		}{check, known, check.Damaged(), unreadable, index})
+		}{check, known, check.Damaged(), unreadable})
 	} else {
-		c.tell(p, check, known, index, unreadable)
+		c.tell(p, check, known, unreadable)
 	}
 	switch {
 	case err != nil:
@@ -68,7 +63,7 @@ func (c doctorCommand) Run(p *program) error {
 		return errDirDamaged
 	case len(unreadable) > 0:
 		return errUnreadable
-	case index != nil && index.Differ > 0 && !c.Repair:
+	case check.Index != nil && check.Index.Differ > 0 && !c.Repair:
 		return errIndexOff
 	}
 	return nil
@@ -116,7 +111,7 @@ func (c doctorCommand) key(p *program) (source.Key, error) {
 }
 
 // tell tells people.
-func (c doctorCommand) tell(p *program, check *jetstream.Check, known []eventlog.Missing, index *jetstream.IndexCheck, unreadable []string) {
+func (c doctorCommand) tell(p *program, check *jetstream.Check, known []eventlog.Missing, unreadable []string) {
 	r := newReport(p.stdout)
 	for _, s := range check.Streams {
 		r.step(s.Name, "%d records in %d blocks, %d bytes, up to number %d", s.Records, s.Blocks, s.Bytes, s.Last)
@@ -127,8 +122,8 @@ func (c doctorCommand) tell(p *program, check *jetstream.Check, known []eventlog
 			r.step("", "DAMAGED: %s", d)
 		}
 	}
-	if index != nil {
-		tellIndex(r, index)
+	if check.Index != nil {
+		tellIndex(r, check.Index)
 	}
 	for _, u := range unreadable {
 		r.step("UNREADABLE", "%s", u)

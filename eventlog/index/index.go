@@ -162,14 +162,9 @@ func Open(dir string, incarnation uint32, last uint64, window time.Duration, log
 }
 
 func open(dir string, incarnation uint32, last uint64, window time.Duration, logger *slog.Logger) (_ *Index, err error) {
-	defer func() {
-		// Pebble panics over some of what it finds, through its logger or by itself.
-		if p := recover(); p != nil {
-			err = fmt.Errorf("open index: %v", p)
-		}
-	}()
-	if _, err := os.Stat(filepath.Join(dir, damagedFile)); err == nil {
-		return nil, errDamaged
+	defer asDamage(&err)
+	if err := marked(dir); err != nil {
+		return nil, err
 	}
 	x := &Index{dir: dir, window: window, now: newTable(0), logger: logger, stuck: make(chan struct{})}
 	db, err := pebble.Open(dir, x.options())
@@ -188,10 +183,24 @@ func open(dir string, incarnation uint32, last uint64, window time.Duration, log
 // Open does not try again.
 const damagedFile = "DAMAGED"
 
-var errDamaged = errors.New("index: something could not be read the last time")
-
 // ErrDamaged says that something of the index cannot be read. Open makes it anew.
 var ErrDamaged = errors.New("index: damaged")
+
+// marked answers ErrDamaged when something could not be read the last time.
+func marked(dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, damagedFile)); err == nil {
+		return fmt.Errorf("%w: something could not be read the last time", ErrDamaged)
+	}
+	return nil
+}
+
+// asDamage is deferred where an index is opened: Pebble panics over some of what it
+// finds, through its logger or by itself.
+func asDamage(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("%w: %v", ErrDamaged, p)
+	}
+}
 
 // damage notices that something cannot be read, for good if it is damaged.
 func (x *Index) damage(err error) error {

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"math"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -34,14 +33,10 @@ func Read(dir string, incarnation uint32) (_ *Reader, err error) {
 	if _, err := os.Stat(dir); err != nil {
 		return nil, fmt.Errorf("read index: %w", err)
 	}
-	if _, err := os.Stat(filepath.Join(dir, damagedFile)); err == nil {
-		return nil, ErrDamaged
+	if err := marked(dir); err != nil {
+		return nil, err
 	}
-	defer func() {
-		if p := recover(); p != nil { // as open does
-			err = fmt.Errorf("%w: %v", ErrDamaged, p)
-		}
-	}()
+	defer asDamage(&err)
 	x := &Index{dir: dir, window: math.MaxInt64, now: newTable(0), logger: slog.New(slog.DiscardHandler), stuck: make(chan struct{})}
 	o := x.options()
 	o.ReadOnly = true

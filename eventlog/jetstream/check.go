@@ -88,16 +88,19 @@ type Check struct {
 	// Partial: blocks that are as large as they were at the orderly stop were not
 	// read, of streams larger than asked for.
 	Partial bool
+	// Index held against the log; nil when it was not, or there is no log.
+	Index *IndexCheck `json:",omitempty"`
 
 	before *stopped
 	unread []unread
+	index  *indexChecker // of the events; nil: it is not looked at
 }
 
 // checkDir looks at all streams of a data directory that nobody uses. After an
 // orderly stop, of streams larger than large bytes only the newest block is read;
-// 0: all of all.
-func checkDir(dir string, large int64) (*Check, error) {
-	c := &Check{Dir: dir}
+// 0: all of all. The index, when there is one, is held against the events that are read.
+func checkDir(dir string, large int64, index *indexChecker) (*Check, error) {
+	c := &Check{Dir: dir, index: index}
 	var err error
 	if c.before, err = readStopped(filepath.Join(dir, fileStopped)); err == nil {
 		c.Clean = true
@@ -223,6 +226,11 @@ func (s *StreamCheck) checkBlock(c *Check, number int, newest bool) error {
 		return err
 	}
 	found := checkBlock(data, hash)
+	if s.Name == StreamEvents {
+		if err := c.index.take(data, found); err != nil {
+			return err
+		}
+	}
 	whole := s.take(found)
 	bad := found.bad
 	if found.torn && newest && !c.Clean {
@@ -315,7 +323,7 @@ func (c *Check) findMissing() error {
 		return nil
 	}
 	if c.Partial { // what was not read is needed to tell what is gone
-		full, err := checkDir(c.Dir, 0)
+		full, err := checkDir(c.Dir, 0, nil)
 		if err == nil {
 			*c = *full
 		}

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/hookstream/hookstream/event"
@@ -31,49 +30,32 @@ type IndexCheck struct {
 	First uint64
 }
 
-// CheckIndex holds the index of a data directory that no gateway uses against its
-// log. With repair, one that differs is removed: the next start makes it anew. It
-// answers nil when the log is not in the directory.
-func CheckIndex(dir string, repair bool) (_ *IndexCheck, err error) {
-	lock, err := lockDir(dir)
-	if err != nil {
-		return nil, err
-	}
-	if lock != nil {
-		defer func() { err = errors.Join(err, lock.Close()) }()
-	}
+// openIndex answers what holds the index of a data directory against the events of
+// its log while these are looked at; nil when there is nothing to hold, and then
+// found says why.
+func openIndex(dir string) (_ *indexChecker, found *IndexCheck, err error) {
 	if _, err := os.Stat(filepath.Join(streamsDir(dir), StreamEvents)); errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, nil, nil
 	}
-	at := filepath.Join(dir, indexDir)
-	found := new(IndexCheck)
+	found = new(IndexCheck)
 	incarnation, err := incarnationIn(dir)
 	if err != nil {
 		found.Anew = "the description of the log cannot be read" // which is told as damage
-		return found, nil
+		return nil, found, nil
 	}
-	r, err := index.Read(at, uint32(incarnation))
+	r, err := index.Read(filepath.Join(dir, indexDir), uint32(incarnation))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		found.Anew = "there is none"
-		return found, nil
+		return nil, found, nil
 	case errors.Is(err, index.ErrOther), errors.Is(err, index.ErrDamaged):
 		found.Anew = err.Error()
-		return found, nil
+		return nil, found, nil
 	case err != nil:
-		return nil, err
+		return nil, nil, err
 	}
-	c := &indexChecker{IndexCheck: found, index: r, later: make(map[uint64]index.Hash)}
-	if err := errors.Join(c.walk(dir), r.Close()); err != nil {
-		return nil, fmt.Errorf("check the index: %w", err)
-	}
-	if c.Differ > 0 && repair {
-		if err := os.RemoveAll(at); err != nil {
-			return nil, fmt.Errorf("remove the index: %w", err)
-		}
-		found.Anew = "it was removed"
-	}
-	return found, nil
+	found.Applied = r.Applied
+	return &indexChecker{IndexCheck: found, index: r, later: make(map[uint64]index.Hash)}, found, nil
 }
 
 // incarnationIn answers the incarnation of the log in a data directory.
@@ -101,35 +83,12 @@ type indexChecker struct {
 	last  uint64
 }
 
-func (c *indexChecker) walk(dir string) error {
-	c.Applied = c.index.Applied
-	msgs := blocksDir(dir, StreamEvents)
-	numbers, err := listBlocks(msgs)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+// take looks at the events of a block; the blocks come in order.
+func (c *indexChecker) take(data []byte, found blockCheck) error {
+	if c == nil {
+		return nil
 	}
-	slices.Sort(numbers)
-	for _, n := range numbers {
-		if err := c.block(blockPath(msgs, n), n); err != nil {
-			return err
-		}
-	}
-	if c.Applied > c.last && c.last > 0 && c.Anew == "" {
-		c.Anew = fmt.Sprintf("it knows the log up to number %d, which ends at %d", c.Applied, c.last)
-	}
-	return nil
-}
-
-func (c *indexChecker) block(path string, number int) error {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	hash, err := blockHash(StreamEvents, number)
-	if err != nil {
-		return err
-	}
-	for _, r := range checkBlock(data, hash).good {
+	for _, r := range found.good {
 		c.last = max(c.last, r.seq)
 		if r.removal || r.erased {
 			continue
@@ -140,9 +99,32 @@ func (c *indexChecker) block(path string, number int) error {
 			continue // passed over, or where something was lost
 		}
 		if err := c.entry(e); err != nil {
-			return err
+			return fmt.Errorf("check the index: %w", err)
 		}
 	}
+	return nil
+}
+
+// end says whether the index knows more than there is.
+func (c *indexChecker) end() error {
+	if c == nil {
+		return nil
+	}
+	if c.Applied > c.last && c.last > 0 && c.Anew == "" {
+		c.Anew = fmt.Sprintf("it knows the log up to number %d, which ends at %d", c.Applied, c.last)
+	}
+	return c.index.Close()
+}
+
+// remove removes an index that differs.
+func (c *IndexCheck) remove(dir string) error {
+	if c == nil || c.Differ == 0 {
+		return nil
+	}
+	if err := os.RemoveAll(filepath.Join(dir, indexDir)); err != nil {
+		return fmt.Errorf("remove the index: %w", err)
+	}
+	c.Anew = "it was removed"
 	return nil
 }
 

@@ -35,11 +35,11 @@ func TestCheckIndex(t *testing.T) {
 	}
 	check := func(repair bool) *jetstream.IndexCheck {
 		t.Helper()
-		c, err := jetstream.CheckIndex(o.Dir, repair)
-		if err != nil {
-			t.Fatal(err)
+		c, err := jetstream.CheckDir(o.Dir, repair)
+		if err != nil || c.Damaged() {
+			t.Fatal(c, err)
 		}
-		return c
+		return c.Index
 	}
 	// The newest may not be in it yet.
 	if c := check(false); c.Events != int(c.Applied) || c.Events == 0 || c.Differ != 0 || c.Anew != "" {
@@ -97,7 +97,7 @@ func TestCheckIndex(t *testing.T) {
 // Where there is no index it is made anew, and a directory without a log has nothing
 // to hold one against.
 func TestCheckNoIndex(t *testing.T) {
-	if c, err := jetstream.CheckIndex(t.TempDir(), true); err != nil || c != nil {
+	if c, err := jetstream.CheckDir(t.TempDir(), true); err != nil || c.Index != nil {
 		t.Errorf("no log: %+v, %v", c, err)
 	}
 	o := embedded(t)
@@ -107,7 +107,7 @@ func TestCheckNoIndex(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(o.Dir, "index")); err != nil {
 		t.Fatal(err)
 	}
-	if c, err := jetstream.CheckIndex(o.Dir, false); err != nil || c.Anew == "" {
+	if c, err := jetstream.CheckDir(o.Dir, false); err != nil || c.Index.Anew == "" {
 		t.Errorf("no index: %+v, %v", c, err)
 	}
 }

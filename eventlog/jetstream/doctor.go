@@ -12,10 +12,11 @@ import (
 )
 
 // CheckDir looks through a data directory that no gateway uses: the description of
-// each stream, each record of it, and the numbers of the log. With repair, what is
-// damaged is written anew without what cannot be read, buckets too, after a copy was
-// put into the directory "damaged"; what is lost is kept in mind for the gateway.
-// The answer says how things stood before.
+// each stream, each record of it, the numbers of the log, and the index, which is
+// held against it. With repair, what is damaged is written anew without what cannot
+// be read, buckets too, after a copy was put into the directory "damaged"; what is
+// lost is kept in mind for the gateway; and an index that differs is removed, so that
+// the next start makes it anew. The answer says how things stood before.
 func CheckDir(dir string, repair bool) (_ *Check, err error) {
 	if _, err := os.Stat(dir); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
@@ -27,18 +28,26 @@ func CheckDir(dir string, repair bool) (_ *Check, err error) {
 	if lock != nil {
 		defer func() { err = errors.Join(err, lock.Close()) }()
 	}
-	c, err := checkDir(dir, 0)
+	with, found, err := openIndex(dir)
 	if err != nil {
 		return nil, err
 	}
+	c, err := checkDir(dir, 0, with)
+	if err := errors.Join(err, with.end()); err != nil {
+		return nil, err
+	}
+	c.Index = found
 	f := files{dir: dir}
 	if f.missing, err = openMissing(dir); err != nil {
 		return nil, err
 	}
-	if c.Missing = f.missing.news(c.Missing); !repair || !c.Damaged() {
+	if c.Missing = f.missing.news(c.Missing); !repair {
 		return c, nil
 	}
-	return c, f.settle(c, forgetMissing, slog.New(slog.DiscardHandler))
+	if c.Damaged() {
+		err = f.settle(c, forgetMissing, slog.New(slog.DiscardHandler))
+	}
+	return c, errors.Join(err, c.Index.remove(dir))
 }
 
 // forgetMissing is how long the doctor keeps in mind what is missing; the gateway

@@ -39,7 +39,7 @@ var checkedWhole int64 = 1 << 30 // a test has a smaller one
 func (f *files) open(o Options, logger *slog.Logger) (err error) {
 	f.dir = o.Dir
 	start := time.Now()
-	check, err := checkDir(o.Dir, checkedWhole)
+	check, err := checkDir(o.Dir, checkedWhole, nil)
 	if err != nil {
 		return err
 	}
