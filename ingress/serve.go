@@ -44,6 +44,16 @@ func (g *Gateway) expect(ctx *fasthttp.RequestCtx) int {
 	return fasthttp.StatusContinue
 }
 
+// announced has a request whose headers announce a body that is too large answered
+// at once, as if its sender had waited for a word: the server would wait for the first
+// byte.
+func (g *Gateway) announced(h *fasthttp.RequestHeader) (as fasthttp.RequestConfig) {
+	if h.ContentLength() > g.o.MaxBodyBytes {
+		h.Set(fasthttp.HeaderExpect, "100-continue")
+	}
+	return as
+}
+
 func (g *Gateway) exchange(ctx *fasthttp.RequestCtx, start time.Time) *exchange {
 	x := exchanges.Get().(*exchange)
 	x.g, x.ctx, x.start, x.bodyRead = g, ctx, start, ctx.RequestBodyStream() == nil

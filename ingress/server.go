@@ -52,7 +52,8 @@ func (g *Gateway) Server() *Server {
 			ErrorHandler: g.refuse,
 			// What asks before it sends its body is told by its headers what would become
 			// of it.
-			ExpectHandler: g.expect,
+			ExpectHandler:  g.expect,
+			HeaderReceived: g.announced,
 
 			ReadTimeout:     g.o.ReadTimeout,
 			WriteTimeout:    writeTimeout,

@@ -130,6 +130,26 @@ func TestAnswerBeforeTheBodyEnds(t *testing.T) {
 	}
 }
 
+// A body that is announced and too large is refused before a byte of it comes, and the
+// answer is whole for who sends some of it all the same.
+func TestTooLargeIsRefusedBeforeItComes(t *testing.T) {
+	f := setup(t)
+	for _, sent := range []int{0, 1, 256 << 10} {
+		c := f.dial(t, post+fmt.Sprintf("Content-Length: %d\r\n\r\n%s", 1<<30, strings.Repeat("x", sent)))
+		r := bufio.NewReader(c)
+		got, err := http.ReadResponse(r, nil)
+		if err != nil || got.StatusCode != http.StatusRequestEntityTooLarge || !got.Close {
+			t.Fatalf("with %d bytes: %v, %v", sent, got, err)
+		}
+		if _, err := io.ReadAll(got.Body); err != nil {
+			t.Errorf("with %d bytes the answer was cut: %v", sent, err)
+		}
+	}
+	if n := f.results.request("local too_large"); n != 3 {
+		t.Errorf("%d were counted", n)
+	}
+}
+
 // A server that ends answers what is under way, and closes the rest.
 func TestServerEnds(t *testing.T) {
 	f := setup(t, func(o *ingress.Options) { o.VerifyWait = time.Hour })
