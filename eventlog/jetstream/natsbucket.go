@@ -60,7 +60,23 @@ func (b *natsBucket) close() {
 
 func (b *natsBucket) Create(ctx context.Context, key string, value []byte) (uint64, error) {
 	rev, err := b.kv.Create(ctx, key, value)
+	if errors.Is(err, jetstream.ErrKeyExists) {
+		rev, err = b.createDeleted(ctx, key, value, err)
+	}
 	return b.durable(rev, len(value), err)
+}
+
+// createDeleted creates a key that the leader knows as deleted: nats.go asks any
+// replica, and one may not have heard of a deletion that was confirmed.
+func (b *natsBucket) createDeleted(ctx context.Context, key string, value []byte, exists error) (uint64, error) {
+	switch c, err := b.Now(ctx, key); {
+	case err != nil:
+		return 0, err
+	case c.Value != nil:
+		return 0, exists
+	default:
+		return b.kv.Update(ctx, key, value, c.Revision)
+	}
 }
 
 func (b *natsBucket) Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
