@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -89,7 +90,10 @@ func Open(ctx context.Context, o Options) (_ *Engine, err error) {
 		return nil, err
 	}
 	if e.node == nil {
-		if err := e.checkPermissions(e.js.Conn()); err != nil {
+		if _, err := e.deliveries(ctx); err != nil {
+			return nil, err
+		}
+		if err := e.patiently(ctx, func() error { return e.checkPermissions(e.js.Conn()) }); err != nil {
 			return nil, err
 		}
 	}
@@ -125,7 +129,7 @@ func (e *Engine) start() error {
 		}
 		e.node = node
 	}
-	nc, err := e.connect("manage")
+	nc, err := e.connect(e.ctx, "manage")
 	if err != nil {
 		return err
 	}
@@ -184,8 +188,10 @@ func (e *Engine) closeConns() {
 }
 
 // connect opens a connection for one purpose: each has one read loop, so that a
-// burst of acknowledgements does not wait behind a page of history.
-func (e *Engine) connect(purpose string) (*nats.Conn, error) {
+// burst of acknowledgements does not wait behind a page of history. What does not
+// answer the first of them is taken for a wrong address; what has been reached may be
+// away for a while.
+func (e *Engine) connect(ctx context.Context, purpose string) (nc *nats.Conn, err error) {
 	opts := []nats.Option{
 		nats.Name("hookstream " + purpose),
 		nats.MaxReconnects(-1),
@@ -212,7 +218,15 @@ func (e *Engine) connect(purpose string) (*nats.Conn, error) {
 			nats.Timeout(dialTime), nats.SetCustomDialer(dialer{}))
 		opts = append(opts, e.opts.NATS...)
 	}
-	nc, err := nats.Connect(e.opts.URL, opts...)
+	dial := func() error {
+		nc, err = nats.Connect(e.opts.URL, opts...)
+		return err
+	}
+	if e.js == nil {
+		err = dial()
+	} else {
+		err = e.patiently(ctx, dial)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}
@@ -250,11 +264,6 @@ func (e *Engine) EnsureStream(ctx context.Context, cfg jetstream.StreamConfig) (
 	return st, err
 }
 
-// formTime is how long a cluster may take to make a stream or a consumer. When
-// it has just been started, or several gateways make the same at once, it
-// answers late or not at all.
-const formTime = time.Minute
-
 // absentTime is how long there may be nobody who answers at all: a server that has
 // JetStream listens before a cluster is formed.
 const absentTime = 10 * time.Second
@@ -268,30 +277,54 @@ func (e *Engine) absent(err error) error {
 	return fmt.Errorf("%w: %s: %w", ErrRefused, where, err)
 }
 
-// patiently does what an embedded engine does at once, and a cluster in a while.
+// patiently does what an embedded engine does at once, and a cluster in a while: when
+// it has just been started, or several gateways make the same at once, or a node is
+// away, it answers late or not at all. It does not give up before ctx does, but for
+// what no waiting mends.
 func (e *Engine) patiently(ctx context.Context, do func() error) error {
-	deadline, listened := time.Now().Add(formTime), time.Now()
-	denied := e.deniedCount()
+	patience := e.patience()
 	for {
 		err := do()
-		if refused := e.deniedSince(denied); err != nil && refused != nil {
-			return fmt.Errorf("%w: %w", refused, err) // which explains why nothing came of it
+		if err == nil {
+			return nil
 		}
-		if err == nil || e.node != nil || ctx.Err() != nil || permanent(err) || time.Now().After(deadline) {
-			return err
-		}
-		if !errors.Is(err, nats.ErrNoResponders) {
-			listened = time.Now()
-		} else if time.Since(listened) > absentTime {
-			return e.absent(err)
+		if over := patience.over(err); over != nil || ctx.Err() != nil || e.ctx.Err() != nil {
+			return cmp.Or(over, err)
 		}
 		e.logger.Warn("the cluster is not ready, trying again", "err", err)
 		select {
 		case <-time.After(time.Second):
 		case <-ctx.Done():
 			return context.Cause(ctx)
+		case <-e.ctx.Done():
 		}
 	}
+}
+
+// patience is that of one who tries again what may pass.
+type patience struct {
+	e        *Engine
+	denied   int       // how much was, when it began
+	listened time.Time // when somebody answered last
+}
+
+func (e *Engine) patience() *patience {
+	return &patience{e: e, denied: e.deniedCount(), listened: time.Now()}
+}
+
+// over answers with what to give up, after an error; nil: it may pass.
+func (p *patience) over(err error) error {
+	switch refused := p.e.deniedSince(p.denied); {
+	case refused != nil:
+		return fmt.Errorf("%w: %w", refused, err) // which explains why nothing came of it
+	case p.e.node != nil || permanent(err):
+		return err
+	case !errors.Is(err, nats.ErrNoResponders):
+		p.listened = time.Now()
+	case time.Since(p.listened) > absentTime:
+		return p.e.absent(err)
+	}
+	return nil
 }
 
 func (e *Engine) tryStream(ctx context.Context, cfg jetstream.StreamConfig) (jetstream.Stream, error) {
@@ -335,8 +368,8 @@ func newIncarnation() event.Incarnation {
 }
 
 // committerFor opens a connection and a committer for a stream.
-func (e *Engine) committerFor(stream string, watermark uint64, advanced func()) (*committer, error) {
-	nc, err := e.connect(publishing + stream)
+func (e *Engine) committerFor(ctx context.Context, stream string, watermark uint64, advanced func()) (*committer, error) {
+	nc, err := e.connect(ctx, publishing+stream)
 	if err != nil {
 		return nil, err
 	}

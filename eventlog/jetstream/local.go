@@ -90,7 +90,7 @@ func (f *feed) take(next uint64) (recs []event.Record, entries []index.Entry, be
 
 // openLocal opens the way into a log that is nobody else's.
 func (s *stream) openLocal(ctx context.Context, last uint64) error {
-	nc, err := s.e.connect(publishing + StreamEvents)
+	nc, err := s.e.connect(ctx, publishing+StreamEvents)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package jetstream
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -121,51 +120,21 @@ func bucketError(err error) error {
 	return fmt.Errorf("%w: %w", eventlog.ErrUnavailable, err)
 }
 
+// Watch follows the stream of the bucket, which has the latest of each key and no
+// more: from its beginning on, that is what there is, and what changes then.
 func (b *natsBucket) Watch(ctx context.Context, fn func(eventlog.Change), ready func()) error {
-	w, err := b.kv.WatchAll(ctx)
-	if err != nil {
-		return fmt.Errorf("%w: %w", eventlog.ErrUnavailable, err)
-	}
-	defer func() { _ = w.Stop() }()
-	for {
-		select {
-		case u, ok := <-w.Updates():
-			if !ok {
-				return fmt.Errorf("%w: the watch ended", eventlog.ErrUnavailable)
-			}
-			if u == nil { // all that there was has been sent
-				ready()
-				continue
-			}
-			fn(change(u))
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-}
-
-// leaderGet asks for the first message from a sequence on, or the last of a
-// subject. Only the leader of a stream answers it: reads of nats.go and watches go
-// to any replica.
-type leaderGet struct {
-	Seq     uint64 `json:"seq,omitempty"`
-	NextFor string `json:"next_by_subj,omitempty"`
-	LastFor string `json:"last_by_subj,omitempty"`
-}
-
-type leaderAnswer struct {
-	Message *struct {
-		Subject string `json:"subject"`
-		Seq     uint64 `json:"seq"`
-		Header  []byte `json:"hdrs"`
-		Data    []byte `json:"data"`
-	} `json:"message"`
-	Error *jetstream.APIError `json:"error"`
+	return b.e.KeepFollowing(ctx, Following{
+		Stream: b.name,
+		Take: func(m jetstream.Msg, md *jetstream.MsgMetadata) {
+			fn(b.change(m.Subject(), md.Sequence.Stream, nats.Header(m.Headers()), m.Data()))
+		},
+		Present: ready,
+	})
 }
 
 func (b *natsBucket) Latest(ctx context.Context, fn func(eventlog.Change)) error {
 	for seq := uint64(1); ; {
-		c, ok, err := b.get(ctx, leaderGet{Seq: seq, NextFor: ">"})
+		c, ok, err := b.get(ctx, leaderGet{Seq: seq, NextFor: everything})
 		if err != nil {
 			return fmt.Errorf("%w: read bucket: %w", eventlog.ErrUnavailable, err)
 		}
@@ -192,46 +161,26 @@ func (b *natsBucket) Now(ctx context.Context, key string) (eventlog.Change, erro
 func (b *natsBucket) prefix() string { return "$KV." + strings.TrimPrefix(b.name, "KV_") + "." }
 
 func (b *natsBucket) get(ctx context.Context, what leaderGet) (c eventlog.Change, ok bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
-	defer cancel()
-	query, err := json.Marshal(what)
+	m, err := b.e.askLeader(ctx, b.name, what)
+	if m == nil || err != nil {
+		return c, false, err
+	}
+	h, err := m.header()
 	if err != nil {
 		return c, false, err
 	}
-	m, err := b.e.js.Conn().RequestWithContext(ctx, b.e.API("STREAM.MSG.GET."+b.name), query)
-	if err != nil {
-		return c, false, err
-	}
-	var a leaderAnswer
-	if err := json.Unmarshal(m.Data, &a); err != nil {
-		return c, false, err
-	}
-	switch {
-	case a.Error != nil && a.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
-		return c, false, nil
-	case a.Error != nil:
-		return c, false, a.Error
-	case a.Message == nil:
-		return c, false, errors.New("an answer without a message")
-	}
-	c = eventlog.Change{Key: strings.TrimPrefix(a.Message.Subject, b.prefix()), Revision: a.Message.Seq}
-	h, err := nats.DecodeHeadersMsg(a.Message.Header)
-	if len(a.Message.Header) > 0 && err != nil {
-		return c, false, err
-	}
-	if h.Get("KV-Operation") == "" { // a deletion says so, or that everything was purged
-		c.Value = a.Message.Data
-		if c.Value == nil {
-			c.Value = []byte{}
-		}
-	}
-	return c, true, nil
+	return b.change(m.Subject, m.Seq, h, m.Data), true, nil
 }
 
-func change(u jetstream.KeyValueEntry) eventlog.Change {
-	c := eventlog.Change{Key: u.Key(), Revision: u.Revision()}
-	if u.Operation() == jetstream.KeyValuePut {
-		c.Value = u.Value()
+// change answers what a message of the bucket says. A deletion says so, or that
+// everything was purged, and so does JetStream of what it removed itself.
+func (b *natsBucket) change(subject string, seq uint64, h nats.Header, value []byte) eventlog.Change {
+	c := eventlog.Change{Key: strings.TrimPrefix(subject, b.prefix()), Revision: seq}
+	if h.Get("KV-Operation") != "" || h.Get(jetstream.MarkerReasonHeader) != "" {
+		return c
+	}
+	if c.Value = value; c.Value == nil {
+		c.Value = []byte{}
 	}
 	return c
 }

@@ -61,14 +61,14 @@ func (e *Engine) openInbox(ctx context.Context) (*natsInbox, error) {
 		return nil, fmt.Errorf("inbox: %w", err)
 	}
 	b := &natsInbox{e: e, js: js, rows: rows, waiting: waiters{m: make(map[index.Hash]map[chan []byte]struct{})}}
-	if err := b.look(ctx); err != nil {
+	if err := e.patiently(ctx, func() error { return b.look(ctx) }); err != nil {
 		return nil, err
 	}
-	if b.commit, err = e.committerFor(StreamInbox, js.CachedInfo().State.LastSeq, func() {}); err != nil {
+	if b.commit, err = e.committerFor(ctx, StreamInbox, js.CachedInfo().State.LastSeq, func() {}); err != nil {
 		return nil, err
 	}
 	if e.node == nil {
-		err = b.listen()
+		err = b.listen(ctx)
 	}
 	return b, err
 }
@@ -109,8 +109,8 @@ func (e *Engine) openVerifier(ctx context.Context) (jetstream.Consumer, error) {
 const releaseTime = 300 * time.Millisecond
 
 // listen hears the outcomes of every gateway on a cluster.
-func (b *natsInbox) listen() error {
-	nc, err := b.e.connect("outcomes")
+func (b *natsInbox) listen(ctx context.Context) error {
+	nc, err := b.e.connect(ctx, "outcomes")
 	if err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ func (b *natsInbox) listen() error {
 	if err != nil {
 		return err
 	}
-	return nc.Flush()
+	return b.e.patiently(ctx, nc.Flush)
 }
 
 // look counts the undecided rows.

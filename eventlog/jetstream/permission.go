@@ -88,10 +88,10 @@ func (e *Engine) needed() []string {
 		out = append(out, "$JS.ACK."+stream+".probe.1.1.1.0.0")
 	}
 	for _, stream := range []string{"KV_" + bucketPrefix + "SOURCES", "KV_" + bucketPrefix + "SUBSCRIPTIONS"} {
-		out = append(out, e.API("STREAM.INFO."+stream), e.API("CONSUMER.CREATE."+stream+".probe"))
+		out = append(out, e.API("STREAM.INFO."+stream), e.API("STREAM.MSG.GET."+stream), e.API("CONSUMER.CREATE."+stream+".probe"), e.API("CONSUMER.MSG.NEXT."+stream+".probe"))
 	}
-	return append(out, e.API("CONSUMER.UNPIN."+StreamEvents+".probe"), e.API("STREAM.MSG.GET."+StreamParked),
-		e.API("STREAM.MSG.GET."+StreamAttempts), e.API("STREAM.MSG.GET.KV_"+bucketPrefix+"SUBSCRIPTIONS"))
+	return append(out, e.API("CONSUMER.UNPIN."+StreamEvents+".probe"),
+		e.API("STREAM.MSG.GET."+StreamEvents), e.API("STREAM.MSG.GET."+StreamParked), e.API("STREAM.MSG.GET."+StreamAttempts))
 }
 
 // Codes of refusals that do not pass by themselves.
@@ -104,6 +104,9 @@ const (
 
 // permanent reports whether trying again is in vain.
 func permanent(err error) bool {
+	if errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) || errors.Is(err, nats.ErrAuthRevoked) {
+		return true
+	}
 	if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) || errors.Is(err, ErrRefused) {
 		return true
 	}

@@ -52,8 +52,8 @@ type Writer struct{ c *committer }
 
 // Writer opens the way into a stream that exists. last is the sequence of its last
 // message, which the caller knows to be durable.
-func (e *Engine) Writer(stream string, last uint64) (*Writer, error) {
-	c, err := e.committerFor(stream, last, func() {})
+func (e *Engine) Writer(ctx context.Context, stream string, last uint64) (*Writer, error) {
+	c, err := e.committerFor(ctx, stream, last, func() {})
 	if err != nil {
 		return nil, err
 	}
@@ -88,16 +88,18 @@ func (e *Engine) SyncStream(stream string) error {
 	return nil
 }
 
-// Deliveries answers the connection that queues and the bus share, opened when
-// first needed: who does not hear a question about what it was handed does not talk
+// Deliveries answers the connection that queues and the bus share, which is there from
+// the start on a cluster, and embedded when first needed: who does not hear a question about what it was handed does not talk
 // to its queues either. See Connection.
-func (e *Engine) Deliveries() (*nats.Conn, error) {
+func (e *Engine) Deliveries() (*nats.Conn, error) { return e.deliveries(e.ctx) }
+
+func (e *Engine) deliveries(ctx context.Context) (*nats.Conn, error) {
 	e.rooms.mu.Lock()
 	defer e.rooms.mu.Unlock()
 	if e.rooms.nc != nil {
 		return e.rooms.nc, nil
 	}
-	nc, err := e.connect("queues")
+	nc, err := e.connect(ctx, "queues")
 	if err != nil {
 		return nil, Unavailable("queue", err)
 	}

@@ -62,7 +62,7 @@ func (e *Engine) openEvents(ctx context.Context) error {
 		return fmt.Errorf("stream %s was not made by this software: %w", StreamEvents, err)
 	}
 	s := &stream{e: e, js: js, incarnation: inc, moved: make(chan struct{}), tailers: make(map[*tailer]struct{})}
-	if s.reads, err = e.connect("read"); err != nil {
+	if s.reads, err = e.connect(ctx, "read"); err != nil {
 		return err
 	}
 	// The barrier syncs all that an earlier process left before it returns, so
@@ -72,7 +72,7 @@ func (e *Engine) openEvents(ctx context.Context) error {
 	if e.node != nil {
 		err = s.openLocal(ctx, last)
 	} else {
-		s.commit, err = e.committerFor(StreamEvents, last, s.advanced)
+		s.commit, err = e.committerFor(ctx, StreamEvents, last, s.advanced)
 	}
 	if err != nil {
 		return err
@@ -93,7 +93,7 @@ func (s *stream) learn(ctx context.Context, last uint64) error {
 	if s.local != nil {
 		s.next = s.e.index.Applied() + 1
 		s.e.wg.Go(s.followLocal)
-	} else if err := s.startTail(); err != nil {
+	} else if err := s.startTail(ctx); err != nil {
 		return err
 	}
 	return s.waitIndexed(ctx, last)

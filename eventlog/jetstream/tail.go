@@ -1,12 +1,10 @@
 package jetstream
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -84,8 +82,8 @@ func (f *fetched) end() {
 }
 
 // startTail follows the stream from where the index stopped.
-func (s *stream) startTail() error {
-	nc, err := s.e.connect("tail")
+func (s *stream) startTail(ctx context.Context) error {
+	nc, err := s.e.connect(ctx, "tail")
 	if err != nil {
 		return err
 	}
@@ -93,78 +91,22 @@ func (s *stream) startTail() error {
 	if err != nil {
 		return err
 	}
-	from := s.e.index.Applied() + 1
-	s.next = from
+	s.next = s.e.index.Applied() + 1
 	f := newFetched()
-	ctx, enough := context.WithCancel(s.e.ctx)
-	s.e.wg.Go(func() { s.fetch(ctx, js, f, from) })
+	ending, enough := context.WithCancel(s.e.ctx)
+	from := s.next
+	s.e.wg.Go(func() {
+		_ = s.e.KeepFollowing(ending, Following{
+			Stream: StreamEvents, From: from, Over: js,
+			Take: func(m jetstream.Msg, _ *jetstream.MsgMetadata) { f.put(m) },
+		})
+	})
 	s.e.wg.Go(func() {
 		s.follow(f)
 		enough()
 		f.end()
 	})
 	return nil
-}
-
-// fetchAgain is when the log is followed anew that could not be.
-const fetchAgain = time.Second
-
-// fetch puts what is stored from a sequence on where the shared tail takes it, until
-// ctx ends. It does not give up: connections come back, and a gateway without a tail
-// would accept and show nothing.
-func (s *stream) fetch(ctx context.Context, js jetstream.JetStream, f *fetched, from uint64) {
-	var seen atomic.Uint64
-	seen.Store(from - 1)
-	for {
-		following, behind := context.WithCancelCause(ctx)
-		s.e.wg.Go(func() { s.watchTail(following, &seen, behind) })
-		err := Follow(following, js, StreamEvents, seen.Load()+1, func(m jetstream.Msg, md *jetstream.MsgMetadata) {
-			seen.Store(md.Sequence.Stream)
-			f.put(m)
-		})
-		err = cmp.Or(context.Cause(following), err)
-		behind(nil)
-		if ctx.Err() != nil {
-			return
-		}
-		s.e.logger.Debug("the log is followed anew", "from", seen.Load()+1, "err", err)
-		select {
-		case <-time.After(fetchAgain):
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// tailBehind is how long the tail may stand still while the log has more.
-const tailBehind = 5 * time.Second
-
-var errBehind = errors.New("the node that is followed has not what the log has")
-
-// watchTail ends a tail that stands still while the log goes on: the node that serves
-// it says that it is well, and lags behind the others.
-func (s *stream) watchTail(ctx context.Context, seen *atomic.Uint64, behind context.CancelCauseFunc) {
-	t := time.NewTicker(tailBehind)
-	defer t.Stop()
-	var last, was uint64 // of the log and of the tail, the time before
-	for {
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			return
-		}
-		now := seen.Load()
-		if now == was && now < last {
-			behind(errBehind)
-			return
-		}
-		asking, answered := context.WithTimeout(ctx, tailBehind)
-		b, err := s.Bounds(asking)
-		answered()
-		if was, last = now, 0; err == nil && b.First <= b.Last { // else all of it has been dropped
-			last = b.Last
-		}
-	}
 }
 
 // waitIndexed returns when the index knows the log up to last.

@@ -126,7 +126,7 @@ func (e *Engine) openAcks(ctx context.Context, limits ackLimits) (*Acks, error) 
 	if err := a.cutOff(ctx); err != nil {
 		return nil, err
 	}
-	if a.writer, err = e.Writer(engine.StreamAcks, state.LastSeq); err != nil {
+	if a.writer, err = e.Writer(ctx, engine.StreamAcks, state.LastSeq); err != nil {
 		return nil, err
 	}
 	a.wg.Go(a.write)

@@ -93,54 +93,22 @@ func (e *Engine) OpenAttempts(ctx context.Context, heard func(Attempted)) (*Atte
 // oldest counts begin anew.
 const maxAttemptsBytes = 256 << 20
 
-// followAgain is when a tail that broke is begun anew, from the beginning: the
-// same value twice is once.
-const followAgain = time.Second
-
+// follow tells of what there is, then loaded, or of why it cannot, and then of what
+// comes. The same value twice is once.
 func (a *Attempts) follow(heard func(Attempted), loaded chan<- error) {
-	for {
-		err := a.tail(heard, func() {
-			if loaded != nil {
-				loaded <- nil
-				loaded = nil
+	err := a.e.KeepFollowing(a.ctx, engine.Following{
+		Stream: engine.StreamAttempts,
+		Take: func(m jetstream.Msg, _ *jetstream.MsgMetadata) {
+			if v, ok := parseAttempted(m.Subject(), m.Data()); ok {
+				heard(v)
 			}
-		})
-		if loaded != nil {
-			loaded <- err
-			return
-		}
-		if a.ctx.Err() != nil {
-			return
-		}
-		a.e.Logger().Warn("attempts are not followed, trying again", "err", err)
-		select {
-		case <-time.After(followAgain):
-		case <-a.ctx.Done():
-			return
-		}
-	}
-}
-
-// tail reads what there is, calls ready, and goes on.
-func (a *Attempts) tail(heard func(Attempted), ready func()) error {
-	ctx, cancel := context.WithTimeout(a.ctx, engine.RequestTimeout)
-	info, err := a.js.Info(ctx)
-	cancel()
-	if err != nil {
-		return engine.Unavailable("attempts", err)
-	}
-	last := info.State.LastSeq
-	if info.State.Msgs == 0 {
-		ready()
-	}
-	return engine.Follow(a.ctx, a.e.JS(), engine.StreamAttempts, 1, func(m jetstream.Msg, md *jetstream.MsgMetadata) {
-		if v, ok := parseAttempted(m.Subject(), m.Data()); ok {
-			heard(v)
-		}
-		if md.Sequence.Stream >= last || md.NumPending == 0 {
-			ready()
-		}
+		},
+		Present: func() { loaded <- nil },
 	})
+	select {
+	case loaded <- err:
+	default: // they were loaded, long ago
+	}
 }
 
 func parseAttempted(subject string, value []byte) (Attempted, bool) {

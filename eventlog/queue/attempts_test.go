@@ -11,10 +11,9 @@ import (
 	"testing"
 	"time"
 
-	natsjetstream "github.com/nats-io/nats.go/jetstream"
-
 	"github.com/hookstream/hookstream/eventlog"
 	"github.com/hookstream/hookstream/eventlog/jetstream"
+	"github.com/hookstream/hookstream/eventlog/natstest"
 )
 
 // attemptsOf answers how many goroutines are in the code of Attempts, and of what it
@@ -147,33 +146,36 @@ func TestAttemptsArePutWhileClosing(t *testing.T) {
 	}
 }
 
-// cutOff is a stream whose server answers nothing any more.
-type cutOff struct{ natsjetstream.Stream }
-
-func (cutOff) Info(ctx context.Context, _ ...natsjetstream.StreamInfoOpt) (*natsjetstream.StreamInfo, error) {
-	<-ctx.Done()
-	return nil, ctx.Err()
-}
-
-// A server that answers nothing keeps nobody from closing.
+// A cluster that answers nothing keeps nobody from closing, nor from being told so.
 func TestAttemptsAreClosedWhileNobodyAnswers(t *testing.T) {
-	e := acksEngine(t, t.TempDir())
-	a, err := On(e).OpenAttempts(t.Context(), func(Attempted) {})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ends(t, "Close", a.Close)
-
-	stuck := &Attempts{e: On(e), js: cutOff{a.js}, wake: make(chan struct{}, 1)}
-	stuck.ctx, stuck.stop = context.WithCancel(context.Background())
-	loaded := make(chan error, 1)
-	stuck.wg.Go(func() { stuck.follow(func(Attempted) {}, loaded) })
-	stuck.wg.Go(stuck.write)
-	ends(t, "Close", stuck.Close)
-	if err := <-loaded; err == nil { // it has one place
-		t.Error("what could not be read is taken for read")
-	}
-	noneLeft(t)
+	natstest.Bubble(t, func(t *testing.T) {
+		l := linked(t, natstest.StartInside(t))
+		e, err := jetstream.Open(t.Context(), l.Options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := On(e).OpenAttempts(t.Context(), func(Attempted) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		go l.cutOff(true, 5*time.Minute)
+		stuck := &Attempts{e: On(e), js: a.js, wake: make(chan struct{}, 1)}
+		stuck.ctx, stuck.stop = context.WithCancel(context.Background())
+		loaded := make(chan error, 1)
+		stuck.wg.Go(func() { stuck.follow(func(Attempted) {}, loaded) })
+		stuck.wg.Go(stuck.write)
+		time.Sleep(time.Minute)
+		ends(t, "Close", stuck.Close)
+		if err := <-loaded; err == nil { // it has one place
+			t.Error("what could not be read is taken for read")
+		}
+		ends(t, "Close", a.Close)
+		noneLeft(t)
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(5 * time.Minute)
+	})
 }
 
 // An engine that has gone keeps nobody from closing either: what is left cannot be

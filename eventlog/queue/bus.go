@@ -56,7 +56,10 @@ func (b *Bus) Serve(question string, fn func(data []byte) []byte) error {
 		b.subs = append(b.subs, sub)
 		b.mu.Unlock()
 	}
-	return jetstream.Unavailable("bus", b.nc.Flush())
+	if err := b.nc.Flush(); err != nil && b.nc.IsClosed() {
+		return jetstream.Unavailable("bus", err)
+	}
+	return nil // or cut off: then it listens when it is back, as after each time
 }
 
 // Ask asks one gateway. The error wraps ErrNoGateway when it is not there.

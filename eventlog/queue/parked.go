@@ -73,7 +73,7 @@ func (e *Engine) OpenParked(ctx context.Context) (*Parked, error) {
 		return nil, err
 	}
 	p := &Parked{e: e, js: js, counting: semaphore.NewWeighted(1)}
-	if p.writer, err = e.Writer(engine.StreamParked, js.CachedInfo().State.LastSeq); err != nil {
+	if p.writer, err = e.Writer(ctx, engine.StreamParked, js.CachedInfo().State.LastSeq); err != nil {
 		return nil, err
 	}
 	e.AtClose(p.writer.Close)
