@@ -28,6 +28,36 @@ func TestNobodyFollowsALogThatIsClosed(t *testing.T) {
 
 func closeWhileCutOff(t *testing.T, c *natstest.Cluster, silent bool, cutOff time.Duration) {
 	t.Helper()
+	e, links := openOnLinks(t, c)
+	b, err := e.Bucket(t.Context(), "TEST")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, end := watching(t, b)
+	c.Isolate(0)
+	c.Isolate(1)
+	for _, l := range links {
+		if silent {
+			l.Silence()
+		}
+	}
+	time.Sleep(cutOff)
+	end()
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+	synctest.Wait()
+	if all := stacks(); strings.Contains(all, "nats.go/jetstream.(*") || strings.Contains(all, "nats%2ego.(*js)") {
+		t.Errorf("cut off for %s, silent %v, and closed, somebody goes on:\n%s", cutOff, silent, all)
+	}
+	c.Rejoin(0)
+	c.Rejoin(1)
+	time.Sleep(time.Minute)
+}
+
+// openOnLinks opens an engine on a cluster, with links to its nodes.
+func openOnLinks(t *testing.T, c *natstest.Cluster) (*jetstream.Engine, []*linktest.Link) {
+	t.Helper()
 	var links []*linktest.Link
 	var urls []string
 	for node := range 3 {
@@ -40,24 +70,8 @@ func closeWhileCutOff(t *testing.T, c *natstest.Cluster, silent bool, cutOff tim
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Isolate(0)
-	c.Isolate(1)
-	for _, l := range links {
-		if silent {
-			l.Silence()
-		}
-	}
-	time.Sleep(cutOff)
-	if err := e.Close(); err != nil {
-		t.Error(err)
-	}
-	synctest.Wait()
-	if all := stacks(); strings.Contains(all, "nats.go/jetstream.(*") {
-		t.Errorf("cut off for %s, silent %v, and closed, somebody goes on:\n%s", cutOff, silent, all)
-	}
-	c.Rejoin(0)
-	c.Rejoin(1)
-	time.Sleep(time.Minute)
+	t.Cleanup(func() { _ = e.Close() })
+	return e, links
 }
 
 func stacks() string {
