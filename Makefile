@@ -47,7 +47,7 @@ test: ## all tests, with the race detector, and the fuzz targets' seeds and corp
 
 .PHONY: test-plays
 test-plays: ## some thousand random plays of subscriptions and their clients, without the race detector
-	go test -timeout 15m -vet=off ./subscription -run '^Test((Calm)?Model|Rig)$$'
+	go test -timeout 15m -vet=off ./subscription -run '^Test((Calm)?Model|Rig|RigInside)$$'
 	go test -timeout 15m -vet=off ./client -run '^Test(RunAndGatewayTogether|NoEventIsAtTwoConsumers)$$'
 
 .PHONY: test-full

@@ -126,7 +126,7 @@ func (b *natsBucket) Watch(ctx context.Context, fn func(eventlog.Change), ready 
 	return b.e.KeepFollowing(ctx, Following{
 		Stream: b.name,
 		Take: func(m jetstream.Msg, md *jetstream.MsgMetadata) {
-			fn(b.change(m.Subject(), md.Sequence.Stream, nats.Header(m.Headers()), m.Data()))
+			fn(b.change(m.Subject(), md.Sequence.Stream, m.Headers(), m.Data()))
 		},
 		Present: ready,
 	})
