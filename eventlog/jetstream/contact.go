@@ -129,7 +129,49 @@ func (e *Engine) beat(nc *nats.Conn) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	return quorumAt(sent, m.Data)
+	at, err := quorumAt(sent, m.Data)
+	if err == nil {
+		e.leader.hear(sent, m.Data)
+	}
+	return at, err
+}
+
+// leaderClock is the clock of whoever leads the log, as its answers tell it.
+type leaderClock struct {
+	mu    sync.Mutex
+	time  time.Time // zero: it was not heard yet
+	heard time.Time // then, by our own measure
+}
+
+// hear takes the answer to a question that was sent at a time and answered now.
+func (c *leaderClock) hear(sent time.Time, answer []byte) {
+	var info struct {
+		Time time.Time `json:"ts"`
+	}
+	if json.Unmarshal(answer, &info) != nil || info.Time.IsZero() {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.time, c.heard = info.Time, sent.Add(time.Since(sent)/2)
+}
+
+// Time answers what time it is by the clock of whoever leads the log, as it was heard
+// last; zero when it was not heard yet. Our own clock has no part in it.
+func (e *Engine) Time() time.Time {
+	if e.node != nil {
+		return time.Now()
+	}
+	return e.leader.now()
+}
+
+func (c *leaderClock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.time.IsZero() {
+		return time.Time{}
+	}
+	return c.time.Add(time.Since(c.heard))
 }
 
 // quorumAt reads from the answer of a stream's leader when it last heard from a

@@ -3,6 +3,7 @@ package jetstream_test
 import (
 	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hookstream/hookstream/eventlog/jetstream"
@@ -125,4 +126,26 @@ func TestQuorum(t *testing.T) {
 			t.Errorf("%s: %s before, %v", c.why, sent.Sub(at), err)
 		}
 	}
+}
+
+// The time of day of a cluster is its leader's, whatever our clock says, and goes on
+// while nothing is heard.
+func TestLeaderClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c jetstream.LeaderClock
+		sent := time.Now()
+		for _, nothing := range []string{`{}`, `x`, `{"ts":"soon"}`} {
+			c.Hear(sent, []byte(nothing))
+			if at := c.Now(); !at.IsZero() {
+				t.Errorf("%s: it is %s", nothing, at)
+			}
+		}
+		time.Sleep(2 * time.Second)
+		c.Hear(sent, []byte(`{"ts":"2031-01-02T03:04:05Z"}`)) // said a second ago, most likely
+		time.Sleep(time.Minute)
+		c.Hear(time.Now(), []byte(`{"error":{"code":503}}`))
+		if at, want := c.Now(), time.Date(2031, 1, 2, 3, 5, 6, 0, time.UTC); !at.Equal(want) {
+			t.Errorf("it is %s, not %s", at, want)
+		}
+	})
 }

@@ -48,6 +48,7 @@ type Engine struct {
 	inbox   *natsInbox
 	index   *index.Index
 	rooms   rooms
+	leader  leaderClock // on a cluster
 
 	health  atomic.Pointer[error]
 	tailing atomic.Pointer[error] // why the shared tail stands still

@@ -1,6 +1,9 @@
 package jetstream
 
-import "strings"
+import (
+	"strings"
+	"time"
+)
 
 // QuorumAt is quorumAt.
 var QuorumAt = quorumAt
@@ -25,3 +28,12 @@ func NodesOf(e *Engine) map[int]bool {
 }
 
 func nodeOf(l *link) int { return strings.Index("n0n1n2", l.nc.ConnectedServerName()) / 2 }
+
+// LeaderClock is leaderClock.
+type LeaderClock = leaderClock
+
+// Hear is hear.
+func (c *leaderClock) Hear(sent time.Time, answer []byte) { c.hear(sent, answer) }
+
+// Now is now.
+func (c *leaderClock) Now() time.Time { return c.now() }
