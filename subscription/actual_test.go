@@ -33,19 +33,20 @@ type actual struct {
 	dir     string            // of an embedded engine
 	writer  *jetstream.Engine // what publishes; nothing happens to it
 
-	mu    sync.Mutex
-	alive []*gateway
-	links [][]*linktest.Link // by gateway and node
-	down  map[int]bool       // nodes
-	made  int
-	seqs  int
-	last  uint64 // that was published
+	mu     sync.Mutex
+	alive  []*gateway
+	links  [][]*linktest.Link // by gateway and node
+	clocks *clocks
+	down   map[int]bool // nodes
+	made   int
+	seqs   int
+	last   uint64 // that was published
 }
 
 // newActual makes a world on the embedded engine, or on the cluster that start
 // starts.
-func newActual(t testing.TB, start func(testing.TB) *natstest.Cluster) *actual {
-	w := &actual{t: t, dir: t.TempDir(), down: make(map[int]bool)}
+func newActual(t testing.TB, seed int, start func(testing.TB) *natstest.Cluster) *actual {
+	w := &actual{t: t, dir: t.TempDir(), down: make(map[int]bool), clocks: newClocks(uint64(seed))}
 	if start == nil {
 		w.alive = []*gateway{w.open(0)}
 		return w
@@ -76,7 +77,9 @@ func (w *actual) open(n int) *gateway {
 		o.URL, o.NATS, o.Replicas = strings.Join(urls, ","), w.cluster.Options(), 3
 	}
 	w.made++
-	return openGateway(w.t, openEngine(w.t, o), fmt.Sprintf("g%d", w.made))
+	g := subscription.Options{Gateway: fmt.Sprintf("g%d", w.made)}
+	w.clocks.begin(n, &g)
+	return openGatewayOn(w.t, openEngine(w.t, o), g)
 }
 
 func (w *actual) gateways() (out []*subscription.Manager) {
@@ -139,8 +142,12 @@ func (w *actual) publish(typ, entity string) (uint64, error) {
 }
 
 func (w *actual) fault(kind string, n int) {
-	if kind == "kill" {
+	switch kind {
+	case "kill":
 		w.kill(n % len(w.gateways()))
+		return
+	case "clock":
+		w.clocks.jump(n % len(w.gateways()))
 		return
 	}
 	if w.cluster == nil {
@@ -285,10 +292,10 @@ func seeds(t *testing.T, n int) (out []int) {
 
 // rigWorlds are the worlds of the real engine, and what happens in them.
 func rigWorlds() []rigWorld {
-	embedded := faults([]string{"pause", "resume", "kill", "kill", "seek", "replay"}, nil)
+	embedded := faults([]string{"pause", "resume", "kill", "kill", "clock", "seek", "replay"}, nil)
 	cluster := faults([]string{
 		"lose", "delay", "heal", "pause", "resume", "stall", "deafen", "sever", "reset", "kill",
-		"stall node", "lose node", "reset node", "node dies", "heal", "heal", "seek", "replay",
+		"stall node", "lose node", "reset node", "node dies", "heal", "heal", "clock", "seek", "replay",
 	}, nil)
 	return []rigWorld{
 		{"unordered embedded", subscription.Unordered, false, embedded},
@@ -317,7 +324,7 @@ func (w rigWorld) play(t *testing.T, seed int, start func(testing.TB) *natstest.
 		start = nil
 	}
 	sch := w.schedule(seed)
-	if wrong := sch.run(newActual(t, start), 2*silence); wrong != "" {
+	if wrong := sch.run(newActual(t, seed, start), 2*silence); wrong != "" {
 		t.Errorf("seed %d (HOOKSTREAM_PLAY_SEED=%d go test ./subscription -run '%s'):\n%s\n%v", seed, seed, t.Name(), wrong, sch.Steps)
 	}
 }

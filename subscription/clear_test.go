@@ -37,7 +37,7 @@ func TestWhatIsNotSelectedIsNoGapThoughNobodyPulls(t *testing.T) {
 					m.alive[i] = nil
 				}
 				for i := range m.alive {
-					m.alive[i] = m.open()
+					m.alive[i] = m.open(i)
 				}
 				quiet(600)
 				g := &gateway{Manager: m.alive[0].Manager}
@@ -119,7 +119,7 @@ func stopAfterAJump(t *testing.T, wrap func(int, subscription.Engine) subscripti
 	time.Sleep(after)
 	m.alive[0].Close()
 	m.alive[0].engine.Close()
-	m.alive[0] = m.open()
+	m.alive[0] = m.open(0)
 	next := &gateway{Manager: m.alive[0].Manager}
 	time.Sleep(30 * time.Second)
 	if n := missedOf(t, next, subID); n != 45 {

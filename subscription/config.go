@@ -338,7 +338,7 @@ func (m *Manager) replayQueue(s *Subscription) queue.Config {
 // for as long as that: a shorter hold is in force at once, also of what was handed
 // out before.
 func (m *Manager) asAsked(s *Subscription, c queue.Config) queue.Config {
-	if s.lingers(time.Now()) {
+	if s.lingers(m.now()) {
 		c.Hold = max(c.Hold, s.FormerDeadline+m.opts.holdMargin)
 	}
 	return c
@@ -387,9 +387,9 @@ var errOutdated = fmt.Errorf("%w: it was changed a moment ago", eventlog.ErrUnav
 // former deadline.
 func (s *Subscription) lingers(now time.Time) bool { return now.Before(s.FormerUntil) }
 
-// hearTime is how long a gateway may take to hear of a change, the difference of two
-// clocks included.
-const hearTime = time.Minute
+// tellTime is how long a gateway may take to hear of a change, the difference of the
+// clocks of NATS's nodes included.
+const tellTime = time.Minute
 
 // shorten keeps in mind which deadline deliveries have that are in force when it is
 // shortened.
@@ -397,12 +397,12 @@ func (m *Manager) shorten(s *Subscription, to time.Duration) {
 	if to >= s.AckDeadline {
 		return
 	}
-	now := time.Now()
+	now := m.now()
 	former := s.AckDeadline
 	if s.lingers(now) {
 		former = max(former, s.FormerDeadline)
 	}
-	s.FormerDeadline, s.FormerUntil = former, now.Add(former+m.opts.holdMargin+hearTime)
+	s.FormerDeadline, s.FormerUntil = former, now.Add(former+m.opts.holdMargin+tellTime)
 }
 
 // aheadOf answers how many events of an ordered subscription its gateway holds,

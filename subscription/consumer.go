@@ -293,7 +293,7 @@ func (h *home) give(hd *hold, now, latest time.Time) {
 		h.redelivered.Add(1)
 	}
 	hd.stage = given
-	h.nextHandOut(hd, now)
+	h.nextHandOut(hd)
 	if hd.Suspect {
 		hd.Begun++
 		h.note(hd) // its gateway may be what it is lost with
@@ -324,7 +324,7 @@ func (c *consumer) sent() {
 func (h *home) tokenOf(hd *hold) token {
 	return token{
 		uid: h.uid, generation: h.sub.Generation, replay: hd.replay, seq: hd.seq, turn: hd.turn,
-		attempt: hd.queued, hand: uint64(hd.HandOut), home: h.m.gateway, deadline: hd.deadline,
+		attempt: hd.queued, hand: uint64(hd.HandOut), home: h.m.gateway, deadline: h.m.toAll(hd.deadline),
 	}
 }
 

@@ -69,7 +69,7 @@ func TestGatewayIsReallyCutOffTwice(t *testing.T) {
 		for _, kind := range []string{"stall", "sever"} {
 			t.Run(kind, func(t *testing.T) {
 				t.Parallel()
-				cutTwice(t, newActual(t, startCuttable), subscription.OrderByEntity, kind, uint64(seed))
+				cutTwice(t, newActual(t, seed, startCuttable), subscription.OrderByEntity, kind, uint64(seed))
 			})
 		}
 	}

@@ -5,7 +5,7 @@ import "time"
 // dispatch gives what is ready to consumers that have room: suspects first, each
 // alone, for they have waited longest.
 func (h *home) dispatch() {
-	if h.sub.Paused || len(h.consumers) == 0 || h.lanes != nil && !h.lanes.serving() || h.m.tooYoung() > 0 || h.mustAskToYield() {
+	if h.sub.Paused || len(h.consumers) == 0 || h.lanes != nil && !h.lanes.serving() || h.mustAskToYield() {
 		return
 	}
 	h.suspects = h.handTo(h.suspects, h.emptyFor)

@@ -41,6 +41,9 @@ type Engine interface {
 	// Reached answers until when it is proven that what this gateway said was said
 	// to a leader with a quorum behind it.
 	Reached() time.Time
+	// Time answers what time it is by the clock of whoever leads the log, as it was
+	// heard last; zero when it was not heard yet.
+	Time() time.Time
 	// Embedded reports whether this is the only gateway there can be.
 	Embedded() bool
 	// WatchDropped calls fn with every event that the log dropped after a queue

@@ -11,11 +11,12 @@ import (
 	"github.com/hookstream/hookstream/hub"
 )
 
-// Questions that a test answers in the place of a gateway.
+// What a test answers, or refuses, in the place of others.
 const (
 	AskSettle = askSettle
 	AskClaim  = askClaim
 	TellHello = tellHello
+	KeyLives  = keyLives
 )
 
 // SelectBy has every selector select what the function says.
@@ -170,6 +171,9 @@ func (m *Manager) Renewing(id string) (n int) {
 	}
 	return n
 }
+
+// GoBy sets the clock of the machine.
+func (o *Options) GoBy(clock func() time.Time) { o.clock = clock }
 
 // HoldFor sets how much longer than a delivery's deadline JetStream holds it.
 func (o *Options) HoldFor(margin time.Duration) { o.holdMargin = margin }

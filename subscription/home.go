@@ -300,9 +300,6 @@ func (h *home) untilNext() time.Duration {
 	if h.restless() {
 		next.or(now.Add(lookEvery))
 	}
-	if wait := h.m.tooYoung(); wait > 0 {
-		next.or(now.Add(wait))
-	}
 	for _, c := range h.consumers {
 		next.or(c.due(h.m.opts.PeerTimeout))
 	}
@@ -318,7 +315,7 @@ func (h *home) untilNext() time.Duration {
 		next.or(h.missedAt.Add(absentPause))
 	}
 	if h.lingers {
-		next.orLater(h.sub.FormerUntil)
+		next.orLater(h.m.toOurs(h.sub.FormerUntil))
 	}
 	h.holdsDue(&next)
 	h.lanesDue(&next)
@@ -442,7 +439,7 @@ func (h *home) ensure() {
 	defer h.m.asking.end()
 	ctx, cancel := context.WithTimeout(h.ctx, limit)
 	defer cancel()
-	lingers, q := sub.lingers(time.Now()), h.m.mainQueue(sub)
+	lingers, q := sub.lingers(h.m.now()), h.m.mainQueue(sub)
 	st, made, err := h.m.lookAtQueue(ctx, sub, q)
 	if err == nil && h.m.store.hasReplays(sub.ID) {
 		_, _, err = h.m.lookAtQueue(ctx, sub, h.m.replayQueue(sub))
@@ -488,7 +485,7 @@ func (h *home) toEnsure(now time.Time) (sub *Subscription, limit time.Duration) 
 			h.ensured, h.missedAt = false, now
 		}
 	}
-	ensured := h.ensured && (h.sub.lingers(now) || !h.lingers)
+	ensured := h.ensured && (!h.lingers || h.sub.lingers(h.m.now()))
 	if !ensured && len(h.consumers) > 0 {
 		h.doubted = false
 		return h.sub, requestTime

@@ -34,7 +34,10 @@ type Options struct {
 	Logger *slog.Logger
 
 	holdMargin time.Duration // 0: the constant; shorter in tests
-	compile    compiler      // nil: the hub's
+	// clock is the one of the machine, as an embedded gateway tells the time to its
+	// next life. nil: time.Now.
+	clock   func() time.Time
+	compile compiler // nil: the hub's
 }
 
 // Manager keeps all subscriptions and hands out their deliveries on one gateway.
@@ -47,7 +50,7 @@ type Manager struct {
 	compile   compiler
 	logger    *slog.Logger
 	gateway   string // name of this gateway, in this life of it
-	opened    time.Time
+	lives     int    // of the gateways of an embedded engine, this one included; 0 on a cluster
 	signer    *signer
 	store     *store
 	parked    Parking
@@ -60,6 +63,9 @@ type Manager struct {
 	unwatch   func() // ends hearing of what the log drops
 	asking    asking
 	inquiries inquiries
+	// strays are queues that belong to nobody, as far as the last sweep knew, and when
+	// one saw them first. They are the sweep's alone.
+	strays map[string]time.Time
 
 	ctx  context.Context
 	stop context.CancelCauseFunc
@@ -94,7 +100,7 @@ func Open(ctx context.Context, o Options) (*Manager, error) {
 	o = o.withDefaults()
 	m := &Manager{
 		opts: o, engine: o.Engine, hub: o.Hub, compile: o.compile, logger: o.Logger,
-		gateway: gatewayName(o.Gateway), opened: time.Now(), homes: make(map[string]*home), gaps: newGaps(),
+		gateway: gatewayName(o.Gateway), homes: make(map[string]*home), gaps: newGaps(),
 		asking: make(asking, maxAsking),
 	}
 	if m.compile == nil {
@@ -115,6 +121,9 @@ func (o Options) withDefaults() Options {
 	o.MaxConsumers = cmp.Or(o.MaxConsumers, defaultMaxConsumers)
 	o.PeerTimeout = cmp.Or(o.PeerTimeout, DefaultPeerTimeout)
 	o.holdMargin = cmp.Or(o.holdMargin, holdMargin)
+	if o.clock == nil {
+		o.clock = time.Now
+	}
 	return o
 }
 
@@ -139,7 +148,13 @@ func (m *Manager) open(ctx context.Context) (err error) {
 	if m.signer, err = m.store.signer(ctx); err != nil {
 		return err
 	}
+	if m.engine.Embedded() {
+		m.lives = m.store.beginLife(ctx)
+	}
 	if err := m.listen(); err != nil {
+		return err
+	}
+	if err := m.hearTime(ctx); err != nil {
 		return err
 	}
 	m.wg.Go(m.sweep)
@@ -160,9 +175,6 @@ func gatewayName(name string) string {
 	name = strings.Trim(notInName.ReplaceAllString(name, "-"), "-")
 	return strings.TrimLeft(name[:min(len(name), 40)]+"-"+strings.ToLower(rand.Text()[:8]), "-")
 }
-
-// tooYoung answers for how long nothing is handed out yet: see nextHandOut.
-func (m *Manager) tooYoung() time.Duration { return time.Until(m.opened.Add(handOutTick)) }
 
 // Gateway answers the name of this gateway in States.
 func (m *Manager) Gateway() string { return m.gateway }

@@ -28,6 +28,7 @@ type memory struct {
 	store    *memengine.Store
 	log      *memlog.Log
 	embedded bool
+	clocks   *clocks
 
 	// wrap, when set, answers what a gateway takes for its engine, and read for
 	// the log that it reads.
@@ -59,7 +60,7 @@ func newMemory(seed uint64, embedded bool) *memory {
 
 func emptyMemory(seed uint64, embedded bool) *memory {
 	s := memengine.New(memengine.Options{Journal: embedded, Rand: rand.New(rand.NewPCG(seed, 3)), Latency: 5 * time.Millisecond})
-	return &memory{store: s, log: s.Log(), embedded: embedded}
+	return &memory{store: s, log: s.Log(), embedded: embedded, clocks: newClocks(seed)}
 }
 
 func (m *memory) begin() {
@@ -67,12 +68,13 @@ func (m *memory) begin() {
 	if m.embedded {
 		n = 1
 	}
-	for range n {
-		m.alive = append(m.alive, m.open())
+	for i := range n {
+		m.alive = append(m.alive, m.open(i))
 	}
 }
 
-func (m *memory) open() *memGateway {
+// open begins a life of gateway n.
+func (m *memory) open(n int) *memGateway {
 	e := m.store.Engine()
 	var engine subscription.Engine = disorderly{e}
 	if m.wrap != nil {
@@ -90,9 +92,9 @@ func (m *memory) open() *memGateway {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = h.Run(ctx) })
-	g, err := subscription.Open(ctx, subscription.Options{
-		Engine: engine, Hub: h, Gateway: fmt.Sprintf("g%d", m.made), Logger: slog.New(slog.DiscardHandler),
-	})
+	o := subscription.Options{Engine: engine, Hub: h, Gateway: fmt.Sprintf("g%d", m.made), Logger: slog.New(slog.DiscardHandler)}
+	m.clocks.begin(n, &o)
+	g, err := subscription.Open(ctx, o)
 	if err != nil {
 		panic(err)
 	}
@@ -162,6 +164,8 @@ func (m *memory) fault(kind string, n int) {
 		g.engine.Sever()
 	case kind == "untell" && !m.embedded:
 		g.engine.Untold()
+	case kind == "clock":
+		m.clocks.jump(n)
 	case kind == "kill":
 		g.engine.Close()
 		g.Close()
@@ -169,7 +173,7 @@ func (m *memory) fault(kind string, n int) {
 			m.store.Crash()
 			time.Sleep(time.Second) // to begin anew takes a moment
 		}
-		next := m.open()
+		next := m.open(n)
 		m.mu.Lock()
 		m.alive[n] = next
 		m.mu.Unlock()
@@ -297,7 +301,7 @@ func TestModel(t *testing.T) {
 		t.Run(w.name, func(t *testing.T) {
 			t.Parallel()
 			testModel(t, w.ordering, w.embedded, faults(
-				[]string{"pause", "resume", "heal", "heal", "stall", "sever", "kill", "untell", "seek", "drop", "replay"}, nil)...)
+				[]string{"pause", "resume", "heal", "heal", "stall", "sever", "kill", "clock", "untell", "seek", "drop", "replay"}, nil)...)
 		})
 	}
 }
@@ -309,7 +313,7 @@ func TestCalmModel(t *testing.T) {
 		for _, embedded := range []bool{false, true} {
 			t.Run(fmt.Sprintf("ordering %d, embedded %v", ordering, embedded), func(t *testing.T) {
 				t.Parallel()
-				testModel(t, ordering, embedded, "pause", "resume", "seek", "drop", "replay")
+				testModel(t, ordering, embedded, "pause", "resume", "clock", "seek", "drop", "replay")
 			})
 		}
 	}

@@ -52,9 +52,9 @@ func (m *Manager) settleOrphans(ctx context.Context, orders []order, unheard boo
 	for _, o := range orders {
 		o.result.Outcome = Expired
 		switch {
-		case time.Now().Before(o.token.deadline) && !m.gone(o.token.home):
+		case m.now().Before(o.token.deadline) && !m.gone(o.token.home):
 			o.result.Outcome = Unavailable // it may only be cut off
-		case time.Now().Before(o.token.deadline):
+		case m.now().Before(o.token.deadline):
 			k := generation{o.token.uid, o.token.generation}
 			groups[k] = append(groups[k], o)
 		case unheard:
@@ -187,7 +187,7 @@ func (m *Manager) settleFree(ctx context.Context, sub *Subscription, orders []or
 			ok = m.returnOrphan(ctx, sub, q, w, o)
 		default:
 			// Past its deadline it may be in other hands, and the answer says nothing.
-			ok = m.keepFinal(ctx, q, []queue.Word{w})[0] && time.Now().Before(o.token.deadline)
+			ok = m.keepFinal(ctx, q, []queue.Word{w})[0] && m.now().Before(o.token.deadline)
 			if ok {
 				m.tallies.settled(q.Name, w.Seq)
 			}
@@ -219,7 +219,7 @@ func (m *Manager) returnOrphan(ctx context.Context, sub *Subscription, q queue.C
 		}
 	}
 	return m.tallies.keep(ctx, m.tallies.note(q.Name, w.Seq, t)) == nil && m.confirm(ctx, q, []queue.Word{w})[0] &&
-		time.Now().Before(o.token.deadline)
+		m.now().Before(o.token.deadline)
 }
 
 // extendOrphan keeps a delivery in force for as long as JetStream holds it.
@@ -230,10 +230,11 @@ func (m *Manager) extendOrphan(ctx context.Context, q queue.Config, w queue.Word
 	}
 	w.Say = queue.Held
 	t := o.token
-	t.deadline = time.Now().Add(by)
+	deadline := time.Now().Add(by)
+	t.deadline = m.toAll(deadline)
 	o.result.Outcome = Unavailable
-	if m.confirm(ctx, q, []queue.Word{w})[0] && time.Now().Before(o.token.deadline) {
-		*o.result = Result{Outcome: Done, Deadline: t.deadline, Token: m.signer.sign(t)}
+	if m.confirm(ctx, q, []queue.Word{w})[0] && m.now().Before(o.token.deadline) {
+		*o.result = Result{Outcome: Done, Deadline: deadline, Token: m.signer.sign(t)}
 	}
 }
 

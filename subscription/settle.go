@@ -583,7 +583,7 @@ func (m *Manager) forwardOne(ctx context.Context, home string, orders []order) {
 		return
 	}
 	answer, unheard, err := m.ask(ctx, home, data)
-	var results []Result
+	var results []answered
 	switch {
 	case errors.Is(err, queue.ErrNoGateway):
 		m.settleOrphans(ctx, orders, unheard)
@@ -591,13 +591,30 @@ func (m *Manager) forwardOne(ctx context.Context, home string, orders []order) {
 		unavailableAll(orders)
 	default:
 		for i, o := range orders {
-			*o.result = results[i]
+			*o.result = results[i].ours()
 			if unheard && results[i].Outcome == Expired {
 				// The question before may have settled it without our hearing of it.
 				o.result.Outcome = Unavailable
 			}
 		}
 	}
+}
+
+// answered is a Result on its way from one gateway to another.
+type answered struct {
+	Result
+
+	// Left is how long it is to the deadline: their clocks may differ by anything.
+	Left time.Duration `json:",omitzero"`
+}
+
+// ours answers the result with the deadline by our clock. A gateway of before says only
+// what it is by its own.
+func (a answered) ours() Result {
+	if a.Left > 0 {
+		a.Deadline = time.Now().Add(a.Left)
+	}
+	return a.Result
 }
 
 func unavailableAll(orders []order) {
@@ -641,6 +658,13 @@ func (m *Manager) answerSettle(data []byte) []byte {
 		orders = append(orders, order{t, s, &out[i]})
 	}
 	m.settleHere(ctx, orders)
-	answer, _ := json.Marshal(out) // cannot fail
+	answers := make([]answered, len(out))
+	for i, r := range out {
+		answers[i].Result = r
+		if !r.Deadline.IsZero() {
+			answers[i].Left = time.Until(r.Deadline)
+		}
+	}
+	answer, _ := json.Marshal(answers) // cannot fail
 	return answer
 }

@@ -18,14 +18,24 @@ func shortened(t *testing.T, g *gateway, id string, to time.Duration) {
 // handed out before stays with its consumer for as long as it was told, and it is
 // nobody else's meanwhile, whatever dies. Once that is over, what a dead gateway
 // held is held for as long as the new deadline says.
+// The clock of who shortens it may be wrong then.
 func TestAShortenedDeadlineTakesNothingFromAnybody(t *testing.T) {
+	for _, ahead := range wrongClocks {
+		t.Run(ahead.String(), func(t *testing.T) { shortenedBy(t, ahead) })
+	}
+}
+
+func shortenedBy(t *testing.T, ahead time.Duration) {
 	inMemory(t, func(t *testing.T, m *memory, at func(int) *gateway) {
+		m.clocks.set(0, ahead)
+		m.clocks.set(1, 0)
 		sub := m.created(t, subscription.Settings{AckDeadline: time.Minute})
 		m.published(t, "")
 		m.published(t, "")
 		before := pull(t, at(1), sub.ID, 1)[0]
 		gone := pull(t, at(2), sub.ID, 1)[0]
 		shortened(t, at(0), sub.ID, 2*time.Second)
+		m.clocks.set(0, 0)        // and then somebody sets it right
 		m.alive[2].engine.Close() // nobody renews what it held
 		here := attach(at(1), sub.ID, subscription.ConsumerOptions{}, nil)
 		time.Sleep(time.Second)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -137,6 +138,36 @@ func openStore(ctx context.Context, b eventlog.Bucket, logger *slog.Logger, tell
 // keyTokens is where the key lies that tokens are signed with. No id looks like
 // it.
 const keyTokens = "_tokens"
+
+// keyLives is where it lies how often a gateway of an embedded engine has begun. No id
+// looks like it.
+const keyLives = "_lives"
+
+// beginLife counts a life of an embedded gateway, and answers which one it is. One that
+// cannot be counted, on a full disk, begins all the same: only a clock that was set back
+// meanwhile matters then, see nextHandOut.
+func (s *store) beginLife(ctx context.Context) int {
+	for {
+		was, err := s.bucket.Now(ctx, keyLives)
+		lives, _ := strconv.Atoi(string(was.Value)) // none is 0
+		lives++
+		value := []byte(strconv.Itoa(lives))
+		switch {
+		case err != nil:
+		case was.Value == nil:
+			_, err = s.bucket.Create(ctx, keyLives, value)
+		default:
+			_, err = s.bucket.Update(ctx, keyLives, value, was.Revision)
+		}
+		if errors.Is(err, eventlog.ErrConflict) {
+			continue
+		}
+		if err != nil {
+			s.logger.Warn("that the gateway has begun could not be kept", "err", err)
+		}
+		return lives
+	}
+}
 
 // other hears of what is beside the subscriptions in the bucket, by a newer gateway
 // too.

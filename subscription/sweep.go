@@ -23,7 +23,7 @@ func (m *Manager) sweep() {
 		case <-m.ctx.Done():
 			return
 		}
-		if err := m.sweepOnce(m.ctx, sweepEvery); err != nil && m.ctx.Err() == nil {
+		if err := m.sweepOnce(m.ctx, sweepEvery/2); err != nil && m.ctx.Err() == nil {
 			m.logger.Warn("looking for what no subscription owns", "err", err)
 		}
 	}
@@ -36,7 +36,8 @@ type leftovers struct {
 	acks   []string // names of queues
 }
 
-// sweepOnce removes leftovers. Queues younger than young may be in the making.
+// sweepOnce removes leftovers. Queues that were not seen here for as long as young, at
+// least, may be in the making: when they were made, only another clock than ours says.
 //
 // What is known here may be old: so before anything is destroyed the bucket is
 // asked, where whoever leads it answers. What is there in a form that cannot be
@@ -92,14 +93,21 @@ func (m *Manager) leftovers(ctx context.Context, young time.Duration) (out lefto
 	for _, name := range replays {
 		queues = append(queues, queue.Config{Name: name, Replays: uidOfQueue(name)})
 	}
+	seen := make(map[string]time.Time)
 	for _, q := range queues {
 		if m.store.ownsQueue(q.Name) {
 			continue
 		}
-		if st, err := m.engine.QueueState(ctx, q); err == nil && time.Since(st.Created) >= young {
+		at, before := m.strays[q.Name]
+		if !before {
+			at = time.Now()
+		}
+		seen[q.Name] = at
+		if time.Since(at) >= young {
 			out.queues = append(out.queues, q)
 		}
 	}
+	m.strays = seen
 	if m.acks != nil {
 		for _, name := range m.acks.Queues() {
 			if !m.store.ownsQueue(name) {

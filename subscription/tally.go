@@ -105,26 +105,23 @@ func (t tally) and(o tally) tally {
 }
 
 // The number of a hand-out is made of the generation, in the highest bits, and the
-// time at the gateway that hands out; it is higher than the last that is known in
-// any case. What is not known of earlier hand-outs, time makes up for:
+// time of day; it is higher than the last that is known in any case. What is not
+// known of earlier hand-outs, time makes up for: an event is hardly ever handed out
+// twice in a tick, so that numbers do not run ahead of it. Clocks may be set, and those of NATS's
+// nodes differ, so that each count of what only grows is worth handOutSkew:
 //
-//   - An event is hardly ever handed out twice in a tick, so that numbers do not
-//     run ahead of time. Who begins anew hands out nothing in its first tick.
-//   - Another gateway is handed a message when its hold is over, or when it is
-//     given back, which is kept before. Clocks may differ: each hand-out that a
-//     cluster has counted is worth handOutSkew.
-//   - An embedded JetStream may forget in a crash what it has counted: there time
-//     alone counts.
+//   - On a cluster, how often it has handed the message out.
+//   - Embedded, how often a gateway has begun: JetStream may forget in a crash what
+//     it has counted.
 const (
 	handOutTimeBits = 48
 	handOutTick     = time.Millisecond
-	handOutSkew     = int64(time.Minute / handOutTick)
+	handOutSkew     = int64(24 * time.Hour / handOutTick)
 	maxGeneration   = 1<<(63-handOutTimeBits) - 1
-	maxCounted      = 1 << 20
+	maxCounted      = 1 << 20 // worth less than handOutTimeBits
 )
 
-// nextHandOut answers a number higher than last. Counted is how often a cluster has
-// handed the message out.
+// nextHandOut answers a number higher than last. Counted is what only grows.
 func nextHandOut(last int64, generation, counted int, now time.Time) int64 {
 	n := now.UnixNano()/int64(handOutTick) + int64(min(counted, maxCounted))*handOutSkew
 	n += int64(min(generation, maxGeneration)) << handOutTimeBits
@@ -140,10 +137,10 @@ func lastOfReplay(entry int64, counted int) int64 {
 }
 
 // nextHandOut numbers the delivery of a hold. The caller holds mu.
-func (h *home) nextHandOut(hd *hold, now time.Time) {
-	counted := hd.queued
+func (h *home) nextHandOut(hd *hold) {
+	counted, replays := hd.queued, hd.queued
 	if h.m.engine.Embedded() {
-		counted = 0
+		counted, replays = h.m.lives, 0
 	}
 	// One event may be in hands several times: by itself after a Seek, and replayed,
 	// as often as it was parked.
@@ -153,9 +150,9 @@ func (h *home) nextHandOut(hd *hold, now time.Time) {
 		last = max(last, other.HandOut)
 	}
 	if hd.entry != nil {
-		last = max(last, lastOfReplay(hd.entry.HandOut, counted))
+		last = max(last, lastOfReplay(hd.entry.HandOut, replays))
 	}
-	hd.HandOut = nextHandOut(last, h.sub.Generation, counted, now)
+	hd.HandOut = nextHandOut(last, h.sub.Generation, counted, h.m.now())
 	if _, before := h.replayed[seq]; before || hd.replay {
 		if h.replayed == nil || len(h.replayed) >= maxMemos {
 			h.replayed = make(map[uint64]int64)

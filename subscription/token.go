@@ -23,7 +23,7 @@ type token struct {
 	attempt    int    // as the queue counts
 	hand       uint64 // number of the delivery at its home
 	home       string
-	deadline   time.Time
+	deadline   time.Time // by the clock that all gateways have
 }
 
 // signer makes tokens, and reads those that were made with the same key. It keeps

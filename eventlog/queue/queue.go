@@ -155,8 +155,6 @@ type State struct {
 	// Pin of the gateway that is handed what there is; empty when it is nobody's,
 	// or the queue is not pinned.
 	Pin string
-	// Created is when.
-	Created time.Time
 	// AsAsked: what can be changed of the queue is as the Config says that it was
 	// asked about with. Then UpdateQueue has nothing to do.
 	AsAsked bool
@@ -216,7 +214,7 @@ func (e *Engine) QueueState(ctx context.Context, c Config) (State, error) {
 	info := cons.CachedInfo() // as of a moment ago: Consumer asked
 	s := State{
 		Waiting: int64(info.NumPending), Held: int64(info.NumAckPending), Redelivered: int64(info.NumRedelivered),
-		Floor: info.AckFloor.Stream, Last: info.Delivered.Stream, Turn: info.Delivered.Consumer, Created: info.Created,
+		Floor: info.AckFloor.Stream, Last: info.Delivered.Stream, Turn: info.Delivered.Consumer,
 		AsAsked: c.describes(info.Config),
 	}
 	for _, g := range info.PriorityGroups {

@@ -24,7 +24,9 @@ type Engine struct {
 	losses  uint64
 	made    uint64 // anew
 	cut     bool
-	contact time.Time // the store was reached then
+	contact time.Time     // the store was reached then
+	ahead   time.Duration // its clock, of ours
+	heard   bool          // it was
 	closed  bool
 	dropped func(queue string, seq uint64)
 	healed  chan struct{} // closed while nothing is wrong
@@ -65,12 +67,13 @@ const (
 // that is silent: what lies in it is lost.
 func (e *Engine) mind() {
 	for {
-		sent := time.Now()
+		sent, told := time.Now(), make(chan time.Time, 1)
 		ctx, cancel := context.WithTimeout(e.ctx, beatTime)
-		err := e.request(ctx, func() error { return nil })
+		err := e.request(ctx, func() error { told <- e.s.time(); return nil })
 		cancel()
 		if err == nil {
 			e.reached(sent)
+			e.hear(sent, <-told)
 		} else if time.Since(e.Reached()) > leaveTime && e.ctx.Err() == nil {
 			e.drop()
 			if e.isWhole() { // it was healed meanwhile: the next connection stands
@@ -102,6 +105,31 @@ func (e *Engine) Reached() time.Time {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.contact
+}
+
+// storeAhead is how far the clock of the store is ahead: that of a cluster is none of
+// its gateways'.
+const storeAhead = 3 * time.Minute
+
+func (s *Store) time() time.Time { return time.Now().Add(storeAhead) }
+
+func (e *Engine) hear(sent, told time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.heard, e.ahead = true, told.Sub(sent.Add(time.Since(sent)/2))
+}
+
+// Time implements subscription.Engine.
+func (e *Engine) Time() time.Time {
+	if e.s.opts.Journal {
+		return time.Now()
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.heard {
+		return time.Time{}
+	}
+	return time.Now().Add(e.ahead)
 }
 
 // Embedded implements subscription.Engine.

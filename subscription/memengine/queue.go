@@ -15,7 +15,6 @@ import (
 // durable is a durable consumer of JetStream. All is under the mu of the store.
 type durable struct {
 	cfg     queue.Config
-	created time.Time
 	next    uint64
 	last    uint64 // that JetStream says was handed out last: see passBy
 	turn    uint64
@@ -47,7 +46,7 @@ type request struct {
 
 func newQueue(c queue.Config) *durable {
 	return &durable{
-		cfg: c, created: time.Now(), next: max(c.From, 1), last: max(c.From, 1) - 1,
+		cfg: c, next: max(c.From, 1), last: max(c.From, 1) - 1,
 		pending: make(map[uint64]*pending), counts: make(map[uint64]int),
 	}
 }
@@ -64,7 +63,7 @@ func (q *durable) clone() *durable {
 }
 
 func (q *durable) state() queue.State {
-	st := queue.State{Held: int64(len(q.pending)), Last: q.last, Turn: q.turn, Floor: q.next - 1, Pin: q.pin, Created: q.created}
+	st := queue.State{Held: int64(len(q.pending)), Last: q.last, Turn: q.turn, Floor: q.next - 1, Pin: q.pin}
 	for seq := range q.pending {
 		st.Floor = min(st.Floor, seq-1)
 		if q.counts[seq] > 1 {
