@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -63,8 +64,13 @@ var languages = []language{
 	},
 	{
 		name: "cpp", tools: []string{"protoc", "grpc_cpp_plugin", "g++", "pkg-config"}, probe: `pkg-config --exists grpc++ protobuf`,
+		// All of it in one unit: file by file the headers alone take a quarter of an
+		// hour. Two names of protoc's are the same in each file.
 		make: protoc + `--cpp_out=. --grpc_out=. --plugin=protoc-gen-grpc=$(command -v grpc_cpp_plugin) $FILES &&
-			find . -name '*.cc' -size +0 | xargs -P 2 -I {} g++ -std=c++17 -O0 -I. -c {} -o {}.o && g++ $(find . -name '*.o') $(pkg-config --libs grpc++ protobuf) -o consumer`,
+			find . -name '*.cc' -size +0 | awk '{
+				print "#define schemas schemas" NR "\n#define file_default_instances instances" NR
+				print "#include \"" $0 "\"\n#undef schemas\n#undef file_default_instances"}' > all.cpp &&
+			g++ -std=c++17 -O0 -I. all.cpp $(pkg-config --libs grpc++ protobuf) -o consumer`,
 		run: `./consumer $ADDRESSES`,
 	},
 	{
@@ -76,15 +82,11 @@ var languages = []language{
 }
 
 // A consumer in any language is made of what a gateway serves and nothing else. It
-// reads a typed field, resumes, acknowledges, and reads the reason of an error.
+// reads a typed field, resumes, acknowledges, and reads the reason of an error. What
+// the machine has no tools for is not run, unless LANGUAGES=all.
 func TestConsumersInOtherLanguages(t *testing.T) {
 	ready := make([]language, 0, len(languages))
 	for _, l := range languages {
-		// Not yet seen to pass: PHP waits for ever on an open stream.
-		if slices.Contains([]string{"ruby", "php", "cpp", "java"}, l.name) && os.Getenv("LANGUAGES") == "" {
-			t.Run(l.name, func(t *testing.T) { t.Skip("NOT RUN: only with LANGUAGES=all so far") })
-			continue
-		}
 		if missing := l.missing(); missing != "" {
 			t.Run(l.name, func(t *testing.T) { lacks(t, missing) })
 			continue
@@ -98,6 +100,7 @@ func TestConsumersInOtherLanguages(t *testing.T) {
 	image := fetch(t, "http://"+g.http+"/hookstream-lite.binpb")
 	for _, l := range ready {
 		t.Run(l.name, func(t *testing.T) {
+			t.Parallel()
 			dir := l.prepare(t, image)
 			env := []string{"FILES=" + strings.Join(files(t, image), " "), "ADDRESSES=" + g.grpc + " " + g.http}
 			if l.make != "" {
@@ -151,8 +154,12 @@ func (l language) prepare(t *testing.T, image []byte) string {
 	return dir
 }
 
+var installing sync.Mutex
+
 // modules makes the packages that package-lock.json pins visible in dir.
 func modules(t *testing.T, dir string) {
+	installing.Lock()
+	defer installing.Unlock()
 	tools, err := filepath.Abs("../tools/node")
 	if err != nil {
 		t.Fatal(err)

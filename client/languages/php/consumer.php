@@ -10,12 +10,17 @@ spl_autoload_register(function ($class) {
 use Hookstream\V1\SubscribeResponse;
 
 $base = 'http://' . $argv[2] . '/v1/';
+// Of a chunked answer, which HTTP/1.1 has, PHP hands over nothing before it has 8 KiB:
+// on an open stream it would wait for ever.
+function over(array $http): mixed {
+    return stream_context_create(['http' => $http + ['protocol_version' => 1.0]]);
+}
 function ask(string $method, string $url, ?string $body = null): string {
     $http = ['method' => $method, 'ignore_errors' => true, 'header' => 'Content-Type: application/json', 'content' => $body ?? ''];
-    return file_get_contents($url, false, stream_context_create(['http' => $http]));
+    return file_get_contents($url, false, over($http));
 }
 function deliveries(string $url): Generator {
-    for ($stream = fopen($url, 'r'); ($line = fgets($stream)) !== false;) {
+    for ($stream = fopen($url, 'r', false, over([])); ($line = fgets($stream)) !== false;) {
         $frame = new SubscribeResponse();
         $frame->mergeFromJsonString(json_encode(json_decode($line)->result), true);
         if ($frame->getBatch()) yield from $frame->getBatch()->getDeliveries();
