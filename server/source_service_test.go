@@ -142,6 +142,20 @@ func TestNoAnswerHoldsACredential(t *testing.T) {
 	}
 }
 
+// A gateway may come to tell of itself as the source hookstream.
+func TestNobodyMakesTheGatewaysOwnSource(t *testing.T) {
+	g := start(t)
+	_, create := g.sources.CreateSource(t.Context(), &hookstreamv1.CreateSourceRequest{SourceId: "hookstream", Source: yousignSource("secret-one")})
+	_, ensure := g.sources.EnsureSource(t.Context(), &hookstreamv1.EnsureSourceRequest{SourceId: "hookstream", Source: yousignSource("secret-one")})
+	for _, err := range []error{create, ensure} {
+		st := wantStatus(t, err, codes.InvalidArgument, "REQUEST_INVALID")
+		if diff := cmp.Diff([]string{"source_id"}, violated(st)); diff != "" || !strings.Contains(st.Message(), "the gateway itself") {
+			t.Errorf("%s: violations (-want +got):\n%s", st.Message(), diff)
+		}
+	}
+	g.create(t, "hookstream-1", yousignSource("secret-one"))
+}
+
 func TestCreateChecksWhatTheProviderNeeds(t *testing.T) {
 	g := start(t)
 	_, err := g.sources.CreateSource(t.Context(), &hookstreamv1.CreateSourceRequest{SourceId: "billing", Source: yousignSource()})

@@ -31,7 +31,7 @@ func (s *subscriptionService) Pull(ctx context.Context, req *hookstreamv1.PullRe
 	}
 	found, err := s.manager.Pull(ctx, id, subscription.ConsumerOptions{
 		ClientID: req.GetClientId(), Address: peerOf(ctx),
-		MaxEvents:  int(cmp.Or(req.GetMaxEvents(), defaultPullEvents)),
+		MaxEvents:  int(min(cmp.Or(req.GetMaxEvents(), defaultPullEvents), maxPageSize)),
 		BatchBytes: int(cmp.Or(req.GetMaxBytes(), defaultPullBytes)),
 	}, pullWait(ctx, req))
 	if err != nil {

@@ -412,6 +412,18 @@ func TestSubscriptionsWithholdSensitiveViews(t *testing.T) {
 	}
 }
 
+// Who asks for more deliveries than an answer may hold gets what it may.
+func TestPullOfTooMany(t *testing.T) {
+	w := startSubscriptions(t)
+	name := w.create("crm", &hookstreamv1.Subscription{MaxOutstandingEvents: 2000}).GetName()
+	w.put(1001)
+	eventually(t, "they are there to be handed out", func() bool { return w.state(name).GetBacklogEvents() == 1001 })
+	resp, err := w.subs.Pull(t.Context(), &hookstreamv1.PullRequest{Name: name, MaxEvents: 5000, MaxBytes: 2 << 20})
+	if err != nil || len(resp.GetDeliveries()) == 0 || len(resp.GetDeliveries()) > 1000 {
+		t.Errorf("%d deliveries, %v", len(resp.GetDeliveries()), err)
+	}
+}
+
 func TestPauseTellsStreamsAndRefusesPulls(t *testing.T) {
 	w := startSubscriptions(t)
 	ctx, name := t.Context(), w.create("crm", &hookstreamv1.Subscription{}).GetName()

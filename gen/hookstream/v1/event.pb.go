@@ -155,7 +155,9 @@ func (EventView) EnumDescriptor() ([]byte, []int) {
 	return file_hookstream_v1_event_proto_rawDescGZIP(), []int{1}
 }
 
-// State is the outcome of a verification.
+// State is the outcome of a verification. More may be added: trust the content
+// of what is STATE_VERIFIED or STATE_VERIFIED_AFTER_AMBIGUOUS_ATTEMPT, and of
+// no other, known to you or not.
 type Verification_State int32
 
 const (

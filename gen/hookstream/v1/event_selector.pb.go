@@ -29,7 +29,8 @@ const (
 type EventSelector struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Sources, as `billing` or `sources/billing`. At most 100. A source that does
-	// not exist yet is no error: it may be created later.
+	// not exist yet is no error: it may be created later. Empty: all sources but
+	// `hookstream`, under which a gateway may one day tell of itself.
 	Sources []string `protobuf:"bytes,1,rep,name=sources,proto3" json:"sources,omitempty"`
 	// Patterns for `Event.type`: `SIGNATURE_PROOF.GENERATED`,
 	// `signature_request.*`, `*.done`, `*`. A `*` stands for any run of

@@ -30,7 +30,7 @@ const (
 type CreateSourceRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The id: 1 to 63 lower-case letters, digits and hyphens, first a letter, last
-	// no hyphen.
+	// no hyphen. `hookstream` is refused: it is for events of the gateway itself.
 	SourceId string `protobuf:"bytes,1,opt,name=source_id,json=sourceId,proto3" json:"source_id,omitempty"`
 	// The source. `name` is ignored.
 	Source *Source `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
@@ -95,7 +95,7 @@ func (x *CreateSourceRequest) GetValidateOnly() bool {
 type EnsureSourceRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The id: 1 to 63 lower-case letters, digits and hyphens, first a letter, last
-	// no hyphen.
+	// no hyphen. `hookstream` is refused: it is for events of the gateway itself.
 	SourceId string `protobuf:"bytes,1,opt,name=source_id,json=sourceId,proto3" json:"source_id,omitempty"`
 	// The source. `name` is ignored.
 	Source        *Source `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
@@ -847,13 +847,15 @@ var File_hookstream_v1_source_service_proto protoreflect.FileDescriptor
 
 const file_hookstream_v1_source_service_proto_rawDesc = "" +
 	"\n" +
-	"\"hookstream/v1/source_service.proto\x12\rhookstream.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1ahookstream/v1/source.proto\"\xbe\x01\n" +
-	"\x13CreateSourceRequest\x12H\n" +
-	"\tsource_id\x18\x01 \x01(\tB+\xe0A\x02\xbaH%r#2!^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$R\bsourceId\x128\n" +
+	"\"hookstream/v1/source_service.proto\x12\rhookstream.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1ahookstream/v1/source.proto\"\xa3\x02\n" +
+	"\x13CreateSourceRequest\x12\xac\x01\n" +
+	"\tsource_id\x18\x01 \x01(\tB\x8e\x01\xe0A\x02\xbaH\x87\x01\xba\x01_\n" +
+	"\x12source_id.reserved\x123hookstream is kept for events of the gateway itself\x1a\x14this != 'hookstream'r#2!^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$R\bsourceId\x128\n" +
 	"\x06source\x18\x02 \x01(\v2\x15.hookstream.v1.SourceB\t\xe0A\x02\xbaH\x03\xc8\x01\x01R\x06source\x12#\n" +
-	"\rvalidate_only\x18\x03 \x01(\bR\fvalidateOnly\"\x99\x01\n" +
-	"\x13EnsureSourceRequest\x12H\n" +
-	"\tsource_id\x18\x01 \x01(\tB+\xe0A\x02\xbaH%r#2!^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$R\bsourceId\x128\n" +
+	"\rvalidate_only\x18\x03 \x01(\bR\fvalidateOnly\"\xfe\x01\n" +
+	"\x13EnsureSourceRequest\x12\xac\x01\n" +
+	"\tsource_id\x18\x01 \x01(\tB\x8e\x01\xe0A\x02\xbaH\x87\x01\xba\x01_\n" +
+	"\x12source_id.reserved\x123hookstream is kept for events of the gateway itself\x1a\x14this != 'hookstream'r#2!^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$R\bsourceId\x128\n" +
 	"\x06source\x18\x02 \x01(\v2\x15.hookstream.v1.SourceB\t\xe0A\x02\xbaH\x03\xc8\x01\x01R\x06source\"_\n" +
 	"\x14EnsureSourceResponse\x12-\n" +
 	"\x06source\x18\x01 \x01(\v2\x15.hookstream.v1.SourceR\x06source\x12\x18\n" +
