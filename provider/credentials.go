@@ -145,7 +145,8 @@ const (
 	secretLength   = 32
 )
 
-// NewSecret makes 32 random letters and digits: 190 bits.
+// NewSecret makes 32 random letters and digits: 190 bits. There are senders that take
+// no other length.
 func NewSecret() string {
 	secret := make([]byte, 0, secretLength)
 	for len(secret) < secretLength {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -38,7 +39,20 @@ func helpWithEnvironment(value *kong.Value) string {
 	return fmt.Sprintf("%s [$%s]", value.Help, variable(value.Name))
 }
 
-// fromEnvironment leaves out what asks for a word of its own each time.
+// saidEachTime are flags that empty, replace, settle or spend something, or say of what
+// state something is when that is done: a variable that was left in a shell would have
+// the next command do so.
+var saidEachTime = []string{
+	"ack", "all", "all-events", "as", "ask", "by", "delay", "etag", "generate-secret", "reason", "repair", "to", "yes",
+}
+
+// fromEnvironment leaves out what asks for a word of its own each time, and what only
+// shows something.
 func fromEnvironment(value *kong.Value) bool {
-	return value.Tag.Get("variable") != "none" && value.Name != "help" && value.Name != "yes" && value.Name != "version"
+	return value.Tag.Get("variable") != "none" && value.Name != "help" && value.Name != "version" && !mustBeSaid(value.Name)
+}
+
+func mustBeSaid(flag string) bool {
+	empties := strings.HasPrefix(flag, "no-") && flag != "no-color"
+	return empties || slices.Contains(saidEachTime, flag)
 }

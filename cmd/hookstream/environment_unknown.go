@@ -41,6 +41,11 @@ func tellUnknown(w io.Writer, environ []string) {
 		if slices.Contains(known, name) || slices.ContainsFunc(otherPrefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) }) {
 			continue
 		}
+		flag := strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(name, "HOOKSTREAM_"), "_", "-"))
+		if mustBeSaid(flag) {
+			fmt.Fprintf(w, "hookstream: nothing reads the variable %s: --%s must be said each time\n", printable(name), printable(flag))
+			continue
+		}
 		fmt.Fprintf(w, "hookstream: nothing reads the variable %s; did you mean %s?\n", printable(name), nearest(name, known))
 	}
 }

@@ -155,7 +155,7 @@ func (c *sourceCreateOf) credential(p *program) (credential string, made bool, e
 	if given[secretFile] != "" {
 		return "", false, misused("--generate-secret and --secret-file exclude each other")
 	}
-	return generateSecret(), true, nil
+	return provider.NewSecret(), true, nil
 }
 
 // made is the source of the flags.
