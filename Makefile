@@ -16,10 +16,6 @@ ACTIONLINT := $(call tool,actionlint,tools/ci)
 GOVULNCHECK := $(call tool,govulncheck,tools/ci)
 BENCHSTAT := $(call tool,benchstat,tools/ci)
 
-# Named once: what ends in the binary as its version.
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-LDFLAGS := -s -w -X github.com/hookstream/hookstream/app.Version=$(VERSION)
-
 .PHONY: help
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,7 +28,7 @@ demo: ## the whole thing in one command: gateway, both senders, live tail (Ctrl-
 
 .PHONY: build
 build: ## build bin/hookstream, static
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/hookstream ./cmd/hookstream
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $(BIN)/hookstream ./cmd/hookstream
 
 # The slowest first, so that none of them is alone at the end. They wait for real
 # clocks, disks and processes more than they compute, hence more at once than there
@@ -139,9 +135,9 @@ profile: ## CPU, heap, mutex and block profiles of the gateway in bin/profile: m
 HOT ?= ./event ./eventlog/... ./ingress/... ./hub
 
 .PHONY: benchstat
-benchstat: $(BENCHSTAT) ## compare Go benchmarks of the hot functions with the last tag, or with BASE=commit
-	@base=$${BASE:-$$(git describe --tags --abbrev=0 2>/dev/null)}; \
-	test -n "$$base" || { echo 'there is no tag yet: make benchstat BASE=COMMIT compares with a commit'; exit 1; }; \
+benchstat: $(BENCHSTAT) ## compare Go benchmarks of the hot functions with the last release, or with BASE=commit
+	@base=$${BASE:-$$(tools/released.sh)}; \
+	test -n "$$base" || { echo 'make benchstat BASE=COMMIT compares with a commit'; exit 1; }; \
 	bench/compare.sh "$$base" '$(HOT)' $(BENCHSTAT)
 
 .PHONY: clean

@@ -14,6 +14,9 @@ const module = "github.com/hookstream/hookstream/"
 // what the build makes and may be used by all. A new package is a line here, on
 // purpose.
 var arrows = map[string][]string{
+	// The version, in the folder of the file that says it.
+	"github.com/hookstream/hookstream": {},
+
 	"event":              {},
 	"eventlog":           {"event"},
 	"eventlog/index":     {"conns"},

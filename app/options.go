@@ -11,13 +11,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hookstream/hookstream"
 	"github.com/hookstream/hookstream/eventlog/jetstream"
-
 	"github.com/hookstream/hookstream/subscription"
 )
 
-// Version is the version of this build; set by the linker.
-var Version = "dev"
+// Version is the version of this build: that of the file VERSION, and the commit.
+var Version = hookstream.Version()
 
 // Options say how a gateway runs. Every field is a flag of `hookstream serve`.
 type Options struct {
