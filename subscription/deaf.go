@@ -107,8 +107,8 @@ func withStack(p any) any {
 	return p
 }
 
-// yieldTime is for how long a gateway asks for nothing, so that another one has the
-// pin: that one waits for it already.
+// yieldTime is for how long a gateway asks for nothing, so that another one is handed
+// what there is, or has the pin: that one asks for it already.
 const yieldTime = 3 * time.Second
 
 // allDeaf reports whether everybody here lets deliveries pass. The caller holds mu.
@@ -117,19 +117,20 @@ func (h *home) allDeaf() bool {
 		!slices.ContainsFunc(h.consumers, func(c *consumer) bool { return !c.deaf && !c.unread() })
 }
 
-// mustAskToYield reports whether an ordered subscription is handed out here and
-// everybody is deaf: then other gateways are asked whether somebody there listens,
-// each time that one more delivery has expired, and nothing is handed out before
-// the answer. The caller holds mu.
+// mustAskToYield reports whether the subscription is handed out here and everybody is
+// deaf: then other gateways are asked whether somebody there listens, each time that
+// one more delivery has expired, and nothing is handed out before the answer. What
+// expired here is to go to who listens, and not to each of the deaf in turn. The caller
+// holds mu.
 func (h *home) mustAskToYield() bool {
-	return h.lanes != nil && h.lanes.active() && h.deafAt.After(h.yieldAskedAt) && h.allDeaf()
+	return (h.lanes == nil || h.lanes.active()) && h.deafAt.After(h.yieldAskedAt) && h.allDeaf()
 }
 
 // yields reports whether another gateway is to hand out. The caller holds mu.
 func (h *home) yields() bool { return time.Now().Before(h.yieldUntil) && h.allDeaf() }
 
-// yield lets another gateway hand out an ordered subscription when everybody here is
-// deaf and somebody there is not.
+// yield lets other gateways hand out when everybody here is deaf and somebody there is
+// not.
 func (h *home) yield() {
 	h.mu.Lock()
 	if !h.mustAskToYield() {

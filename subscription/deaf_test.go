@@ -196,6 +196,27 @@ func TestDeafGatewayGivesThePinAway(t *testing.T) {
 	})
 }
 
+// What expired where everybody is deaf goes to who listens at another gateway, and not
+// to each of the deaf in turn: three of them kept it for three deadlines, and spent its
+// attempts.
+func TestDeafGatewayGivesWhatExpiredAway(t *testing.T) {
+	const events = 20
+	s := subscription.Settings{AckDeadline: 10 * time.Second, MaxAttempts: 2, BackoffMin: time.Second, BackoffMax: time.Second}
+	inMemoryWith(t, s, events, func(t *testing.T, m *memory) {
+		gs := m.gateways()
+		for n := range 3 {
+			defer listen(gs[0], subscription.ConsumerOptions{ClientID: fmt.Sprint("deaf", n)}, 0).stop()
+		}
+		time.Sleep(5 * time.Second)
+		count, stop := consume(gs[1], subscription.Ack)
+		defer stop()
+		// The rest of the deadline, the back-off, and what is asked before.
+		if time.Sleep(10 * time.Second); count() != events {
+			t.Errorf("%d of %d events came", count(), events)
+		}
+	})
+}
+
 // Where nobody listens anywhere, all is as if there were one gateway.
 func TestDeafGatewaysHandOutAllTheSame(t *testing.T) {
 	s := subscription.Settings{Ordering: subscription.OrderByEntity, AckDeadline: 5 * time.Second, MaxAttempts: 100}

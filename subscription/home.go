@@ -69,7 +69,7 @@ type home struct {
 	expiredWith            map[handOut]*consumer // see heardLate
 	deafAt                 time.Time             // when a consumer here was found deaf last; see yield
 	yieldAskedAt           time.Time             // when others were asked last whether somebody there listens
-	yieldUntil             time.Time             // nothing is asked for, so that another gateway has the pin
+	yieldUntil             time.Time             // nothing is asked for, so that another gateway hands out
 	losses                 uint64                // of the connection, as far as they were minded
 	turns                  turns                 // of what was handed out here; see follow
 	jumps                  []span                // of a queue with subjects; see lookAtJumps
@@ -422,8 +422,8 @@ func (h *home) look() {
 	h.mu.Unlock()
 	if lanes != nil {
 		h.mindPin()
-		h.yield()
 	}
+	h.yield()
 }
 
 // ensure makes sure that the queues are there, and as the subscription says, before
