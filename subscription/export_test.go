@@ -148,9 +148,16 @@ func (m *Manager) Describe(id string) string {
 	if h.lanes != nil {
 		fmt.Fprintf(&b, ", phase %d, pin ours %v, pinless %v, foreign %d", h.lanes.phase, h.pin.Ours(), h.lanes.pinless, h.lanes.main.foreign)
 	}
+	for _, c := range h.consumers {
+		fmt.Fprintf(&b, "\n   consumer %s: holds %d, deaf %v, stuck %v, over %v, alone %v, waits %v", c.opts.ClientID, len(c.held), c.deaf, c.stuck, c.over, c.alone, c.waits())
+	}
 	for _, hd := range h.holds {
-		fmt.Fprintf(&b, "\n   %d (replay %v) stage %d, hand-outs %d, surely for %s, not for %s, doubtful %v, %+v",
-			hd.seq, hd.replay, hd.stage, hd.queued, hd.sure.Sub(now), hd.notBefore.Sub(now), hd.doubtful, hd.tally)
+		with := ""
+		if hd.consumer != nil {
+			with = hd.consumer.opts.ClientID
+		}
+		fmt.Fprintf(&b, "\n   %d (replay %v) stage %d with %q, deadline in %s, hand-outs %d, surely for %s, not for %s, doubtful %v, %+v",
+			hd.seq, hd.replay, hd.stage, with, hd.deadline.Sub(now), hd.queued, hd.sure.Sub(now), hd.notBefore.Sub(now), hd.doubtful, hd.tally)
 	}
 	return b.String()
 }
