@@ -214,10 +214,24 @@ func (w *actual) kill(n int) {
 	} else {
 		g.die()
 	}
+	if w.cluster != nil {
+		w.reachOneOf(w.links[n])
+	}
 	next := w.open(n)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.alive[n] = next
+}
+
+// reachOneOf mends what is cut when all is: a gateway that finds no node at its start
+// ends at once, and is started again until it does.
+func (w *actual) reachOneOf(links []*linktest.Link) {
+	if slices.ContainsFunc(links, func(l *linktest.Link) bool { return !l.IsCut() }) {
+		return
+	}
+	for _, l := range links {
+		l.Mend()
+	}
 }
 
 // crash ends an embedded gateway as kill -9 does: what JetStream knew of its queues

@@ -109,6 +109,13 @@ func (l *Link) Cut() {
 	l.Reset()
 }
 
+// IsCut reports whether connections are refused.
+func (l *Link) IsCut() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.cut
+}
+
 // Silence holds what is written the given ways, on connections that are there and
 // on new ones, until Mend: nobody is told. No way stands for both.
 func (l *Link) Silence(ways ...Way) {
