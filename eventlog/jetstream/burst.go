@@ -91,7 +91,7 @@ func (b *burst) answerNudges(group []*pending) {
 // before it has been stored, or never will be.
 func (b *burst) probe() error {
 	m := nats.NewMsg(SubjectEvents + ".probe")
-	m.Header.Set("Nats-Expected-Last-Sequence", strconv.FormatUint(math.MaxInt64, 10))
+	m.Header.Set(headerLastSequence, strconv.FormatUint(math.MaxInt64, 10))
 	b.next++
 	m.Reply = b.inbox + strconv.FormatUint(b.next, 10)
 	if err := b.nc.PublishMsg(m); err != nil {

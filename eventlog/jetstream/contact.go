@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/hookstream/hookstream/eventlog"
@@ -246,30 +245,18 @@ func (e *Engine) Reached() time.Time {
 // publishing begins the purpose of a connection that appends go over.
 const publishing = "publish "
 
-// writes remembers how appends to a cluster went.
-type writes struct {
-	kept, failed atomic.Int64 // when, in nanoseconds
-}
-
-// wrote is told whether anything of a group that was published was acknowledged.
-func (e *Engine) wrote(l *link, some bool) {
-	if some {
-		e.writes.kept.Store(time.Now().UnixNano())
-		return
-	}
-	e.writes.failed.Store(time.Now().UnixNano())
-	e.leave(l, ErrNoAck)
-}
-
-// clusterHealth answers whether a cluster takes appends. Their own outcome says so, in
-// both ways; without any, whether their connection reaches a quorum.
+// clusterHealth answers whether a cluster takes appends. What became of them says so,
+// see takes; and whether their connections reach a quorum.
 func (e *Engine) clusterHealth() error {
-	kept, failed := time.Unix(0, e.writes.kept.Load()), time.Unix(0, e.writes.failed.Load())
-	switch {
-	case time.Since(kept) < quietTime && !failed.After(kept):
+	recent := false
+	for _, t := range e.allTakes() {
+		if err := t.refusal(); err != nil {
+			return err
+		}
+		recent = recent || t.keptLately()
+	}
+	if recent {
 		return nil
-	case failed.After(kept) && time.Since(failed) < quietTime:
-		return ErrNoAck
 	}
 	for _, l := range e.allLinks() {
 		if strings.HasPrefix(l.purpose, publishing) && time.Since(l.lastContact()) > quietTime {

@@ -32,15 +32,15 @@ type Engine struct {
 	files  files
 
 	js jetstream.JetStream // configuration and requests that are not on a hot path
-	// connMu guards conns, buckets, links, denied and giveUp.
+	// connMu guards conns, buckets, links, denied, giveUp and takes.
 	connMu  sync.Mutex
 	conns   []*nats.Conn
 	buckets []*natsBucket // with connMu
 	links   []*link       // of conns, on a cluster
 	denied  []error       // what the server does not let us do
 	giveUp  func(error)   // while it starts
+	takes   []*takes      // of the streams that the way in needs, on a cluster
 	opened  chan struct{} // closed when the engine is
-	writes  writes
 
 	foreign foreign
 	noticed chan eventlog.Missing // holes that readers met
@@ -100,6 +100,9 @@ func Open(ctx context.Context, o Options) (_ *Engine, err error) {
 	}
 	close(e.opened)
 	e.wg.Go(e.watch)
+	if e.node == nil {
+		e.wg.Go(e.probeTakes)
+	}
 	e.wg.Go(e.checkRest)
 	e.wg.Go(e.lookIntoHoles)
 	return e, nil
@@ -379,7 +382,7 @@ func (e *Engine) committerFor(ctx context.Context, stream string, watermark uint
 		return nil, err
 	}
 	if l := e.linkOf(nc); l != nil {
-		pub.heard = func(some bool) { e.wrote(l, some) }
+		pub.heard = e.heard(l, stream)
 	}
 	b, err := e.barrierFor(stream, newBlockBarrier)
 	if err != nil {

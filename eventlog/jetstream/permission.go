@@ -59,7 +59,7 @@ func (e *Engine) checkPermissions(nc *nats.Conn) error {
 	}
 	for _, subject := range e.needed() {
 		m := nats.NewMsg(subject)
-		m.Header.Set("Nats-Expected-Last-Sequence", strconv.FormatUint(math.MaxInt64, 10)) // stored by nobody
+		m.Header.Set(headerLastSequence, strconv.FormatUint(math.MaxInt64, 10)) // stored by nobody
 		if err := nc.PublishMsg(m); err != nil {
 			return err
 		}

@@ -20,8 +20,9 @@ type ackedPublisher struct {
 	acks  chan *nats.Msg
 	next  uint64 // number of the next message, which is its reply's last token
 	sub   *nats.Subscription
-	// heard is told whether anything of a group was acknowledged; nil: nobody is.
-	heard func(some bool)
+	// heard is told what a group shows of the stream: nil when something of it was
+	// kept, and else why nothing was, and the size of such an entry. nil: nobody is.
+	heard func(err error, size int)
 }
 
 // Group bounds. A group is what one sync covers.
@@ -69,24 +70,33 @@ func (p *ackedPublisher) publish(group []*pending) {
 	}
 }
 
-// tell tells what the group shows of the way to the stream. A refusal of an entry
-// shows nothing.
+// tell tells what the group shows of the way to the stream. That one entry is refused
+// for what it is itself shows nothing.
 func (p *ackedPublisher) tell(group []*pending) {
-	silent := true
+	var why error
+	size := 0
 	for _, r := range group {
-		if r.msg == nil {
-			continue
-		}
-		if r.err == nil {
-			p.heard(true)
+		switch {
+		case r.msg == nil:
+		case r.err == nil:
+			p.heard(nil, 0)
 			return
+		case ofTheEntry(r.err):
+			return
+		default:
+			why, size = r.err, r.size()
 		}
-		silent = silent && (errors.Is(r.err, ErrNoAck) || errors.Is(r.err, errNoStream))
 	}
-	if silent {
-		p.heard(false)
-	}
+	p.heard(why, size)
 }
+
+// ofTheEntry reports whether a refusal is due to the entry, and another may be kept.
+func ofTheEntry(err error) bool {
+	return errors.Is(err, errNotFirst) || errors.Is(err, errDuplicateInProcess) || errors.Is(err, eventlog.ErrTooLarge)
+}
+
+// silent reports whether an error is no answer at all.
+func silent(err error) bool { return errors.Is(err, ErrNoAck) || errors.Is(err, errNoStream) }
 
 var errNoStream = fmt.Errorf("%w: the stream does not answer", eventlog.ErrUnavailable)
 
@@ -137,7 +147,11 @@ const (
 	codeInsufficientResources = 10023
 	codeStorageExceeded       = 10047
 	codeMemoryExceeded        = 10028
+	codeAccountExceeded       = 10002
 )
+
+// codeMessageExceeds: the entry is larger than the stream takes.
+const codeMessageExceeds = 10054
 
 // codeDuplicateInProcess: an equal message is on its way to the quorum.
 const codeDuplicateInProcess = 10158
@@ -171,7 +185,9 @@ func parseAck(m *nats.Msg) (eventlog.Appended, error) {
 	switch ack.Error.ErrCode {
 	case codeInsufficientResources, codeStoreFailed:
 		return eventlog.Appended{}, fmt.Errorf("%w: %w: %w", eventlog.ErrFull, errStoreFailed, cause)
-	case codeStorageExceeded, codeMemoryExceeded:
+	case codeMessageExceeds:
+		return eventlog.Appended{}, fmt.Errorf("%w: %w", eventlog.ErrTooLarge, cause)
+	case codeStorageExceeded, codeMemoryExceeded, codeAccountExceeded:
 		return eventlog.Appended{}, fmt.Errorf("%w: %w", eventlog.ErrFull, cause)
 	case codeDuplicateInProcess:
 		return eventlog.Appended{}, errDuplicateInProcess

@@ -99,7 +99,7 @@ func (e *Engine) report(err error) {
 		e.logger.Info("the log is well again")
 		e.health.CompareAndSwap(old, nil)
 		return
-	case old == nil:
+	case old == nil, silent(*old) && !silent(err): // now there is a word for it
 		e.logger.Error("the log is not well", "err", err)
 	}
 	e.health.CompareAndSwap(old, &err)
