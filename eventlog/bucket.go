@@ -16,10 +16,11 @@ type Bucket interface {
 	// Now answers a key as whoever leads the bucket has it at this moment; Value is
 	// nil when it is not there.
 	Now(ctx context.Context, key string) (Change, error)
-	// Latest calls fn for every key there is, and for those that were deleted, as
-	// whoever leads the bucket has them at this moment: what Watch has told may be
-	// old. It costs a question a key; ask before something is destroyed.
-	Latest(ctx context.Context, fn func(Change)) error
+	// Latest calls fn for every key that was changed after the revision, and for those
+	// that were deleted, in the order of their revisions, as whoever leads the bucket
+	// has them at this moment: what Watch has told may be old. It costs a question a
+	// key, and one more; ask before something is destroyed, or refused.
+	Latest(ctx context.Context, after uint64, fn func(Change)) error
 	// Watch calls fn for every key there is, then for every change, in order,
 	// until ctx ends. After the last of the keys there were, it calls ready
 	// once. It follows across reconnects; its error wraps ErrUnavailable when it

@@ -8,8 +8,8 @@ import (
 )
 
 // GetSource answers a source without its credentials.
-func (s *sourceService) GetSource(_ context.Context, req *hookstreamv1.GetSourceRequest) (*hookstreamv1.Source, error) {
-	src, err := s.store.Get(source.ParseName(req.GetName()))
+func (s *sourceService) GetSource(ctx context.Context, req *hookstreamv1.GetSourceRequest) (*hookstreamv1.Source, error) {
+	src, err := s.store.Find(ctx, source.ParseName(req.GetName()))
 	if err != nil {
 		return nil, err
 	}

@@ -11,7 +11,7 @@ import (
 
 // SendSourceTestEvent sends a sample through the source's own ingress.
 func (s *sourceService) SendSourceTestEvent(ctx context.Context, req *hookstreamv1.SendSourceTestEventRequest) (*hookstreamv1.SendSourceTestEventResponse, error) {
-	src, err := s.store.Get(source.ParseName(req.GetName()))
+	src, err := s.store.Find(ctx, source.ParseName(req.GetName()))
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ func (s *sourceService) UpdateSource(ctx context.Context, req *hookstreamv1.Upda
 	change := func(src *hookstreamv1.Source) error { return s.change(src, req) }
 	var updated *hookstreamv1.Source
 	if req.GetValidateOnly() {
-		updated, err = s.store.Preview(id, etag, change)
+		updated, err = s.store.Preview(ctx, id, etag, change)
 	} else {
 		updated, err = s.store.Update(ctx, id, etag, change)
 	}

@@ -16,7 +16,7 @@ func (s *subscriptionService) CreateSubscription(ctx context.Context, req *hooks
 	id, settings := req.GetSubscriptionId(), subscription.SettingsOf(req.GetSubscription())
 	var created *subscription.Subscription
 	if req.GetValidateOnly() {
-		created, err = s.draft(id, settings)
+		created, err = s.draft(ctx, id, settings)
 	} else {
 		created, err = s.manager.Create(ctx, id, settings, at)
 	}
@@ -27,8 +27,8 @@ func (s *subscriptionService) CreateSubscription(ctx context.Context, req *hooks
 }
 
 // draft answers what Create would make, if it would.
-func (s *subscriptionService) draft(id string, settings subscription.Settings) (*subscription.Subscription, error) {
-	if _, err := s.manager.Get(id); err == nil {
+func (s *subscriptionService) draft(ctx context.Context, id string, settings subscription.Settings) (*subscription.Subscription, error) {
+	if _, err := s.manager.Lookup(ctx, id); err == nil {
 		return nil, subscription.ErrExists
 	}
 	return s.manager.Draft(id, settings)

@@ -7,8 +7,8 @@ import (
 )
 
 // GetSubscription answers a subscription.
-func (s *subscriptionService) GetSubscription(_ context.Context, req *hookstreamv1.GetSubscriptionRequest) (*hookstreamv1.Subscription, error) {
-	sub, err := s.manager.Get(subscriptionID(req.GetName()))
+func (s *subscriptionService) GetSubscription(ctx context.Context, req *hookstreamv1.GetSubscriptionRequest) (*hookstreamv1.Subscription, error) {
+	sub, err := s.manager.Find(ctx, subscriptionID(req.GetName()))
 	if err != nil {
 		return nil, err
 	}

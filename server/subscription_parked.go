@@ -19,7 +19,7 @@ func (s *subscriptionService) ListParkedDeliveries(ctx context.Context, req *hoo
 	if view == hookstreamv1.EventView_EVENT_VIEW_UNSPECIFIED {
 		view = hookstreamv1.EventView_EVENT_VIEW_METADATA
 	}
-	if err := s.checkView(view, id); err != nil {
+	if err := s.checkView(ctx, view, id); err != nil {
 		return nil, err
 	}
 	q, err := parkedQuery(req)
@@ -128,8 +128,8 @@ func parkedMessage(id string, p subscription.ParkedDelivery, view hookstreamv1.E
 
 // checkView answers an error when the view holds what a source that the
 // subscription covers does not include.
-func (s *subscriptionService) checkView(view hookstreamv1.EventView, id string) error {
-	sub, err := s.manager.Get(id)
+func (s *subscriptionService) checkView(ctx context.Context, view hookstreamv1.EventView, id string) error {
+	sub, err := s.manager.Find(ctx, id)
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ const pullGlance = 300 * time.Millisecond
 // Pull answers deliveries as soon as there are any.
 func (s *subscriptionService) Pull(ctx context.Context, req *hookstreamv1.PullRequest) (*hookstreamv1.PullResponse, error) {
 	id, view := subscriptionID(req.GetName()), viewOf(req.GetView())
-	sub, err := s.manager.Get(id)
+	sub, err := s.manager.Find(ctx, id)
 	if err != nil {
 		return nil, err
 	}

@@ -26,7 +26,7 @@ func (s *EventService) subscribeTo(req *hookstreamv1.SubscribeRequest, stream gr
 	if s.subscriptions == nil {
 		return status.Error(codes.Unimplemented, "this gateway has no subscriptions")
 	}
-	sub, err := s.subscriptions.Get(subscriptionID(req.GetSubscription()))
+	sub, err := s.subscriptions.Find(stream.Context(), subscriptionID(req.GetSubscription()))
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ func (s *subscriptionService) UpdateSubscription(ctx context.Context, req *hooks
 	var updated *subscription.Subscription
 	var err error
 	if req.GetValidateOnly() {
-		updated, err = s.manager.Preview(id, etag, change)
+		updated, err = s.manager.Preview(ctx, id, etag, change)
 	} else {
 		updated, err = s.manager.Update(ctx, id, etag, change)
 	}

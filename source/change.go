@@ -32,7 +32,7 @@ func (s *Store) Create(ctx context.Context, id string, src *hookstreamv1.Source)
 	return created, nil
 }
 
-// ensureWait is how long Ensure waits for a source that another gateway has made.
+// ensureWait is how long Ensure tries while other gateways make and delete the source.
 const ensureWait = 5 * time.Second
 
 // Ensure answers the source with the id, and makes it of src when there is none.
@@ -40,18 +40,20 @@ func (s *Store) Ensure(ctx context.Context, id string, src *hookstreamv1.Source)
 	ctx, cancel := context.WithTimeout(ctx, ensureWait)
 	defer cancel()
 	for {
-		before := s.sources.Seen()
-		if kept, err := s.Get(id); err == nil {
-			return kept, false, nil
+		if _, err := s.Get(id); err == nil {
+			// It may be deleted, or changed, on another gateway.
+			if err := s.sources.Refresh(ctx, id); err != nil {
+				return nil, false, err
+			}
+			if kept, err := s.Get(id); err == nil {
+				return kept, false, nil
+			}
 		}
 		kept, err = s.Create(ctx, id, src)
-		if !errors.Is(err, ErrExists) {
+		if !errors.Is(err, ErrExists) || ctx.Err() != nil {
 			return kept, err == nil, err
 		}
-		// Another gateway was faster: look again when more has arrived.
-		if s.sources.Await(ctx, func() bool { return s.sources.Seen() > before }) != nil {
-			return nil, false, err
-		}
+		// Another gateway was faster. Create has looked what is there now.
 	}
 }
 
@@ -101,8 +103,8 @@ func (s *Store) Update(ctx context.Context, id, etag string, change func(*hookst
 
 // Preview answers what Update would make of the source, but for its times and
 // etag, and keeps nothing.
-func (s *Store) Preview(id, etag string, change func(*hookstreamv1.Source) error) (*hookstreamv1.Source, error) {
-	item, err := s.sources.At(id, etag)
+func (s *Store) Preview(ctx context.Context, id, etag string, change func(*hookstreamv1.Source) error) (*hookstreamv1.Source, error) {
+	item, err := s.sources.Look(ctx, id, etag)
 	if err != nil {
 		return nil, err
 	}

@@ -97,6 +97,22 @@ func (s *Store) Get(id string) (*hookstreamv1.Source, error) {
 	return item.Value, nil
 }
 
+// Find is Get that asks the bucket before it says that there is none: another gateway
+// may have made it a moment ago.
+func (s *Store) Find(ctx context.Context, id string) (*hookstreamv1.Source, error) {
+	if src, err := s.Get(id); err == nil {
+		return src, nil
+	}
+	if err := s.sources.CatchUp(ctx); err != nil {
+		return nil, err
+	}
+	return s.Get(id)
+}
+
+// CatchUp puts in force all that was changed on other gateways before the call. However
+// many call it, the bucket is asked at most once every 100 ms.
+func (s *Store) CatchUp(ctx context.Context) error { return s.sources.CatchUp(ctx) }
+
 // List answers all sources in the order of their ids.
 func (s *Store) List() []*hookstreamv1.Source {
 	items := s.sources.List()

@@ -317,7 +317,7 @@ func TestAnOldEtagIsRefused(t *testing.T) {
 	if _, err := s.Update(t.Context(), "billing", old, disable); !errors.Is(err, source.ErrEtagMismatch) {
 		t.Errorf("update: %v", err)
 	}
-	if _, err := s.Preview("billing", old, disable); !errors.Is(err, source.ErrEtagMismatch) {
+	if _, err := s.Preview(t.Context(), "billing", old, disable); !errors.Is(err, source.ErrEtagMismatch) {
 		t.Errorf("preview: %v", err)
 	}
 	if err := s.Delete(t.Context(), "billing", old); !errors.Is(err, source.ErrEtagMismatch) {

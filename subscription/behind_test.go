@@ -77,7 +77,7 @@ func (b silencedBucket) Now(ctx context.Context, key string) (eventlog.Change, e
 	return b.Bucket.Now(ctx, key)
 }
 
-func (b silencedBucket) Latest(ctx context.Context, fn func(eventlog.Change)) error {
+func (b silencedBucket) Latest(ctx context.Context, after uint64, fn func(eventlog.Change)) error {
 	b.s.reads.Add(1)
 	if b.s.silent.Load() {
 		return fmt.Errorf("%w: nobody answers", eventlog.ErrUnavailable)
@@ -85,7 +85,7 @@ func (b silencedBucket) Latest(ctx context.Context, fn func(eventlog.Change)) er
 	if b.s.cut.Load() {
 		return nil
 	}
-	return b.Bucket.Latest(ctx, fn)
+	return b.Bucket.Latest(ctx, after, fn)
 }
 
 // behind runs a test with three gateways, of which the first may be silenced.

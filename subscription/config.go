@@ -51,10 +51,10 @@ func (m *Manager) Create(ctx context.Context, id string, s Settings, at Position
 	if err != nil {
 		return nil, err
 	}
-	switch _, err := m.Get(id); {
+	switch _, err := m.Lookup(ctx, id); {
 	case err == nil:
 		return nil, fmt.Errorf("%s: %w", Name(id), ErrExists)
-	case errors.Is(err, ErrUnreadable):
+	case !errors.Is(err, ErrNotFound):
 		return nil, err
 	}
 	if sub.Start, err = m.resolve(ctx, at); err != nil {
@@ -76,7 +76,7 @@ func (m *Manager) Create(ctx context.Context, id string, s Settings, at Position
 // error is a *ConflictError.
 func (m *Manager) Ensure(ctx context.Context, id string, s Settings, at Position) (sub *Subscription, created bool, err error) {
 	for {
-		if sub, err = m.Get(id); errors.Is(err, ErrUnreadable) {
+		if sub, err = m.Lookup(ctx, id); err != nil && !errors.Is(err, ErrNotFound) {
 			return nil, false, err
 		}
 		if err == nil {
@@ -89,13 +89,10 @@ func (m *Manager) Ensure(ctx context.Context, id string, s Settings, at Position
 			return sub, false, nil
 		}
 		sub, err = m.Create(ctx, id, s, at)
-		if !errors.Is(err, ErrExists) {
+		if !errors.Is(err, ErrExists) || ctx.Err() != nil {
 			return sub, err == nil, err
 		}
-		// Somebody was faster: look again when it has arrived.
-		if err := m.store.Await(ctx, func() bool { _, ok := m.store.Get(id); return ok || m.store.Readable(id) != nil }); err != nil {
-			return nil, false, err
-		}
+		// Somebody was faster. Create has looked what is there now.
 	}
 }
 
@@ -139,8 +136,8 @@ func (m *Manager) Update(ctx context.Context, id, etag string, change func(*Sett
 
 // Preview answers what Update would make of it, but for time and etag, and keeps
 // nothing.
-func (m *Manager) Preview(id, etag string, change func(*Settings) error) (*Subscription, error) {
-	st, err := m.store.At(id, etag)
+func (m *Manager) Preview(ctx context.Context, id, etag string, change func(*Settings) error) (*Subscription, error) {
+	st, err := m.store.Look(ctx, id, etag)
 	if err != nil {
 		return nil, err
 	}

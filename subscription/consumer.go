@@ -337,7 +337,7 @@ func (h *home) tokenOf(hd *hold) token {
 // Options.PeerTimeout. Then, and only then, a call of send may be under way that
 // the peer never takes: it is for the caller to end it.
 func (m *Manager) Attach(ctx context.Context, id string, o ConsumerOptions, send func(Frame) error) error {
-	h, err := m.home(id)
+	h, err := m.home(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -472,7 +472,7 @@ func (s *streaming) frame(f Frame) error {
 // (MaxPullBytes when 0, and at most), counted as they are kept, one at least, as soon as there are any, and none when there are none within wait. What it answered stays in force
 // until its deadline. When ctx ends first, what was found is given back.
 func (m *Manager) Pull(ctx context.Context, id string, o ConsumerOptions, wait time.Duration) ([]Delivery, error) {
-	h, err := m.home(id)
+	h, err := m.home(ctx, id)
 	if err != nil {
 		return nil, err
 	}

@@ -122,6 +122,18 @@ func (m *Manager) Find(ctx context.Context, id string) (*Subscription, error) {
 	return m.Get(id)
 }
 
+// Lookup is Get of what the bucket holds at this moment. What is known here may be
+// deleted, or another one that has the name.
+func (m *Manager) Lookup(ctx context.Context, id string) (*Subscription, error) {
+	if _, err := m.Get(id); errors.Is(err, ErrNotFound) {
+		return nil, err // who makes one hears when there is one
+	}
+	if err := m.inquire(ctx, id, func() bool { return true }); err != nil {
+		return nil, err
+	}
+	return m.Get(id)
+}
+
 // ofGeneration answers the subscription with the uid when it is of the generation, and
 // else what that says of a token: only what is known to be over is.
 func (m *Manager) ofGeneration(ctx context.Context, uid string, n int) (*Subscription, Outcome) {

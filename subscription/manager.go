@@ -274,8 +274,8 @@ func (m *Manager) changed(uid string, sub *Subscription) {
 }
 
 // home answers where the subscription's deliveries are, made when needed.
-func (m *Manager) home(id string) (*home, error) {
-	sub, err := m.Get(id)
+func (m *Manager) home(ctx context.Context, id string) (*home, error) {
+	sub, err := m.Find(ctx, id)
 	if err != nil {
 		return nil, err
 	}

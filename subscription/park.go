@@ -112,7 +112,7 @@ func (m *Manager) FindParked(ctx context.Context, id string, max int, pageToken 
 }
 
 func (m *Manager) findParked(ctx context.Context, id string, max, most int, pageToken string, wanted func(ParkedDelivery) (bool, error)) (out []ParkedDelivery, next string, err error) {
-	sub, err := m.Get(id)
+	sub, err := m.Find(ctx, id)
 	if err != nil {
 		return nil, "", err
 	}
@@ -149,7 +149,7 @@ func (m *Manager) findParked(ctx context.Context, id string, max, most int, page
 // anew, to the consumers of the subscription, and answers how many. With dry it
 // only counts.
 func (m *Manager) ReplayParked(ctx context.Context, id string, which Selection, dry bool) (int, error) {
-	sub, err := m.Get(id)
+	sub, err := m.Find(ctx, id)
 	if err != nil {
 		return 0, err
 	}
@@ -199,7 +199,7 @@ func (m *Manager) hearReplayed(data []byte) []byte {
 // PurgeParked forgets parked deliveries and answers how many. With dry it only
 // counts.
 func (m *Manager) PurgeParked(ctx context.Context, id string, which Selection, dry bool) (int, error) {
-	sub, err := m.Get(id)
+	sub, err := m.Find(ctx, id)
 	if err != nil {
 		return 0, err
 	}

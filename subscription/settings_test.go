@@ -47,7 +47,7 @@ func TestBackoffBounds(t *testing.T) {
 			"ensure":  third(r.a.Ensure(ctx, "some", s, subscription.Position{})),
 			"again":   third(r.a.Ensure(ctx, "crm", s, subscription.Position{})),
 			"update":  second(r.a.Update(ctx, "crm", "", change)),
-			"preview": second(r.a.Preview("crm", "", change)),
+			"preview": second(r.a.Preview(t.Context(), "crm", "", change)),
 		} {
 			var invalid *subscription.InvalidError
 			if !errors.As(err, &invalid) || invalid.Violations[0].Field != "backoff_max" {

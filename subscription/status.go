@@ -39,7 +39,7 @@ type part struct {
 // State answers what an operator wants to know. It asks all gateways and waits a
 // moment for their answers.
 func (m *Manager) State(ctx context.Context, id string) (*State, error) {
-	sub, err := m.Get(id)
+	sub, err := m.Find(ctx, id)
 	if err != nil {
 		return nil, err
 	}

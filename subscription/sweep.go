@@ -129,7 +129,7 @@ func (m *Manager) leftovers(ctx context.Context, young time.Duration) (out lefto
 func (s *store) latest(ctx context.Context) (uids, error) {
 	now := make(uids)
 	var unreadable error
-	err := s.bucket.Latest(ctx, func(c eventlog.Change) {
+	err := s.bucket.Latest(ctx, 0, func(c eventlog.Change) {
 		if c.Value == nil || !ValidID(c.Key) {
 			return
 		}

@@ -110,7 +110,7 @@ func TestAFormThatCannotBeRead(t *testing.T) {
 
 func latest(t *testing.T, b eventlog.Bucket, key string) (out eventlog.Change) {
 	t.Helper()
-	if err := b.Latest(t.Context(), func(c eventlog.Change) {
+	if err := b.Latest(t.Context(), 0, func(c eventlog.Change) {
 		if c.Key == key {
 			out = c
 		}

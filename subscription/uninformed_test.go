@@ -2,10 +2,13 @@ package subscription_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/hookstream/hookstream/eventlog"
 	"github.com/hookstream/hookstream/eventlog/queue"
@@ -138,6 +141,113 @@ func TestWhoHeardOfNoSeekSeeksFromWhereItIs(t *testing.T) {
 		names, err := queue.On(r.b.engine).QueueNames(t.Context(), "sub-"+sub.UID)
 		if err != nil || len(names) != 1 {
 			t.Errorf("queues of generations that are over: %v, %v", names, err)
+		}
+	})
+}
+
+// A subscription that was made, changed or deleted through another gateway is found,
+// changed and made again through one that hears of nothing, at once.
+func TestAGatewayThatHearsNothing(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, r *rig) {
+		known := r.create("known", subscription.Settings{})
+		g, u, _ := openUninformed(t, r, known)
+		ctx := t.Context()
+		create := func(id string) *subscription.Subscription {
+			sub, err := r.a.Create(ctx, id, subscription.Settings{}, subscription.Position{Earliest: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return sub
+		}
+		r.publish("", "")
+		uses := map[string]func(id string) error{
+			"pull": func(id string) error {
+				got, err := g.Pull(ctx, id, subscription.ConsumerOptions{}, 30*time.Second)
+				if err == nil && len(got) != 1 {
+					err = fmt.Errorf("%d deliveries", len(got))
+				}
+				return err
+			},
+			"subscribe": func(id string) error {
+				ctx, cancel := context.WithCancel(ctx)
+				err := g.Attach(ctx, id, subscription.ConsumerOptions{}, func(subscription.Frame) error { cancel(); return nil })
+				if errors.Is(err, context.Canceled) {
+					return nil
+				}
+				return err
+			},
+			"state":  func(id string) error { _, err := g.State(ctx, id); return err },
+			"parked": func(id string) error { _, _, err := g.ListParked(ctx, id, 1, ""); return err },
+			"purge":  func(id string) error { _, err := g.PurgeParked(ctx, id, subscription.Selection{All: true}, false); return err },
+			"replay": func(id string) error { _, err := g.ReplayParked(ctx, id, subscription.Selection{All: true}, false); return err },
+			"update": func(id string) error {
+				_, err := g.Update(ctx, id, "", func(s *subscription.Settings) error { s.MaxAttempts = 3; return nil })
+				return err
+			},
+			"preview": func(id string) error {
+				_, err := g.Preview(ctx, id, "", func(s *subscription.Settings) error { s.MaxAttempts = 3; return nil })
+				return err
+			},
+			"seek":   func(id string) error { _, err := g.Seek(ctx, id, "", subscription.Position{}); return err },
+			"pause":  func(id string) error { _, err := g.Pause(ctx, id, ""); return err },
+			"resume": func(id string) error { _, err := g.Resume(ctx, id, ""); return err },
+			"delete": func(id string) error { return g.Delete(ctx, id, "") },
+			"ensure": func(id string) error {
+				sub, made, err := g.Ensure(ctx, id, subscription.Settings{}, subscription.Position{})
+				if err == nil && (made || sub.ID != id) {
+					err = fmt.Errorf("%s made %t", sub.ID, made)
+				}
+				return err
+			},
+		}
+		for what, use := range uses {
+			create(what)
+			if err := use(what); err != nil {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		// An etag that another gateway gave.
+		paused, err := r.a.Pause(ctx, known.ID, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if now, err := g.Resume(ctx, known.ID, paused.Etag); err != nil || now.Paused {
+			t.Errorf("resumed with the etag of another gateway: %v", err)
+		}
+		if now, err := g.Get(known.ID); err != nil || now.Paused {
+			t.Errorf("resumed, and not in force: %v", err)
+		}
+		// What was deleted elsewhere is in nobody's way.
+		if err := r.a.Delete(ctx, known.ID, ""); err != nil {
+			t.Fatal(err)
+		}
+		again, made, err := g.Ensure(ctx, known.ID, subscription.Settings{}, subscription.Position{Earliest: true})
+		if err != nil || !made || again.UID == known.UID {
+			t.Fatalf("ensured what was deleted: made %t, %v", made, err)
+		}
+		if err := g.Delete(ctx, known.ID, ""); err != nil {
+			t.Fatal(err)
+		}
+		waitFor(t, "the deletion there", func() bool { _, err := r.a.Get(known.ID); return err != nil })
+		last := create(known.ID)
+		ack(t, g, pull(t, g, known.ID, 1)...)
+		if now, err := g.Get(known.ID); err != nil || now.UID != last.UID {
+			t.Errorf("what was made anew is not what is known: %v", err)
+		}
+		// What there never was costs one question, however often it is asked for.
+		before := u.asked.Load()
+		var strangers sync.WaitGroup
+		for range 50 {
+			strangers.Go(func() {
+				if _, err := g.State(ctx, "none"); !errors.Is(err, subscription.ErrNotFound) {
+					t.Errorf("what there never was: %v", err)
+				}
+			})
+		}
+		strangers.Wait()
+		if n := u.asked.Load() - before; n > 25 {
+			t.Errorf("%d questions for 50 that asked at the same time", n)
 		}
 	})
 }

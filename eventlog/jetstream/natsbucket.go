@@ -132,8 +132,8 @@ func (b *natsBucket) Watch(ctx context.Context, fn func(eventlog.Change), ready 
 	})
 }
 
-func (b *natsBucket) Latest(ctx context.Context, fn func(eventlog.Change)) error {
-	for seq := uint64(1); ; {
+func (b *natsBucket) Latest(ctx context.Context, after uint64, fn func(eventlog.Change)) error {
+	for seq := after + 1; ; {
 		c, ok, err := b.get(ctx, leaderGet{Seq: seq, NextFor: everything})
 		if err != nil {
 			return fmt.Errorf("%w: read bucket: %w", eventlog.ErrUnavailable, err)

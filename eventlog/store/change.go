@@ -16,19 +16,27 @@ func (w *Watched[T]) Create(ctx context.Context, id string, value T) (Item[T], e
 	revision, err := w.opts.Bucket.Create(ctx, id, data)
 	switch {
 	case errConflict(err):
+		_ = w.Refresh(ctx, id) // who is told that it exists looks for it next
 		return Item[T]{}, w.err(id, w.opts.Errors.Exists)
 	case err != nil:
 		return Item[T]{}, fmt.Errorf("create %s: %w", w.opts.Name(id), err)
 	}
-	return w.inForce(ctx, id, Item[T]{value, revision})
+	return Item[T]{value, revision}, w.inForce(id, eventlog.Change{Key: id, Value: data, Revision: revision})
 }
 
-// inForce waits until everyone on this gateway knows the item.
-func (w *Watched[T]) inForce(ctx context.Context, id string, item Item[T]) (Item[T], error) {
-	if err := w.Await(ctx, func() bool { return w.Seen() >= item.Revision }); err != nil {
-		return item, fmt.Errorf("%s is kept but not in force here yet: %w", w.opts.Name(id), err)
+// inForce has everyone on this gateway know of a change that was made here: the watch
+// may tell of it only later.
+func (w *Watched[T]) inForce(id string, c eventlog.Change) error {
+	// Of what is seen the watch has told, and perhaps of what followed. The revision of a
+	// deletion is not known: see Delete.
+	_ = w.take(c, func() bool { return c.Value == nil || w.Seen() < c.Revision })
+	w.announce(0)
+	w.delivering.Lock()
+	defer w.delivering.Unlock()
+	if w.closed {
+		return w.err(id, w.opts.Errors.Closed)
 	}
-	return item, nil
+	return nil
 }
 
 // Update changes the resource with the id to what change makes of it, and answers it
@@ -39,7 +47,7 @@ func (w *Watched[T]) inForce(ctx context.Context, id string, item Item[T]) (Item
 // answered then is what the bucket holds at this moment.
 func (w *Watched[T]) Update(ctx context.Context, id, etag string, change func(T) (next T, write bool, err error)) (Item[T], error) {
 	for {
-		item, err := w.At(id, etag)
+		item, err := w.Look(ctx, id, etag)
 		if err != nil {
 			return item, err
 		}
@@ -47,12 +55,12 @@ func (w *Watched[T]) Update(ctx context.Context, id, etag string, change func(T)
 		if err != nil {
 			return Item[T]{}, err
 		}
-		revision, err := w.replace(ctx, id, next, item.Revision, write)
+		now, err := w.replace(ctx, id, next, item.Revision, write)
 		switch {
 		case err == nil && !write:
 			return item, nil
 		case err == nil:
-			return w.inForce(ctx, id, Item[T]{next, revision})
+			return Item[T]{next, now.Revision}, w.inForce(id, now)
 		}
 		if err := w.again(ctx, id, etag, item.Revision, err); err != nil {
 			return Item[T]{}, err
@@ -62,19 +70,20 @@ func (w *Watched[T]) Update(ctx context.Context, id, etag string, change func(T)
 
 // replace writes a value over a revision, or only looks whether that is the present
 // one: what is known here may be old.
-func (w *Watched[T]) replace(ctx context.Context, id string, value T, revision uint64, write bool) (uint64, error) {
+func (w *Watched[T]) replace(ctx context.Context, id string, value T, revision uint64, write bool) (now eventlog.Change, err error) {
 	if !write {
 		now, err := w.opts.Bucket.Now(ctx, id)
 		if err == nil && now.Revision != revision {
 			err = eventlog.ErrConflict
 		}
-		return revision, err
+		return now, err
 	}
-	data, err := w.encode(id, value)
-	if err != nil {
-		return 0, err
+	now.Key = id
+	if now.Value, err = w.encode(id, value); err != nil {
+		return now, err
 	}
-	return w.opts.Bucket.Update(ctx, id, data, revision)
+	now.Revision, err = w.opts.Bucket.Update(ctx, id, now.Value, revision)
+	return now, err
 }
 
 // Delete removes the resource with the id, and answers it as it was. It is gone when
@@ -82,26 +91,19 @@ func (w *Watched[T]) replace(ctx context.Context, id string, value T, revision u
 // has another one.
 func (w *Watched[T]) Delete(ctx context.Context, id, etag string) (Item[T], error) {
 	for {
-		item, err := w.At(id, etag)
+		item, err := w.Look(ctx, id, etag)
 		if err != nil {
 			return item, err
 		}
 		if err = w.opts.Bucket.Delete(ctx, id, item.Revision); err == nil {
-			return item, w.gone(ctx, id, item.Revision)
+			// Whatever the revision of the deletion, it is higher, and nothing else of
+			// this id lies between them.
+			return item, w.inForce(id, eventlog.Change{Key: id, Revision: item.Revision + 1})
 		}
 		if err := w.again(ctx, id, etag, item.Revision, err); err != nil {
 			return Item[T]{}, err
 		}
 	}
-}
-
-// gone returns when everybody was told that the revision is not there any more.
-func (w *Watched[T]) gone(ctx context.Context, id string, revision uint64) error {
-	err := w.Await(ctx, func() bool { return w.moved(id, revision) })
-	// A deletion has no revision of its own that could be waited for.
-	w.delivering.Lock()
-	defer w.delivering.Unlock()
-	return err
 }
 
 // moved reports whether another revision of an id is known than the given one.
@@ -113,13 +115,16 @@ func (w *Watched[T]) moved(id string, revision uint64) bool {
 }
 
 // again answers nil when a change may be tried again: somebody was faster, and what
-// they made of the resource has arrived.
+// they made of the resource is known here now.
 func (w *Watched[T]) again(ctx context.Context, id, etag string, revision uint64, err error) error {
 	switch {
 	case !errConflict(err):
 		return w.err(id, err)
 	case etag != "":
 		return w.err(id, w.opts.Errors.EtagMismatch)
+	}
+	if err := w.Refresh(ctx, id); err != nil {
+		return err
 	}
 	return w.Await(ctx, func() bool { return w.moved(id, revision) })
 }

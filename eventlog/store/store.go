@@ -85,6 +85,7 @@ type Watched[T any] struct {
 	// delivering is held while one change is applied and told to all subscribers, so
 	// that each of them sees every change once and in order. It is taken before mu.
 	delivering  sync.Mutex
+	closed      bool
 	subscribers map[int]func(id string, next *Item[T])
 	nextID      int
 
@@ -93,9 +94,14 @@ type Watched[T any] struct {
 	items map[string]*Item[T]
 	// unread are the revisions, by id, of forms that cannot be read here. What was
 	// read last stays in force.
-	unread  map[string]uint64
-	seen    uint64        // the highest revision that is in force
+	unread map[string]uint64
+	// gone are the revisions, by id, of deletions that are known and that the watch has
+	// not told of yet: what it tells of before is over.
+	gone    map[string]uint64
+	seen    uint64        // the highest revision up to which all is in force
 	changed chan struct{} // closed and replaced with every change
+
+	rounds rounds // of CatchUp
 
 	stop context.CancelFunc
 	done chan struct{}
@@ -113,6 +119,7 @@ func Open[T any](ctx context.Context, o Options[T]) (*Watched[T], error) {
 		subscribers: make(map[int]func(string, *Item[T])),
 		items:       make(map[string]*Item[T]),
 		unread:      make(map[string]uint64),
+		gone:        make(map[string]uint64),
 		changed:     make(chan struct{}),
 		stop:        stop,
 		done:        make(chan struct{}),
@@ -137,6 +144,9 @@ func Open[T any](ctx context.Context, o Options[T]) (*Watched[T], error) {
 func (w *Watched[T]) Close() {
 	w.stop()
 	<-w.done
+	w.delivering.Lock()
+	defer w.delivering.Unlock()
+	w.closed = true
 }
 
 // Get answers the resource with the id, as it is known here.
@@ -198,6 +208,19 @@ func (w *Watched[T]) At(id, etag string) (Item[T], error) {
 		return Item[T]{}, w.err(id, w.opts.Errors.EtagMismatch)
 	}
 	return *item, nil
+}
+
+// Look is At that asks the bucket before it refuses: what is known here may be old, and
+// the caller may come from where it was changed a moment ago.
+func (w *Watched[T]) Look(ctx context.Context, id, etag string) (Item[T], error) {
+	item, err := w.At(id, etag)
+	if !errors.Is(err, w.opts.Errors.NotFound) && !errors.Is(err, w.opts.Errors.EtagMismatch) {
+		return item, err
+	}
+	if err := w.Refresh(ctx, id); err != nil {
+		return Item[T]{}, err
+	}
+	return w.At(id, etag)
 }
 
 // err is an error about one resource.

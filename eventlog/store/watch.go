@@ -46,6 +46,7 @@ func (w *Watched[T]) watch(ctx context.Context, onReady func(), strict bool) (re
 		if err := w.apply(c); err != nil && strict && !ready {
 			cancel(err) // the first cause is the one that is kept
 		}
+		w.heard(c.Revision)
 	}, func() {
 		if ctx.Err() == nil {
 			ready = true
@@ -70,17 +71,48 @@ func (w *Watched[T]) apply(c eventlog.Change) error {
 	}
 	// Only after all was told: a change is in force when everyone knows it.
 	defer w.announce(c.Revision)
-	if c.Value == nil {
-		w.deliver(c.Key, nil, c.Revision)
-		return nil
+	return w.take(c, nil)
+}
+
+// take puts a change of an id in force, whoever told of it, unless it is no news, or
+// the condition, when there is one, does not hold. The error is that of Decode.
+func (w *Watched[T]) take(c eventlog.Change, when func() bool) error {
+	var next *Item[T]
+	if c.Value != nil {
+		value, err := w.decode(c)
+		if err != nil {
+			w.leaveUnread(c, err)
+			return err
+		}
+		next = &Item[T]{Value: value, Revision: c.Revision}
 	}
-	value, err := w.decode(c)
-	if err != nil {
-		w.leaveUnread(c, err)
-		return err
+	w.delivering.Lock()
+	defer w.delivering.Unlock()
+	if when == nil || when() {
+		w.tell(c.Key, next, c.Revision)
+		w.bury(c)
 	}
-	w.deliver(c.Key, &Item[T]{Value: value, Revision: c.Revision}, c.Revision)
 	return nil
+}
+
+// bury notes a deletion until the watch tells of it, or of what followed.
+func (w *Watched[T]) bury(c eventlog.Change) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if c.Value == nil && w.items[c.Key] == nil {
+		w.gone[c.Key] = max(w.gone[c.Key], c.Revision)
+	}
+}
+
+// heard forgets the deletions that the watch has told of.
+func (w *Watched[T]) heard(revision uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for id, deleted := range w.gone {
+		if deleted <= revision {
+			delete(w.gone, id)
+		}
+	}
 }
 
 // Refresh puts in force what the bucket holds of an id at this moment: the watch may
@@ -91,16 +123,16 @@ func (w *Watched[T]) Refresh(ctx context.Context, id string) error {
 		return w.err(id, err)
 	}
 	defer w.announce(0) // others that were changed before may not be in force yet
-	if c.Value == nil {
-		w.deliver(id, nil, max(c.Revision, w.revision(id)+1))
-		return nil
+	c.Key = id
+	switch known := w.revision(id); {
+	case c.Value == nil && c.Revision == 0 && known == 0:
+		return nil // there never was one
+	case c.Value == nil:
+		c.Revision = max(c.Revision, known+1)
 	}
-	value, err := w.decode(c)
-	if err != nil {
-		w.leaveUnread(c, err)
+	if w.take(c, nil) != nil {
 		return w.Readable(id)
 	}
-	w.deliver(id, &Item[T]{Value: value, Revision: c.Revision}, c.Revision)
 	return nil
 }
 
@@ -135,13 +167,21 @@ func (w *Watched[T]) leaveUnread(c eventlog.Change, err error) {
 // repeats what is known. The caller holds mu.
 func (w *Watched[T]) known(id string, revision uint64) bool {
 	item := w.items[id]
-	return item != nil && revision <= item.Revision || revision <= w.unread[id]
+	return item != nil && revision <= item.Revision || revision <= w.unread[id] || revision <= w.gone[id]
 }
 
 // deliver puts next, or its absence, in force, and tells everybody.
 func (w *Watched[T]) deliver(id string, next *Item[T], revision uint64) {
 	w.delivering.Lock()
 	defer w.delivering.Unlock()
+	w.tell(id, next, revision)
+}
+
+// tell is deliver. The caller holds delivering.
+func (w *Watched[T]) tell(id string, next *Item[T], revision uint64) {
+	if w.closed {
+		return
+	}
 	if old, changed := w.put(id, next, revision); changed {
 		if w.opts.Changed != nil {
 			w.opts.Changed(id, old, next)
@@ -165,6 +205,7 @@ func (w *Watched[T]) put(id string, next *Item[T], revision uint64) (old *Item[T
 		delete(w.items, id)
 	} else {
 		w.items[id] = next
+		delete(w.gone, id)
 	}
 	changed = old != nil || next != nil
 	if changed && w.opts.Index != nil {

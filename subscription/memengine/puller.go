@@ -1,6 +1,7 @@
 package memengine
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -303,14 +304,16 @@ func (b bucket) Now(ctx context.Context, key string) (eventlog.Change, error) {
 	return <-answer, nil
 }
 
-func (b bucket) Latest(ctx context.Context, fn func(eventlog.Change)) error {
+func (b bucket) Latest(ctx context.Context, after uint64, fn func(eventlog.Change)) error {
 	answer := make(chan []eventlog.Change, 1)
 	err := b.e.request(ctx, func() error {
 		last := make(map[string]eventlog.Change)
 		for _, c := range b.e.s.changes {
-			last[c.Key] = c
+			if c.Revision > after {
+				last[c.Key] = c
+			}
 		}
-		answer <- slices.Collect(maps.Values(last))
+		answer <- slices.SortedFunc(maps.Values(last), func(x, y eventlog.Change) int { return cmp.Compare(x.Revision, y.Revision) })
 		return nil
 	})
 	if err != nil {
