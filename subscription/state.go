@@ -51,7 +51,8 @@ type State struct {
 	// Parked events wait for an operator.
 	Parked int64
 	// Missed events were dropped by the log before the subscription had settled
-	// them, selected or not, since it was created or sought to last.
+	// them, since it was created or sought to last: all that it selects, and those of
+	// which nobody can tell.
 	Missed int64
 	Paused bool
 	// Blocked says why delivery stands still.

@@ -1077,7 +1077,9 @@ func (x *FellBehind) GetLagEvents() int64 {
 // could look at them. A subscription tells each gap to one consumer.
 type Gap struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// How many events of the log are missing, matching or not.
+	// How many events of the log are missing: of a stream by its cursor all that the
+	// log dropped, matching or not; of a subscription what missed_events of its state
+	// counts.
 	MissedEvents int64 `protobuf:"varint,1,opt,name=missed_events,json=missedEvents,proto3" json:"missed_events,omitempty"`
 	// Publish time of the first event after the gap. Unset when there is none yet.
 	ResumeTime    *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=resume_time,json=resumeTime,proto3" json:"resume_time,omitempty"`

@@ -442,8 +442,12 @@ type SubscriptionState struct {
 	Consumers []*SubscriptionConsumer `protobuf:"bytes,10,rep,name=consumers,proto3" json:"consumers,omitempty"`
 	// The gateways that answered, by id.
 	Gateways []string `protobuf:"bytes,11,rep,name=gateways,proto3" json:"gateways,omitempty"`
-	// How many events the log dropped before this subscription could look at them,
-	// selected or not, since it was created or sought to last.
+	// How many events the log dropped before this subscription had settled them,
+	// since it was created or sought to last: all that it selects, also what was
+	// handed out. What it does not select is not counted where the gateways can tell:
+	// what they have in memory still, and what was published while nothing waited for
+	// the subscription. Of what lay behind an event that waited, all that is no longer
+	// in memory is counted, selected or not.
 	MissedEvents  int64 `protobuf:"varint,12,opt,name=missed_events,json=missedEvents,proto3" json:"missed_events,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
