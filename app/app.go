@@ -197,6 +197,9 @@ func (a *App) openIngress(context.Context) error {
 	o := ingress.DefaultOptions()
 	o.Log, o.Inbox = a.engine.Events(), a.engine.Inbox()
 	o.Sources, o.Providers = a.sources, a.providers.Open
+	if !a.engine.Embedded() {
+		o.CatchUp = a.sources.CatchUp
+	}
 	o.MaxBodyBytes = maxBody
 	o.VerifyWait, o.DefaultRate, o.Workers = a.opts.VerifyWait, a.opts.SourceRate, a.opts.Verifiers
 	o.MaxConns, o.MaxConnsPerAddress = a.opts.MaxConns, a.opts.MaxConnsPerAddress

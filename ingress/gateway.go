@@ -40,6 +40,7 @@ type Gateway struct {
 	endpoints endpoints
 	places    places
 	waiting   atomic.Int64 // of those, the ones that only wait for a verdict
+	looking   atomic.Int64 // for changes of sources, before they refuse
 	memory    budget
 	appends   deadlines
 	hands     hands

@@ -10,20 +10,20 @@ import (
 
 // remote stores the request for the verifier, and waits a little for what it
 // finds out.
-func (x *exchange) remote(rq *request) Result {
+func (x *exchange) remote(rq *request) (Result, error) {
 	g := x.g
 	if err := rq.inspect(x.ep); err != nil {
 		return x.fault(err)
 	}
 	if x.ep.unwanted.MatchType(rq.typ) {
-		return DisabledType
+		return DisabledType, nil
 	}
 	published, err := g.published(x.ep, rq)
 	if err != nil {
 		return x.fault(err)
 	}
 	if published {
-		return Duplicate // nothing to ask
+		return Duplicate, nil // nothing to ask
 	}
 	key := rq.questionKey()
 	outcome, cancel := g.o.Inbox.Outcome(x.ep.id, key)
@@ -33,7 +33,7 @@ func (x *exchange) remote(rq *request) Result {
 	}
 	g.step(StepStored)
 	x.freeBody() // the row holds it; waiting should cost little
-	return x.await(outcome)
+	return x.await(outcome), nil
 }
 
 func (x *exchange) store(rq *request, key string) error {

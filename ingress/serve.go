@@ -106,7 +106,19 @@ func (x *exchange) handle() Result {
 		c.work()
 	}
 	g.step(StepReceived)
-	x.rq.Request = provider.Request{Header: x.header.values, Body: x.buf.b, ReceiveTime: x.start}
+	x.begin()
+	r, err := x.decide()
+	for errors.Is(err, errChanged) {
+		if refused := x.reopen(); refused != resultNone {
+			return refused
+		}
+		r, err = x.decide()
+	}
+	return r
+}
+
+// decide has the request verified. The error is errChanged or nil.
+func (x *exchange) decide() (Result, error) {
 	if x.ep.remote {
 		return x.remote(&x.rq)
 	}
@@ -171,9 +183,9 @@ func (x *exchange) admit() Result {
 	if !x.ctx.IsPost() {
 		return WrongMethod
 	}
-	ep := x.g.endpoints.open(id, key)
+	ep, refused := x.open(id, key)
 	if ep == nil {
-		return NotFound
+		return refused
 	}
 	x.ep = ep
 	switch {
@@ -205,7 +217,7 @@ func splitPath(uri *fasthttp.URI) (id, key string, ok bool) {
 }
 
 // local verifies and appends while the sender waits.
-func (x *exchange) local(rq *request) Result {
+func (x *exchange) local(rq *request) (Result, error) {
 	// Not the request's context: when the sender hangs up, the event is appended
 	// all the same, and its next attempt is a duplicate.
 	s, err := x.g.settle(x.g.appends.from(time.Now()), x.ep, rq, nobodysQuestion{})
@@ -216,21 +228,29 @@ func (x *exchange) local(rq *request) Result {
 		return x.fault(errUndecided)
 	}
 	x.refusal(s)
-	return s.result
+	return s.result, nil
 }
 
 var errUndecided = errors.New("the provider did not decide")
 
 // fault answers what a failure on our side is to the sender, and logs it: this
-// is the boundary.
-func (x *exchange) fault(err error) Result {
+// is the boundary. What a source that is not up to date refuses is errChanged.
+func (x *exchange) fault(err error) (Result, error) {
+	if errors.Is(err, provider.ErrNotForSource) {
+		if now := x.g.still(context.Background(), x.ep); now != nil {
+			err = now
+		}
+	}
+	if errors.Is(err, errChanged) {
+		return resultNone, errChanged
+	}
 	r := resultOf(err)
 	if status := r.Status(); status < 500 {
 		x.log(&x.ep.refusals, slog.LevelInfo, "a request was refused", "result", r, "err", err)
 	} else {
 		x.log(&x.g.faults, slog.LevelError, "a request could not be stored", "result", r, "err", err)
 	}
-	return r
+	return r, nil
 }
 
 // resultOf is the one place where errors become answers. A body that was not too large

@@ -76,6 +76,11 @@ func (g *Gateway) settle(ctx context.Context, ep *endpoint, rq *request, q quest
 	switch p.state {
 	case unproved:
 	case disproved:
+		if !ep.remote { // of which the question is spent
+			if err := g.still(ctx, ep); err != nil {
+				return s, err
+			}
+		}
 		s.result, err = g.reject(ctx, ep, rq, q, p)
 	default:
 		s.result, err = g.publish(ctx, ep, rq, p)
