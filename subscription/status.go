@@ -44,14 +44,14 @@ func (m *Manager) State(ctx context.Context, id string) (*State, error) {
 		return nil, err
 	}
 	s := &State{Paused: sub.Paused, Missed: m.gaps.now(sub).Events}
-	q, err := m.engine.QueueState(ctx, m.mainQueue(sub))
+	q, err := m.settledState(ctx, m.mainQueue(sub))
 	if err != nil && !errors.Is(err, queue.ErrNoQueue) {
 		return nil, err
 	}
 	s.Backlog, s.Outstanding, s.Redelivered = q.Waiting, q.Held, q.Redelivered
 	s.BacklogEstimated = sub.looksInside()
 	if m.store.hasReplays(id) {
-		r, err := m.engine.QueueState(ctx, m.replayQueue(sub))
+		r, err := m.settledState(ctx, m.replayQueue(sub))
 		if err != nil && !errors.Is(err, queue.ErrNoQueue) {
 			return nil, err
 		}
@@ -72,6 +72,27 @@ func (m *Manager) State(ctx context.Context, id string) (*State, error) {
 	}
 	s.Blocked = blocked(sub, s, q, parts)
 	return s, nil
+}
+
+// nobodys is the sequence of no message.
+const nobodys = 1 << 62
+
+// hearWait is how long JetStream is waited for that is to hear what was said to it.
+const hearWait = time.Second
+
+// settledState answers how a queue stands when JetStream has heard all that was settled
+// before. An embedded one is told and not waited for, since what is settled is in the
+// journal then; but it hears in the order in which it is told, and answers to a word
+// about a message that is not there, which changes nothing.
+func (m *Manager) settledState(ctx context.Context, c queue.Config) (queue.State, error) {
+	st, err := m.engine.QueueState(ctx, c)
+	if err != nil || st.Held == 0 || !m.engine.Embedded() {
+		return st, err
+	}
+	hearing, cancel := context.WithTimeout(ctx, hearWait)
+	defer cancel()
+	_, _ = m.engine.Confirm(hearing, c, []queue.Word{{Seq: nobodys, Turn: nobodys, Attempt: 1, Say: queue.Held}})
+	return m.engine.QueueState(ctx, c)
 }
 
 func (m *Manager) countParked(ctx context.Context, sub *Subscription) (int64, error) {

@@ -179,8 +179,14 @@ func TestAGatewayThatHearsNothing(t *testing.T) {
 			},
 			"state":  func(id string) error { _, err := g.State(ctx, id); return err },
 			"parked": func(id string) error { _, _, err := g.ListParked(ctx, id, 1, ""); return err },
-			"purge":  func(id string) error { _, err := g.PurgeParked(ctx, id, subscription.Selection{All: true}, false); return err },
-			"replay": func(id string) error { _, err := g.ReplayParked(ctx, id, subscription.Selection{All: true}, false); return err },
+			"purge": func(id string) error {
+				_, err := g.PurgeParked(ctx, id, subscription.Selection{All: true}, false)
+				return err
+			},
+			"replay": func(id string) error {
+				_, err := g.ReplayParked(ctx, id, subscription.Selection{All: true}, false)
+				return err
+			},
 			"update": func(id string) error {
 				_, err := g.Update(ctx, id, "", func(s *subscription.Settings) error { s.MaxAttempts = 3; return nil })
 				return err
