@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hookstream/hookstream/image"
@@ -71,25 +72,26 @@ func (a asset) handler() (http.Handler, error) {
 			return nil, fmt.Errorf("server: docs page: %w", err)
 		}
 	}
-	plain, packed := content, []byte(nil)
-	if strings.HasSuffix(a.file, ".gz") {
-		var err error
-		if plain, err = gunzip(content); err != nil {
-			return nil, fmt.Errorf("server: docs page: %s: %w", a.file, err)
-		}
-		packed = content
-	}
+	packed := strings.HasSuffix(a.file, ".gz")
+	// Unpacked when somebody asks, as hardly any client does: a start need not wait for it.
+	plain := sync.OnceValues(func() ([]byte, error) { return gunzip(content) })
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, header := plain, w.Header()
+		body, header := content, w.Header()
 		header.Set("Content-Type", a.contentType)
 		header.Set("Content-Security-Policy", docsPolicy)
 		header.Set("Cache-Control", "no-cache")
-		if packed != nil {
+		if packed {
 			header.Set("Vary", "Accept-Encoding")
 		}
-		if packed != nil && acceptsGzip(r) {
+		switch {
+		case packed && acceptsGzip(r):
 			header.Set("Content-Encoding", "gzip")
-			body = packed
+		case packed:
+			var err error
+			if body, err = plain(); err != nil {
+				http.Error(w, "the page is damaged in this program", http.StatusInternalServerError)
+				return
+			}
 		}
 		header.Set("ETag", tagOf(body))
 		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
