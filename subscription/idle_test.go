@@ -72,7 +72,7 @@ func TestIdleSubscriptionsAskLittle(t *testing.T) {
 }
 
 func testIdle(t *testing.T, s subscription.Settings, held bool) {
-	const n, minutes = 300, 5
+	const n, minutes = 40, 5
 	m := emptyMemory(1, true)
 	var c counted
 	m.wrap = func(_ int, e subscription.Engine) subscription.Engine { c = newCounted(e); return c }
