@@ -49,6 +49,7 @@ test-plays: ## some thousand random plays of subscriptions and their clients, wi
 .PHONY: test-full
 test-full: ## the tests under load in their full size, each night
 	HOOKSTREAM_TEST_FULL=1 go test -race -timeout 30m -vet=off ./app
+	HOOKSTREAM_TEST_FULL=1 go test -race -timeout 30m -vet=off ./subscription -run '^TestOrderByEntityUnderRandomVerdicts$$'
 
 .PHONY: check
 check: check-proto check-generated lint test ## the gate: what must pass before anything lands

@@ -3,6 +3,7 @@ package subscription_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -58,12 +59,15 @@ func newLedger(t *testing.T) *ledger {
 	return &ledger{t: t, inForce: make(map[string]uint64), done: make(map[string]uint64), settled: make(map[uint64]bool)}
 }
 
+// fullSize asks for tests in the size they have each night: make test-full.
+func fullSize() bool { return os.Getenv("HOOKSTREAM_TEST_FULL") != "" }
+
 // Under random verdicts, consumers on two gateways that come and go, every event
 // is settled, and each entity sees its events one at a time and in order.
 func TestOrderByEntityUnderRandomVerdicts(t *testing.T) {
-	seeds := 12
-	if testing.Short() {
-		seeds = 2
+	seeds := 3
+	if fullSize() {
+		seeds = 12
 	}
 	onBoth(t, func(t *testing.T, r *rig) {
 		for seed := range seeds {
