@@ -391,9 +391,9 @@ func appendEvent(ctx context.Context, engine *jetstream.Engine, id string) error
 // written a few times a second, would not do.
 func TestKillKeepsConfirmedAcks(t *testing.T) {
 	const deadline = 2 * time.Second
-	total, kills := 20_000, 5
-	if testing.Short() {
-		total, kills = 5_000, 2
+	total, kills := 6_000, 3
+	if fullSize() {
+		total, kills = 20_000, 5
 	}
 	p := newProcess(t)
 	p.start()
