@@ -145,7 +145,7 @@ func (m *metrics) ingress() ingress.Metrics {
 				m.appendErrors.Inc()
 			}
 		},
-		Settled: func(source string, r ingress.Result, _ time.Duration) {
+		Decided: func(source string, r ingress.Result, _ time.Duration) {
 			m.settled.WithLabelValues(source, r.String()).Inc()
 		},
 		Given: func(refused bool) {

@@ -28,7 +28,7 @@ func measureIdle(ctx context.Context, b *Bench) (Result, error) {
 		return Result{}, err
 	}
 	n := b.some(idleStreams)
-	before, err := g.settled(ctx)
+	before, err := g.steady(ctx)
 	if err != nil {
 		return Result{}, err
 	}
@@ -40,7 +40,7 @@ func measureIdle(ctx context.Context, b *Bench) (Result, error) {
 	if err := openIdle(ctx, subs, n); err != nil {
 		return Result{}, err
 	}
-	after, err := g.settled(ctx)
+	after, err := g.steady(ctx)
 	if err != nil {
 		return Result{}, err
 	}
@@ -83,8 +83,8 @@ func (f footprint) inUseKiB() float64    { return f.inUse / (1 << 10) }
 func (f footprint) residentKiB() float64 { return f.resident / (1 << 10) }
 func (f footprint) running() float64     { return f.goroutines }
 
-// settled answers what the gateway holds once it has collected its garbage.
-func (g *Gateway) settled(ctx context.Context) (footprint, error) {
+// steady answers what the gateway holds once it has collected its garbage.
+func (g *Gateway) steady(ctx context.Context) (footprint, error) {
 	for range 2 { // what the first collection finds, the second frees
 		if err := g.collect(ctx); err != nil {
 			return footprint{}, err

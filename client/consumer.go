@@ -97,8 +97,8 @@ func (c *consumer) request() *hookstreamv1.SubscribeRequest {
 
 func (c *consumer) tick() error { return nil }
 
-// take begins what a frame brings, as far as handlers are free.
-func (c *consumer) take(s *stream, f *frame) error {
+// onFrame begins what a frame brings, as far as handlers are free.
+func (c *consumer) onFrame(s *stream, f *frame) error {
 	now := time.Now()
 	if f.GetBatch() == nil && c.OnFrame != nil {
 		c.OnFrame(f)

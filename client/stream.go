@@ -139,9 +139,9 @@ func (t *tail) request() *hookstreamv1.SubscribeRequest {
 	return req
 }
 
-// take handles a frame. Its own cursor counts after those of its deliveries: with
+// onFrame handles a frame. Its own cursor counts after those of its deliveries: with
 // a narrow selector it is further on.
-func (t *tail) take(_ *stream, f *frame) error {
+func (t *tail) onFrame(_ *stream, f *frame) error {
 	for _, d := range f.GetBatch().GetDeliveries() {
 		if t.ctx.Err() != nil {
 			return context.Cause(t.ctx)
@@ -158,7 +158,7 @@ func (t *tail) take(_ *stream, f *frame) error {
 			return t.last()
 		}
 	}
-	if err := t.place.settle(t.ctx); err != nil {
+	if err := t.place.persist(t.ctx); err != nil {
 		return err
 	}
 	if f.GetBatch() == nil && t.OnFrame != nil {
@@ -174,7 +174,7 @@ func (t *tail) take(_ *stream, f *frame) error {
 
 // last ends the stream with the event that was handled last.
 func (t *tail) last() error {
-	if err := t.place.settle(t.ctx); err != nil {
+	if err := t.place.persist(t.ctx); err != nil {
 		return err
 	}
 	return errLast
@@ -217,9 +217,9 @@ func (p *place) move(ctx context.Context, cursor string) error {
 	return p.save(ctx)
 }
 
-// settle makes what was handled last. After an error nothing of that counts, nor
+// persist makes what was handled last. After an error nothing of that counts, nor
 // is tried again: nobody knows how much of it there is.
-func (p *place) settle(ctx context.Context) error {
+func (p *place) persist(ctx context.Context) error {
 	if p.flush != nil && p.begun {
 		p.begun = false
 		if err := p.flush(ctx); err != nil {
@@ -232,7 +232,7 @@ func (p *place) settle(ctx context.Context) error {
 }
 
 func (p *place) save(ctx context.Context) error {
-	if err := p.settle(ctx); err != nil {
+	if err := p.persist(ctx); err != nil {
 		return err
 	}
 	if p.store == nil || p.lasting == p.kept {

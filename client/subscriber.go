@@ -24,8 +24,8 @@ type frame = hookstreamv1.SubscribeResponse
 type reader interface {
 	// request asks for the next stream.
 	request() *hookstreamv1.SubscribeRequest
-	// take handles a frame. An error ends everything.
-	take(s *stream, f *frame) error
+	// onFrame handles a frame. An error ends everything.
+	onFrame(s *stream, f *frame) error
 	// tick is called now and then, never while take runs. An error ends
 	// everything.
 	tick() error
@@ -192,7 +192,7 @@ func (s *subscriber) hear(st *stream, r received) error {
 	if st.works {
 		s.works(st)
 	}
-	if err := s.reader.take(st, r.frame); err != nil {
+	if err := s.reader.onFrame(st, r.frame); err != nil {
 		return stopped{err}
 	}
 	return nil

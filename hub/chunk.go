@@ -218,7 +218,7 @@ func (c *chunks) prefetch(pos uint64) {
 	chunk := pos / chunkEvents
 	for n := chunk; n < chunk+prefetchAhead; n++ {
 		from := max(n*chunkEvents, 1)
-		if from+chunkEvents > ring || c.kept(n) {
+		if from+chunkEvents > ring || c.cached(n) {
 			continue
 		}
 		select {
@@ -236,7 +236,7 @@ func (c *chunks) readAhead(from uint64) {
 	_, _ = c.read(c.hub.ctx, from)
 }
 
-func (c *chunks) kept(chunk uint64) bool {
+func (c *chunks) cached(chunk uint64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.parts[chunk]) > 0

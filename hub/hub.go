@@ -147,11 +147,11 @@ func (h *Hub) follow(ctx context.Context) error {
 	}
 	h.ring.begin(b.Last + 1)
 	close(h.ready)
-	return h.log.Tail(ctx, b.Last+1, func(recs []event.Record) error { return h.take(ctx, recs) })
+	return h.log.Tail(ctx, b.Last+1, func(recs []event.Record) error { return h.receive(ctx, recs) })
 }
 
-// take puts the next records of the log into the ring.
-func (h *Hub) take(ctx context.Context, recs []event.Record) error {
+// receive puts the next records of the log into the ring.
+func (h *Hub) receive(ctx context.Context, recs []event.Record) error {
 	if err := h.mindGap(ctx, recs[0].Seq); err != nil {
 		return err
 	}

@@ -79,7 +79,7 @@ func (c *chunks) goesOn(pos uint64) {
 		return
 	}
 	inRow := 0
-	if chunk > 0 && c.kept(chunk-1) {
+	if chunk > 0 && c.cached(chunk-1) {
 		inRow = scanAfter
 	}
 	c.ahead(pos, inRow, nil)
@@ -112,7 +112,7 @@ func (c *chunks) scanAhead(pos uint64, inRow int, req *Request) bool {
 // that matters.
 func (c *chunks) missing(pos uint64) uint64 {
 	for range maxScanWindow / chunkEvents {
-		if !c.kept(pos / chunkEvents) {
+		if !c.cached(pos / chunkEvents) {
 			break
 		}
 		pos = chunkEnd(pos)
@@ -157,7 +157,7 @@ func (sc *scans) coming(pos uint64) <-chan struct{} {
 
 func (s *scan) run() {
 	// Whatever ended it, who needs more reads by itself and is told.
-	_ = s.chunks.scans.log.Scan(s.chunks.hub.ctx, s.at, s.take)
+	_ = s.chunks.scans.log.Scan(s.chunks.hub.ctx, s.at, s.receive)
 	all := &s.chunks.scans
 	all.mu.Lock()
 	defer all.mu.Unlock()
@@ -168,8 +168,8 @@ func (s *scan) run() {
 // errUnwanted ends a scan.
 var errUnwanted = errors.New("hub: nobody wants more")
 
-// take makes parts of what comes.
-func (s *scan) take(recs []event.Record) error {
+// receive makes parts of what comes.
+func (s *scan) receive(recs []event.Record) error {
 	for _, r := range recs {
 		if end := chunkEnd(s.at); r.Seq >= end {
 			// A hole. What is before it is left to those who come there: they must

@@ -116,7 +116,7 @@ func TestFirstChunkIsFollowedByTheNext(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		if !h.chunks.kept(1) {
+		if !h.chunks.cached(1) {
 			t.Error("the second chunk was not read ahead")
 		}
 	})
@@ -185,7 +185,7 @@ func TestScanThatNobodyWants(t *testing.T) {
 		}
 		kept := 0
 		for n := range uint64(20_000 / chunkEvents) {
-			if h.chunks.kept(n) {
+			if h.chunks.cached(n) {
 				kept++
 			}
 		}

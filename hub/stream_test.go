@@ -558,7 +558,7 @@ func TestTailOvertakenByRetention(t *testing.T) {
 	r.until("live", func(fs []got) bool { return len(fs) == 2 })
 	put(t, l, numbered(10)...)
 	l.Drop(6)
-	wantErr(t, h.take(t.Context(), records(t, l)), nil)
+	wantErr(t, h.receive(t.Context(), records(t, l)), nil)
 	fs := r.until("the rest", func(fs []got) bool { return len(seqsOf(t, fs)) == 4 })
 	wantKinds(t, fs[:4], "Opened", "CaughtUp", "FellBehind", "Gap")
 	if missed := fs[3].message.(*hookstreamv1.Gap).MissedEvents; missed != 6 {

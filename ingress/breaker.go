@@ -28,9 +28,9 @@ func newBreaker(first, longest time.Duration) *breaker {
 	return &breaker{min: first, max: longest}
 }
 
-// take asks to ask. If it must not, wait says for how long; if it may, report
+// admit asks to ask. If it must not, wait says for how long; if it may, report
 // must be called with the ticket.
-func (b *breaker) take(now time.Time) (t ticket, wait time.Duration, ok bool) {
+func (b *breaker) admit(now time.Time) (t ticket, wait time.Duration, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {

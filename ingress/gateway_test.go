@@ -265,7 +265,7 @@ func newResultCounts() *resultCounts {
 func (c *resultCounts) metrics() ingress.Metrics {
 	return ingress.Metrics{
 		Request: func(source string, r ingress.Result, _ time.Duration) { c.add(c.requests, source+" "+r.String()) },
-		Settled: func(source string, r ingress.Result, _ time.Duration) { c.add(c.settled, source+" "+r.String()) },
+		Decided: func(source string, r ingress.Result, _ time.Duration) { c.add(c.settled, source+" "+r.String()) },
 		Breaker: func(_ string, open bool) { c.mu.Lock(); c.breaker[open]++; c.open = open; c.mu.Unlock() },
 	}
 }

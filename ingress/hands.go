@@ -25,14 +25,14 @@ const memoryOfHands = 10 * time.Second
 type holding int
 
 const (
-	taken         holding = iota // by the caller, now
+	held          holding = iota // by the caller, now
 	busy                         // another worker has it
 	justPublished                // its event was published a moment ago
 )
 
-// take takes the key in hand unless it is, or was published a moment ago. What
+// hold takes the key in hand unless it is, or was published a moment ago. What
 // was taken must be dropped.
-func (h *hands) take(k handKey, now time.Time) holding {
+func (h *hands) hold(k handKey, now time.Time) holding {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.m == nil {
@@ -43,7 +43,7 @@ func (h *hands) take(k handKey, now time.Time) holding {
 	switch {
 	case !ok || !until.IsZero() && now.After(until):
 		h.m[k] = time.Time{}
-		return taken
+		return held
 	case until.IsZero():
 		return busy
 	}

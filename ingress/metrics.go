@@ -17,7 +17,7 @@ type Metrics struct {
 	// Appended: an append to the log ended after that time.
 	Appended func(took time.Duration, err error)
 	// Settled: the verifier decided a request that long after it was stored.
-	Settled func(source string, r Result, age time.Duration)
+	Decided func(source string, r Result, age time.Duration)
 	// Given: a connection was given up for a new one, or a new one was refused because
 	// all others are at work.
 	Given func(refused bool)
@@ -43,9 +43,9 @@ func (m Metrics) appended(took time.Duration, err error) {
 	}
 }
 
-func (m Metrics) settled(source string, r Result, age time.Duration) {
-	if m.Settled != nil {
-		m.Settled(source, r, age)
+func (m Metrics) decided(source string, r Result, age time.Duration) {
+	if m.Decided != nil {
+		m.Decided(source, r, age)
 	}
 }
 

@@ -18,7 +18,7 @@ func TestBreaker(t *testing.T) {
 	b := newBreaker(time.Second, 8*time.Second)
 	ask := func() ticket {
 		t.Helper()
-		tk, _, ok := b.take(now)
+		tk, _, ok := b.admit(now)
 		if !ok {
 			t.Fatalf("at %v: may not ask", now)
 		}
@@ -26,7 +26,7 @@ func TestBreaker(t *testing.T) {
 	}
 	mayNot := func(want time.Duration) {
 		t.Helper()
-		if _, wait, ok := b.take(now); ok || wait != want {
+		if _, wait, ok := b.admit(now); ok || wait != want {
 			t.Fatalf("at %v: may ask %v, wait %v, want %v", now, ok, wait, want)
 		}
 	}
@@ -62,13 +62,13 @@ func TestBreaker(t *testing.T) {
 func TestBreakerOpensAtOnce(t *testing.T) {
 	now := time.Unix(0, 0)
 	b := newBreaker(time.Second, time.Minute)
-	if tk, _, _ := b.take(now); !b.report(tk, now, false, true, 0) {
+	if tk, _, _ := b.admit(now); !b.report(tk, now, false, true, 0) {
 		t.Error("useless questions go on")
 	}
 	b = newBreaker(time.Second, time.Minute)
-	tk, _, _ := b.take(now)
+	tk, _, _ := b.admit(now)
 	b.report(tk, now, false, false, 10*time.Minute)
-	if _, wait, ok := b.take(now); ok || wait != 10*time.Minute {
+	if _, wait, ok := b.admit(now); ok || wait != 10*time.Minute {
 		t.Errorf("wait %v, want the ten minutes that were asked for", wait)
 	}
 }
@@ -77,27 +77,27 @@ func TestHands(t *testing.T) {
 	var h hands
 	now := time.Unix(0, 0)
 	k := handKey{"source", "key"}
-	for i, want := range []holding{taken, busy} {
-		if got := h.take(k, now); got != want {
+	for i, want := range []holding{held, busy} {
+		if got := h.hold(k, now); got != want {
 			t.Errorf("take %d: %v, want %v", i, got, want)
 		}
 	}
-	if got := h.take(handKey{"other", "key"}, now); got != taken {
+	if got := h.hold(handKey{"other", "key"}, now); got != held {
 		t.Errorf("another source's: %v", got)
 	}
 	h.drop(k, false, now)
-	if got := h.take(k, now); got != taken {
+	if got := h.hold(k, now); got != held {
 		t.Errorf("after it was dropped: %v", got)
 	}
 	h.drop(k, true, now)
-	if got := h.take(k, now); got != justPublished {
+	if got := h.hold(k, now); got != justPublished {
 		t.Errorf("after it was published: %v", got)
 	}
-	if got := h.take(k, now.Add(2*memoryOfHands)); got != taken {
+	if got := h.hold(k, now.Add(2*memoryOfHands)); got != held {
 		t.Errorf("long after: %v", got)
 	}
 	h.drop(k, true, now)
-	h.take(handKey{"a", "b"}, now.Add(time.Hour))
+	h.hold(handKey{"a", "b"}, now.Add(time.Hour))
 	if len(h.m) != 2 { // that, and the other source's, which was never dropped
 		t.Errorf("%d keys are remembered", len(h.m))
 	}

@@ -20,8 +20,8 @@ func (p *places) fits(taken, own int64) bool {
 	return taken <= p.max && (own <= 1 || own <= ofIdle*(p.max-taken))
 }
 
-// take takes a place if there is one. It must be given back.
-func (p *places) take(ep *endpoint) bool {
+// acquire takes a place if there is one. It must be given back.
+func (p *places) acquire(ep *endpoint) bool {
 	if p.fits(p.taken.Add(1), ep.inFlight.Add(1)) {
 		return true
 	}

@@ -98,7 +98,7 @@ func (x *exchange) handle() Result {
 	if refused := x.readBody(); refused != resultNone {
 		return refused
 	}
-	if !g.places.take(x.ep) {
+	if !g.places.acquire(x.ep) {
 		return Overloaded
 	}
 	defer g.places.give(x.ep)
@@ -220,7 +220,7 @@ func splitPath(uri *fasthttp.URI) (id, key string, ok bool) {
 func (x *exchange) local(rq *request) (Result, error) {
 	// Not the request's context: when the sender hangs up, the event is appended
 	// all the same, and its next attempt is a duplicate.
-	s, err := x.g.settle(x.g.appends.from(time.Now()), x.ep, rq, nobodysQuestion{})
+	s, err := x.g.decideRequest(x.g.appends.from(time.Now()), x.ep, rq, nobodysQuestion{})
 	if err != nil {
 		return x.fault(err)
 	}
@@ -269,7 +269,7 @@ func resultOf(err error) Result {
 }
 
 // refusal logs a request that is not genuine.
-func (x *exchange) refusal(s settlement) {
+func (x *exchange) refusal(s decision) {
 	if s.result == Forged || s.result == PublishedFailed {
 		x.log(&x.ep.refusals, slog.LevelInfo, "a request is not genuine", "result", s.result, "reason", s.verdict.Reason)
 	}

@@ -41,8 +41,8 @@ type turn struct {
 	since time.Time
 }
 
-// take answers nil when it does not become the caller's turn.
-func (t *turns) take(ctx context.Context) *turn {
+// acquire answers nil when it does not become the caller's turn.
+func (t *turns) acquire(ctx context.Context) *turn {
 	mine := t.enter()
 	if mine == nil || mine != atOnce && !t.await(ctx, mine) {
 		return nil

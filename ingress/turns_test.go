@@ -25,7 +25,7 @@ func brisk(c *crew) *turns {
 
 func (t *turns) takeAll(tb testing.TB, ctx context.Context) (all []*turn) {
 	for len(all) < 1000 {
-		u := t.take(ctx)
+		u := t.acquire(ctx)
 		if u == nil {
 			return all
 		}
@@ -45,7 +45,7 @@ func TestTurnsLeaveSomeForOthers(t *testing.T) {
 	if len(first) != 48 || len(second) != 12 {
 		t.Errorf("%d and %d turns of 64, want 48 and 12", len(first), len(second))
 	}
-	if newTurns(c).take(t.Context()) == nil {
+	if newTurns(c).acquire(t.Context()) == nil {
 		t.Error("no turn for a third")
 	}
 	for _, u := range first {
@@ -66,7 +66,7 @@ func TestTurnsAreWaitedFor(t *testing.T) {
 		var all sync.WaitGroup
 		for range 7 {
 			all.Go(func() {
-				u := turns.take(t.Context())
+				u := turns.acquire(t.Context())
 				if u == nil {
 					without.Add(1)
 					return
@@ -92,12 +92,12 @@ func TestTurnsAreWaitedFor(t *testing.T) {
 func TestTurnsComeInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		turns := brisk(crewOf(1))
-		held := turns.take(t.Context())
+		held := turns.acquire(t.Context())
 		var order []int
 		var all sync.WaitGroup
 		for i := range 5 {
 			all.Go(func() {
-				u := turns.take(t.Context())
+				u := turns.acquire(t.Context())
 				order = append(order, i) // one at a time
 				u.done()
 			})
@@ -118,24 +118,24 @@ func TestTurnsThatTakeLongAreNotWaitedFor(t *testing.T) {
 		goesWithoutAfter := func(want time.Duration) {
 			t.Helper()
 			start := time.Now()
-			if turns.take(t.Context()) != nil || time.Since(start) != want {
+			if turns.acquire(t.Context()) != nil || time.Since(start) != want {
 				t.Errorf("waited for %v, want %v", time.Since(start), want)
 			}
 		}
-		held := turns.take(t.Context())
+		held := turns.acquire(t.Context())
 		goesWithoutAfter(turnWait) // nobody knows yet that it takes long
 		goesWithoutAfter(0)
 		time.Sleep(10 * time.Second)
 		held.done()
-		held = turns.take(t.Context())
+		held = turns.acquire(t.Context())
 		goesWithoutAfter(0)
 		held.done()
 		for range 50 { // the provider is itself again
-			u := turns.take(t.Context())
+			u := turns.acquire(t.Context())
 			time.Sleep(time.Millisecond)
 			u.done()
 		}
-		turns.take(t.Context())
+		turns.acquire(t.Context())
 		goesWithoutAfter(turnWait)
 	})
 }
@@ -145,17 +145,17 @@ func TestTurnsThatTakeLongAreNotWaitedFor(t *testing.T) {
 func TestTurnsOfThoseWhoLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		turns := brisk(crewOf(1))
-		held := turns.take(t.Context())
+		held := turns.acquire(t.Context())
 		ctx, cancel := context.WithCancel(t.Context())
 		var all sync.WaitGroup
 		all.Go(func() {
-			if turns.take(ctx) != nil {
+			if turns.acquire(ctx) != nil {
 				t.Error("a turn in spite of the end")
 			}
 		})
 		synctest.Wait()
 		all.Go(func() {
-			if turns.take(t.Context()) == nil {
+			if turns.acquire(t.Context()) == nil {
 				t.Error("no turn for the next")
 			}
 		})

@@ -97,7 +97,7 @@ func (g *Gateway) decide(ctx context.Context, c *eventlog.Claim) time.Duration {
 		return g.stillWaiting(ctx, c, o.patience, jitter(g.o.MaxRetry), o.why)
 	}
 	k := handKey{c.Source, rq.info.DedupKey}
-	switch g.hands.take(k, time.Now()) {
+	switch g.hands.hold(k, time.Now()) {
 	case busy:
 		return g.soon(c)
 	case justPublished:
@@ -159,22 +159,22 @@ func (g *Gateway) giveUp(ctx context.Context, c *eventlog.Claim, why string) tim
 	return g.finish(ctx, c, GivenUp)
 }
 
-// ask settles the row unless it is settled, its source has enough questions
+// ask decides the row unless it is decided, its source has enough questions
 // under way, or its provider is being left alone.
 func (g *Gateway) ask(ctx context.Context, c *eventlog.Claim, ep *endpoint, rq *request) (Result, time.Duration) {
 	if published, err := g.published(ep, rq); published || err != nil {
 		return Duplicate, g.unless(err, c)
 	}
-	turn := ep.asking.take(ctx)
+	turn := ep.asking.acquire(ctx)
 	if turn == nil {
 		return resultNone, g.soon(c)
 	}
 	defer turn.done()
-	ticket, wait, ok := ep.breaker.take(time.Now())
+	ticket, wait, ok := ep.breaker.admit(time.Now())
 	if !ok {
 		return resultNone, g.stillWaiting(ctx, c, g.o.GiveUpAge, max(jitter(wait), g.backoff(c)), "the provider does not answer")
 	}
-	s, err := g.settleClaim(ctx, &claimedQuestion{g, c, turn}, ep, rq, ticket)
+	s, err := g.decideClaim(ctx, &claimedQuestion{g, c, turn}, ep, rq, ticket)
 	if err != nil {
 		return resultNone, g.unless(err, c)
 	}
@@ -184,8 +184,8 @@ func (g *Gateway) ask(ctx context.Context, c *eventlog.Claim, ep *endpoint, rq *
 	return s.result, 0
 }
 
-// settleClaim settles, and tells the breaker.
-func (g *Gateway) settleClaim(ctx context.Context, q *claimedQuestion, ep *endpoint, rq *request, t ticket) (s settlement, err error) {
+// decideClaim settles, and tells the breaker.
+func (g *Gateway) decideClaim(ctx context.Context, q *claimedQuestion, ep *endpoint, rq *request, t ticket) (s decision, err error) {
 	defer func() {
 		if !s.asked {
 			ep.breaker.giveBack(t)
@@ -196,7 +196,7 @@ func (g *Gateway) settleClaim(ctx context.Context, q *claimedQuestion, ep *endpo
 			g.breakerChanged(ep, v)
 		}
 	}()
-	return g.settle(ctx, ep, rq, q)
+	return g.decideRequest(ctx, ep, rq, q)
 }
 
 func (g *Gateway) breakerChanged(ep *endpoint, v provider.Verdict) {
@@ -231,7 +231,7 @@ func (g *Gateway) tellPause(ep *endpoint, open bool) (inForce bool) {
 // maxLeave bounds what we let a provider ask for with Retry-After.
 const maxLeave = time.Hour
 
-func (s settlement) wait() time.Duration { return min(s.verdict.RetryAfter, maxLeave) }
+func (s decision) wait() time.Duration { return min(s.verdict.RetryAfter, maxLeave) }
 
 // unless answers when to come back because of err; 0 if there is none.
 func (g *Gateway) unless(err error, c *eventlog.Claim) time.Duration {
@@ -270,7 +270,7 @@ func (g *Gateway) finish(ctx context.Context, c *eventlog.Claim, r Result) time.
 	}
 	g.proofs.forget(c.ID)
 	g.step(StepDone)
-	g.o.Metrics.settled(c.Source, r, time.Since(c.StoreTime))
+	g.o.Metrics.decided(c.Source, r, time.Since(c.StoreTime))
 	return 0
 }
 

@@ -37,7 +37,7 @@ func readBatch(f *wireFrame) (cursor string, r *batchReader, err error) {
 		case field != event.FieldResponseCursor || size > event.EncodedCursorLen:
 			return "", nil, errFrame
 		}
-		cursor = string(bytes.Join(r.take(size), nil))
+		cursor = string(bytes.Join(r.next(size), nil))
 	}
 }
 
@@ -50,7 +50,7 @@ func (r *batchReader) deliveries() iter.Seq2[[][]byte, error] {
 				yield(nil, errFrame)
 				return
 			}
-			if !yield(r.take(size), nil) {
+			if !yield(r.next(size), nil) {
 				return
 			}
 		}
@@ -75,8 +75,8 @@ func (r *batchReader) head() (field protoreflect.FieldNumber, size int, ok bool)
 	return field, size, n > 0
 }
 
-// take answers the next bytes, in the pieces they lie in.
-func (r *batchReader) take(n int) (spans [][]byte) {
+// next answers the next bytes, in the pieces they lie in.
+func (r *batchReader) next(n int) (spans [][]byte) {
 	for n > 0 {
 		b := r.rest()
 		if len(b) == 0 {

@@ -148,7 +148,7 @@ func TestStreamsTakeTurns(t *testing.T) {
 			t.Error("clients that take nothing keep others from their turn")
 		}
 		for range cap(turns) {
-			turns.take()
+			turns.acquire()
 		}
 		late := httptest.NewRecorder()
 		streams.Go(func() { send(late) })
@@ -173,7 +173,7 @@ func TestATurnIsKeptForAQuickClientOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		turns, slow := make(turns, 1), false
 		write := func(takes time.Duration) (kept bool) {
-			turns.take()
+			turns.acquire()
 			defer turns.give()
 			_ = turns.write(&slow, func() error {
 				time.Sleep(takes / 2)

@@ -60,7 +60,7 @@ func (s *restStream) newFrameWriter(w http.ResponseWriter, r *http.Request) *fra
 // send sends one message of the stream. The error says that the client is gone, or
 // does not read.
 func (o *frameWriter) send(m any) (err error) {
-	o.turns.take()
+	o.turns.acquire()
 	defer o.turns.give()
 	switch m := m.(type) {
 	case *wireFrame:
@@ -129,7 +129,7 @@ func (o *frameWriter) end(err error) {
 		err = nil
 	}
 	o.format.end(&o.buf, err)
-	o.turns.take()
+	o.turns.acquire()
 	defer o.turns.give()
 	_ = o.flush()
 }

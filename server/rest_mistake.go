@@ -48,31 +48,31 @@ func brief(text string) string {
 
 // misfit says what a field takes, and what it was given.
 func misfit(fd protoreflect.FieldDescriptor, given string) string {
-	return fmt.Sprintf("must be %s, not %s", taken(fd), quoted(given))
+	return fmt.Sprintf("must be %s, not %s", expected(fd), quoted(given))
 }
 
-// taken says in words what a single value of a field is.
-func taken(fd protoreflect.FieldDescriptor) string {
+// expected says in words what a single value of a field is.
+func expected(fd protoreflect.FieldDescriptor) string {
 	switch fd.Kind() {
 	case protoreflect.BoolKind:
 		return "true or false"
 	case protoreflect.EnumKind:
-		return takenEnum(fd.Enum())
+		return expectedEnum(fd.Enum())
 	case protoreflect.Int32Kind, protoreflect.Int64Kind:
-		return takenWhole(fd)
+		return expectedWhole(fd)
 	case protoreflect.FloatKind, protoreflect.DoubleKind:
 		return "a number"
 	case protoreflect.BytesKind:
 		return "bytes in base64"
 	case protoreflect.MessageKind, protoreflect.GroupKind:
-		return takenMessage(fd.Message())
+		return expectedMessage(fd.Message())
 	default:
 		return "a text in UTF-8"
 	}
 }
 
-// takenWhole says which whole numbers the rules of a field let through.
-func takenWhole(fd protoreflect.FieldDescriptor) string {
+// expectedWhole says which whole numbers the rules of a field let through.
+func expectedWhole(fd protoreflect.FieldDescriptor) string {
 	rules, _ := proto.GetExtension(fd.Options(), buf.E_Field).(*buf.FieldRules)
 	least, most := int64(math.MinInt64), int64(math.MaxInt64)
 	if fd.Kind() == protoreflect.Int32Kind {
@@ -90,7 +90,7 @@ func takenWhole(fd protoreflect.FieldDescriptor) string {
 	return fmt.Sprintf("a whole number from %d to %d", least, most)
 }
 
-func takenEnum(enum protoreflect.EnumDescriptor) string {
+func expectedEnum(enum protoreflect.EnumDescriptor) string {
 	var names []string
 	for i := range enum.Values().Len() {
 		if v := enum.Values().Get(i); v.Number() != 0 {
@@ -103,7 +103,7 @@ func takenEnum(enum protoreflect.EnumDescriptor) string {
 	return "one of " + strings.Join(names, ", ")
 }
 
-func takenMessage(md protoreflect.MessageDescriptor) string {
+func expectedMessage(md protoreflect.MessageDescriptor) string {
 	switch md.FullName() {
 	case "google.protobuf.Timestamp":
 		return "a time as in RFC 3339, such as 2026-01-31T09:30:00Z"
@@ -112,10 +112,10 @@ func takenMessage(md protoreflect.MessageDescriptor) string {
 	case "google.protobuf.FieldMask":
 		return "names of fields with commas between them, in one text"
 	}
-	return takenObject
+	return expectedObject
 }
 
-const takenObject = "an object"
+const expectedObject = "an object"
 
 // bodyMistakes says what of a body cannot be read, when it cannot.
 func bodyMistakes(r *restRule, body []byte) violations {
@@ -210,7 +210,7 @@ func (f *mistakeFinder) value(s single, raw json.RawMessage, path string) {
 		return
 	}
 	if has(s.field, annotations.FieldBehavior_INPUT_ONLY) {
-		f.violations.add(path, "must be %s", taken(s.value)) // what was given may be a secret
+		f.violations.add(path, "must be %s", expected(s.value)) // what was given may be a secret
 		return
 	}
 	f.violations.add(path, "%s", misfit(s.value, string(raw)))

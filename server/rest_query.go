@@ -150,7 +150,7 @@ func (r *restRule) misread(p parameter) string {
 		switch {
 		case fd.IsMap():
 			return "must be given as " + fd.JSONName() + "[KEY]=VALUE"
-		case fd.Message() != nil && takenMessage(fd.Message()) == takenObject:
+		case fd.Message() != nil && expectedMessage(fd.Message()) == expectedObject:
 			return "is no parameter by itself, but its fields are"
 		}
 		return misfit(fd, value)

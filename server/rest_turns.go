@@ -14,7 +14,7 @@ type turns chan struct{}
 
 func newTurns() turns { return make(turns, max(1, runtime.GOMAXPROCS(0)/2)) }
 
-func (t turns) take() { t <- struct{}{} }
+func (t turns) acquire() { t <- struct{}{} }
 
 func (t turns) give() { <-t }
 
@@ -31,14 +31,14 @@ func (t turns) write(slow *bool, do func() error) error {
 		start := time.Now()
 		err := do()
 		*slow = time.Since(start) >= quickWrite
-		t.take()
+		t.acquire()
 		return err
 	}
 	others := time.AfterFunc(quickWrite, t.give)
 	err := do()
 	if !others.Stop() {
 		*slow = true
-		t.take()
+		t.acquire()
 	}
 	return err
 }

@@ -40,7 +40,7 @@ func (s *subscriptionService) Pull(ctx context.Context, req *hookstreamv1.PullRe
 	size := min(int(cmp.Or(req.GetMaxBytes(), defaultPullBytes)), subscription.MaxPullBytes)
 	resp, err := s.pulled(ctx, id, found, view, size)
 	if err == nil {
-		if g := s.manager.TakeGap(ctx, id); g.Missed > 0 {
+		if g := s.manager.UntoldGap(ctx, id); g.Missed > 0 {
 			resp.Gap = gapMessage(g)
 		}
 	}

@@ -40,7 +40,7 @@ func (a *arrivals) put(v arrival) {
 	}
 }
 
-func (a *arrivals) take() []arrival {
+func (a *arrivals) drain() []arrival {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	out := a.queue
@@ -68,16 +68,16 @@ func (a *arrivals) clear() []arrival {
 	return out
 }
 
-func (h *home) takeIn() {
+func (h *home) admitAll() {
 	for {
 		select {
 		case <-h.arrived.wake:
 		case <-h.ctx.Done():
 			return
 		}
-		for some := h.arrived.take(); len(some) > 0; some = h.arrived.take() {
+		for some := h.arrived.drain(); len(some) > 0; some = h.arrived.drain() {
 			for i, a := range some {
-				h.takeOne(a)
+				h.admit(a)
 				h.arrived.looked()
 				// Enough is there to be handed out; the rest may wait for the log.
 				if i%64 == 63 {
@@ -92,9 +92,9 @@ func (h *home) takeIn() {
 // againSoon is when a message comes back that could not be looked at.
 const againSoon = time.Second
 
-// takeOne decides what becomes of a message that arrived. Its event is looked at
+// admit decides what becomes of a message that arrived. Its event is looked at
 // without mu: that may wait for the log, and for other gateways.
-func (h *home) takeOne(a arrival) {
+func (h *home) admit(a arrival) {
 	match, isNew := h.notice(a)
 	if !isNew {
 		return

@@ -6,8 +6,8 @@ import (
 	"github.com/hookstream/hookstream/eventlog/queue"
 )
 
-// ring looks after the holds whose time has come.
-func (h *home) ring() {
+// actOnDue looks after the holds whose time has come.
+func (h *home) actOnDue() {
 	now := time.Now()
 	for hd := h.clock.due(now); hd != nil; hd = h.clock.due(now) {
 		if h.holds[hd.key] != hd {
@@ -19,7 +19,7 @@ func (h *home) ring() {
 		case hd.stage == given:
 			h.clock.set(hd.deadline, hd) // it was extended
 		case hd.stage == boxed && !hd.deadline.After(now):
-			h.untaken(hd)
+			h.recallBoxed(hd)
 		case hd.stage == waiting && !hd.notBefore.IsZero() && !hd.notBefore.After(now):
 			hd.notBefore = time.Time{}
 			h.makeReady(hd)
@@ -27,10 +27,10 @@ func (h *home) ring() {
 	}
 }
 
-// untaken takes back what a consumer did not take before its deadline would have
+// recallBoxed takes back what a consumer did not take before its deadline would have
 // passed: one that is frozen, or reads nothing. When there is no other here, another
 // gateway is to have one.
-func (h *home) untaken(hd *hold) {
+func (h *home) recallBoxed(hd *hold) {
 	hd.consumer.stuck = true
 	h.hearsNothingOf(hd.consumer)
 	h.unbox(hd)

@@ -205,7 +205,7 @@ func (c *consumer) hasRoom(s *Subscription, size int64) bool {
 	return c.opts.MaxBytes <= 0 || c.bytes+size <= c.opts.MaxBytes
 }
 
-func (c *consumer) take(hd *hold) {
+func (c *consumer) assign(hd *hold) {
 	c.box = append(c.box, hd)
 	c.held[hd] = struct{}{}
 	c.bytes += hd.size
@@ -450,7 +450,7 @@ func (s *streaming) tell(ctx context.Context) error {
 			return ErrDraining
 		}
 	}
-	if g := s.h.m.TakeGap(ctx, s.h.id()); g.Missed > 0 {
+	if g := s.h.m.UntoldGap(ctx, s.h.id()); g.Missed > 0 {
 		if err := s.frame(Frame{Gap: g}); err != nil {
 			return err
 		}

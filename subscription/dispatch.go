@@ -44,7 +44,7 @@ func (h *home) box(hd *hold, c *consumer, deadline time.Time) {
 	hd.stage, hd.consumer, hd.clientID, hd.deadline = boxed, c, c.opts.ClientID, deadline
 	h.bytes += hd.size
 	h.force++
-	c.take(hd)
+	c.assign(hd)
 	h.clock.set(deadline, hd)
 	if hd.Suspect {
 		c.alone = true

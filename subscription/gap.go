@@ -100,8 +100,8 @@ func newGaps() *gaps {
 	}
 }
 
-// take takes what the bucket says.
-func (g *gaps) take(c eventlog.Change) (uid string) {
+// apply takes what the bucket says.
+func (g *gaps) apply(c eventlog.Change) (uid string) {
 	uid = strings.TrimPrefix(c.Key, keyMissed)
 	var v missed
 	if c.Value != nil && json.Unmarshal(c.Value, &v) != nil {
@@ -180,7 +180,7 @@ func (m *Manager) lookForGaps(ctx context.Context) error {
 	now := looks{first: b.First, growth: growth(b.First, b.Last), near: m.gaps.nearness(b.First, b.Last)}
 	now.ended = m.gaps.ended(end{b.Last, time.Now()}, m.surelySeen())
 	m.gaps.first = b.First
-	if m.gaps.holes.take(lost) {
+	if m.gaps.holes.replace(lost) {
 		clear(m.gaps.judged)
 	}
 	found := m.gaps.holes
@@ -294,7 +294,7 @@ func (m *Manager) keepMissed(ctx context.Context, uid string, v missed) error {
 		revision, err = m.store.bucket.Update(ctx, key, data, v.revision)
 	}
 	if err == nil {
-		m.gaps.take(eventlog.Change{Key: key, Value: data, Revision: revision})
+		m.gaps.apply(eventlog.Change{Key: key, Value: data, Revision: revision})
 	}
 	return err
 }
@@ -334,7 +334,7 @@ func (m *Manager) wakeAbout(uid string) {
 }
 
 // hearGap takes what the bucket says, and has consumers told of it.
-func (m *Manager) hearGap(c eventlog.Change) { m.wakeAbout(m.gaps.take(c)) }
+func (m *Manager) hearGap(c eventlog.Change) { m.wakeAbout(m.gaps.apply(c)) }
 
 // id of the subscription.
 func (h *home) id() string {
@@ -343,10 +343,10 @@ func (h *home) id() string {
 	return h.sub.ID
 }
 
-// TakeGap answers what the log dropped before the subscription had settled it that
+// UntoldGap answers what the log dropped before the subscription had settled it that
 // no consumer was told of. Who asks tells one. It is answered again when the gateway
 // dies before that is kept, and two gateways may answer it at the same time.
-func (m *Manager) TakeGap(ctx context.Context, id string) Gap {
+func (m *Manager) UntoldGap(ctx context.Context, id string) Gap {
 	sub, err := m.Get(id)
 	if err != nil {
 		return Gap{}
@@ -434,7 +434,7 @@ func (h *home) notPassedBy(s span) span {
 func (m *Manager) lookAtJumps(ctx context.Context) error {
 	jumps := make(map[*home]jumped)
 	for _, h := range m.allHomes() {
-		if some := h.takeJumps(); len(some.over) > 0 {
+		if some := h.drainJumps(); len(some.over) > 0 {
 			jumps[h] = some
 		}
 	}
@@ -454,7 +454,7 @@ type jumped struct {
 	over []span
 }
 
-func (h *home) takeJumps() jumped {
+func (h *home) drainJumps() jumped {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	some := jumped{h.sub, h.jumps}

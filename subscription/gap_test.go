@@ -96,8 +96,8 @@ func TestRetentionOvertakesWhileNobodyIsThere(t *testing.T) {
 			}
 		}
 		got := pull(t, r.a, "pulled", 10)
-		gap := r.a.TakeGap(t.Context(), "pulled")
-		if len(got) != 10 || gap.Missed != 50 || r.a.TakeGap(t.Context(), "pulled").Missed != 0 {
+		gap := r.a.UntoldGap(t.Context(), "pulled")
+		if len(got) != 10 || gap.Missed != 50 || r.a.UntoldGap(t.Context(), "pulled").Missed != 0 {
 			t.Error("a pull is not told of the gap once")
 		}
 		if !gap.Resume.Equal(got[0].Event.Time()) {
@@ -321,7 +321,7 @@ func TestALostRecordIsAGapWhateverIsSelected(t *testing.T) {
 			if strings.HasPrefix(id, "past") {
 				want = 0
 			}
-			if n := missedOf(t, r.a, id); n != want || r.a.TakeGap(t.Context(), id).Missed != 0 {
+			if n := missedOf(t, r.a, id); n != want || r.a.UntoldGap(t.Context(), id).Missed != 0 {
 				t.Errorf("%s: %d are missed after another restart, want %d, or it is told again", id, n, want)
 			}
 		}

@@ -21,8 +21,8 @@ type holes struct {
 	version int // grows when they change
 }
 
-// take takes what the log says, and reports whether that is new.
-func (o *holes) take(lost []eventlog.Missing) bool {
+// replace takes what the log says, and reports whether that is new.
+func (o *holes) replace(lost []eventlog.Missing) bool {
 	runs := make([]span, len(lost))
 	for i, l := range lost {
 		runs[i] = span{l.From, l.To + 1}

@@ -15,7 +15,7 @@ import (
 // handed out to this gateway, until it is settled or given back.
 //
 // One goroutine (run) asks for more, hands out what is ready and watches the
-// time; another (takeIn) looks at what arrives. Consumers are goroutines of
+// time; another (admitAll) looks at what arrives. Consumers are goroutines of
 // their callers.
 type home struct {
 	m   *Manager
@@ -108,7 +108,7 @@ func newHome(m *Manager, sub *Subscription) (*home, error) {
 		return nil, err
 	}
 	h.wg.Go(h.run)
-	h.wg.Go(h.takeIn)
+	h.wg.Go(h.admitAll)
 	return h, nil
 }
 
@@ -309,7 +309,7 @@ func (h *home) untilNext() time.Duration {
 		}
 	}
 	if h.replayer != nil {
-		next.or(h.fedAt.Add(feedEvery))
+		next.or(h.fedAt.Add(replaysEvery))
 	}
 	if h.doubted {
 		next.or(h.missedAt.Add(absentPause))
@@ -410,7 +410,7 @@ func (h *home) look() {
 	h.ensure()
 	h.mu.Lock()
 	up := h.mindConnection()
-	h.ring()
+	h.actOnDue()
 	h.giveUpDeaf(time.Now())
 	h.renew()
 	if up {

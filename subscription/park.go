@@ -26,7 +26,7 @@ func (h *home) park(ctx context.Context, s settlement) {
 	if err != nil && ctx.Err() == nil {
 		h.m.logger.Warn("an event could not be parked", "subscription", h.sub.ID, "seq", s.hold.event.Seq(), "err", err)
 	}
-	if !h.kept(s, err == nil && h.inTime(s.hold)) {
+	if !h.concludeOne(s, err == nil && h.inTime(s.hold)) {
 		return
 	}
 	h.parked.Add(1)
@@ -157,7 +157,7 @@ func (m *Manager) ReplayParked(ctx context.Context, id string, which Selection, 
 		if err := m.openReplays(ctx, id); err != nil {
 			return 0, err
 		}
-		defer func() { m.bus.Tell(tellFeed, []byte(sub.UID)) }()
+		defer func() { m.bus.Tell(tellReplayed, []byte(sub.UID)) }()
 	}
 	return m.eachParked(ctx, sub, which, func(e queue.ParkedEntry) error {
 		if dry {

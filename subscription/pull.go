@@ -9,9 +9,9 @@ import (
 const (
 	// maxUnselected bounds what is asked for because little of it is selected.
 	maxUnselected = 1000
-	// feedEvery is how often replayed entries are looked for though nobody told of
+	// replaysEvery is how often replayed entries are looked for though nobody told of
 	// any.
-	feedEvery = 2 * time.Second
+	replaysEvery = 2 * time.Second
 	// signEvery is how often a gateway that is full asks all the same, to stay the
 	// one that is handed what there is.
 	signEvery = queue.PinTime / 3
@@ -46,7 +46,7 @@ func (h *home) mustSign(now time.Time) bool {
 
 // hungerAgain has replayed entries asked for from time to time.
 func (h *home) hungerAgain(now time.Time) {
-	if now.Sub(h.fedAt) > feedEvery {
+	if now.Sub(h.fedAt) > replaysEvery {
 		h.hungry, h.fedAt = true, now
 	}
 }
@@ -106,11 +106,11 @@ func (h *home) room() int {
 func (h *home) openPullers() bool {
 	var err error
 	if h.puller == nil {
-		h.puller, err = h.m.engine.Pull(h.queue, h.pin, h.taker(false), h.poke)
+		h.puller, err = h.m.engine.Pull(h.queue, h.pin, h.receiver(false), h.poke)
 	}
 	if err == nil && h.replayer == nil && h.m.store.hasReplays(h.sub.ID) {
 		h.hungry = true
-		h.replayer, err = h.m.engine.Pull(h.replays, h.m.engine.Pin(h.replays), h.taker(true), h.poke)
+		h.replayer, err = h.m.engine.Pull(h.replays, h.m.engine.Pin(h.replays), h.receiver(true), h.poke)
 	}
 	if err != nil {
 		h.m.logger.Warn("a subscription cannot pull", "subscription", h.sub.ID, "err", err)
@@ -118,7 +118,7 @@ func (h *home) openPullers() bool {
 	return err == nil
 }
 
-func (h *home) taker(replay bool) func(queue.Hand) {
+func (h *home) receiver(replay bool) func(queue.Hand) {
 	generation, pin := h.sub.Generation, h.pin
 	q := h.queue
 	if replay {

@@ -294,7 +294,7 @@ func (h *home) keepWords(ctx context.Context, queue queue.Config, some []settlem
 		}
 	}
 	if len(finals) > 0 {
-		h.settled(finals, h.m.keepFinal(ctx, queue, wordsOf(h, finals)))
+		h.conclude(finals, h.m.keepFinal(ctx, queue, wordsOf(h, finals)))
 	}
 	if len(others) == 0 {
 		return
@@ -371,12 +371,12 @@ func (m *Manager) confirm(ctx context.Context, queue queue.Config, words []queue
 	return ok
 }
 
-// settled ends holds that are settled for good.
-func (h *home) settled(some []settlement, ok []bool) {
+// conclude ends holds that are settled for good.
+func (h *home) conclude(some []settlement, ok []bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for i, s := range some {
-		if !h.kept(s, ok[i] && h.inTime(s.hold)) {
+		if !h.concludeOne(s, ok[i] && h.inTime(s.hold)) {
 			continue
 		}
 		s.result.Outcome = Done
@@ -397,9 +397,9 @@ func (h *home) inTime(hd *hold) bool {
 	return h.m.acks != nil || time.Now().Before(hd.sure)
 }
 
-// kept reports whether a settlement was kept; if not the delivery is in force as
+// concludeOne reports whether a settlement was kept; if not the delivery is in force as
 // before.
-func (h *home) kept(s settlement, ok bool) bool {
+func (h *home) concludeOne(s settlement, ok bool) bool {
 	hd := s.hold
 	h.endSettling(hd) // before it may begin anew, with another end
 	if !ok {
@@ -447,7 +447,7 @@ func (h *home) effect(some []settlement, sent time.Time, ok []bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for i, s := range some {
-		if !h.kept(s, ok[i] && h.inTime(s.hold)) {
+		if !h.concludeOne(s, ok[i] && h.inTime(s.hold)) {
 			continue
 		}
 		hd := s.hold
@@ -508,14 +508,14 @@ func (h *home) extend(s settlement, sure time.Time) {
 
 // questions between gateways.
 const (
-	askSettle = "settle"
-	askClaim  = "claim"
-	askState  = "state"
-	askTurns  = "turns"
-	askFates  = "fates"
-	tellFeed  = "replayed"
-	tellHello = "hello"
-	tellBye   = "bye"
+	askSettle    = "settle"
+	askClaim     = "claim"
+	askState     = "state"
+	askTurns     = "turns"
+	askFates     = "fates"
+	tellReplayed = "replayed"
+	tellHello    = "hello"
+	tellBye      = "bye"
 )
 
 func (m *Manager) listen() (err error) {
@@ -525,7 +525,7 @@ func (m *Manager) listen() (err error) {
 	m.peers.since = time.Now()
 	for question, answer := range map[string]func([]byte) []byte{
 		askSettle: m.answerSettle, askClaim: m.answerClaim, askState: m.answerState, askTurns: m.answerTurns, askFates: m.answerFates,
-		tellFeed: m.hearReplayed, tellHello: m.peers.hear, tellBye: m.peers.leave,
+		tellReplayed: m.hearReplayed, tellHello: m.peers.hear, tellBye: m.peers.leave,
 	} {
 		if err := m.bus.Serve(question, answer); err != nil {
 			return err

@@ -174,7 +174,7 @@ func (s *store) beginLife(ctx context.Context) int {
 func (s *store) other(c eventlog.Change) {
 	switch {
 	case c.Key == keyTokens:
-		s.takeKey(c)
+		s.applyKey(c)
 	case strings.HasPrefix(c.Key, keyMissed):
 		s.gap(c)
 	}
@@ -190,9 +190,9 @@ func CheckStored(key string, value []byte) error {
 	return err
 }
 
-// takeKey takes the key of tokens. One that was lost stays in force: tokens that
+// applyKey takes the key of tokens. One that was lost stays in force: tokens that
 // were signed with it are in the hands of consumers.
-func (s *store) takeKey(c eventlog.Change) {
+func (s *store) applyKey(c eventlog.Change) {
 	if len(c.Value) == 0 {
 		s.logger.Error("the key of acknowledgement tokens is gone from the bucket; the last one stays in force until a restart")
 		return

@@ -70,7 +70,7 @@ func (j *journal) append(body []byte) error {
 func (j *journal) commit(wake <-chan struct{}) {
 	defer close(j.ended)
 	for range wake {
-		records, g := j.take()
+		records, g := j.drain()
 		if len(records) == 0 {
 			continue
 		}
@@ -81,7 +81,7 @@ func (j *journal) commit(wake <-chan struct{}) {
 	}
 }
 
-func (j *journal) take() ([]byte, *group) {
+func (j *journal) drain() ([]byte, *group) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	records, g := j.pending, j.group

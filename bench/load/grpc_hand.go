@@ -10,7 +10,7 @@ import (
 )
 
 // Handed are the frames of a consumer of a durable subscription: see Hand.
-var Handed = Shape{hookstreamv1.EventService_Subscribe_FullMethodName, (*Stream).takeHand}
+var Handed = Shape{hookstreamv1.EventService_Subscribe_FullMethodName, (*Stream).receiveHand}
 
 // A Hand is what a consumer was handed with one message: the sequence and the
 // ack token of every delivery.
@@ -22,7 +22,7 @@ type Hand struct {
 // fieldDeliveryAckToken is Delivery.ack_token.
 const fieldDeliveryAckToken = 3
 
-func (s *Stream) takeHand(data mem.BufferSlice) error {
+func (s *Stream) receiveHand(data mem.BufferSlice) error {
 	s.message(data)
 	s.hand = Hand{} // whoever took the one before has it still
 	err := eachDelivery(data, func(bytes int, seq uint64) {

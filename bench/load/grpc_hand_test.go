@@ -40,20 +40,20 @@ func (a *acknowledger) Acknowledge(_ context.Context, req *hookstreamv1.Acknowle
 func TestHandIsWhatTheLastMessageHeld(t *testing.T) {
 	for _, size := range []int{1, 7, 1000} {
 		st := new(Stream)
-		if err := st.takeHand(cut(batchOf(t, 8, 2), size)); err != nil {
+		if err := st.receiveHand(cut(batchOf(t, 8, 2), size)); err != nil {
 			t.Fatal(err)
 		}
 		first := st.Hand()
 		if d := cmp.Diff(Hand{[]uint64{8, 9}, []string{ackToken(8), ackToken(9)}}, first); d != "" {
 			t.Errorf("(-want +got):\n%s", d)
 		}
-		if err := st.takeHand(cut(batchOf(t, 10, 2), size)); err != nil {
+		if err := st.receiveHand(cut(batchOf(t, 10, 2), size)); err != nil {
 			t.Fatal(err)
 		}
 		if first.Seqs[0] != 8 || first.Tokens[0] != ackToken(8) {
 			t.Error("a hand changed when the next came")
 		}
-		if err := st.takeHand(nil); err != nil || len(st.Hand().Seqs) > 0 {
+		if err := st.receiveHand(nil); err != nil || len(st.Hand().Seqs) > 0 {
 			t.Errorf("a message that holds none left %v, %v", st.Hand(), err)
 		}
 	}

@@ -23,30 +23,30 @@ var (
 	// Frames are those of EventService.Subscribe. Deliveries are counted, and
 	// their sequences are read, but nothing is decoded: the server is what is to
 	// be measured.
-	Frames = Shape{hookstreamv1.EventService_Subscribe_FullMethodName, (*Stream).takeFrame}
+	Frames = Shape{hookstreamv1.EventService_Subscribe_FullMethodName, (*Stream).receiveFrame}
 	// Decoded are the same frames, decoded as a consumer does.
 	Decoded = Shape{hookstreamv1.EventService_Subscribe_FullMethodName, (*Stream).decodeFrame}
 	// Plain is a message an event, not decoded.
-	Plain = Shape{PlainMethod, (*Stream).takePlain}
+	Plain = Shape{PlainMethod, (*Stream).receivePlain}
 )
 
 // Watched are frames of which seen is called with every event's id at the
 // sender, as it is received. Streams call it at once.
 func Watched(seen func(eventID []byte)) Shape {
 	return Shape{hookstreamv1.EventService_Subscribe_FullMethodName, func(s *Stream, data mem.BufferSlice) error {
-		if err := s.takeFrame(data); err != nil {
+		if err := s.receiveFrame(data); err != nil {
 			return err
 		}
 		return eachEventID(data, seen)
 	}}
 }
 
-func (s *Stream) takeFrame(data mem.BufferSlice) error {
+func (s *Stream) receiveFrame(data mem.BufferSlice) error {
 	s.message(data)
 	return eachDelivery(data, s.count)
 }
 
-func (s *Stream) takePlain(data mem.BufferSlice) error {
+func (s *Stream) receivePlain(data mem.BufferSlice) error {
 	s.message(data)
 	w := newWire(data)
 	n := w.left

@@ -26,7 +26,7 @@ func TestTakers(t *testing.T) {
 		for _, flag := range tt.given {
 			given[flag] = "x"
 		}
-		able, err := takers(given)
+		able, err := accepting(given)
 		if err != nil {
 			if !strings.Contains(err.Error(), tt.want) || tt.want == "" {
 				t.Errorf("%v: %v", tt.given, err)

@@ -87,7 +87,7 @@ func (d *demo) play(ctx context.Context, p *program) error {
 	if err := d.send(ctx, tail); err != nil {
 		return err
 	}
-	d.settle()
+	d.awaitEvents()
 	stopFollowing()
 	return <-tail
 }
@@ -118,8 +118,8 @@ func async(f func() error) <-chan error {
 	return done
 }
 
-// settle waits until every acknowledged webhook has come out as an event.
-func (d *demo) settle() {
+// awaitEvents waits until every acknowledged webhook has come out as an event.
+func (d *demo) awaitEvents() {
 	limit := time.After(settleLimit)
 	for d.ledger.missing() > 0 {
 		select {

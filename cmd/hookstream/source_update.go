@@ -58,7 +58,7 @@ func updateFlags(p provider.Provider) []textFlag {
 // Run changes a source.
 func (c *sourceUpdateCommand) Run(ctx context.Context, p *program) error {
 	given := c.Config.given()
-	able, err := takers(given)
+	able, err := accepting(given)
 	if err != nil {
 		return err
 	}
@@ -87,9 +87,9 @@ func (c *sourceUpdateCommand) Run(ctx context.Context, p *program) error {
 	})
 }
 
-// takers answers the providers that have all flags that were given, none when none
+// accepting answers the providers that have all flags that were given, none when none
 // was.
-func takers(given map[string]string) (able []provider.Provider, err error) {
+func accepting(given map[string]string) (able []provider.Provider, err error) {
 	if len(given) == 0 {
 		return nil, nil
 	}

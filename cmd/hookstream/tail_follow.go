@@ -113,7 +113,7 @@ func (f *follower) consume(ctx context.Context) error {
 		wanted = min(f.count, ahead)
 	}
 	err := client.Run(ctx, f.conn, f.subscription, func(_ context.Context, d *hookstreamv1.Delivery) error {
-		return f.printTaken(d, enough)
+		return f.printDelivery(d, enough)
 	}, client.RunOptions{
 		MaxOutstanding: wanted, Grace: printGrace, View: f.options.View, ClientID: f.options.ClientID,
 		MustReach: true, OnFrame: f.tell, OnError: f.goOn,
@@ -122,9 +122,9 @@ func (f *follower) consume(ctx context.Context) error {
 	return cmp.Or(f.failed, err)
 }
 
-// printTaken prints an event of a subscription. What is not wanted any more, or of
+// printDelivery prints an event of a subscription. What is not wanted any more, or of
 // which nobody knows how much was seen, is given back.
-func (f *follower) printTaken(d *hookstreamv1.Delivery, enough func()) error {
+func (f *follower) printDelivery(d *hookstreamv1.Delivery, enough func()) error {
 	if f.failed != nil || f.count > 0 && f.printed == f.count {
 		return client.Release(errors.New("no more events are printed"))
 	}

@@ -53,13 +53,13 @@ func (x *Index) learn(capacity int) {
 			x.next.add(k)
 		}
 	}
-	x.wg.Go(x.scan)
+	x.wg.Go(x.fillFilter)
 }
 
-// scan adds what is on the disk to the next filter, and puts that in force. When
+// fillFilter adds what is on the disk to the next filter, and puts that in force. When
 // it fails the index does without.
-func (x *Index) scan() {
-	done := x.scanRecords()
+func (x *Index) fillFilter() {
+	done := x.addRecords()
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	switch {
@@ -74,7 +74,7 @@ func (x *Index) scan() {
 // scanPiece is how many keys are added at once, while nobody can ask.
 const scanPiece = 4096
 
-func (x *Index) scanRecords() (ok bool) {
+func (x *Index) addRecords() (ok bool) {
 	it, err := x.db.NewIter(&pebble.IterOptions{LowerBound: []byte{kindRecord}, UpperBound: []byte{kindRecord + 1}})
 	if err != nil {
 		return false

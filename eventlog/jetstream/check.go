@@ -227,11 +227,11 @@ func (s *StreamCheck) checkBlock(c *Check, number int, newest bool) error {
 	}
 	found := checkBlock(data, hash)
 	if s.Name == StreamEvents {
-		if err := c.index.take(data, found); err != nil {
+		if err := c.index.add(data, found); err != nil {
 			return err
 		}
 	}
-	whole := s.take(found)
+	whole := s.add(found)
 	bad := found.bad
 	if found.torn && newest && !c.Clean {
 		// The server's to cut off: it was never acknowledged.
@@ -247,12 +247,12 @@ func (s *StreamCheck) checkBlock(c *Check, number int, newest bool) error {
 	if !whole {
 		s.damage(c, blockFile(number), Damage{What: "the length of a record was wrong and is known"})
 	}
-	s.repairs = append(s.repairs, blockRepair{number, found.kept(data)})
+	s.repairs = append(s.repairs, blockRepair{number, found.readable(data)})
 	return nil
 }
 
-// take counts the records of a block; false when one is not as it should lie.
-func (s *StreamCheck) take(found blockCheck) (whole bool) {
+// add counts the records of a block; false when one is not as it should lie.
+func (s *StreamCheck) add(found blockCheck) (whole bool) {
 	whole = true
 	s.Records += len(found.good)
 	for _, r := range found.good {
@@ -293,8 +293,8 @@ func around(found blockCheck, bad span) Damage {
 	return d
 }
 
-// kept is the block with what can be read of it.
-func (c blockCheck) kept(data []byte) []byte {
+// readable is the block with what can be read of it.
+func (c blockCheck) readable(data []byte) []byte {
 	var out []byte
 	for _, r := range c.good {
 		from := len(out)

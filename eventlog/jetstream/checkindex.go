@@ -83,8 +83,8 @@ type indexChecker struct {
 	last  uint64
 }
 
-// take looks at the events of a block; the blocks come in order.
-func (c *indexChecker) take(data []byte, found blockCheck) error {
+// add looks at the events of a block; the blocks come in order.
+func (c *indexChecker) add(data []byte, found blockCheck) error {
 	if c == nil {
 		return nil
 	}

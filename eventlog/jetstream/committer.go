@@ -136,9 +136,9 @@ func (c *committer) signal() {
 	}
 }
 
-// take answers the next group, none when nothing waits, and whether nothing
+// drain answers the next group, none when nothing waits, and whether nothing
 // more will come.
-func (c *committer) take() ([]*pending, bool) {
+func (c *committer) drain() ([]*pending, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.tooFew() && !c.closed {
@@ -168,7 +168,7 @@ func (c *committer) tooFew() bool {
 func (c *committer) publishLoop() {
 	defer close(c.published)
 	for {
-		entries, closed := c.take()
+		entries, closed := c.drain()
 		if len(entries) == 0 {
 			if closed {
 				return

@@ -249,7 +249,7 @@ const publishing = "publish "
 // see takes; and whether their connections reach a quorum.
 func (e *Engine) clusterHealth() error {
 	recent := false
-	for _, t := range e.allTakes() {
+	for _, t := range e.acceptances() {
 		if err := t.refusal(); err != nil {
 			return err
 		}

@@ -45,7 +45,7 @@ func CheckDir(dir string, repair bool) (_ *Check, err error) {
 		return c, nil
 	}
 	if c.Damaged() {
-		err = f.settle(c, forgetMissing, slog.New(slog.DiscardHandler))
+		err = f.tellAndRepair(c, forgetMissing, slog.New(slog.DiscardHandler))
 	}
 	return c, errors.Join(err, c.Index.remove(dir))
 }

@@ -39,7 +39,7 @@ type Engine struct {
 	links   []*link       // of conns, on a cluster
 	denied  []error       // what the server does not let us do
 	giveUp  func(error)   // while it starts
-	takes   []*takes      // of the streams that the way in needs, on a cluster
+	takes   []*acceptance // of the streams that the way in needs, on a cluster
 	opened  chan struct{} // closed when the engine is
 
 	foreign foreign
@@ -101,7 +101,7 @@ func Open(ctx context.Context, o Options) (_ *Engine, err error) {
 	close(e.opened)
 	e.wg.Go(e.watch)
 	if e.node == nil {
-		e.wg.Go(e.probeTakes)
+		e.wg.Go(e.probeAcceptance)
 	}
 	e.wg.Go(e.checkRest)
 	e.wg.Go(e.lookIntoHoles)

@@ -50,10 +50,10 @@ func (f *files) open(o Options, logger *slog.Logger) (err error) {
 		return err
 	}
 	check.Missing = f.missing.news(check.Missing)
-	if err := f.settle(check, o.DedupWindow, logger); err != nil {
+	if err := f.tellAndRepair(check, o.DedupWindow, logger); err != nil {
 		return err
 	}
-	f.takeTurns(check)
+	f.resumeTurns(check)
 	logger.Debug("the data directory was checked", "clean", check.Clean, "partial", check.Partial, "took", time.Since(start))
 	if f.bounds, err = openMark(o.Dir); err != nil {
 		return err
@@ -62,9 +62,9 @@ func (f *files) open(o Options, logger *slog.Logger) (err error) {
 	return markRunning(o.Dir)
 }
 
-// takeTurns has the background check begin where it ended, so that it comes to all
+// resumeTurns has the background check begin where it ended, so that it comes to all
 // blocks however often the gateway is started.
-func (f *files) takeTurns(check *Check) {
+func (f *files) resumeTurns(check *Check) {
 	f.checked = make(map[string]int)
 	if !check.Partial {
 		return // all were looked at
@@ -81,9 +81,9 @@ func (f *files) takeTurns(check *Check) {
 	}
 }
 
-// settle tells of what is damaged, keeps in mind what is missing, and has the
+// tellAndRepair tells of what is damaged, keeps in mind what is missing, and has the
 // server find files that it can read.
-func (f *files) settle(check *Check, window time.Duration, logger *slog.Logger) error {
+func (f *files) tellAndRepair(check *Check, window time.Duration, logger *slog.Logger) error {
 	if err := f.tell(check, window, logger); err != nil {
 		return err
 	}

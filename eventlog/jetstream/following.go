@@ -133,7 +133,7 @@ func (f *follower) follow(ctx context.Context) (err error) {
 		if md.Sequence.Consumer != n {
 			return errMissed
 		}
-		f.take(m, md)
+		f.receive(m, md)
 	}
 }
 
@@ -178,7 +178,7 @@ func (f *follower) messages(ctx context.Context) (jetstream.MessagesContext, err
 	return cons.Messages(jetstream.PullMaxMessages(followBatch), jetstream.PullHeartbeat(signEvery), jetstream.WithMessagesErrOnMissingHeartbeat(true))
 }
 
-func (f *follower) take(m jetstream.Msg, md *jetstream.MsgMetadata) {
+func (f *follower) receive(m jetstream.Msg, md *jetstream.MsgMetadata) {
 	f.taking.Store(true)
 	f.Take(m, md)
 	f.taking.Store(false)

@@ -18,7 +18,7 @@ import (
 // what is on its way, and shows it without asking JetStream for it again.
 type local struct {
 	flights *flights
-	feed    feed
+	feed    tailBacklog
 	blocks  string // where its files lie, if they can be read
 	warned  sync.Once
 
@@ -28,9 +28,9 @@ type local struct {
 	looking bool                         // somebody looks after what is in doubt
 }
 
-// feed holds durable entries that the shared tail has not taken. What it cannot
+// tailBacklog holds durable entries that the shared tail has not taken. What it cannot
 // hold the tail reads from the log.
-type feed struct {
+type tailBacklog struct {
 	// mu guards recs and entries; nothing is taken under it.
 	mu      sync.Mutex
 	recs    []event.Record
@@ -41,7 +41,7 @@ type feed struct {
 // maxFed bounds what lies between committer and shared tail.
 const maxFed = 8192
 
-func (f *feed) put(entries []*pending) {
+func (f *tailBacklog) put(entries []*pending) {
 	f.mu.Lock()
 	if len(f.recs) > maxFed {
 		f.recs, f.entries = nil, nil
@@ -58,17 +58,17 @@ func (f *feed) put(entries []*pending) {
 	f.poke()
 }
 
-func (f *feed) poke() {
+func (f *tailBacklog) poke() {
 	select {
 	case f.wake <- struct{}{}:
 	default:
 	}
 }
 
-// take answers the entries from next on without a hole between them, as far as
+// from answers the entries from next on without a hole between them, as far as
 // they are there, and else the sequence before which the log must be read: 0
 // when nothing more is there.
-func (f *feed) take(next uint64) (recs []event.Record, entries []index.Entry, before uint64) {
+func (f *tailBacklog) from(next uint64) (recs []event.Record, entries []index.Entry, before uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	known := 0
@@ -108,7 +108,7 @@ func (s *stream) openLocal(ctx context.Context, last uint64) error {
 	if err != nil {
 		return err
 	}
-	s.local = &local{flights: newFlights(), feed: feed{wake: make(chan struct{}, 1)}}
+	s.local = &local{flights: newFlights(), feed: tailBacklog{wake: make(chan struct{}, 1)}}
 	if barrierSupported {
 		s.local.blocks = blocksDir(s.e.opts.Dir, StreamEvents)
 	}
@@ -149,17 +149,17 @@ func (s *stream) appendLocal(ctx context.Context, a eventlog.Entry) (eventlog.Ap
 		}
 	}
 	if got, err := s.known(key); got.Duplicate || err != nil {
-		return s.settle(r, got, err)
+		return s.conclude(r, got, err)
 	}
 	r.msg = messageOf(a, key)
 	if err := s.commit.enqueue(r); err != nil {
-		return s.settle(r, eventlog.Appended{}, err)
+		return s.conclude(r, eventlog.Appended{}, err)
 	}
 	return r.wait(ctx)
 }
 
-// settle ends an entry that is not stored, for itself and for who waits for it.
-func (s *stream) settle(r *pending, got eventlog.Appended, err error) (eventlog.Appended, error) {
+// conclude ends an entry that is not stored, for itself and for who waits for it.
+func (s *stream) conclude(r *pending, got eventlog.Appended, err error) (eventlog.Appended, error) {
 	r.got, r.err = got, err
 	s.local.flights.end(r.key)
 	close(r.done)
@@ -252,7 +252,7 @@ func (s *stream) followLocal() {
 // nextLocal answers the durable entries that come next: from the committer, or
 // from the log when they did not come that way. It waits when there are none.
 func (s *stream) nextLocal() ([]event.Record, []index.Entry, error) {
-	recs, entries, before := s.local.feed.take(s.next)
+	recs, entries, before := s.local.feed.from(s.next)
 	if len(recs) > 0 {
 		return recs, entries, nil
 	}

@@ -135,7 +135,7 @@ func (s *stream) newScan(ctx context.Context, seq uint64) (*scan, error) {
 	c.request = fmt.Appendf(nil, `{"batch":%d,"max_bytes":%d}`, scanBatch, max(scanBytes, s.e.opts.MaxEntryBytes+entryOverhead))
 	c.ctx, c.cancel = context.WithCancel(s.e.ctx)
 	c.inbox = c.nc.NewInbox()
-	if c.sub, err = c.nc.Subscribe(c.inbox, c.take); err == nil {
+	if c.sub, err = c.nc.Subscribe(c.inbox, c.receive); err == nil {
 		err = c.sub.SetPendingLimits(-1, -1) // the requests bound it
 	}
 	for range scanAhead {
@@ -161,8 +161,8 @@ func (c *scan) ask() error {
 	return nil
 }
 
-// take is called with all that comes.
-func (c *scan) take(m *nats.Msg) {
+// receive is called with all that comes.
+func (c *scan) receive(m *nats.Msg) {
 	if len(m.Reply) == 0 {
 		c.status(m)
 		return

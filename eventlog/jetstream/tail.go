@@ -56,7 +56,7 @@ func (f *fetched) put(m jetstream.Msg) {
 	}
 }
 
-func (f *fetched) take(ctx context.Context) []jetstream.Msg {
+func (f *fetched) drain(ctx context.Context) []jetstream.Msg {
 	for {
 		f.mu.Lock()
 		msgs := f.msgs
@@ -139,7 +139,7 @@ func (s *stream) waitIndexed(ctx context.Context, last uint64) error {
 // it comes again.
 func (s *stream) follow(f *fetched) {
 	for {
-		msgs := f.take(s.e.ctx)
+		msgs := f.drain(s.e.ctx)
 		if msgs == nil {
 			return
 		}
@@ -226,13 +226,13 @@ func (s *stream) show(recs []event.Record) {
 	}
 	s.mu.Unlock()
 	for _, t := range following {
-		if err := t.take(recs); err != nil {
+		if err := t.receive(recs); err != nil {
 			s.detach(t, err)
 		}
 	}
 }
 
-func (t *tailer) take(recs []event.Record) error {
+func (t *tailer) receive(recs []event.Record) error {
 	for len(recs) > 0 && recs[0].Seq < t.seq {
 		recs = recs[1:]
 	}

@@ -35,7 +35,7 @@ type filler struct {
 func (f *filler) resume(wire []byte) {
 	EachField(wire, func(number protoreflect.FieldNumber, value []byte) {
 		if number == f.plan.rest {
-			f.keptIn(value)
+			f.mergeRest(value)
 			return
 		}
 		place, ok := f.plan.places[number]
@@ -48,7 +48,7 @@ func (f *filler) resume(wire []byte) {
 	})
 }
 
-func (f *filler) keptIn(rest []byte) {
+func (f *filler) mergeRest(rest []byte) {
 	if f.kept == nil {
 		f.kept = new(structpb.Struct)
 	}

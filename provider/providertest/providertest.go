@@ -75,7 +75,7 @@ func check(t *testing.T, verifier provider.Verifier, c *testCase) {
 		describeVerdict(got, v)
 		promisesOfVerify(t, v)
 		if v.Outcome == provider.Genuine {
-			for _, complaint := range taken(verifier, c.request, v.Coverage) {
+			for _, complaint := range forgeable(verifier, c.request, v.Coverage) {
 				t.Error("verify: " + complaint)
 			}
 		}

@@ -23,10 +23,10 @@ type tampering struct {
 // own: the first, the last and some between.
 const bodyTamperings = 32
 
-// taken answers what of a genuine request could be changed although the verdict on it
+// forgeable answers what of a genuine request could be changed although the verdict on it
 // says otherwise: anything of the body when that is what it covers, and always what
 // the proof is.
-func taken(v provider.Verifier, req *provider.Request, coverage hookstreamv1.Verification_Coverage) (complaints []string) {
+func forgeable(v provider.Verifier, req *provider.Request, coverage hookstreamv1.Verification_Coverage) (complaints []string) {
 	proofs := changedHeaders(req, v.Headers())
 	if coverage == hookstreamv1.Verification_COVERAGE_BODY {
 		for _, tampered := range flippedBodies(req) {

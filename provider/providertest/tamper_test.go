@@ -53,7 +53,7 @@ func TestTaken(t *testing.T) {
 		{"any body with the token", token, tokenOnly, false},
 		{"any body beside a secret in a header", signed, hookstreamv1.Verification_COVERAGE_NONE, false},
 	} {
-		if got := taken(c.accepts, req, c.coverage); (len(got) > 0) != c.told {
+		if got := forgeable(c.accepts, req, c.coverage); (len(got) > 0) != c.told {
 			t.Errorf("accepts %s: told %q", c.why, got)
 		}
 	}

@@ -42,7 +42,7 @@ func envelopeFields(rest protoreflect.Name) *lenient.Decoder {
 // depends on nothing but the body, and never answers nil.
 func Decode(body []byte) (*yousignv1.Event, hookstreamv1.DecodeState) {
 	d, state := decode(nil, bytes.Clone(body)) // the message may hold views of it
-	d.settle()
+	d.merge()
 	return d.event, state
 }
 
@@ -63,8 +63,8 @@ type draft struct {
 	result lenient.Result
 }
 
-// settle makes the two parts one message, for who must see what was read.
-func (d *draft) settle() {
+// merge makes the two parts one message, for who must see what was read.
+func (d *draft) merge() {
 	lenient.Merge(d.wire, d.event)
 	d.wire = d.wire[:0]
 }
@@ -192,7 +192,7 @@ func (d *draft) content(t topic) {
 
 // node reads an object that stands under another name than its field's.
 func (d *draft) node(t topic, node gjson.Result) {
-	d.settle()
+	d.merge()
 	m := d.event.ProtoReflect().Mutable(eventFields.ByName(t.node)).Message()
 	d.add(lenient.DecodeObject(node, m.Interface()))
 }
@@ -203,10 +203,10 @@ func (d *draft) reason(action string) {
 	var reason string
 	switch action {
 	case "declined":
-		d.settle()
+		d.merge()
 		reason = d.event.GetSignatureRequest().GetDeclineInformation().GetReason()
 	case "rejected":
-		d.settle()
+		d.merge()
 		reason = d.event.GetSignatureRequest().GetRejectionInformation().GetReason()
 	}
 	if reason == "" {

@@ -73,7 +73,7 @@ func (k *key) set(secret string) {
 	k.secret, k.fingerprint = []byte(secret), provider.KeyFingerprint(secret)
 }
 
-func (k *key) take() *state {
+func (k *key) acquire() *state {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	n := len(k.idle) - 1
@@ -95,7 +95,7 @@ func (k *key) validAt(t time.Time) bool { return k.expire.IsZero() || t.Before(k
 
 // signed compares in constant time.
 func (k *key) signed(body []byte, want digest) bool {
-	s := k.take()
+	s := k.acquire()
 	defer k.give(s)
 	s.mac.Reset()
 	s.mac.Write(body)

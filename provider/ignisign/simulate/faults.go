@@ -85,8 +85,8 @@ func (s *faultSwitch) get() Faults {
 	return s.now
 }
 
-// take answers the faults for one call and counts it, if it meets any.
-func (s *faultSwitch) take(check bool) (f Faults, struck bool) {
+// next answers the faults for one call and counts it, if it meets any.
+func (s *faultSwitch) next(check bool) (f Faults, struck bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.now.strikes(check) {

@@ -84,9 +84,9 @@ func (s *API) post(ctx context.Context, hook Webhook, event WebhookEvent) Webhoo
 	defer cancel()
 	status, err := simulator.Post(ctx, s.client, hook.URL, body, header())
 	if err != nil {
-		return s.records.settle(event.ID, nil)
+		return s.records.complete(event.ID, nil)
 	}
-	return s.records.settle(event.ID, &Response{Status: status, StatusText: http.StatusText(status)})
+	return s.records.complete(event.ID, &Response{Status: status, StatusText: http.StatusText(status)})
 }
 
 // header is what Ignisign sends beside a body: nothing is documented, and

@@ -120,9 +120,9 @@ func (r *records) add(e WebhookEvent) {
 	r.order = append([]string(nil), r.order[old:]...)
 }
 
-// settle notes what came of a post: an answer, or none when response is nil. It
+// complete notes what came of a post: an answer, or none when response is nil. It
 // answers the record as it is now.
-func (r *records) settle(id string, response *Response) WebhookEvent {
+func (r *records) complete(id string, response *Response) WebhookEvent {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e := r.byID[id]

@@ -82,7 +82,7 @@ func (s *API) check() http.Handler {
 // faulty serves a call as well as the faults of the moment let it.
 func (s *API) faulty(check bool, do func(*http.Request, Faults) reply) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		f, struck := s.faults.take(check)
+		f, struck := s.faults.next(check)
 		if struck {
 			s.counters.struck.Add(1)
 		}

@@ -52,7 +52,7 @@ func (t Target) Prepare(m simulator.Message, wrong simulator.Wrong) simulator.Se
 			if res.Err == nil {
 				response = &Response{Status: res.Status, StatusText: http.StatusText(res.Status)}
 			}
-			t.API.records.settle(event.ID, response)
+			t.API.records.complete(event.ID, response)
 		},
 	}
 }

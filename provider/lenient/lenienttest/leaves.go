@@ -33,7 +33,7 @@ func Missing(body []byte, m proto.Message) []string {
 	collect(m.ProtoReflect(), func(value string, p place) { places[value] = append(places[value], p) })
 	var missing []string
 	walk("", "", doc, func(path, key string, leaf any) {
-		if !take(places, key, leaf) {
+		if !crossOut(places, key, leaf) {
 			missing = append(missing, fmt.Sprintf("%s=%v", path, leaf))
 		}
 	})
@@ -44,9 +44,9 @@ func Missing(body []byte, m proto.Message) []string {
 // been sent; nil for any key.
 type place []string
 
-// take finds a leaf and crosses out its place. The place with the fewest keys is
+// crossOut finds a leaf and crosses out its place. The place with the fewest keys is
 // used up first: it suits the fewest other leaves.
-func take(places map[string][]place, key string, leaf any) bool {
+func crossOut(places map[string][]place, key string, leaf any) bool {
 	for _, value := range forms(leaf) {
 		best := -1
 		for i, p := range places[value] {

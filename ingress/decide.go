@@ -40,19 +40,19 @@ func (nobodysQuestion) Answered(context.Context) error       { return nil }
 func (nobodysQuestion) recall() proof                        { return proof{} }
 func (nobodysQuestion) remember(proof)                       {}
 
-// settlement is what became of a request; resultNone: it is undecided.
-type settlement struct {
+// decision is what became of a request; resultNone: it is undecided.
+type decision struct {
 	result  Result
 	verdict provider.Verdict
 	asked   bool // just now
 }
 
-// settle has the request verified and publishes it if that is due. It is the
+// decideRequest has the request verified and publishes it if that is due. It is the
 // one function that does either: nothing reaches the log past a provider.
 //
 // The order of its steps is what makes it safe to die between any two of them;
 // the argument stands at Gateway.work.
-func (g *Gateway) settle(ctx context.Context, ep *endpoint, rq *request, q question) (s settlement, err error) {
+func (g *Gateway) decideRequest(ctx context.Context, ep *endpoint, rq *request, q question) (s decision, err error) {
 	p := q.recall()
 	if p.state == unproved {
 		unresolved, err := q.Asking(ctx)

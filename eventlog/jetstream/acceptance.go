@@ -26,9 +26,9 @@ import (
 // has taken as long already.
 const lastingTime = 2 * time.Second
 
-// takes is what is known of whether a stream of a cluster takes entries: what became
+// acceptance is what is known of whether a stream of a cluster takes entries: what became
 // of those that were sent, and when these were refused, of probes.
-type takes struct {
+type acceptance struct {
 	stream, probed string // and the subject of probes
 	link           *link
 
@@ -45,7 +45,7 @@ type takes struct {
 // heard answers who is told how groups on a connection to a cluster went.
 func (e *Engine) heard(l *link, stream string) func(err error, size int) {
 	probed := map[string]string{StreamEvents: SubjectEvents + ".probe", StreamInbox: SubjectRows + ".probe"}[stream]
-	t := &takes{stream: stream, probed: probed, link: l}
+	t := &acceptance{stream: stream, probed: probed, link: l}
 	if probed != "" { // the way in needs it
 		e.connMu.Lock()
 		e.takes = append(e.takes, t)
@@ -59,14 +59,14 @@ func (e *Engine) heard(l *link, stream string) func(err error, size int) {
 	}
 }
 
-func (e *Engine) allTakes() []*takes {
+func (e *Engine) acceptances() []*acceptance {
 	e.connMu.Lock()
 	defer e.connMu.Unlock()
 	return slices.Clone(e.takes)
 }
 
 // entryWas notes what became of entries that were sent just now.
-func (t *takes) entryWas(err error, size int) {
+func (t *acceptance) entryWas(err error, size int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()
@@ -80,7 +80,7 @@ func (t *takes) entryWas(err error, size int) {
 
 // probeWas notes what became of a probe. One that passes ends what was refused when no
 // entry was for a while: entries know more than probes do.
-func (t *takes) probeWas(err error) {
+func (t *acceptance) probeWas(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()
@@ -94,7 +94,7 @@ func (t *takes) probeWas(err error) {
 }
 
 // refused notes that something was. mu is held.
-func (t *takes) refused(err error, now time.Time) {
+func (t *acceptance) refused(err error, now time.Time) {
 	if t.since.IsZero() {
 		t.since = now
 	}
@@ -109,7 +109,7 @@ func (t *takes) refused(err error, now time.Time) {
 
 // refusal answers why the stream takes no entries; nil when it does, and when it is
 // not known for long enough.
-func (t *takes) refusal() error {
+func (t *acceptance) refusal() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.since.IsZero() || t.last.Sub(t.since) < lastingTime {
@@ -118,7 +118,7 @@ func (t *takes) refusal() error {
 	return fmt.Errorf("stream %s takes nothing: %w", t.stream, t.why)
 }
 
-func (t *takes) keptLately() bool {
+func (t *acceptance) keptLately() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return time.Since(t.kept) < quietTime
@@ -126,15 +126,15 @@ func (t *takes) keptLately() bool {
 
 // inDoubt answers of what size a probe must be, when one is due, and whether it must
 // find room.
-func (t *takes) inDoubt() (size int, full, due bool) {
+func (t *acceptance) inDoubt() (size int, full, due bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.size, errors.Is(t.why, eventlog.ErrFull), !t.since.IsZero()
 }
 
-// probeTakes finds out by itself when a stream that refused entries takes them again:
+// probeAcceptance finds out by itself when a stream that refused entries takes them again:
 // nobody may be sent here meanwhile.
-func (e *Engine) probeTakes() {
+func (e *Engine) probeAcceptance() {
 	t := time.NewTicker(lookEvery)
 	defer t.Stop()
 	for {
@@ -143,7 +143,7 @@ func (e *Engine) probeTakes() {
 		case <-e.ctx.Done():
 			return
 		}
-		for _, t := range e.allTakes() {
+		for _, t := range e.acceptances() {
 			if size, full, due := t.inDoubt(); due && t.link.nc.IsConnected() {
 				t.probeWas(e.probe(t, size, full))
 			}
@@ -152,7 +152,7 @@ func (e *Engine) probeTakes() {
 }
 
 // probe answers why a stream would refuse an entry now. Nothing is added to the log.
-func (e *Engine) probe(t *takes, size int, full bool) error {
+func (e *Engine) probe(t *acceptance, size int, full bool) error {
 	ctx, cancel := context.WithTimeout(e.ctx, answerTime)
 	defer cancel()
 	info, err := e.streamInfo(ctx, t)
@@ -192,7 +192,7 @@ func ask(ctx context.Context, nc *nats.Conn, m *nats.Msg) error {
 	return err
 }
 
-func (e *Engine) streamInfo(ctx context.Context, t *takes) (jetstream.StreamInfo, error) {
+func (e *Engine) streamInfo(ctx context.Context, t *acceptance) (jetstream.StreamInfo, error) {
 	var answer struct {
 		jetstream.StreamInfo
 		Error *jetstream.APIError `json:"error"`
