@@ -41,7 +41,7 @@ func openIndex(dir string) (_ *indexChecker, found *IndexCheck, err error) {
 	incarnation, err := incarnationIn(dir)
 	if err != nil {
 		found.Anew = "the description of the log cannot be read" // which is told as damage
-		return nil, found, nil //nolint:nilerr // found says it
+		return nil, found, nil                                   //nolint:nilerr // found says it
 	}
 	r, err := index.Read(filepath.Join(dir, indexDir), uint32(incarnation))
 	switch {
