@@ -92,7 +92,7 @@ type follower struct {
 	e *Engine
 
 	seen    atomic.Uint64 // the last that was taken
-	taking  atomic.Bool   // Take is called, and may be long
+	moves   atomic.Uint64 // grows when Take is called, which may be long, and when it ended: odd between them
 	present atomic.Bool   // Present was called, or there is none
 	last    uint64        // of what there was at the beginning
 	began   bool          // there is, or was, a consumer
@@ -179,10 +179,10 @@ func (f *follower) messages(ctx context.Context) (jetstream.MessagesContext, err
 }
 
 func (f *follower) receive(m jetstream.Msg, md *jetstream.MsgMetadata) {
-	f.taking.Store(true)
+	f.moves.Add(1)
 	f.Take(m, md)
-	f.taking.Store(false)
 	f.seen.Store(md.Sequence.Stream)
+	f.moves.Add(1)
 	f.tellPresent()
 }
 
@@ -199,7 +199,7 @@ func (f *follower) watch(ctx context.Context, end context.CancelCauseFunc) {
 			return
 		}
 		now := f.stands(ctx)
-		switch still := now.asked && before.asked && now.seen == before.seen && !f.taking.Load(); {
+		switch still := now.asked && before.asked && before.moves%2 == 0 && f.moves.Load() == before.moves; {
 		case still && before.next > now.seen:
 			end(errBehind)
 		case still && before.next == 0 && !f.present.Load():
@@ -212,8 +212,8 @@ func (f *follower) watch(ctx context.Context, end context.CancelCauseFunc) {
 // standing is where a follower stands, and what the leader has next for it, 0 for
 // nothing; asked: it has answered.
 type standing struct {
-	seen, next uint64
-	asked      bool
+	moves, seen, next uint64
+	asked             bool
 }
 
 // stands asks the leader for the next message and not for its last number, which
@@ -221,7 +221,7 @@ type standing struct {
 func (f *follower) stands(ctx context.Context) standing {
 	ctx, cancel := context.WithTimeout(ctx, behindTime)
 	defer cancel()
-	s := standing{seen: f.seen.Load()}
+	s := standing{moves: f.moves.Load(), seen: f.seen.Load()}
 	m, err := f.e.askLeader(ctx, f.Stream, leaderGet{Seq: s.seen + 1, NextFor: everything})
 	if s.asked = err == nil; m != nil {
 		s.next = m.Seq

@@ -84,6 +84,14 @@ func TestAbsent(t *testing.T) {
 	if out.Absent() {
 		t.Fatal("it is there")
 	}
+	// One that is on its way when the queue is deleted may be answered by nobody.
+	for n := 0; n != 1; time.Sleep(10 * time.Millisecond) {
+		c, err := p.e.JS().Consumer(t.Context(), jetstream.StreamEvents, p.queue.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n = c.CachedInfo().NumWaiting
+	}
 	if err := p.e.DeleteQueue(t.Context(), p.queue); err != nil {
 		t.Fatal(err)
 	}
