@@ -91,7 +91,8 @@ type Appended struct {
 
 // Bounds are the ends of a log.
 type Bounds struct {
-	// First is the sequence of the oldest record, Last+1 when there is none.
+	// First is the sequence of the oldest record, or of what is known to be lost right
+	// before it; Last+1 when there is none.
 	First uint64
 	// Last is the sequence of the newest durable record. It is kept when the
 	// records are gone, and 0 only when there never was one.

@@ -173,9 +173,7 @@ func (s *stream) passHole(to uint64) {
 	if to <= s.pos {
 		return
 	}
-	if !s.floating {
-		s.hole += to - s.pos
-	}
+	s.hole += to - s.pos
 	s.pos = to
 	if s.hole == 0 { // a cursor must not lie after what nobody was told of
 		s.moveCursor()

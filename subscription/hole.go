@@ -51,6 +51,9 @@ func (m *Manager) lookForHoles(ctx context.Context, sub *Subscription, found hol
 		if err != nil {
 			return err
 		}
+		if st.Turn == 0 { // it was handed nothing, and what it begins behind was gone
+			st.Last = 0
+		}
 		if err := m.missed(ctx, sub, 0, m.notPassed(sub.UID, parts, st.Last)...); err != nil {
 			return err
 		}

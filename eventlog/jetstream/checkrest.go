@@ -101,7 +101,7 @@ func (e *Engine) missingIn(c *Check, s *StreamCheck, number int) error {
 		return err
 	}
 	// Asked afterwards: retention may have taken what was before.
-	b, err := e.events.Bounds(e.ctx)
+	b, err := e.events.ends(e.ctx)
 	if err != nil {
 		return err
 	}

@@ -139,6 +139,17 @@ var damages = []struct {
 		})
 	}, 0},
 	{"a block is gone", func(t *testing.T, dir string) { removeFile(t, blocksOf(t, dir, eventsBlocks)[2]) }, 0},
+	{"the first block is gone", func(t *testing.T, dir string) { removeFile(t, blocksOf(t, dir, eventsBlocks)[0]) }, 0},
+	{"the first blocks are gone", func(t *testing.T, dir string) {
+		for _, block := range blocksOf(t, dir, eventsBlocks)[:2] {
+			removeFile(t, block)
+		}
+	}, 0},
+	{"all blocks are gone", func(t *testing.T, dir string) {
+		for _, block := range blocksOf(t, dir, eventsBlocks) {
+			removeFile(t, block)
+		}
+	}, damagedEvents},
 	{"the newest block is shorter", func(t *testing.T, dir string) {
 		blocks := blocksOf(t, dir, eventsBlocks)
 		edit(t, blocks[len(blocks)-1], func(b []byte) []byte { return b[:len(b)-3000] })
@@ -224,6 +235,21 @@ func checkTold(t *testing.T, e *jetstream.Engine, log *bytes.Buffer) (lost []int
 	if told != uint64(len(lost)) || e.Missing() != told {
 		t.Errorf("%d events are told to be missing, %d are: %v of %v", told, len(lost), e.MissingRuns(), lost)
 	}
+	b, err := e.Events().Bounds(t.Context())
+	if err != nil || b.First != 1 {
+		t.Errorf("the log begins at %d, %v: what it lost was not dropped", b.First, err)
+	}
+	holes, err := e.Holes(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	inHoles := uint64(0)
+	for _, h := range holes {
+		inHoles += h.Events()
+	}
+	if inHoles != told {
+		t.Errorf("%d events are told to subscriptions, %d are missing: %v", inHoles, told, holes)
+	}
 	if !strings.Contains(log.String(), "has lost events") {
 		t.Errorf("nothing is logged: %s", log)
 	}
@@ -236,6 +262,12 @@ func readOn(t *testing.T, l eventlog.Log) (all []event.Record) {
 	b, err := l.Bounds(t.Context())
 	if err != nil {
 		t.Fatal(err)
+	}
+	if recs, err := l.Read(t.Context(), 1, 1, 1); len(recs) == 0 { // all is lost
+		if err != nil {
+			t.Fatal(err)
+		}
+		return nil
 	}
 	done := errors.New("done")
 	ctx, cancel := context.WithCancelCause(t.Context())

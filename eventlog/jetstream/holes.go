@@ -20,15 +20,15 @@ type holes struct {
 	runs []eventlog.Missing
 }
 
-// Holes answers the runs of numbers behind the first event of the log that it has
-// no events for, in order and none beside another: what it has lost, and what
+// Holes answers the runs of numbers from the first of the log on, see Bounds, that it
+// has no events for, in order and none beside another: what it has lost, and what
 // somebody removed.
 func (e *Engine) Holes(ctx context.Context) ([]eventlog.Missing, error) {
 	runs, first, err := e.events.removed(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return joinRuns(since(append(slices.Clone(runs), e.MissingRuns()...), first)), nil
+	return joinRuns(since(append(slices.Clone(runs), e.MissingRuns()...), e.files.missing.begins(first))), nil
 }
 
 // removed answers what JetStream knows to be gone. Which they are is much to be

@@ -64,6 +64,22 @@ func (m *missing) count() (n uint64) {
 	return n
 }
 
+// begins answers where a log begins whose first record has a sequence: at the runs that
+// reach to it. Once retention has dropped a record behind them they have had their time.
+func (m *missing) begins(first uint64) uint64 {
+	if m == nil {
+		return first
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for _, r := range slices.Backward(m.runs) {
+		if r.From < first && r.To+1 >= first {
+			first = r.From
+		}
+	}
+	return first
+}
+
 // all answers a copy.
 func (m *missing) all() []eventlog.Missing {
 	m.mu.RLock()

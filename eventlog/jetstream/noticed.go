@@ -88,7 +88,7 @@ func (e *Engine) lookInto(h eventlog.Missing, told map[eventlog.Missing]bool) er
 // unknownHole answers what of a hole retention did not take, and is not known to be
 // lost.
 func (e *Engine) unknownHole(h eventlog.Missing) ([]eventlog.Missing, error) {
-	b, err := e.events.Bounds(e.ctx)
+	b, err := e.events.ends(e.ctx)
 	if err != nil {
 		return nil, err
 	}

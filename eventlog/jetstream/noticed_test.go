@@ -191,6 +191,10 @@ func TestABlockThatIsGoneIsToldByTheFirstOfTheLog(t *testing.T) {
 	if _, err := e.checkLater(unread{stream: s, number: 1}); err != nil || e.Missing() != to-from+1 {
 		t.Errorf("what retention took is missing: %v, %v", e.MissingRuns(), err)
 	}
+	b, err := e.Events().Bounds(t.Context())
+	if holes, _ := e.Holes(t.Context()); err != nil || b.First != to+2 || len(holes) != 0 {
+		t.Errorf("the log begins at %d, %v, with holes %v: what retention took is told as lost", b.First, err, holes)
+	}
 }
 
 // The background check comes to all blocks, however often the gateway is started: it

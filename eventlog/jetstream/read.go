@@ -83,7 +83,7 @@ func (s *stream) firstSince(ctx context.Context, seq uint64, t time.Time) (uint6
 			return 0, err
 		}
 		if len(recs) == 0 {
-			b, err := s.Bounds(ctx)
+			b, err := s.ends(ctx)
 			return b.Last + 1, err
 		}
 		for _, r := range recs {
@@ -110,7 +110,7 @@ func (s *stream) getCurrent(ctx context.Context, req directGet, nothing func(eve
 		if len(recs) > 0 || err != nil {
 			return recs, eventlog.Bounds{}, err
 		}
-		b, err := s.Bounds(ctx)
+		b, err := s.ends(ctx)
 		if err != nil {
 			return nil, b, err
 		}

@@ -37,7 +37,7 @@ const (
 // nothing is read ahead of fn by more than a few answers. To begin costs a
 // millisecond or two.
 func (s *stream) Scan(ctx context.Context, seq uint64, fn func([]event.Record) error) error {
-	b, err := s.Bounds(ctx)
+	b, err := s.ends(ctx)
 	if seq = max(seq, b.First); err != nil || seq > b.Last {
 		return err
 	}

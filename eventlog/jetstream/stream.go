@@ -231,7 +231,18 @@ func (s *stream) Content(source string, fp []byte) (uint64, bool, error) {
 	return got.Seq, got.Duplicate, s.looked(err)
 }
 
+// Bounds begins at what the log has lost before its first record: that is a hole in it,
+// and not what retention dropped.
 func (s *stream) Bounds(ctx context.Context) (eventlog.Bounds, error) {
+	b, err := s.ends(ctx)
+	if err == nil {
+		b.First = s.e.files.missing.begins(b.First)
+	}
+	return b, err
+}
+
+// ends answers the present ends of what is there.
+func (s *stream) ends(ctx context.Context) (eventlog.Bounds, error) {
 	info, err := s.js.Info(ctx)
 	if err != nil {
 		return eventlog.Bounds{}, fmt.Errorf("%w: %w", eventlog.ErrUnavailable, err)

@@ -116,7 +116,7 @@ func (s *stream) waitIndexed(ctx context.Context, last uint64) error {
 	defer tick.Stop()
 	for n := 0; s.e.index.Applied() < last; n++ {
 		if n%200 == 0 {
-			if b, err := s.Bounds(ctx); err == nil && b.First > last {
+			if b, err := s.ends(ctx); err == nil && b.First > last {
 				return nil // all of it has been dropped
 			}
 		}
@@ -353,7 +353,7 @@ func (s *stream) join(t *tailer) (bool, error) {
 
 // skipDropped moves the tailer to where the log begins, or waits a moment.
 func (s *stream) skipDropped(ctx context.Context, t *tailer) error {
-	b, err := s.Bounds(ctx)
+	b, err := s.ends(ctx)
 	if err != nil {
 		return err
 	}

@@ -52,7 +52,7 @@ func (e *Engine) look() {
 	case e.node == nil:
 		err = e.clusterHealth()
 	case err == nil:
-		_, err = e.events.Bounds(ctx)
+		_, err = e.events.ends(ctx)
 	}
 	if stuck := e.tailing.Load(); err == nil && stuck != nil {
 		err = fmt.Errorf("%w: what is kept is not shown: %w", eventlog.ErrUnavailable, *stuck)
