@@ -299,14 +299,11 @@ func (p *process) untilDone(limit time.Duration) {
 // never been confirmed.
 func TestTwentyConsumersAndAGatewayThatDies(t *testing.T) {
 	const deadline = 10 * time.Second
-	// Fewer events, and of each thousand batches more with a crash: a hundred crashes
-	// or more at either size.
-	total, crash := 20_000, 20
+	// Fewer events, and of each thousand batches more with a crash: some hundred crashes
+	// at full size, and dozens here.
+	total, crash := 6_000, 40
 	if fullSize() {
 		total, crash = 100_000, 10
-	}
-	if testing.Short() {
-		total = 10_000
 	}
 	cluster := natstest.Start(t)
 	env := []string{
