@@ -176,7 +176,6 @@ func (h *Hub) mindGap(ctx context.Context, seq uint64) error {
 		return context.Cause(ctx)
 	}
 	if err == nil && b.First <= next {
-		h.ring.hole()
 		return nil
 	}
 	h.ring.begin(seq) // who does not know looks into the log

@@ -96,15 +96,20 @@ func (in *interests) of(r *route) *concerned {
 	return c
 }
 
-// wake wakes those whom the entries may concern.
-func (in *interests) wake(es []*entry) {
+// wake wakes those whom the entries may concern, of which next was awaited. A number
+// that is passed over concerns everybody, and is theirs to look at: who waits only
+// since it was passed must not go on behind it unseen.
+func (in *interests) wake(next uint64, es []*entry) {
 	if len(in.byKey) == 0 {
 		return
 	}
 	in.round++
 	for _, e := range es {
-		if e.route == nil { // a hole, which concerns everybody
-			in.wakeAll(e.seq)
+		if e.seq != next || e.route == nil { // a hole
+			in.wakeAll(next)
+		}
+		next = e.seq + 1
+		if e.route == nil {
 			continue
 		}
 		c := in.of(e.route)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/hookstream/hookstream/event"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
 
@@ -57,6 +58,40 @@ func TestSleepsThroughWhatItDoesNotSelect(t *testing.T) {
 			t.Errorf("%d interests are left", len(h.ring.byKey))
 		}
 	})
+}
+
+// A hole is everybody's to look at, wherever it lies among what comes and whatever
+// they select: nobody who waits is led past it.
+func TestNobodyIsLedPastAHole(t *testing.T) {
+	h := newHub(t, newLog())
+	rare := newRoute(event.Parts{Type: []byte("rare.1")})
+	quiet := newRoute(event.Parts{Type: []byte("quiet.1")})
+	entries := func(r *route, seqs ...uint64) (es []*entry) {
+		for _, seq := range seqs {
+			es = append(es, &entry{seq: seq, route: r})
+		}
+		return es
+	}
+	for name, c := range map[string]struct {
+		es   []*entry
+		want uint64
+	}{
+		"before the first":       {entries(rare, 20), 10},
+		"before what is nothing": {entries(quiet, 20), 10},
+		"among them":             {append(entries(quiet, 10, 11, 15), entries(rare, 16)...), 12},
+		"a lost record":          {append(entries(quiet, 10, 11), entries(nil, 12)...), 12},
+		"behind a hole":          {append(entries(quiet, 10), entries(nil, 14)...), 11},
+		"none":                   {append(entries(quiet, 10, 11), entries(rare, 12)...), 12},
+	} {
+		h.ring.begin(10)
+		i := h.ring.interest(selector(t, h, &hookstreamv1.EventSelector{Types: []string{"rare.*"}}))
+		w := h.ring.read(10, nil, i).watch
+		h.ring.add(c.es)
+		if pos, _ := h.ring.passed(w); pos != c.want {
+			t.Errorf("%s: goes on at %d, want %d", name, pos, c.want)
+		}
+		h.ring.forget(i)
+	}
 }
 
 // key of the only stream.

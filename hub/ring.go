@@ -40,18 +40,12 @@ func (r *ring) begin(seq uint64) {
 	r.first, r.next = seq, seq
 }
 
-// hole wakes everybody, for what comes is not the next: each looks at it by itself.
-func (r *ring) hole() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.interests.wakeAll(r.next)
-}
-
 // add takes the next events, and drops the oldest when there is no room. The
 // newest is always kept.
 func (r *ring) add(es []*entry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	awaited := r.next
 	for _, e := range es {
 		if r.n == len(r.slots) {
 			r.evict()
@@ -61,7 +55,7 @@ func (r *ring) add(es []*entry) {
 		r.next = e.seq + 1
 	}
 	r.bound()
-	r.interests.wake(es)
+	r.interests.wake(awaited, es)
 	r.broadcast()
 }
 
