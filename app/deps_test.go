@@ -22,11 +22,13 @@ var arrows = map[string][]string{
 	"eventlog/index":     {"conns"},
 	"eventlog/jetstream": {"event", "eventlog", "eventlog/index"},
 	"eventlog/queue":     {"event", "eventlog", "eventlog/jetstream"},
-	"eventlog/store":     {"eventlog"},
+	"eventlog/store":     {"eventlog", "internal/question"},
 	"eventlog/memlog":    {"event", "eventlog"},
 	"source":             {"event", "eventlog", "eventlog/store", "provider", "setting"},
 	// What the tables of settings are made of.
 	"setting": {},
+	// What many who want to know the same ask once.
+	"internal/question": {},
 
 	"conns":             {},
 	"ingress":           {"conns", "event", "eventlog", "source", "provider", "provider/lenient"},
@@ -35,8 +37,8 @@ var arrows = map[string][]string{
 	"provider/yousign":  {"event", "provider", "provider/lenient"},
 	"provider/ignisign": {"event", "provider", "provider/lenient"},
 
-	"hub":          {"event", "eventlog", "provider"},
-	"subscription": {"event", "eventlog", "eventlog/queue", "eventlog/store", "hub", "setting"},
+	"hub":          {"event", "eventlog", "internal/question", "provider"},
+	"subscription": {"event", "eventlog", "eventlog/queue", "eventlog/store", "hub", "internal/question", "setting"},
 	"server":       {"event", "eventlog", "hub", "provider", "server/listing", "source", "subscription"},
 	// Filters and orders of lists: they know protobuf and none of our resources.
 	"server/listing": {},

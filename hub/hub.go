@@ -10,6 +10,7 @@ import (
 
 	"github.com/hookstream/hookstream/event"
 	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/internal/question"
 	"github.com/hookstream/hookstream/provider"
 )
 
@@ -87,7 +88,7 @@ type Hub struct {
 	routes   routes
 	ring     *ring
 	chunks   *chunks
-	bounds   sharedBounds
+	bounds   question.Shared[struct{}, eventlog.Bounds]
 	scratch  sync.Pool // of *[]*entry
 
 	ctx    context.Context // ends with Run
@@ -119,7 +120,12 @@ func New(o Options) (*Hub, error) {
 		ready: make(chan struct{}),
 	}
 	h.chunks = newChunks(h, o.ChunkBytes)
-	h.bounds.ask = func() (eventlog.Bounds, error) { return h.log.Bounds(h.ctx) }
+	// A question is one of JetStream's, and thousands of streams that open at once would
+	// have it answer them before the events of senders.
+	h.bounds.Ask = func(_ struct{}, sent func()) (eventlog.Bounds, error) {
+		sent()
+		return h.log.Bounds(h.ctx)
+	}
 	h.scratch.New = func() any { s := make([]*entry, 0, pageEvents); return &s }
 	h.streams.init(o.MaxStreams)
 	h.ctx, h.cancel = context.WithCancel(context.Background())

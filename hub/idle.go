@@ -70,7 +70,7 @@ func (s *stream) reachedTime(ctx context.Context) (bool, error) {
 	if until == nil || time.Now().Before(until.Add(settle)) {
 		return false, nil
 	}
-	b, err := s.hub.bounds.get(ctx)
+	b, err := s.hub.bounds.Get(ctx, struct{}{})
 	if err != nil {
 		return true, err
 	}

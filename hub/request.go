@@ -71,7 +71,7 @@ type Frame struct {
 // begin finds where a stream begins.
 func (s *stream) begin(ctx context.Context) error {
 	h := s.hub
-	b, err := h.bounds.get(ctx)
+	b, err := h.bounds.Get(ctx, struct{}{})
 	if err != nil {
 		return err
 	}

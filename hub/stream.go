@@ -290,7 +290,7 @@ func (s *stream) readLog(ctx context.Context) error {
 // mindGap finds out why nothing is at pos. When the log dropped it, the stream
 // is told and moves to what is left, or ends.
 func (s *stream) mindGap(ctx context.Context, rest []*entry) (moved bool, err error) {
-	b, err := s.hub.bounds.get(ctx)
+	b, err := s.hub.bounds.Get(ctx, struct{}{})
 	if err != nil || b.First <= s.pos {
 		return false, err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/hookstream/hookstream/eventlog"
@@ -18,76 +17,30 @@ import (
 // inquireGather is how long a question to the bucket waits for others that want the same.
 const inquireGather = 20 * time.Millisecond
 
-// inquiries are questions to the bucket that are about to be asked, by id of a subscription.
-// Who comes before one is sent shares the answer: of a flood of tokens few ask.
-type inquiries struct {
-	mu   sync.Mutex
-	soon map[string]*inquiry
-}
-
-// inquiry is one question. What follows done may be read when that is closed.
-type inquiry struct {
-	done chan struct{}
-	sent time.Time
-	err  error
-}
-
-// join answers the next question about a subscription, and whether it is to be asked by
-// who is answered.
-func (q *inquiries) join(id string) (one *inquiry, first bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if one = q.soon[id]; one != nil {
-		return one, false
-	}
-	if q.soon == nil {
-		q.soon = make(map[string]*inquiry)
-	}
-	one = &inquiry{done: make(chan struct{})}
-	q.soon[id] = one
-	return one, true
-}
-
-// begin ends joining: what changes from now on, the answer may not know.
-func (q *inquiries) begin(id string) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	delete(q.soon, id)
-}
-
 // inquire puts in force here what the bucket holds of the subscription with the id, as of
 // some time after the call. Unless known answers true then, it waits for proof that the
 // answer is not of a leader that is cut off, and has heard of nothing itself. An error
 // says that nothing is known.
 func (m *Manager) inquire(ctx context.Context, id string, known func() bool) error {
-	one, first := m.inquiries.join(id)
-	if first {
-		m.inquireOnce(ctx, id, one)
-	}
-	select {
-	case <-one.done:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	if one.err == nil && !known() && !m.proven(ctx, one.sent) {
+	asked, err := m.inquiries.Get(ctx, id)
+	if err == nil && !known() && !m.proven(ctx, asked) {
 		return fmt.Errorf("%w: %s is not known here, and may be elsewhere", eventlog.ErrUnavailable, Name(id))
 	}
-	return one.err
+	return err
 }
 
-// inquireOnce asks for all that have joined, whether the first of them waits or not.
-func (m *Manager) inquireOnce(ctx context.Context, id string, one *inquiry) {
-	defer close(one.done)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTime)
+// inquireOnce asks for all who have come by then, and answers when. Of a flood of tokens
+// few ask.
+func (m *Manager) inquireOnce(id string, sent func()) (asked time.Time, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), lookTime)
 	defer cancel()
 	time.Sleep(inquireGather)
-	one.err = m.asking.begin(ctx)
-	m.inquiries.begin(id)
-	if one.err == nil {
-		defer m.asking.end()
-		one.sent = time.Now()
-		one.err = m.store.refresh(ctx, id)
+	if err := m.asking.begin(ctx); err != nil {
+		return asked, err
 	}
+	defer m.asking.end()
+	sent()
+	return time.Now(), m.store.refresh(ctx, id)
 }
 
 // refresh puts in force what the bucket holds of a subscription, of all of them when the

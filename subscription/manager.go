@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/hookstream/hookstream/hub"
+	"github.com/hookstream/hookstream/internal/question"
 )
 
 // Options are what a Manager is made of. Engine and Hub are required.
@@ -62,7 +63,7 @@ type Manager struct {
 	gaps      *gaps
 	unwatch   func() // ends hearing of what the log drops
 	asking    asking
-	inquiries inquiries
+	inquiries question.Shared[string, time.Time] // when each was asked, by id of a subscription
 	// strays are queues that belong to nobody, as far as the last sweep knew, and when
 	// one saw them first. They are the sweep's alone.
 	strays map[string]time.Time
@@ -106,6 +107,7 @@ func Open(ctx context.Context, o Options) (*Manager, error) {
 	if m.compile == nil {
 		m.compile = compileOn(o.Hub)
 	}
+	m.inquiries.Ask = m.inquireOnce
 	m.ctx, m.stop = context.WithCancelCause(context.Background())
 	if err := m.open(ctx); err != nil {
 		m.Close()

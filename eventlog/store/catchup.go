@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/hookstream/hookstream/eventlog"
@@ -20,61 +19,23 @@ const (
 	roundLimit = 2 * time.Second
 )
 
-// rounds are questions to the bucket, one at a time.
-type rounds struct {
-	turn sync.Mutex // held by the round that asks, or waits to ask
-	last time.Time  // when one began, guarded by turn
-
-	mu   sync.Mutex
-	next *round // nil: nobody waits for one
-}
-
-// round is one question. What follows done may be read when that is closed.
-type round struct {
-	done chan struct{}
-	err  error
-}
-
 // CatchUp puts in force all that the bucket held at some time after the call. However
 // many call it, the bucket is asked at most once every 100 ms.
 func (w *Watched[T]) CatchUp(ctx context.Context) error {
-	r := w.joinRound()
-	select {
-	case <-r.done:
-		return r.err
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	_, err := w.rounds.Get(ctx, struct{}{})
+	return err
 }
 
-func (w *Watched[T]) joinRound() *round {
-	w.rounds.mu.Lock()
-	defer w.rounds.mu.Unlock()
-	if w.rounds.next == nil {
-		w.rounds.next = &round{done: make(chan struct{})}
-		go w.ask(w.rounds.next)
-	}
-	return w.rounds.next
-}
-
-// ask asks for all that have joined a round.
-func (w *Watched[T]) ask(r *round) {
-	defer close(r.done)
-	w.rounds.turn.Lock()
-	defer w.rounds.turn.Unlock()
+// round asks for all who have come by then.
+func (w *Watched[T]) round(_ struct{}, sent func()) (none struct{}, err error) {
 	select {
-	case <-time.After(max(gatherTime, time.Until(w.rounds.last.Add(roundTime)))):
+	case <-time.After(max(gatherTime, time.Until(w.lastRound.Add(roundTime)))):
 	case <-w.done:
-		r.err = w.opts.Errors.Closed
+		return none, w.opts.Errors.Closed
 	}
-	w.rounds.mu.Lock()
-	w.rounds.next = nil // what changes from now on, the answer may not know
-	w.rounds.mu.Unlock()
-	if r.err != nil {
-		return
-	}
-	w.rounds.last = time.Now()
+	sent()
+	w.lastRound = time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), roundLimit)
 	defer cancel()
-	r.err = w.opts.Bucket.Latest(ctx, w.Seen(), func(c eventlog.Change) { _ = w.apply(c) })
+	return none, w.opts.Bucket.Latest(ctx, w.Seen(), func(c eventlog.Change) { _ = w.apply(c) })
 }

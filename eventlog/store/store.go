@@ -12,8 +12,10 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/internal/question"
 )
 
 // Errors are what callers of one kind of resource can act on.
@@ -101,7 +103,8 @@ type Watched[T any] struct {
 	seen    uint64        // the highest revision up to which all is in force
 	changed chan struct{} // closed and replaced with every change
 
-	rounds rounds // of CatchUp
+	rounds    question.Shared[struct{}, struct{}] // of CatchUp
+	lastRound time.Time                           // when one began, its alone
 
 	stop context.CancelFunc
 	done chan struct{}
@@ -124,6 +127,7 @@ func Open[T any](ctx context.Context, o Options[T]) (*Watched[T], error) {
 		stop:        stop,
 		done:        make(chan struct{}),
 	}
+	w.rounds.Ask = w.round
 	loaded := make(chan error, 1)
 	go w.follow(watching, loaded)
 	var err error
