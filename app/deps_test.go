@@ -20,7 +20,7 @@ var arrows = map[string][]string{
 	"event":              {},
 	"eventlog":           {"event"},
 	"eventlog/index":     {"conns"},
-	"eventlog/jetstream": {"event", "eventlog", "eventlog/index"},
+	"eventlog/jetstream": {"event", "eventlog", "eventlog/index", "internal/question"},
 	"eventlog/queue":     {"event", "eventlog", "eventlog/jetstream"},
 	"eventlog/store":     {"eventlog", "internal/question"},
 	"eventlog/memlog":    {"event", "eventlog"},

@@ -21,6 +21,12 @@ type Bucket interface {
 	// has them at this moment: what Watch has told may be old. It costs a question a
 	// key, and one more; ask before something is destroyed, or refused.
 	Latest(ctx context.Context, after uint64, fn func(Change)) error
+	// Proof is called before the bucket is asked. What it answers returns nil once it is
+	// proven that what was answered since, a conflict too, was not the word of a leader
+	// that is cut off and has heard of nothing itself; its error wraps ErrUnavailable, and
+	// says that nothing is known. On a cluster that takes about a second: wait for it
+	// before something is destroyed, or refused.
+	Proof() (proven func(context.Context) error)
 	// Watch calls fn for every key there is, then for every change, in order,
 	// until ctx ends. After the last of the keys there were, it calls ready
 	// once. It follows across reconnects; its error wraps ErrUnavailable when it

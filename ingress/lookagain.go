@@ -20,10 +20,11 @@ const lookTime = 2 * time.Second
 // errChanged says that the source is another than the request was refused by.
 var errChanged = errors.New("the source was changed a moment ago")
 
-// catchUp returns when what is known of the sources is as of now. The error wraps
+// catchUp returns when what is known of the sources is as of now: surely, unless there is
+// news then. The error wraps
 // eventlog.ErrUnavailable. As many may wait for it as may for a verdict: there may be a
 // flood of requests that are to be refused, and it is to cost others nothing.
-func (g *Gateway) catchUp(ctx context.Context) error {
+func (g *Gateway) catchUp(ctx context.Context, news func() bool) error {
 	if g.o.CatchUp == nil {
 		return nil
 	}
@@ -33,7 +34,7 @@ func (g *Gateway) catchUp(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
-	if err := g.o.CatchUp(ctx); err != nil {
+	if err := g.o.CatchUp(ctx, news); err != nil {
 		return fmt.Errorf("%w: it is not known whether the sources were changed: %w", eventlog.ErrUnavailable, err)
 	}
 	return nil
@@ -42,10 +43,11 @@ func (g *Gateway) catchUp(ctx context.Context) error {
 // still answers nil when ep is in force after all that was changed before the call, and
 // else errChanged, or that this is not known.
 func (g *Gateway) still(ctx context.Context, ep *endpoint) error {
-	if err := g.catchUp(ctx); err != nil {
+	changed := func() bool { return g.endpoints.get(ep.id) != ep }
+	if err := g.catchUp(ctx, changed); err != nil {
 		return err
 	}
-	if g.endpoints.get(ep.id) != ep {
+	if changed() {
 		return errChanged
 	}
 	return nil
@@ -56,10 +58,12 @@ func (x *exchange) open(id, key string) (*endpoint, Result) {
 	if ep := x.g.endpoints.open(id, key); ep != nil {
 		return ep, resultNone
 	}
-	if x.g.catchUp(context.Background()) != nil {
+	var ep *endpoint
+	found := func() bool { ep = x.g.endpoints.open(id, key); return ep != nil }
+	if x.g.catchUp(context.Background(), found) != nil {
 		return nil, Unavailable
 	}
-	if ep := x.g.endpoints.open(id, key); ep != nil {
+	if found() {
 		return ep, resultNone
 	}
 	return nil, NotFound

@@ -52,7 +52,7 @@ func setupBehind(t *testing.T) (*fixture, *elsewhere) {
 	e := new(elsewhere)
 	var f *fixture
 	f = setup(t, func(o *ingress.Options) {
-		o.CatchUp = func(context.Context) error { return e.catchUp(f.sources) }
+		o.CatchUp = func(context.Context, func() bool) error { return e.catchUp(f.sources) }
 	})
 	return f, e
 }

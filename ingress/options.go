@@ -35,7 +35,7 @@ type Options struct {
 	// CatchUp has Sources tell of all that was changed before the call, on other gateways
 	// too. It is called before a sender is refused for good, as often as one is: it must
 	// bound what that costs. nil: nobody else changes anything.
-	CatchUp func(context.Context) error
+	CatchUp func(ctx context.Context, news func() bool) error
 	// Providers makes the provider of a source. Its error is logged: it must
 	// hold no secret. Required.
 	Providers func(*hookstreamv1.Source) (provider.Verifier, error)

@@ -103,15 +103,19 @@ func (s *Store) Find(ctx context.Context, id string) (*hookstreamv1.Source, erro
 	if src, err := s.Get(id); err == nil {
 		return src, nil
 	}
-	if err := s.sources.CatchUp(ctx); err != nil {
+	if err := s.CatchUp(ctx, func() bool { _, err := s.Get(id); return err == nil }); err != nil {
 		return nil, err
 	}
 	return s.Get(id)
 }
 
 // CatchUp puts in force all that was changed on other gateways before the call. However
-// many call it, the bucket is asked at most once every 100 ms.
-func (s *Store) CatchUp(ctx context.Context) error { return s.sources.CatchUp(ctx) }
+// many call it, the bucket is asked at most once every 100 ms. Unless news answers true
+// then, it waits for proof that the answer is not of a leader that is cut off. The error
+// wraps eventlog.ErrUnavailable, ErrClosed, or what ended the context.
+func (s *Store) CatchUp(ctx context.Context, news func() bool) error {
+	return s.sources.CatchUp(ctx, news)
+}
 
 // List answers all sources in the order of their ids.
 func (s *Store) List() []*hookstreamv1.Source {

@@ -49,13 +49,6 @@ type silenced struct {
 	reads       *atomic.Int64
 }
 
-func (s silenced) Reached() time.Time {
-	if s.cut.Load() {
-		return time.Now().Add(-time.Minute)
-	}
-	return s.Engine.Reached()
-}
-
 func (s silenced) Bucket(ctx context.Context, name string) (eventlog.Bucket, error) {
 	b, err := s.Engine.Bucket(ctx, name)
 	return silencedBucket{b, s}, err
@@ -86,6 +79,16 @@ func (b silencedBucket) Latest(ctx context.Context, after uint64, fn func(eventl
 		return nil
 	}
 	return b.Bucket.Latest(ctx, after, fn)
+}
+
+func (b silencedBucket) Proof() func(context.Context) error {
+	proven := b.Bucket.Proof()
+	return func(ctx context.Context) error {
+		if b.s.cut.Load() {
+			return eventlog.ErrUnavailable
+		}
+		return proven(ctx)
+	}
 }
 
 // behind runs a test with three gateways, of which the first may be silenced.

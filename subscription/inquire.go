@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/hookstream/hookstream/eventlog"
 )
 
 // What is known here of subscriptions may be old: a gateway may hear of a change late,
@@ -22,25 +20,28 @@ const inquireGather = 20 * time.Millisecond
 // answer is not of a leader that is cut off, and has heard of nothing itself. An error
 // says that nothing is known.
 func (m *Manager) inquire(ctx context.Context, id string, known func() bool) error {
-	asked, err := m.inquiries.Get(ctx, id)
-	if err == nil && !known() && !m.proven(ctx, asked) {
-		return fmt.Errorf("%w: %s is not known here, and may be elsewhere", eventlog.ErrUnavailable, Name(id))
+	proven, err := m.inquiries.Get(ctx, id)
+	if err != nil || known() {
+		return err
 	}
-	return err
+	if err := proven(ctx); err != nil {
+		return fmt.Errorf("%s is not known here, and may be elsewhere: %w", Name(id), err)
+	}
+	return nil
 }
 
-// inquireOnce asks for all who have come by then, and answers when. Of a flood of tokens
-// few ask.
-func (m *Manager) inquireOnce(id string, sent func()) (asked time.Time, err error) {
+// inquireOnce asks for all who have come by then. Of a flood of tokens few ask.
+func (m *Manager) inquireOnce(id string, sent func()) (proven func(context.Context) error, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), lookTime)
 	defer cancel()
 	time.Sleep(inquireGather)
 	if err := m.asking.begin(ctx); err != nil {
-		return asked, err
+		return nil, err
 	}
 	defer m.asking.end()
 	sent()
-	return time.Now(), m.store.refresh(ctx, id)
+	proven = m.store.bucket.Proof()
+	return proven, m.store.refresh(ctx, id)
 }
 
 // refresh puts in force what the bucket holds of a subscription, of all of them when the

@@ -63,7 +63,7 @@ type Manager struct {
 	gaps      *gaps
 	unwatch   func() // ends hearing of what the log drops
 	asking    asking
-	inquiries question.Shared[string, time.Time] // when each was asked, by id of a subscription
+	inquiries question.Shared[string, func(context.Context) error] // by id of a subscription
 	// strays are queues that belong to nobody, as far as the last sweep knew, and when
 	// one saw them first. They are the sweep's alone.
 	strays map[string]time.Time

@@ -47,7 +47,11 @@ func (m *Manager) sweepOnce(ctx context.Context, young time.Duration) error {
 	if err != nil || len(found.queues) == 0 && len(found.parked) == 0 && len(found.acks) == 0 {
 		return err
 	}
+	proven := m.store.bucket.Proof()
 	owners, err := m.store.latest(ctx)
+	if err == nil {
+		err = proven(ctx)
+	}
 	if err != nil {
 		return err
 	}

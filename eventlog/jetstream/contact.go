@@ -121,18 +121,26 @@ var errNoQuorum = errors.New("the node that answers has no quorum")
 // beat answers a time at which a quorum of the log's replicas was reached over the
 // connection.
 func (e *Engine) beat(nc *nats.Conn) (time.Time, error) {
+	sent := time.Now()
+	at, answer, err := e.quorum(nc, StreamEvents)
+	if err == nil {
+		e.leader.hear(sent, answer)
+	}
+	return at, err
+}
+
+// quorum answers a time at which a quorum of a stream's replicas was reached over the
+// connection, and what its leader said.
+func (e *Engine) quorum(nc *nats.Conn, stream string) (at time.Time, answer []byte, err error) {
 	ctx, cancel := context.WithTimeout(e.ctx, answerTime)
 	defer cancel()
 	sent := time.Now()
-	m, err := nc.RequestWithContext(ctx, e.API("STREAM.INFO."+StreamEvents), nil)
+	m, err := nc.RequestWithContext(ctx, e.API("STREAM.INFO."+stream), nil)
 	if err != nil {
-		return time.Time{}, err
+		return time.Time{}, nil, err
 	}
-	at, err := quorumAt(sent, m.Data)
-	if err == nil {
-		e.leader.hear(sent, m.Data)
-	}
-	return at, err
+	at, err = quorumAt(sent, m.Data)
+	return at, m.Data, err
 }
 
 // leaderClock is the clock of whoever leads the log, as its answers tell it.

@@ -1,12 +1,15 @@
 package jetstream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/hookstream/hookstream/eventlog"
+	"github.com/hookstream/hookstream/internal/question"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -17,8 +20,9 @@ type natsBucket struct {
 	name    string // of its stream
 	kv      jetstream.KeyValue
 	barrier barrier
-	sync    chan struct{} // holds one token: a barrier has one user at a time
-	closed  bool          // with the token
+	quorum  question.Shared[struct{}, time.Time] // when the bucket had one
+	sync    chan struct{}                        // holds one token: a barrier has one user at a time
+	closed  bool                                 // with the token
 }
 
 // Bucket opens the bucket of that name, made when missing. The name is
@@ -43,6 +47,11 @@ func (e *Engine) Bucket(ctx context.Context, name string) (eventlog.Bucket, erro
 		return nil, err
 	}
 	nb := &natsBucket{e: e, name: name, kv: kv, barrier: b, sync: make(chan struct{}, 1)}
+	nb.quorum.Ask = func(_ struct{}, sent func()) (time.Time, error) {
+		sent()
+		at, _, err := e.quorum(e.js.Conn(), name)
+		return at, err
+	}
 	e.connMu.Lock()
 	defer e.connMu.Unlock()
 	e.buckets = append(e.buckets, nb)
@@ -155,6 +164,40 @@ func (b *natsBucket) Now(ctx context.Context, key string) (eventlog.Change, erro
 		return eventlog.Change{Key: key}, nil
 	}
 	return c, nil
+}
+
+// proofTime bounds the wait for a quorum, and proofEvery is how often it is looked for.
+const (
+	proofTime  = 5 * time.Second
+	proofEvery = 50 * time.Millisecond
+)
+
+// Proof implements eventlog.Bucket. A quorum is proof only over the connection that was
+// asked over: another may lead to other nodes.
+func (b *natsBucket) Proof() func(context.Context) error {
+	if b.e.node != nil {
+		return func(context.Context) error { return nil }
+	}
+	nc := b.e.js.Conn()
+	asked, over := time.Now(), nc.Stats().Reconnects
+	return func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, proofTime)
+		defer cancel()
+		for {
+			at, err := b.quorum.Get(ctx, struct{}{})
+			if nc.Stats().Reconnects != over {
+				return fmt.Errorf("%w: bucket: the connection was lost that it was asked over", eventlog.ErrUnavailable)
+			}
+			if err == nil && !at.Before(asked) {
+				return nil
+			}
+			select {
+			case <-time.After(proofEvery):
+			case <-ctx.Done():
+				return fmt.Errorf("%w: bucket: it is not proven that its leader has a quorum: %w", eventlog.ErrUnavailable, cmp.Or(err, context.Cause(ctx)))
+			}
+		}
+	}
 }
 
 // prefix of the subjects of the keys.

@@ -20,22 +20,27 @@ const (
 )
 
 // CatchUp puts in force all that the bucket held at some time after the call. However
-// many call it, the bucket is asked at most once every 100 ms.
-func (w *Watched[T]) CatchUp(ctx context.Context) error {
-	_, err := w.rounds.Get(ctx, struct{}{})
-	return err
+// many call it, the bucket is asked at most once every 100 ms. Unless news answers true
+// then, it waits for proof that the answer is not of a leader that is cut off.
+func (w *Watched[T]) CatchUp(ctx context.Context, news func() bool) error {
+	proven, err := w.rounds.Get(ctx, struct{}{})
+	if err != nil || news() {
+		return err
+	}
+	return proven(ctx)
 }
 
 // round asks for all who have come by then.
-func (w *Watched[T]) round(_ struct{}, sent func()) (none struct{}, err error) {
+func (w *Watched[T]) round(_ struct{}, sent func()) (proven func(context.Context) error, err error) {
 	select {
 	case <-time.After(max(gatherTime, time.Until(w.lastRound.Add(roundTime)))):
 	case <-w.done:
-		return none, w.opts.Errors.Closed
+		return nil, w.opts.Errors.Closed
 	}
 	sent()
 	w.lastRound = time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), roundLimit)
 	defer cancel()
-	return none, w.opts.Bucket.Latest(ctx, w.Seen(), func(c eventlog.Change) { _ = w.apply(c) })
+	proven = w.opts.Bucket.Proof()
+	return proven, w.opts.Bucket.Latest(ctx, w.Seen(), func(c eventlog.Change) { _ = w.apply(c) })
 }

@@ -13,11 +13,12 @@ func (w *Watched[T]) Create(ctx context.Context, id string, value T) (Item[T], e
 	if err != nil {
 		return Item[T]{}, err
 	}
+	proven := w.opts.Bucket.Proof()
 	revision, err := w.opts.Bucket.Create(ctx, id, data)
 	switch {
 	case errConflict(err):
 		_ = w.Refresh(ctx, id) // who is told that it exists looks for it next
-		return Item[T]{}, w.err(id, w.opts.Errors.Exists)
+		return Item[T]{}, w.sure(ctx, id, proven, w.err(id, w.opts.Errors.Exists))
 	case err != nil:
 		return Item[T]{}, fmt.Errorf("create %s: %w", w.opts.Name(id), err)
 	}
@@ -55,14 +56,15 @@ func (w *Watched[T]) Update(ctx context.Context, id, etag string, change func(T)
 		if err != nil {
 			return Item[T]{}, err
 		}
+		proven := w.opts.Bucket.Proof()
 		now, err := w.replace(ctx, id, next, item.Revision, write)
 		switch {
 		case err == nil && !write:
-			return item, nil
+			return item, w.sure(ctx, id, proven, nil)
 		case err == nil:
 			return Item[T]{next, now.Revision}, w.inForce(id, now)
 		}
-		if err := w.again(ctx, id, etag, item.Revision, err); err != nil {
+		if err := w.again(ctx, id, etag, item.Revision, proven, err); err != nil {
 			return Item[T]{}, err
 		}
 	}
@@ -95,12 +97,13 @@ func (w *Watched[T]) Delete(ctx context.Context, id, etag string) (Item[T], erro
 		if err != nil {
 			return item, err
 		}
+		proven := w.opts.Bucket.Proof()
 		if err = w.opts.Bucket.Delete(ctx, id, item.Revision); err == nil {
 			// Whatever the revision of the deletion, it is higher, and nothing else of
 			// this id lies between them.
 			return item, w.inForce(id, eventlog.Change{Key: id, Revision: item.Revision + 1})
 		}
-		if err := w.again(ctx, id, etag, item.Revision, err); err != nil {
+		if err := w.again(ctx, id, etag, item.Revision, proven, err); err != nil {
 			return Item[T]{}, err
 		}
 	}
@@ -116,12 +119,12 @@ func (w *Watched[T]) moved(id string, revision uint64) bool {
 
 // again answers nil when a change may be tried again: somebody was faster, and what
 // they made of the resource is known here now.
-func (w *Watched[T]) again(ctx context.Context, id, etag string, revision uint64, err error) error {
+func (w *Watched[T]) again(ctx context.Context, id, etag string, revision uint64, proven func(context.Context) error, err error) error {
 	switch {
 	case !errConflict(err):
 		return w.err(id, err)
 	case etag != "":
-		return w.err(id, w.opts.Errors.EtagMismatch)
+		return w.sure(ctx, id, proven, w.err(id, w.opts.Errors.EtagMismatch))
 	}
 	if err := w.Refresh(ctx, id); err != nil {
 		return err

@@ -103,8 +103,8 @@ type Watched[T any] struct {
 	seen    uint64        // the highest revision up to which all is in force
 	changed chan struct{} // closed and replaced with every change
 
-	rounds    question.Shared[struct{}, struct{}] // of CatchUp
-	lastRound time.Time                           // when one began, its alone
+	rounds    question.Shared[struct{}, func(context.Context) error] // of CatchUp
+	lastRound time.Time                                              // when one began, its alone
 
 	stop context.CancelFunc
 	done chan struct{}
@@ -218,13 +218,31 @@ func (w *Watched[T]) At(id, etag string) (Item[T], error) {
 // the caller may come from where it was changed a moment ago.
 func (w *Watched[T]) Look(ctx context.Context, id, etag string) (Item[T], error) {
 	item, err := w.At(id, etag)
-	if !errors.Is(err, w.opts.Errors.NotFound) && !errors.Is(err, w.opts.Errors.EtagMismatch) {
+	if !w.refused(err) {
 		return item, err
 	}
+	proven := w.opts.Bucket.Proof()
 	if err := w.Refresh(ctx, id); err != nil {
 		return Item[T]{}, err
 	}
-	return w.At(id, etag)
+	if item, err = w.At(id, etag); w.refused(err) {
+		err = w.sure(ctx, id, proven, err)
+	}
+	return item, err
+}
+
+// refused reports whether an error refuses for what the bucket holds.
+func (w *Watched[T]) refused(err error) bool {
+	return errors.Is(err, w.opts.Errors.NotFound) || errors.Is(err, w.opts.Errors.EtagMismatch)
+}
+
+// sure answers the refusal once it is proven that it is not the word of a leader that is
+// cut off, and else that nothing is known.
+func (w *Watched[T]) sure(ctx context.Context, id string, proven func(context.Context) error, refusal error) error {
+	if err := proven(ctx); err != nil {
+		return w.err(id, err)
+	}
+	return refusal
 }
 
 // err is an error about one resource.

@@ -30,6 +30,7 @@ type bucket struct {
 	early    func() // called once, before the next Update
 	changes  []eventlog.Change
 	asked    int // Latest was
+	unproven error
 }
 
 func newBucket() *bucket {
@@ -97,6 +98,13 @@ func (b *bucket) Now(_ context.Context, key string) (eventlog.Change, error) {
 	defer b.mu.Unlock()
 	return b.values[key], nil
 }
+
+func (b *bucket) Proof() func(context.Context) error {
+	return func(context.Context) error { return b.unproven }
+}
+
+// never says that there is no news.
+func never() bool { return false }
 
 func (b *bucket) Latest(_ context.Context, after uint64, fn func(eventlog.Change)) error {
 	b.mu.Lock()

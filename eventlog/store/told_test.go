@@ -156,7 +156,7 @@ func TestCatchUp(t *testing.T) {
 			all.Go(func() {
 				id := fmt.Sprint("new", i)
 				b.write(id, "value")
-				if err := w.CatchUp(t.Context()); err != nil {
+				if err := w.CatchUp(t.Context(), never); err != nil {
 					t.Error(err)
 				}
 				if _, ok := w.Get(id); !ok {
@@ -168,7 +168,7 @@ func TestCatchUp(t *testing.T) {
 		b.write("deleted", "")
 		b.write("passing", "made")
 		b.write("passing", "")
-		if err := w.CatchUp(t.Context()); err != nil || slices.Contains(values(w), "one") {
+		if err := w.CatchUp(t.Context(), never); err != nil || slices.Contains(values(w), "one") {
 			t.Errorf("%v, there are %q", err, values(w))
 		}
 		all.Wait()
@@ -182,7 +182,7 @@ func TestCatchUp(t *testing.T) {
 			t.Errorf("told again: %q", more)
 		}
 		w.Close()
-		if err := w.CatchUp(t.Context()); !errors.Is(err, kindErrors.Closed) {
+		if err := w.CatchUp(t.Context(), never); !errors.Is(err, kindErrors.Closed) {
 			t.Errorf("closed: %v", err)
 		}
 	})

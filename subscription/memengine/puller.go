@@ -3,6 +3,7 @@ package memengine
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -323,6 +324,26 @@ func (b bucket) Latest(ctx context.Context, after uint64, fn func(eventlog.Chang
 		fn(c)
 	}
 	return nil
+}
+
+// proofTime bounds the wait for a quorum.
+const proofTime = 5 * time.Second
+
+// Proof implements eventlog.Bucket.
+func (b bucket) Proof() func(context.Context) error {
+	asked := time.Now()
+	return func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, proofTime)
+		defer cancel()
+		for b.e.Reached().Before(asked) {
+			select {
+			case <-time.After(beatEvery / 20):
+			case <-ctx.Done():
+				return fmt.Errorf("%w: %w", eventlog.ErrUnavailable, context.Cause(ctx))
+			}
+		}
+		return nil
+	}
 }
 
 func (b bucket) Watch(ctx context.Context, fn func(eventlog.Change), ready func()) error {
