@@ -147,7 +147,7 @@ func (m *Manager) open(ctx context.Context) (err error) {
 	if m.store, err = openStore(ctx, bucket, m.logger, m.changed, m.hearGap); err != nil {
 		return err
 	}
-	if m.signer, err = m.store.signer(ctx); err != nil {
+	if m.signer, err = m.store.signer(ctx, !m.engine.Embedded()); err != nil {
 		return err
 	}
 	if m.engine.Embedded() {

@@ -298,19 +298,44 @@ func (s *store) delete(ctx context.Context, id, etag string) (*Subscription, err
 	return item.Value.sub, err
 }
 
-// signer answers what signs tokens: whoever is first makes the key.
-func (s *store) signer(ctx context.Context) (*signer, error) {
-	if s.tokenKey() == nil {
-		key := make([]byte, 32)
-		_, _ = rand.Read(key) // never fails
-		if _, err := s.bucket.Create(ctx, keyTokens, key); err != nil && !errors.Is(err, eventlog.ErrConflict) {
+// signer answers what signs tokens: whoever is first makes the key. A cluster may answer
+// late or not at all while it is being started: patient is who waits for it.
+func (s *store) signer(ctx context.Context, patient bool) (*signer, error) {
+	for s.tokenKey() == nil {
+		err := s.makeKey(ctx)
+		if err == nil {
+			err = s.Await(ctx, func() bool { return s.tokenKey() != nil })
+		}
+		if err != nil && (!patient || ctx.Err() != nil || errors.Is(err, ErrClosed)) {
 			return nil, fmt.Errorf("key of tokens: %w", err)
 		}
-	}
-	if err := s.Await(ctx, func() bool { return s.tokenKey() != nil }); err != nil {
-		return nil, fmt.Errorf("key of tokens: %w", err)
+		if err != nil {
+			s.logger.Warn("the cluster is not ready, trying again", "err", err)
+			s.await(ctx, keyPause)
+		}
 	}
 	return newSigner(s.tokenKey()), nil
+}
+
+// keyPause is how long signer waits before it asks again.
+const keyPause = time.Second
+
+// makeKey keeps a new key, unless there is one.
+func (s *store) makeKey(ctx context.Context) error {
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // never fails
+	_, err := s.bucket.Create(ctx, keyTokens, key)
+	if errors.Is(err, eventlog.ErrConflict) {
+		return nil
+	}
+	return err
+}
+
+// await waits for the key, whoever makes it, and no longer than the time.
+func (s *store) await(ctx context.Context, atMost time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, atMost)
+	defer cancel()
+	_ = s.Await(ctx, func() bool { return s.tokenKey() != nil })
 }
 
 // tokenKey answers the key that tokens are signed with, nil when there is none yet.

@@ -2,9 +2,12 @@ package subscription
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/hookstream/hookstream/eventlog"
 )
@@ -44,6 +47,51 @@ func newTestStore(t testing.TB) (*store, told) {
 	}
 	t.Cleanup(s.Close)
 	return s, b
+}
+
+// starting is a bucket of a cluster that is being started: it keeps nothing at first, and
+// then what it does not say that it keeps.
+type starting struct {
+	told
+	tries int
+}
+
+func (b *starting) Create(_ context.Context, key string, value []byte) (uint64, error) {
+	b.tries++
+	if b.tries == 3 {
+		go b.tell(eventlog.Change{Key: key, Value: value, Revision: 1})
+	}
+	return 0, fmt.Errorf("%w: no responders", eventlog.ErrUnavailable)
+}
+
+// The first start of all waits for a cluster until there is a key for tokens, and until
+// it is told to end; an embedded engine that keeps none is not waited for.
+func TestTheKeyOfTokensIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		open := func(ends time.Duration, patient bool) (tries int, took time.Duration, err error) {
+			b := &starting{told: told{changes: make(chan eventlog.Change), done: make(chan struct{})}}
+			s, err := openStore(t.Context(), b, slog.New(slog.DiscardHandler), func(string, *Subscription) {}, func(eventlog.Change) {})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			ctx, cancel := context.WithTimeout(t.Context(), ends)
+			defer cancel()
+			start := time.Now()
+			_, err = s.signer(ctx, patient)
+			synctest.Wait()
+			return b.tries, time.Since(start), err
+		}
+		if tries, took, err := open(time.Hour, true); err != nil || tries != 3 || took != 2*time.Second {
+			t.Errorf("a cluster: %v after %d tries in %s", err, tries, took)
+		}
+		if _, took, err := open(1500*time.Millisecond, true); err == nil || took != 1500*time.Millisecond {
+			t.Errorf("told to end: %v after %s", err, took)
+		}
+		if tries, took, err := open(time.Hour, false); !errors.Is(err, eventlog.ErrUnavailable) || tries != 1 || took != 0 {
+			t.Errorf("embedded: %v after %d tries in %s", err, tries, took)
+		}
+	})
 }
 
 func formOf(t testing.TB, uid string) []byte {
