@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -172,19 +173,26 @@ func TestAFailedSyncIsTheEnd(t *testing.T) {
 
 // The log of the server is the first to say that a write failed, whoever was writing.
 func TestWhatTheServerLogsEndsTheEngine(t *testing.T) {
-	told := make(chan error, 1)
-	l := natsLogger{l: slog.New(slog.DiscardHandler), failed: func(err error) { told <- err }}
-	l.Errorf("Error reading %s", "a block")
-	l.Warnf("%s critical write error", "not an error")
-	select {
-	case err := <-told:
-		t.Errorf("ended by what is no failed write: %v", err)
-	default:
-	}
-	for _, format := range []string{"Filestore [%s] Critical write error: no space", "JetStream stream '%s' critical write error: no space"} {
-		l.Errorf(format, "EVENTS")
-		if err := <-told; !errors.Is(err, errStoreFailed) {
-			t.Errorf("ended by %v", err)
+	synctest.Test(t, func(t *testing.T) {
+		var told atomic.Pointer[error]
+		l := natsLogger{l: slog.New(slog.DiscardHandler), failed: func(err error) { told.Store(&err) }}
+		ended := func() error {
+			synctest.Wait()
+			if err := told.Swap(nil); err != nil {
+				return *err
+			}
+			return nil
 		}
-	}
+		l.Errorf("Error reading %s", "a block")
+		l.Warnf("%s critical write error", "not an error")
+		if err := ended(); err != nil {
+			t.Errorf("ended by what is no failed write: %v", err)
+		}
+		for _, format := range []string{"Filestore [%s] Critical write error: no space", "JetStream stream '%s' critical write error: no space"} {
+			l.Errorf(format, "EVENTS")
+			if err := ended(); !errors.Is(err, errStoreFailed) {
+				t.Errorf("%s: ended by %v", format, err)
+			}
+		}
+	})
 }
