@@ -134,6 +134,7 @@ func TestFailedWrite(t *testing.T) {
 			if status := s.sendUntilRefused(t); status != http.StatusServiceUnavailable && status != 0 {
 				t.Errorf("a sender was told %d", status)
 			}
+			p.awaitSays("the log can not be written any more")
 			p.waitExit("its log cannot be written")
 			if p.cmd.ProcessState.Success() || !strings.Contains(p.tail(), c.says) {
 				t.Errorf("it ended with %s, and did not say why: %s", p.cmd.ProcessState, p.tail())
@@ -213,6 +214,22 @@ func (p *process) waitExit(why string) {
 	case <-p.exited:
 	case <-time.After(time.Minute):
 		p.t.Fatalf("the program goes on, though %s: %s", why, p.tail())
+	}
+}
+
+// awaitSays returns when the program's log says the words. It must not need senders that
+// wait for a minute to find out: that is how it goes on when all else has missed it.
+func (p *process) awaitSays(words string) {
+	p.t.Helper()
+	says := func() bool {
+		p.logMu.Lock()
+		defer p.logMu.Unlock()
+		return strings.Contains(p.log.String(), words)
+	}
+	for begun := time.Now(); !says(); time.Sleep(20 * time.Millisecond) {
+		if time.Since(begun) > 30*time.Second {
+			p.t.Fatalf("it does not say %q: %s", words, p.tail())
+		}
 	}
 }
 
