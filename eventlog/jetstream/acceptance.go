@@ -155,7 +155,7 @@ func (e *Engine) probeAcceptance() {
 func (e *Engine) probe(t *acceptance, size int, full bool) error {
 	ctx, cancel := context.WithTimeout(e.ctx, answerTime)
 	defer cancel()
-	info, err := e.streamInfo(ctx, t)
+	info, err := e.streamInfo(ctx, t.link.nc, t.stream)
 	if err != nil {
 		return err
 	}
@@ -192,12 +192,12 @@ func ask(ctx context.Context, nc *nats.Conn, m *nats.Msg) error {
 	return err
 }
 
-func (e *Engine) streamInfo(ctx context.Context, t *acceptance) (jetstream.StreamInfo, error) {
+func (e *Engine) streamInfo(ctx context.Context, nc *nats.Conn, stream string) (jetstream.StreamInfo, error) {
 	var answer struct {
 		jetstream.StreamInfo
 		Error *jetstream.APIError `json:"error"`
 	}
-	m, err := t.link.nc.RequestWithContext(ctx, e.API("STREAM.INFO."+t.stream), nil)
+	m, err := nc.RequestWithContext(ctx, e.API("STREAM.INFO."+stream), nil)
 	if err == nil {
 		err = json.Unmarshal(m.Data, &answer)
 	}

@@ -36,7 +36,7 @@ func TestClusterThatTakesNothing(t *testing.T) {
 		"the inbox has its bound":                  {3, true, bounded(jetstream.StreamInbox), "no room left", unbounded(jetstream.StreamInbox)},
 		"the servers' store is full, of the inbox": {3, true, fillStore, "insufficient", emptyStore},
 		"the log is sealed":                        {3, false, seal, "sealed", nil},
-		"the log is gone":                          {1, false, removeLog, "stream HOOKSTREAM_EVENTS takes nothing", nil},
+		"the log is gone":                          {1, false, removeLog, "stream HOOKSTREAM_EVENTS", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

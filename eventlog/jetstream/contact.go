@@ -254,8 +254,15 @@ func (e *Engine) Reached() time.Time {
 const publishing = "publish "
 
 // clusterHealth answers whether a cluster takes appends. What became of them says so,
-// see takes; and whether their connections reach a quorum.
+// see takes; and whether their connections reach a quorum. Without one of its streams, or
+// with a permission less than it needs, a gateway cannot do all that it should.
 func (e *Engine) clusterHealth() error {
+	if err := e.streams.gone(); err != nil {
+		return err
+	}
+	if err := e.withdrawn(); err != nil {
+		return err
+	}
 	recent := false
 	for _, t := range e.acceptances() {
 		if err := t.refusal(); err != nil {

@@ -32,15 +32,16 @@ type Engine struct {
 	files  files
 
 	js jetstream.JetStream // configuration and requests that are not on a hot path
-	// connMu guards conns, buckets, links, denied, giveUp and takes.
+	// connMu guards conns, buckets, links, denied, deniedN, giveUp and takes.
 	connMu  sync.Mutex
 	conns   []*nats.Conn
-	buckets []*natsBucket // with connMu
-	links   []*link       // of conns, on a cluster
-	denied  []error       // what the server does not let us do
-	giveUp  func(error)   // while it starts
-	takes   []*acceptance // of the streams that the way in needs, on a cluster
-	opened  chan struct{} // closed when the engine is
+	buckets []*natsBucket      // with connMu
+	links   []*link            // of conns, on a cluster
+	denied  map[string]*denial // what the server does not let us do, by kind
+	deniedN int                // how often it did not
+	giveUp  func(error)        // while it starts
+	takes   []*acceptance      // of the streams that the way in needs, on a cluster
+	opened  chan struct{}      // closed when the engine is
 
 	foreign foreign
 	noticed chan eventlog.Missing // holes that readers met
@@ -49,6 +50,7 @@ type Engine struct {
 	index   *index.Index
 	rooms   rooms
 	leader  leaderClock // on a cluster
+	streams streams     // of a cluster
 
 	health  atomic.Pointer[error]
 	tailing atomic.Pointer[error] // why the shared tail stands still
@@ -66,7 +68,7 @@ func Open(ctx context.Context, o Options) (_ *Engine, err error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	e := &Engine{opts: o, logger: o.Logger, opened: make(chan struct{}), noticed: make(chan eventlog.Missing, noticing)}
+	e := &Engine{opts: o, logger: o.Logger, opened: make(chan struct{}), denied: make(map[string]*denial), noticed: make(chan eventlog.Missing, noticing)}
 	e.ctx, e.stop = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
@@ -102,6 +104,7 @@ func Open(ctx context.Context, o Options) (_ *Engine, err error) {
 	e.wg.Go(e.watch)
 	if e.node == nil {
 		e.wg.Go(e.probeAcceptance)
+		e.wg.Go(e.mindPermissions)
 	}
 	e.wg.Go(e.checkRest)
 	e.wg.Go(e.lookIntoHoles)
@@ -143,6 +146,9 @@ func (e *Engine) start() error {
 		}
 	}
 	e.js, err = e.jetstream(nc)
+	if e.node == nil && err == nil {
+		e.wg.Go(e.mindStreams)
+	}
 	return err
 }
 
@@ -207,7 +213,7 @@ func (e *Engine) connect(ctx context.Context, purpose string) (nc *nats.Conn, er
 			}
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			if errors.Is(err, nats.ErrPermissionViolation) {
+			if errors.Is(err, nats.ErrPermissionViolation) || errors.Is(err, nats.ErrAuthorization) {
 				e.deny(err)
 				return
 			}
@@ -219,7 +225,8 @@ func (e *Engine) connect(ctx context.Context, purpose string) (nc *nats.Conn, er
 	} else {
 		opts = append(opts,
 			nats.PingInterval(pingEvery), nats.MaxPingsOutstanding(maxPingsOpen), nats.FlusherTimeout(quietTime),
-			nats.Timeout(dialTime), nats.SetCustomDialer(dialer{}))
+			nats.Timeout(dialTime), nats.SetCustomDialer(dialer{}),
+			nats.IgnoreAuthErrorAbort()) // a password may be changed here first, or there
 		opts = append(opts, e.opts.NATS...)
 	}
 	dial := func() error {
@@ -265,6 +272,9 @@ func (e *Engine) EnsureStream(ctx context.Context, cfg jetstream.StreamConfig) (
 		st, err = e.tryStream(ctx, cfg)
 		return err
 	})
+	if err == nil {
+		e.knows(ctx, cfg.Name)
+	}
 	return st, err
 }
 

@@ -3,6 +3,8 @@ package jetstream
 import (
 	"strings"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // QuorumAt is quorumAt.
@@ -37,3 +39,14 @@ func (c *leaderClock) Hear(sent time.Time, answer []byte) { c.hear(sent, answer)
 
 // Now is now.
 func (c *leaderClock) Now() time.Time { return c.now() }
+
+// Streams is streams.
+type Streams = streams
+
+// Knows is knows.
+func (s *streams) Knows(name string) { s.knows(name) }
+
+// Is is is.
+func (s *streams) Is(name string, info *jetstream.StreamInfo, now time.Time) (error, bool) {
+	return s.is(name, info, now)
+}

@@ -114,6 +114,11 @@ func (f *follower) follow(ctx context.Context) (err error) {
 	if err := f.begin(ctx); err != nil {
 		return err
 	}
+	if f.e.node == nil { // a number of another stream says nothing
+		if err, _ := f.e.same(ctx, f.Stream); err != nil {
+			return err
+		}
+	}
 	it, err := f.messages(ctx)
 	if err != nil {
 		return err

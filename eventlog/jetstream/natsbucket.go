@@ -42,6 +42,7 @@ func (e *Engine) Bucket(ctx context.Context, name string) (eventlog.Bucket, erro
 		return nil, fmt.Errorf("bucket %s: %w", name, err)
 	}
 	name = "KV_" + bucketPrefix + name
+	e.knows(ctx, name)
 	b, err := e.barrierFor(name, newFSBarrier)
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,17 +18,58 @@ import (
 // somebody changes its configuration, or ours.
 var ErrRefused = errors.New("eventlog: NATS refuses")
 
+// denial is one kind of thing that the server does not allow; to connect is one.
+type denial struct {
+	err  error
+	n    int       // it was the nth of all denials, the last time
+	at   time.Time // then
+	told time.Time // the log was told then
+}
+
+const (
+	// deniedTime is how long what was denied last counts as denied, unless it is again.
+	deniedTime = 3 * sameEvery
+	// tellEvery is how often the log is told of one kind.
+	tellEvery = time.Minute
+	// maxDenials bounds the kinds that are remembered.
+	maxDenials = 256
+)
+
 // deny keeps that the server does not allow something. A start ends with it.
 func (e *Engine) deny(err error) {
+	kind := deniedKind(err.Error())
 	err = fmt.Errorf("%w: %w; see the permissions in docs/operating.md", ErrRefused, err)
+	now := time.Now()
 	e.connMu.Lock()
-	e.denied = append(e.denied, err)
+	e.deniedN++
+	d := e.denied[kind]
+	if d == nil && len(e.denied) < maxDenials {
+		d = new(denial)
+		e.denied[kind] = d
+	}
+	tell := d == nil || now.Sub(d.told) > tellEvery
+	if d != nil {
+		d.err, d.n, d.at = err, e.deniedN, now
+		if tell {
+			d.told = now
+		}
+	}
 	give := e.giveUp
 	e.connMu.Unlock()
-	e.logger.Error("NATS does not allow what the gateway needs", "err", err)
+	if tell {
+		e.logger.Error("NATS does not allow what the gateway needs", "err", err)
+	}
 	if give != nil {
 		give(err)
 	}
+}
+
+// deniedKind is what was not allowed, without what is another one each time: an
+// acknowledgement has a subject of its own.
+func deniedKind(text string) string {
+	what, subject, _ := strings.Cut(text, `"`)
+	tokens := strings.Split(subject, ".")
+	return what + strings.Join(tokens[:min(len(tokens), 6)], ".")
 }
 
 // Denied answers what the server did not allow since the start, joined; nil when
@@ -38,19 +80,89 @@ func (e *Engine) Denied() error { return e.deniedSince(0) }
 func (e *Engine) deniedCount() int {
 	e.connMu.Lock()
 	defer e.connMu.Unlock()
-	return len(e.denied)
+	return e.deniedN
 }
 
 func (e *Engine) deniedSince(n int) error {
+	return e.deniedWhere(func(d *denial) bool { return d.n > n })
+}
+
+// withdrawn answers what the server does not allow at present, as far as it was tried:
+// permissions may be taken from a gateway that runs.
+func (e *Engine) withdrawn() error {
+	now := time.Now()
+	return e.deniedWhere(func(d *denial) bool { return now.Sub(d.at) < deniedTime })
+}
+
+// deniedWhere answers the denials of which where says so, joined, the latest last.
+func (e *Engine) deniedWhere(where func(*denial) bool) error {
 	e.connMu.Lock()
 	defer e.connMu.Unlock()
-	return errors.Join(e.denied[n:]...)
+	var some []*denial
+	for _, d := range e.denied {
+		if where(d) {
+			some = append(some, d)
+		}
+	}
+	slices.SortFunc(some, func(a, b *denial) int { return a.n - b.n })
+	var errs []error
+	for _, d := range some {
+		errs = append(errs, d.err)
+	}
+	return errors.Join(errs...)
+}
+
+// mindPermissions tries again what was denied, until it is allowed. Nothing else would
+// tell that it is: most of it is asked for by consumers and senders, who may be sent
+// elsewhere. What the server took off its list of who listens it is told anew.
+func (e *Engine) mindPermissions() {
+	t := time.NewTicker(sameEvery)
+	defer t.Stop()
+	for denied, deaf := false, false; ; {
+		select {
+		case <-t.C:
+		case <-e.ctx.Done():
+			return
+		}
+		err := e.withdrawn()
+		switch {
+		case err != nil:
+			denied, deaf = true, deaf || strings.Contains(err.Error(), "for Subscription")
+			_ = e.tryPermissions(e.js.Conn())
+		case denied:
+			e.logger.Info("NATS allows again what the gateway needs")
+			if deaf {
+				e.listenAnew()
+			}
+			denied, deaf = false, false
+		}
+	}
+}
+
+// listenAnew tells the server on all connections what is listened to.
+func (e *Engine) listenAnew() {
+	for _, l := range e.allLinks() {
+		_ = l.nc.ForceReconnect() // it is closed, or reconnects already
+	}
 }
 
 // checkPermissions finds out at the start whether the gateway may say and hear what
-// it will have to. Nothing that is said has an effect.
+// it will have to.
 func (e *Engine) checkPermissions(nc *nats.Conn) error {
-	for _, subject := range []string{SubjectOutcome + ".probe", SubjectGateway + ".probe.probe", SubjectGateways + ".probe", AdvisoryDropped + "probe"} {
+	if err := e.tryPermissions(nc); err != nil {
+		return err
+	}
+	if err := nc.LastError(); errors.Is(err, nats.ErrPermissionViolation) {
+		time.Sleep(100 * time.Millisecond) // for the others, which come one by one
+		return e.Denied()
+	}
+	return nil
+}
+
+// tryPermissions says and hears one of each kind that a gateway has to. Nothing that is
+// said has an effect; what is not allowed is denied.
+func (e *Engine) tryPermissions(nc *nats.Conn) error {
+	for _, subject := range []string{SubjectOutcome + ".probe", SubjectGateway + ".probe.probe", SubjectGateways + ".probe", AdvisoryDropped + "probe", nc.NewInbox()} {
 		sub, err := nc.SubscribeSync(subject)
 		if err != nil {
 			return err
@@ -64,14 +176,7 @@ func (e *Engine) checkPermissions(nc *nats.Conn) error {
 			return err
 		}
 	}
-	if err := nc.FlushTimeout(RequestTimeout); err != nil {
-		return err
-	}
-	if err := nc.LastError(); errors.Is(err, nats.ErrPermissionViolation) {
-		time.Sleep(100 * time.Millisecond) // for the others, which come one by one
-		return e.Denied()
-	}
-	return nil
+	return nc.FlushTimeout(RequestTimeout)
 }
 
 // needed are subjects that the gateway publishes to, one of each kind.
@@ -90,7 +195,7 @@ func (e *Engine) needed() []string {
 	for _, stream := range []string{"KV_" + bucketPrefix + "SOURCES", "KV_" + bucketPrefix + "SUBSCRIPTIONS"} {
 		out = append(out, e.API("STREAM.INFO."+stream), e.API("STREAM.MSG.GET."+stream), e.API("CONSUMER.CREATE."+stream+".probe"), e.API("CONSUMER.MSG.NEXT."+stream+".probe"))
 	}
-	return append(out, e.API("CONSUMER.UNPIN."+StreamEvents+".probe"),
+	return append(out, e.API("CONSUMER.UNPIN."+StreamEvents+".probe"), e.API("DIRECT.GET."+StreamEvents), SubjectAttempts+".probe.probe",
 		e.API("STREAM.MSG.GET."+StreamEvents), e.API("STREAM.MSG.GET."+StreamParked), e.API("STREAM.MSG.GET."+StreamAttempts))
 }
 
