@@ -36,20 +36,37 @@ build: ## build bin/hookstream, static
 SLOW := ./eventlog/jetstream ./app ./subscription ./cmd/hookstream
 TESTFLAGS ?= -p 4 -parallel 6 -vet=off
 
-.PHONY: test
-test: ## all tests, with the race detector, and the fuzz targets' seeds and corpora
-	go test -race -timeout 15m $(TESTFLAGS) $(SLOW) ./...
-	$(MAKE) test-plays
+# Tests come in two parts: all but the heavy ones with the race detector, and the
+# packages that have heavy ones without it; docs/adr/0016-race-detector.md says why.
+# What imports one of these two has heavy tests.
+heavy = packages=$$(go list -f '{{.ImportPath}} {{.Imports}} {{.TestImports}} {{.XTestImports}}' ./... | awk '/internal\/heavy|eventlog\/natstest/ {print $$1}')
 
-.PHONY: test-plays
-test-plays: ## some thousand random plays of subscriptions and their clients, without the race detector
-	go test -timeout 15m -vet=off ./subscription -run '^Test((Calm)?Model|Rig|RigInside)$$'
-	go test -timeout 15m -vet=off ./client -run '^Test(RunAndGatewayTogether|NoEventIsAtTwoConsumers)$$'
+.PHONY: test
+test: test-race test-heavy ## all tests, and the fuzz targets' seeds and corpora
+
+.PHONY: test-race
+test-race: ## all tests but the heavy ones, with the race detector
+	go test -race -timeout 15m $(TESTFLAGS) $(SLOW) ./...
+
+.PHONY: test-heavy
+test-heavy: programs ## the packages with heavy tests, whole, and some thousand random plays, without the race detector
+	$(heavy) && HOOKSTREAM_TEST_PROGRAMS='$(PROGRAMS)' go test -timeout 15m $(TESTFLAGS) $(SLOW) $$packages
 
 .PHONY: test-full
-test-full: ## the tests under load in their full size, each night
-	HOOKSTREAM_TEST_FULL=1 go test -race -timeout 30m -vet=off ./app
-	HOOKSTREAM_TEST_FULL=1 go test -race -timeout 30m -vet=off ./subscription -run '^TestOrderByEntityUnderRandomVerdicts$$'
+test-full: programs ## the packages with heavy tests with the race detector, and what is under load in its full size, each night
+	$(heavy) && HOOKSTREAM_TEST_FULL=1 HOOKSTREAM_TEST_PROGRAMS='$(PROGRAMS)' go test -race -timeout 60m $(TESTFLAGS) $(SLOW) $$packages
+
+.PHONY: test-plays
+test-plays: ## only the random plays of subscriptions and their clients, as test-heavy has them
+	go test -timeout 15m -vet=off ./subscription -run '^Test((Calm)?(Model|Rig)|RigInside)$$'
+	go test -timeout 15m -vet=off ./client -run '^Test(RunAndGatewayTogether|NoEventIsAtTwoConsumers)$$'
+
+# What tests start. They are linked anew only when they are others than before.
+PROGRAMS := $(CURDIR)/$(CACHE)/programs
+.PHONY: programs
+programs:
+	go build -o $(PROGRAMS)/plain/hookstream ./cmd/hookstream
+	go build -tags killtest -o $(PROGRAMS)/killtest/hookstream ./cmd/hookstream
 
 .PHONY: check
 check: check-proto check-generated lint test ## the gate: what must pass before anything lands

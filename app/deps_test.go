@@ -65,7 +65,8 @@ var arrows = map[string][]string{
 
 	// Only for tests.
 	"eventlog/logtest":             {"event", "eventlog", "eventlog/jetstream"},
-	"eventlog/natstest":            {"internal/linktest"},
+	"eventlog/natstest":            {"internal/heavy", "internal/linktest"},
+	"internal/heavy":               {},
 	"internal/linktest":            {},
 	"internal/toyprovider":         {},
 	"simulator/simulatortest":      {},

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -21,6 +20,7 @@ import (
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
+	"github.com/hookstream/hookstream/internal/heavy"
 	"github.com/hookstream/hookstream/internal/linktest"
 	"github.com/hookstream/hookstream/provider/yousign"
 )
@@ -45,12 +45,7 @@ func TestMain(m *testing.M) {
 
 // binary builds the real program, once, with the hook that lets it die.
 var binary = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(binDir, "hookstream")
-	out, err := exec.Command("go", "build", "-tags", "killtest", "-o", path, "../cmd/hookstream").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("build: %w: %s", err, out)
-	}
-	return path, nil
+	return heavy.Program(binDir, "killtest")
 })
 
 // process is the real program, which a test kills and starts again in the same
@@ -69,6 +64,7 @@ type process struct {
 
 func newProcess(t testing.TB) *process {
 	t.Helper()
+	heavy.Test(t)
 	if _, err := binary(); err != nil {
 		t.Fatal(err)
 	}
@@ -289,16 +285,12 @@ func (s *sender) post(body []byte) int {
 	return resp.StatusCode
 }
 
-// fullSize asks for tests under load in the size they have each night: make
-// test-full.
-func fullSize() bool { return os.Getenv("HOOKSTREAM_TEST_FULL") != "" }
-
 // 20,000 webhooks, at full size 50,000, come over 64 connections, and the program is killed twice in
 // the middle: every one that was answered 200 is in the log after the restart,
 // and none is there twice although senders repeat what was not answered.
 func TestKillUnderLoad(t *testing.T) {
 	total, connections := 20_000, 64
-	if fullSize() {
+	if heavy.Full() {
 		total = 50_000
 	}
 	if testing.Short() {

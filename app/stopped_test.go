@@ -21,6 +21,7 @@ import (
 
 	"github.com/hookstream/hookstream/client"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/internal/heavy"
 )
 
 // readerVariable has the test's own program be a consumer over REST, as curl is: it
@@ -114,6 +115,7 @@ var servingLine = regexp.MustCompile(`msg=serving ingress=(\S+) grpc=(\S+) http=
 // startAnywhere starts the program on ports that it chooses.
 func startAnywhere(t *testing.T, env ...string) *process {
 	t.Helper()
+	heavy.Test(t)
 	if _, err := binary(); err != nil {
 		t.Fatal(err)
 	}

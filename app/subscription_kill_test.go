@@ -19,6 +19,7 @@ import (
 	"github.com/hookstream/hookstream/eventlog/jetstream"
 	"github.com/hookstream/hookstream/eventlog/natstest"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/internal/heavy"
 )
 
 // ledger is what the consumers of a subscription were handed, and what was
@@ -302,7 +303,7 @@ func TestTwentyConsumersAndAGatewayThatDies(t *testing.T) {
 	// Fewer events, and of each thousand batches more with a crash: some hundred crashes
 	// at full size, and dozens here.
 	total, crash := 6_000, 40
-	if fullSize() {
+	if heavy.Full() {
 		total, crash = 100_000, 10
 	}
 	cluster := natstest.Start(t)
@@ -389,7 +390,7 @@ func appendEvent(ctx context.Context, engine *jetstream.Engine, id string) error
 func TestKillKeepsConfirmedAcks(t *testing.T) {
 	const deadline = 2 * time.Second
 	total, kills := 6_000, 3
-	if fullSize() {
+	if heavy.Full() {
 		total, kills = 20_000, 5
 	}
 	p := newProcess(t)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/hookstream/hookstream/app"
 	"github.com/hookstream/hookstream/bench/baseline"
+	"github.com/hookstream/hookstream/internal/heavy"
 	"github.com/hookstream/hookstream/simulator"
 )
 
@@ -77,6 +78,7 @@ func senders() (all []simulator.Played) {
 
 func quickBench(t *testing.T, patterns ...string) Report {
 	t.Helper()
+	heavy.Test(t)
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -120,6 +122,7 @@ func TestStreamScenariosRun(t *testing.T) {
 // A log is made once for all scenarios that read it: the second needs no gateway
 // to have it.
 func TestReplaysShareALog(t *testing.T) {
+	heavy.Test(t)
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

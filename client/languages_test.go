@@ -20,6 +20,8 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/pluginpb"
+
+	"github.com/hookstream/hookstream/internal/heavy"
 )
 
 // language is a consumer in languages/NAME that is made of a running gateway's
@@ -230,9 +232,11 @@ type binary struct{ grpc, http string }
 var addresses = regexp.MustCompile(`msg=serving .*grpc=(\S+) http=(\S+)`)
 
 func startBinary(t *testing.T) binary {
-	path := filepath.Join(t.TempDir(), "hookstream")
-	if out, err := exec.Command("go", "build", "-o", path, "../cmd/hookstream").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	t.Helper()
+	heavy.Test(t)
+	path, err := heavy.Program(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
 	}
 	cmd := exec.Command(path, "serve", "--data-dir", filepath.Join(t.TempDir(), "data"),
 		"--ingress-addr", "127.0.0.1:0", "--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0")

@@ -18,6 +18,7 @@ import (
 
 	"github.com/hookstream/hookstream/client"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/internal/heavy"
 )
 
 // A lossy connection loses some calls on their way there, and the answers of some
@@ -45,6 +46,10 @@ func (l *lossy) Invoke(ctx context.Context, method string, args, reply any, opts
 	}
 	return err
 }
+
+// plays is how many seeds the gate has of each kind of play: with the race detector,
+// which makes each several times as expensive, few.
+var plays = heavy.Count(200, 20)
 
 // What happens in a play.
 const (

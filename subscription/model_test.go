@@ -19,6 +19,7 @@ import (
 	"github.com/hookstream/hookstream/eventlog/memlog"
 	"github.com/hookstream/hookstream/eventlog/queue"
 	"github.com/hookstream/hookstream/hub"
+	"github.com/hookstream/hookstream/internal/heavy"
 	"github.com/hookstream/hookstream/subscription"
 	"github.com/hookstream/hookstream/subscription/memengine"
 )
@@ -283,6 +284,14 @@ func testModel(t *testing.T, ordering subscription.Ordering, embedded bool, faul
 		}
 	})
 }
+
+// How many of each the gate plays: with the race detector, which makes a play about four
+// times as expensive, few.
+var (
+	plays       = heavy.Count(400, 15) // of each model
+	rigPlays    = heavy.Count(100, 5)  // of each world of the embedded engine
+	insidePlays = heavy.Count(40, 2)   // of each world of a cluster
+)
 
 // Their hours take no time, so that some thousand plays take a minute. See
 // CONTRIBUTING for more of them, and for what to do with one that fails.

@@ -3,12 +3,12 @@ package subscription_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/hookstream/hookstream/internal/heavy"
 	"github.com/hookstream/hookstream/subscription"
 )
 
@@ -59,14 +59,11 @@ func newLedger(t *testing.T) *ledger {
 	return &ledger{t: t, inForce: make(map[string]uint64), done: make(map[string]uint64), settled: make(map[uint64]bool)}
 }
 
-// fullSize asks for tests in the size they have each night: make test-full.
-func fullSize() bool { return os.Getenv("HOOKSTREAM_TEST_FULL") != "" }
-
 // Under random verdicts, consumers on two gateways that come and go, every event
 // is settled, and each entity sees its events one at a time and in order.
 func TestOrderByEntityUnderRandomVerdicts(t *testing.T) {
 	seeds := 3
-	if fullSize() {
+	if heavy.Full() {
 		seeds = 12
 	}
 	onBoth(t, func(t *testing.T, r *rig) {

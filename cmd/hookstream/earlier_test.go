@@ -8,25 +8,32 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/hookstream/hookstream/internal/heavy"
 )
 
 // What this program keeps, that of the last release reads: who upgraded can go back.
 // HOOKSTREAM_TEST_BASE is another commit to compare with.
 func TestTheLastReleaseReadsWhatThisKeeps(t *testing.T) {
+	heavy.Test(t)
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
 	}
 	earlier := earlierBinary(t, root, lastRelease(t, root))
+	program, err := heavy.Program(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
 	bin := t.TempDir()
-	build(t, ".", filepath.Join(bin, "hookstream"))
 	if err := os.Symlink(earlier, filepath.Join(bin, "earlier")); err != nil {
 		t.Fatal(err)
 	}
+	path := strings.Join([]string{filepath.Dir(program), bin, os.Getenv("PATH")}, string(filepath.ListSeparator))
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "earlier"),
 		Setup: func(env *testscript.Env) error {
-			env.Setenv("PATH", bin+string(filepath.ListSeparator)+env.Getenv("PATH"))
+			env.Setenv("PATH", path)
 			return setUp(env)
 		},
 		RequireExplicitExec: true,

@@ -2,7 +2,6 @@ package main
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"testing"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/hookstream/hookstream/internal/heavy"
 	"github.com/hookstream/hookstream/internal/linktest"
 )
 
@@ -17,10 +17,12 @@ import (
 // program as it is shipped. Each script has ports and a data directory of its own,
 // told by the environment.
 func TestScripts(t *testing.T) {
-	bin := t.TempDir()
-	if out, err := exec.Command("go", "build", "-o", filepath.Join(bin, "hookstream"), ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	heavy.Test(t)
+	program, err := heavy.Program(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
 	}
+	bin := filepath.Dir(program)
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
 		Setup: func(env *testscript.Env) error {

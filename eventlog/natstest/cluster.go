@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
+	"github.com/hookstream/hookstream/internal/heavy"
 	"github.com/hookstream/hookstream/internal/linktest"
 )
 
@@ -37,15 +38,18 @@ type route struct {
 }
 
 // Start starts a cluster that ends with the test, and returns when it has a
-// leader. Change may change what the nodes are started with.
+// leader. Change may change what the nodes are started with. A test with one is heavy:
+// the race detector looks at StartInside.
 func Start(t testing.TB, change ...func(*server.Options)) *Cluster {
 	t.Helper()
+	heavy.Test(t)
 	return (&Cluster{t: t}).start(change)
 }
 
 // StartCuttable is Start; the ways between the nodes can be cut. See Isolate.
 func StartCuttable(t testing.TB, change ...func(*server.Options)) *Cluster {
 	t.Helper()
+	heavy.Test(t)
 	return (&Cluster{t: t, cuttable: true}).start(change)
 }
 

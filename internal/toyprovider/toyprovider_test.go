@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/hookstream/hookstream/internal/heavy"
 )
 
 const page = "docs/adding-a-provider.md"
@@ -18,6 +20,7 @@ const page = "docs/adding-a-provider.md"
 // with a field in the central messages, and a line in the list of package app. Nothing
 // of the checkout is changed: what the page adds is laid over it for the compiler.
 func TestThePageBuildsAProvider(t *testing.T) {
+	heavy.Test(t)
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
