@@ -65,8 +65,8 @@ test-plays: ## only the random plays of subscriptions and their clients, as test
 PROGRAMS := $(CURDIR)/$(CACHE)/programs
 .PHONY: programs
 programs:
-	go build -o $(PROGRAMS)/plain/hookstream ./cmd/hookstream
-	go build -tags killtest -o $(PROGRAMS)/killtest/hookstream ./cmd/hookstream
+	go build -ldflags '-s -w' -o $(PROGRAMS)/plain/hookstream ./cmd/hookstream
+	go build -ldflags '-s -w' -tags killtest -o $(PROGRAMS)/killtest/hookstream ./cmd/hookstream
 
 .PHONY: check
 check: check-proto check-generated lint test ## the gate: what must pass before anything lands

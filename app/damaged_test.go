@@ -13,6 +13,7 @@ import (
 
 	"github.com/hookstream/hookstream/app"
 	"github.com/hookstream/hookstream/eventlog/jetstream"
+	"github.com/hookstream/hookstream/internal/heavy"
 	"github.com/hookstream/hookstream/provider/ignisign/simulate"
 )
 
@@ -20,6 +21,7 @@ import (
 // gone, is told: either the start is refused, with the file and what to do, which mends
 // it, or what is configured is still there, and senders are not told that it is not.
 func TestDamagedByteAnywhere(t *testing.T) {
+	heavy.Test(t)
 	dir, path := everythingKept(t)
 	files := 0
 	for _, pattern := range []string{"meta.inf", "meta.sum", "msgs/*.blk", "msgs/index.db"} {

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/hookstream/hookstream/internal/heavy"
 )
 
 // A flag that is given nothing is refused, of every command, before anything is
@@ -15,6 +17,7 @@ import (
 // --etag "$ETAG"` delete whatever it is, and `tail --subscription "$SUB"`
 // acknowledge nothing.
 func TestNoFlagIsEmpty(t *testing.T) {
+	heavy.Test(t)
 	ended, end := context.WithCancel(t.Context()) // what goes on after all ends at once
 	end()
 	tried := 0

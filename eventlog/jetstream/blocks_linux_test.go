@@ -16,6 +16,7 @@ import (
 	"github.com/hookstream/hookstream/event"
 	"github.com/hookstream/hookstream/eventlog/jetstream"
 	"github.com/hookstream/hookstream/eventlog/logtest"
+	"github.com/hookstream/hookstream/internal/heavy"
 )
 
 // manyBlocks is a log of several blocks, with records larger than what is read at
@@ -66,6 +67,7 @@ func same(got, want []event.Record) error {
 
 // Whatever lies where the log's files should, a scan answers what the log holds.
 func TestBlocksThatAreNotWhatTheySeem(t *testing.T) {
+	heavy.Test(t)
 	e := manyBlocks(t)
 	l := e.Events().(scanner)
 	original, want := jetstream.Blocks(e), readAll(t, e.Events(), 1)

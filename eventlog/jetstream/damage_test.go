@@ -16,6 +16,7 @@ import (
 	"github.com/hookstream/hookstream/eventlog"
 	"github.com/hookstream/hookstream/eventlog/jetstream"
 	"github.com/hookstream/hookstream/eventlog/logtest"
+	"github.com/hookstream/hookstream/internal/heavy"
 )
 
 // damagedEvents are in the log whose files are damaged.
@@ -180,6 +181,7 @@ func removeFile(t *testing.T, path string) {
 // is told exactly, is taken again when it is sent again, and no number is given
 // twice.
 func TestDamagedLog(t *testing.T) {
+	heavy.Test(t)
 	stopped, killed := filled(t)
 	for how, dir := range map[string]string{"stopped": stopped, "killed": killed} {
 		for _, d := range damages {
@@ -327,6 +329,7 @@ func checkReopened(t *testing.T, dir string, lost int) {
 // A bucket that is damaged in any way refuses the start, with the file and what to
 // do: senders would be answered that they are not known.
 func TestDamagedBucket(t *testing.T) {
+	heavy.Test(t)
 	stopped, killed := filled(t)
 	size := 0
 	edit(t, blocksOf(t, stopped, bucketBlocks)[0], func(b []byte) []byte { size = len(b); return b })

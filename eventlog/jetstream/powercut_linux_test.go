@@ -18,6 +18,7 @@ import (
 	"github.com/hookstream/hookstream/eventlog"
 	"github.com/hookstream/hookstream/eventlog/jetstream"
 	"github.com/hookstream/hookstream/eventlog/logtest"
+	"github.com/hookstream/hookstream/internal/heavy"
 )
 
 // disk is what is known to be on the disk and what has been acknowledged.
@@ -39,6 +40,7 @@ func (d *disk) cut() (acked map[uint64]string, sizes map[int]int64) {
 // acknowledged may be among them, and what was not acknowledged is taken again
 // when it comes again.
 func TestPowerCut(t *testing.T) {
+	heavy.Test(t)
 	o := embedded(t)
 	o.MaxEntryBytes = 1 << 20
 	e := logtest.Open(t, o)
