@@ -36,7 +36,6 @@ func TestEmbeddedRelaxed(t *testing.T) {
 }
 
 func TestCluster(t *testing.T) {
-	t.Parallel() // it waits more than it computes
 	options := func(t *testing.T) jetstream.Options {
 		o := embedded(t)
 		o.URL, o.Replicas = natstest.Start(t).URL(), 3
@@ -49,7 +48,6 @@ func TestCluster(t *testing.T) {
 // The same promises hold while the node that leads the log dies, for a caller
 // that tries again what was not available.
 func TestClusterWhoseLeaderDies(t *testing.T) {
-	t.Parallel() // it waits more than it computes
 	logtest.RunLog(t, func(t *testing.T) eventlog.Log {
 		c := natstest.Start(t)
 		o := embedded(t)
