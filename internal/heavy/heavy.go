@@ -1,6 +1,6 @@
 // Package heavy is for tests that are run without the race detector: those of real
 // processes, of clusters of NATS over sockets, and of much that is none of our
-// concurrency. The detector makes them five to ten times as expensive, and finds in
+// concurrency. The detector makes them four to twenty times as expensive, and finds in
 // them what it finds in the others. `make test` runs them without it, and `make
 // test-full` with it; docs/adr/0016-race-detector.md says why.
 package heavy
