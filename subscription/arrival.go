@@ -44,7 +44,8 @@ func (a *arrivals) drain() []arrival {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	out := a.queue
-	a.queue, a.busy = nil, len(out)
+	a.queue = nil
+	a.busy += len(out)
 	return out
 }
 
@@ -69,6 +70,8 @@ func (a *arrivals) clear() []arrival {
 }
 
 func (h *home) admitAll() {
+	q := inquiring{places: make(chan struct{}, maxInquiring)}
+	defer q.wg.Wait()
 	for {
 		select {
 		case <-h.arrived.wake:
@@ -77,8 +80,7 @@ func (h *home) admitAll() {
 		}
 		for some := h.arrived.drain(); len(some) > 0; some = h.arrived.drain() {
 			for i, a := range some {
-				h.admit(a)
-				h.arrived.looked()
+				h.admit(a, &q)
 				// Enough is there to be handed out; the rest may wait for the log.
 				if i%64 == 63 {
 					h.poke()
@@ -92,17 +94,52 @@ func (h *home) admitAll() {
 // againSoon is when a message comes back that could not be looked at.
 const againSoon = time.Second
 
+// inquiring are questions under way about messages that arrived.
+type inquiring struct {
+	places chan struct{}
+	wg     sync.WaitGroup
+}
+
+// maxInquiring bounds how many messages are asked about at a time. Who takes over what
+// a dead gateway held asks about each of thousands.
+const maxInquiring = 16
+
 // admit decides what becomes of a message that arrived. Its event is looked at
-// without mu: that may wait for the log, and for other gateways.
-func (h *home) admit(a arrival) {
+// without mu: that may wait for the log. What another gateway may have said of it is
+// asked beside, and what needs no question goes past it.
+func (h *home) admit(a arrival, q *inquiring) {
 	match, isNew := h.notice(a)
 	if !isNew {
+		h.arrived.looked()
 		return
 	}
-	f := h.lookAt(a, match)
+	f, complete := h.lookAt(a, match)
+	if complete {
+		h.looked(&a, f)
+		return
+	}
+	q.places <- struct{}{} // each question ends in time
+	h.mu.Lock()
+	h.inquired[a.key] = &a
+	h.mu.Unlock()
+	attempt := a.hand.Attempt
+	q.wg.Go(func() {
+		defer func() { <-q.places }()
+		f.known, f.wait, f.err = h.inquireAbout(a.key, attempt)
+		h.looked(&a, f)
+		h.poke()
+	})
+}
+
+// looked decides on a message that was looked at.
+func (h *home) looked(a *arrival, f finding) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.decideOn(a, f)
+	defer h.arrived.looked()
+	if h.inquired[a.key] == a {
+		delete(h.inquired, a.key)
+	}
+	h.decideOn(*a, f)
 }
 
 // notice has the number of a message counted, and answers whether it is to be looked
@@ -114,7 +151,30 @@ func (h *home) notice(a arrival) (match matcher, isNew bool) {
 	if h.lanes != nil && !a.replay && a.generation == h.sub.Generation {
 		h.lanes.follows(a.hand.Turn)
 	}
-	return h.match, h.isNew(a)
+	return h.match, h.isNew(a) && h.inTimeFor(a) && !h.asksAbout(a)
+}
+
+// asksAbout reports whether it is asked about the message, which came again meanwhile: the answer
+// is about both. Nobody died in between. The caller holds mu.
+func (h *home) asksAbout(a arrival) bool {
+	first := h.inquired[a.key]
+	if first == nil || first.generation != a.generation {
+		return false
+	}
+	first.hand = a.hand
+	return true
+}
+
+// inTimeFor reports whether JetStream still holds for this gateway what arrived. What it does
+// not is let go of without a word, and comes again: to look at it would take the time
+// in which others are to be looked at that are held still. If more arrives than can be
+// looked at in time, those come through that can. The caller holds mu.
+func (h *home) inTimeFor(a arrival) bool {
+	if time.Now().Before(a.hand.Asked.Add(h.surely)) {
+		return true
+	}
+	h.m.reachedNobody(h.queueOf(a.key).Name, a.hand, nil)
+	return false
 }
 
 // finding is what was found out about a message.
@@ -131,13 +191,15 @@ func (f finding) lost() bool {
 	return errors.Is(f.err, eventlog.ErrNotFound) || f.err == nil && !f.event.Readable()
 }
 
-func (h *home) lookAt(a arrival, match matcher) (f finding) {
+// lookAt answers what is found out without asking anybody, and whether that is all.
+func (h *home) lookAt(a arrival, match matcher) (f finding, complete bool) {
 	f.event, f.err = h.eventOf(a)
 	f.selected = f.err == nil && f.event.Readable() && (a.replay || match(h.ctx, f.event))
-	if f.selected {
-		f.known, f.wait, f.err = h.tallyOf(a)
+	if !f.selected {
+		return f, true
 	}
-	return f
+	f.known, complete = h.tallyOf(a)
+	return f, complete
 }
 
 // decideOn keeps a message for consumers, settles what nobody is to be handed, or
@@ -186,7 +248,7 @@ func (h *home) skip(a arrival) {
 // wanted reports whether the message is new and there is somebody to be handed it;
 // if nobody, it is given back. The caller holds mu.
 func (h *home) wanted(a arrival) bool {
-	if !h.isNew(a) {
+	if !h.isNew(a) || !h.inTimeFor(a) {
 		return false
 	}
 	if h.idle() || h.sub.Paused {
@@ -220,8 +282,11 @@ func (h *home) isNew(a arrival) bool {
 		return false
 	}
 	// JetStream hands out what it had handed to us: it took our word for lost.
-	hd.turn, hd.queued = a.hand.Turn, a.hand.Attempt
+	hd.turn, hd.pin, hd.queued = a.hand.Turn, a.hand.Pin, a.hand.Attempt
 	hd.sure = later(hd.sure, a.hand.Asked.Add(h.surely))
+	if h.lanes != nil {
+		h.lanes.collected(a.hand.Attempt, a.replay)
+	}
 	return false
 }
 
@@ -242,27 +307,33 @@ func (h *home) endSettling(hd *hold) {
 	}
 }
 
-// tallyOf answers what is known of the deliveries of a message before, and how
-// long its back-off is when the last of them ended with its gateway.
-func (h *home) tallyOf(a arrival) (t tally, wait time.Duration, err error) {
+// tallyOf answers what is known here of the deliveries of a message before, and whether
+// nobody knows more.
+func (h *home) tallyOf(a arrival) (t tally, complete bool) {
 	h.mu.Lock()
-	queue, sub, past := h.queueOf(a.key).Name, h.sub, h.past(a)
+	queue, past := h.queueOf(a.key).Name, h.past(a)
 	h.mu.Unlock()
 	if past {
-		return tally{}, 0, nil // nobody keeps it
+		return tally{}, true // nobody keeps it
 	}
 	t = h.m.tallies.get(queue, a.seq)
-	if !t.unexplained(a.hand.Attempt) {
-		return t, 0, nil
-	}
-	// What another gateway said of it is kept, and may not have come here yet.
+	return t, !t.unexplained(a.hand.Attempt)
+}
+
+// inquireAbout answers what anybody knows of the deliveries of a message before, and how
+// long its back-off is when the last of them ended with its gateway. What another
+// gateway said of it is kept, and may not have come here yet.
+func (h *home) inquireAbout(k key, attempt int) (t tally, wait time.Duration, err error) {
+	h.mu.Lock()
+	queue, sub := h.queueOf(k).Name, h.sub
+	h.mu.Unlock()
 	ctx, cancel := context.WithTimeout(h.ctx, requestTime)
 	defer cancel()
-	if t, err = h.m.tallies.read(ctx, queue, a.seq); err != nil || !t.unexplained(a.hand.Attempt) {
+	if t, err = h.m.tallies.read(ctx, queue, k.seq); err != nil || !t.unexplained(attempt) {
 		return t, 0, err
 	}
-	t, failed := t.died(a.hand.Attempt)
-	h.m.tallies.put(queue, a.seq, t, nil)
+	t, failed := t.died(attempt)
+	h.m.tallies.put(queue, k.seq, t, nil)
 	if failed {
 		wait = sub.backoff(t.Failed)
 	}
@@ -273,7 +344,7 @@ func (h *home) tallyOf(a arrival) (t tally, wait time.Duration, err error) {
 func (h *home) keep(a arrival, f finding) {
 	before, _ := h.memos.get(a.key)
 	hd := &hold{
-		key: a.key, tally: f.known, queue: h.mainQueue, turn: a.hand.Turn, queued: a.hand.Attempt, event: f.event, size: int64(f.event.Size()), entry: a.hand.Entry,
+		key: a.key, tally: f.known, queue: h.mainQueue, turn: a.hand.Turn, pin: a.hand.Pin, queued: a.hand.Attempt, event: f.event, size: int64(f.event.Size()), entry: a.hand.Entry,
 		sure: a.hand.Asked.Add(h.surely), last: before.by, releases: before.releases,
 	}
 	if f.wait > 0 {

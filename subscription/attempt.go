@@ -100,7 +100,7 @@ func (h *home) makeReady(hd *hold) {
 	case h.spent(hd): // the last attempt ended with its gateway, or the bound was lowered
 		h.parkLater(hd, "its attempts were spent before")
 	case hd.Suspect:
-		hd.stage = ready
+		hd.stage, hd.readyAt = ready, time.Now()
 		h.suspects = addSuspect(h.suspects, hd)
 	default:
 		hd.stage = ready
@@ -166,17 +166,22 @@ func (h *home) bounce(a arrival) {
 	h.pin.Release()
 }
 
-// bounce gives back what reached no consumer. Those who are handed it next must
-// know that nobody died with it.
+// bounce gives back what reached no consumer.
 //
 // Surely is how long JetStream holds at least what it has handed out.
 func (m *Manager) bounce(q queue.Config, hand queue.Hand, delay, surely time.Duration) {
 	word := queue.Word{Seq: hand.Seq, Turn: hand.Turn, Attempt: hand.Attempt, Say: queue.Back, Delay: delay, Until: hand.Asked.Add(surely)}
-	t := m.tallies.get(q.Name, hand.Seq)
+	m.reachedNobody(q.Name, hand, func(error) { m.engine.Say(q, word) })
+}
+
+// reachedNobody has it kept that a hand-out reached no consumer: those who are handed the
+// message next must know that nobody died with it.
+func (m *Manager) reachedNobody(queue string, hand queue.Hand, done func(error)) {
+	t := m.tallies.get(queue, hand.Seq)
 	if !t.unexplained(hand.Attempt) { // else it is for the next to find out
 		t = t.told(hand.Attempt)
 	}
-	m.tallies.put(q.Name, hand.Seq, t, func(error) { m.engine.Say(q, word) })
+	m.tallies.put(queue, hand.Seq, t, done)
 }
 
 func (h *home) giveBackIdle() {

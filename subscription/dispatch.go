@@ -82,12 +82,16 @@ func (h *home) roomFor(hd *hold) *consumer {
 }
 
 // quietTime is how long nothing must have arrived before a suspect is tried once
-// more: JetStream brings back all that a stream held, in no order of ours.
-const quietTime = 50 * time.Millisecond
+// more: JetStream brings back all that a stream held, in no order of ours. Where
+// something arrives all the time, it is tried after quietAtMost.
+const (
+	quietTime   = 50 * time.Millisecond
+	quietAtMost = time.Second
+)
 
 // emptyFor answers a consumer that has nothing in hands.
 func (h *home) emptyFor(hd *hold) *consumer {
-	if hd.Failed > 0 && time.Since(h.arrivedAt) < quietTime {
+	if hd.Failed > 0 && time.Since(h.arrivedAt) < quietTime && time.Since(hd.readyAt) < quietAtMost {
 		return nil // one that was tried less often may be about to arrive
 	}
 	return h.choose(hd, func(c *consumer) bool { return len(c.held) == 0 && c.hasRoom(h.sub, hd.size) })

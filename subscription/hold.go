@@ -36,7 +36,8 @@ type hold struct {
 	// be sought meanwhile.
 	queue  *queue.Config
 	turn   uint64
-	queued int // hand-outs as the queue counts
+	pin    string // that it was handed out with
+	queued int    // hand-outs as the queue counts
 	event  *hub.Event
 	size   int64
 	entity string // set only when the subscription is ordered
@@ -55,6 +56,8 @@ type hold struct {
 	doubtful bool
 	// notBefore is when its next attempt may begin.
 	notBefore time.Time
+	// readyAt is since when a suspect is ready.
+	readyAt time.Time
 
 	consumer *consumer
 	last     *consumer // that had it before, and did nothing with it

@@ -54,6 +54,7 @@ type home struct {
 	consumers              []*consumer
 	rotation               int
 	holds                  map[key]*hold
+	inquired               map[key]*arrival // of what others are asked; see admit
 	ready                  []*hold
 	suspects               []*hold   // as ready, and handed out only alone; see fewestFirst
 	spared                 *consumer // is handed nothing until it is empty: a suspect waits for it
@@ -61,6 +62,7 @@ type home struct {
 	force                  int       // how many are
 	clock                  clock
 	renewals               []*hold // to be renewed: see hangAll
+	renewable, unanswered  int     // how many renewals there may be without an answer, and are: see chooseRenewals
 	memos                  memos
 	replayed               map[uint64]int64      // by event: the last number of what was replayed here
 	pin                    Pin                   // of the queue
@@ -99,7 +101,7 @@ type counters struct {
 }
 
 func newHome(m *Manager, sub *Subscription) (*home, error) {
-	h := &home{m: m, uid: sub.UID, wake: make(chan struct{}, 1)}
+	h := &home{m: m, uid: sub.UID, wake: make(chan struct{}, 1), inquired: make(map[key]*arrival), renewable: maxRenewals}
 	h.arrived.wake, h.late.wake = make(chan struct{}, 1), make(chan struct{}, 1)
 	h.losses, _ = m.engine.Connection()
 	h.ctx, h.cancel = context.WithCancelCause(m.ctx)

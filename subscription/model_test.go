@@ -165,6 +165,8 @@ func (m *memory) fault(kind string, n int) {
 		g.engine.Sever()
 	case kind == "untell" && !m.embedded:
 		g.engine.Untold()
+	case kind == "slow":
+		g.engine.Slow(slowly)
 	case kind == "clock":
 		m.clocks.jump(n)
 	case kind == "kill":
@@ -180,6 +182,10 @@ func (m *memory) fault(kind string, n int) {
 		m.mu.Unlock()
 	}
 }
+
+// slowly is how long a slow engine takes for each message, so that it comes to fewer
+// than a subscription may have outstanding before JetStream's hold on them is over.
+const slowly = 500 * time.Millisecond
 
 func (m *memory) heal() {
 	m.mu.Lock()
@@ -260,7 +266,7 @@ const (
 // silence answers the longest that a play explains.
 func (sch schedule) silence() time.Duration {
 	for _, s := range sch.Steps {
-		if s.Do == "kill" || s.Do == "stall" || s.Do == "sever" || s.Do == "untell" {
+		if s.Do == "kill" || s.Do == "stall" || s.Do == "sever" || s.Do == "untell" || s.Do == "slow" {
 			return silence
 		}
 	}
@@ -310,7 +316,7 @@ func TestModel(t *testing.T) {
 		t.Run(w.name, func(t *testing.T) {
 			t.Parallel()
 			testModel(t, w.ordering, w.embedded, faults(
-				[]string{"pause", "resume", "heal", "heal", "stall", "sever", "kill", "clock", "untell", "seek", "drop", "replay"}, nil)...)
+				[]string{"pause", "resume", "heal", "heal", "stall", "sever", "kill", "clock", "untell", "slow", "seek", "drop", "replay"}, nil)...)
 		})
 	}
 }

@@ -61,7 +61,7 @@ func (h *home) pinQuestion(now time.Time) (q pinQuestion, due bool) {
 		return q, false
 	}
 	l.lookedAt = now
-	_, _, settled := h.counted(0)
+	_, _, _, settled := h.counted(0)
 	return pinQuestion{h.queue, h.replays, l, l.phase, l.changes, settled}, true
 }
 
@@ -88,13 +88,14 @@ func (h *home) heedPin(q pinQuestion, seen looked) {
 	if l != q.lanes || l.phase != q.phase {
 		return
 	}
-	main, replayed, settled := h.counted(seen.first)
-	l.main.foreign, l.replays.foreign = max(int(seen.held)-main, 0), max(int(seen.replayed)-replayed, 0)
+	main, lapsed, replayed, settled := h.counted(seen.first)
+	l.main.foreign, l.replays.foreign = max(int(seen.held)-main+lapsed, 0), max(int(seen.replayed)-replayed, 0)
 	h.hungry = h.hungry || l.replays.foreign > 0
 	if l.changes != q.changes {
 		return
 	}
-	all := q.settled && settled && int(seen.held) == main && int(seen.replayed) == replayed
+	all := q.settled && settled && int(seen.held) == main && int(seen.replayed) == replayed &&
+		(lapsed == 0 || seen.pin == l.pin) // else somebody else may have been handed them
 	switch {
 	case l.phase == elsewhere:
 		h.heedElsewhere(seen.pin)
@@ -176,10 +177,11 @@ func (h *home) lookAtQueues(q, replays queue.Config, all bool) (out looked, err 
 	return looked{st.Pin, st.Held, rst.Held, b.First}, err
 }
 
-// counted answers how much is held here of what JetStream counts, and whether there
-// is nothing of which that is in doubt.
-func (h *home) counted(first uint64) (main, replayed int, settled bool) {
+// counted answers how much is held here of what JetStream counts, how much of the events
+// has lapsed and comes here again, and whether there is nothing of which that is in doubt.
+func (h *home) counted(first uint64) (main, lapsed, replayed int, settled bool) {
 	settled = h.arrived.len() == 0
+	now := time.Now()
 	for _, hd := range h.holds {
 		settled = settled && hd.stage != settling && !hd.doubtful
 		switch {
@@ -187,9 +189,13 @@ func (h *home) counted(first uint64) (main, replayed int, settled bool) {
 			replayed++
 		case hd.seq >= first:
 			main++
+			if hd.lapsed(now) {
+				lapsed++
+				settled = settled && h.comesHere(hd, now)
+			}
 		}
 	}
-	return main, replayed, settled
+	return main, lapsed, replayed, settled
 }
 
 // watchConnection has all homes look when the gateway is cut off from the queues, and

@@ -91,7 +91,8 @@ func (h *home) room() int {
 		return h.lanes.main.wants(time.Now()) - waits
 	}
 	if h.lanes != nil {
-		return aheadOf(h.sub) - len(h.holds) - waits
+		_, lapsed, _, _ := h.counted(0) // which are to come again
+		return aheadOf(h.sub) - len(h.holds) + lapsed - waits
 	}
 	if h.bytes >= h.sub.MaxOutstandingBytes {
 		return 0

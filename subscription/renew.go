@@ -18,12 +18,50 @@ func (h *home) renew() {
 	for _, hd := range h.overdue(now) {
 		h.lose(hd)
 	}
-	for _, hd := range h.holds {
-		if !hd.renewing && h.needsRenewal(hd, now) {
-			h.toRenew(hd)
+	h.chooseRenewals(now)
+	h.hangAll()
+}
+
+// Bounds of the window: how many renewals JetStream has not answered at a time.
+const (
+	minRenewals = 16
+	maxRenewals = 4096
+)
+
+// chooseRenewals has as many holds renewed as JetStream seems to come to in time:
+// of more it would answer to none. First those whose delivery is in force, then what
+// may be handed out next. The others may come again, and nobody has their turn for
+// good, for a map has no order.
+func (h *home) chooseRenewals(now time.Time) {
+	room := h.renewable - h.unanswered
+	for _, urgent := range []stage{given, ready, waiting} {
+		for _, hd := range h.holds {
+			if room <= 0 {
+				return
+			}
+			if hd.stage == urgent && !hd.renewing && !hd.lapsed(now) && h.needsRenewal(hd, now) {
+				h.toRenew(hd)
+				room--
+			}
 		}
 	}
-	h.hangAll()
+}
+
+// answered learns from how many of some renewals were answered in time. The caller
+// holds mu.
+func (h *home) answered(ok []bool) {
+	n := 0
+	for _, is := range ok {
+		if is {
+			n++
+		}
+	}
+	h.unanswered -= len(ok)
+	if n < len(ok) {
+		h.renewable = max(n, minRenewals)
+	} else {
+		h.renewable = min(2*h.renewable, maxRenewals)
+	}
 }
 
 // toRenew has a hold renewed with the next ones.
@@ -38,6 +76,7 @@ func (h *home) hangAll() {
 	for _, hd := range h.renewals {
 		byQueue[hd.queue] = append(byQueue[hd.queue], hd)
 	}
+	h.unanswered += len(h.renewals)
 	h.renewals = nil
 	for _, some := range byQueue {
 		h.hanging.Go(func() { h.hang(some) })
@@ -93,18 +132,37 @@ func (h *home) needsRenewal(hd *hold, now time.Time) bool {
 // overdue answers what waits here and may be in other hands by now.
 func (h *home) overdue(now time.Time) (out []*hold) {
 	for _, hd := range h.holds {
-		if (hd.stage == waiting || hd.stage == ready) && !hd.sure.After(now) {
+		if hd.lapsed(now) && !h.comesHere(hd, now) {
 			out = append(out, hd)
 		}
 	}
 	return out
 }
 
+// lapsed reports whether a hold waits here and is not sure any more.
+func (hd *hold) lapsed(now time.Time) bool {
+	return (hd.stage == waiting || hd.stage == ready) && !hd.sure.After(now)
+}
+
+// comesHere reports whether what has lapsed is in nobody's hands, and comes again to this
+// gateway: it has had the pin since, and loses it only with all that waits here. So what comes after
+// it of its entity waits for it here, and others are handed out meanwhile, however many
+// there are to be held. A renewal without an answer may have been heard, so that JetStream
+// holds it once more. When it does not come then it is given up all the same: the log may
+// have dropped it. What is replayed has no pin.
+func (h *home) comesHere(hd *hold, now time.Time) bool {
+	l := h.lanes
+	return l != nil && l.active() && !l.pinless && h.pin.Ours() && hd.pin == l.pin && !hd.replay && now.Before(hd.sure.Add(h.surely+h.m.opts.holdMargin))
+}
+
 // lose gives up a hold of which nobody knows whose it is. Nothing is said about
 // it: it would be said about what another gateway was handed since. An ordered
 // subscription counts anew what there is before it hands out more, since what
-// comes after it of its entity must wait for it still.
+// comes after it of its entity must wait for it still. Nobody died with it, which is
+// kept.
 func (h *home) lose(hd *hold) {
+	hd.tally = hd.over().told(hd.queued)
+	h.note(hd)
 	if h.lanes != nil && h.lanes.serving() {
 		h.lanes.collect()
 	}
@@ -161,6 +219,10 @@ func (h *home) hang(holds []*hold) {
 	h.mu.Unlock()
 	sent := time.Now()
 	ok, _ := h.m.engine.Confirm(ctx, q, words) // what is not confirmed is not renewed
+	h.mu.Lock()
+	h.answered(ok)
+	h.mu.Unlock()
+	h.poke() // for the next
 	proven := h.m.proven(ctx, sent)
 	h.mu.Lock()
 	defer h.mu.Unlock()

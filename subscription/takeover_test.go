@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,23 +27,30 @@ func inMemoryWith(t *testing.T, s subscription.Settings, events int, test func(*
 // consume settles what comes, and answers how many events have come. It ends with
 // stop.
 func consume(g *subscription.Manager, v subscription.Verdict) (count func() int, stop func()) {
+	return consumeBy(1, g, v)
+}
+
+// consumeBy is consume with some consumers.
+func consumeBy(consumers int, g *subscription.Manager, v subscription.Verdict) (count func() int, stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	seen := make(map[uint64]bool)
-	wg.Go(func() {
-		_ = g.Attach(ctx, subID, subscription.ConsumerOptions{}, func(f subscription.Frame) error {
-			for _, d := range f.Deliveries {
-				mu.Lock()
-				seen[d.Event.Seq()] = true
-				mu.Unlock()
-				if v != 0 {
-					g.Settle(ctx, "", []subscription.Settlement{{Token: d.Token, Verdict: v}})
+	for range consumers {
+		wg.Go(func() {
+			_ = g.Attach(ctx, subID, subscription.ConsumerOptions{}, func(f subscription.Frame) error {
+				for _, d := range f.Deliveries {
+					mu.Lock()
+					seen[d.Event.Seq()] = true
+					mu.Unlock()
+					if v != 0 {
+						g.Settle(ctx, "", []subscription.Settlement{{Token: d.Token, Verdict: v}})
+					}
 				}
-			}
-			return nil
+				return nil
+			})
 		})
-	})
+	}
 	count = func() int { mu.Lock(); defer mu.Unlock(); return len(seen) }
 	return count, sync.OnceFunc(func() { cancel(); wg.Wait() })
 }
@@ -133,4 +141,100 @@ func TestFrozenConsumerKeepsNothingFromOthers(t *testing.T) {
 			})
 		}
 	}
+}
+
+// Who takes over what a dead gateway held is handed more than it can look at, or have
+// renewed, while JetStream holds it. It hands out what it comes to in time, as fast as it
+// can, and what it comes to too late costs nobody an attempt.
+func TestTakeOverOfMoreThanCanBeLookedAtInTime(t *testing.T) {
+	const (
+		events = 600
+		each   = 100 * time.Millisecond // a minute for all, and what is handed out is held for 20 s
+	)
+	for _, ordering := range []subscription.Ordering{subscription.Unordered, subscription.OrderByEntity} {
+		t.Run(fmt.Sprintf("ordering %d", ordering), func(t *testing.T) {
+			s := subscription.Settings{Ordering: ordering, AckDeadline: 10 * time.Second, MaxOutstandingEvents: events, BackoffMin: time.Second, MaxAttempts: 2}
+			inMemoryWith(t, s, events, func(t *testing.T, m *memory) {
+				took, stop := consume(m.alive[0].Manager, 0)
+				defer stop()
+				time.Sleep(2 * time.Second)
+				if took() != events {
+					t.Fatalf("%d of %d events are in somebody's hands", took(), events)
+				}
+				for n := range 3 {
+					m.alive[n].engine.Slow(each)
+				}
+				m.fault("kill", 0)
+				count, stop := consumeBy(4, m.alive[1].Manager, subscription.Ack)
+				defer stop()
+				// Each is asked about and settled, and some of both is in vain. By entity nothing
+				// is handed out before all has been asked about.
+				bound, silent := 8*events*each, 2*silence
+				if ordering == subscription.OrderByEntity {
+					silent = bound
+				}
+				keepsComing(t, count, events, silent, bound)
+				m.heal()
+				time.Sleep(time.Minute)
+				if parked, _, err := m.alive[1].ListParked(t.Context(), subID, events, ""); len(parked) > 0 || err != nil {
+					t.Errorf("%d were parked: %v", len(parked), err)
+				}
+			})
+		})
+	}
+}
+
+// keepsComing waits until all have come, with no silence and in all not longer than it
+// may take.
+func keepsComing(t *testing.T, count func() int, all int, silence, bound time.Duration) {
+	t.Helper()
+	began, last, at := time.Now(), 0, time.Now()
+	for ; count() < all; time.Sleep(time.Second) {
+		if n := count(); n > last {
+			last, at = n, time.Now()
+		}
+		if time.Since(at) > silence || time.Since(began) > bound {
+			t.Fatalf("%d of %d events came within %s, the last of them %s ago", last, all, time.Since(began), time.Since(at))
+		}
+	}
+	t.Logf("all came within %s", time.Since(began))
+}
+
+// What its consumer was lost with is tried again though other events come all the time.
+func TestASuspectHasItsTurnWhileOthersArrive(t *testing.T) {
+	s := subscription.Settings{AckDeadline: 10 * time.Second, BackoffMin: time.Second, MaxAttempts: 10}
+	inMemoryWith(t, s, 1, func(t *testing.T, m *memory) {
+		took, stop := consume(m.alive[0].Manager, 0)
+		time.Sleep(time.Second)
+		stop() // alone with the first event
+		if took() != 1 {
+			t.Fatal("nobody was lost with it")
+		}
+		var again atomic.Bool
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		defer cancel()
+		for n := range 3 {
+			o := subscription.ConsumerOptions{ClientID: fmt.Sprint(n)}
+			wg.Go(func() {
+				_ = m.alive[0].Attach(ctx, subID, o, func(f subscription.Frame) error {
+					for _, d := range f.Deliveries {
+						if d.Attempt > 1 {
+							again.Store(true)
+						}
+						m.alive[0].Settle(ctx, "", []subscription.Settlement{{Token: d.Token, Verdict: subscription.Ack}})
+					}
+					return nil
+				})
+			})
+		}
+		for range 1000 { // 20 s
+			m.published(t, "other")
+			time.Sleep(20 * time.Millisecond)
+		}
+		if !again.Load() {
+			t.Error("it did not come again within 20 s")
+		}
+	})
 }

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -161,11 +162,12 @@ func (c *confirms) say(ctx context.Context, q Config, words []Word) ([]bool, err
 		return nil, nil
 	}
 	run := c.begin(len(words))
-	var err error
+	var err, late error
 	for i, w := range words {
-		if w.late(0) {
-			err = errLate
-			break
+		if w.late(0) { // the others are not
+			late = errLate
+			c.leaveOut(run, i)
+			continue
 		}
 		msg := &nats.Msg{Subject: q.subject(w), Reply: c.inbox + strconv.FormatUint(run.first+uint64(i), 10), Data: w.payload()}
 		if err = c.nc.PublishMsg(msg); err != nil {
@@ -179,7 +181,7 @@ func (c *confirms) say(ctx context.Context, q Config, words []Word) ([]bool, err
 			err = context.Cause(ctx)
 		}
 	}
-	return c.finish(run), jetstream.Unavailable("queue: settle", err)
+	return c.finish(run), jetstream.Unavailable("queue: settle", cmp.Or(err, late))
 }
 
 var errLate = errors.New("it is too late to say so")
@@ -193,6 +195,16 @@ func (c *confirms) begin(n int) *confirming {
 		c.waiting[run.first+uint64(i)] = run
 	}
 	return run
+}
+
+// leaveOut waits for no answer to a word that is not said.
+func (c *confirms) leaveOut(run *confirming, i int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.waiting, run.first+uint64(i))
+	if run.left--; run.left == 0 {
+		close(run.done)
+	}
 }
 
 // finish forgets what was not answered. An answer that comes later finds nobody.

@@ -105,6 +105,9 @@ func (a *tries) Keep(ctx context.Context, some []queue.Attempted) error {
 }
 
 func (a *tries) Read(ctx context.Context, queue string, seq uint64) ([]byte, error) {
+	if !a.e.work(ctx) {
+		return nil, fmt.Errorf("%w: it took too long", eventlog.ErrUnavailable)
+	}
 	answer := make(chan []byte, 1)
 	err := a.e.request(ctx, func() error {
 		answer <- a.e.s.tries[tryKey{queue, seq}]

@@ -28,6 +28,8 @@ type Engine struct {
 	ahead   time.Duration // its clock, of ours
 	heard   bool          // it was
 	closed  bool
+	slow    time.Duration // see Slow
+	line    chan struct{} // is in it whose question is worked on
 	dropped func(queue string, seq uint64)
 	healed  chan struct{} // closed while nothing is wrong
 	told    chan struct{} // closed while the gateway is told of changes in the bucket
@@ -40,7 +42,7 @@ var _ subscription.Engine = (*Engine)(nil)
 
 // Engine opens a way.
 func (s *Store) Engine() *Engine {
-	e := &Engine{s: s, healed: make(chan struct{}), told: make(chan struct{})}
+	e := &Engine{s: s, healed: make(chan struct{}), told: make(chan struct{}), line: make(chan struct{}, 1)}
 	s.mu.Lock()
 	s.engines[e] = true
 	s.mu.Unlock()
@@ -183,6 +185,40 @@ func (e *Engine) Untold() {
 	e.told = open(e.told)
 }
 
+// Slow has each message that something is asked or confirmed of take a time, one after
+// the other, until Heal. So what is handed out may be more than can be looked at, or
+// renewed, while it is held. Nothing else is slower: the gateway is not cut off.
+func (e *Engine) Slow(each time.Duration) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.slow = each
+}
+
+// work waits until the store has come to one more message, unless ctx ends before.
+func (e *Engine) work(ctx context.Context) bool {
+	e.mu.Lock()
+	each := e.slow
+	e.mu.Unlock()
+	if each == 0 {
+		return true
+	}
+	select {
+	case e.line <- struct{}{}:
+		defer func() { <-e.line }()
+	case <-ctx.Done():
+		return false
+	case <-e.ctx.Done():
+		return false
+	}
+	select {
+	case <-time.After(each):
+		return true
+	case <-ctx.Done():
+	case <-e.ctx.Done():
+	}
+	return false
+}
+
 func (e *Engine) wound() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -216,6 +252,7 @@ func (e *Engine) Heal() {
 		e.losses++
 		e.made++
 	}
+	e.slow = 0
 	shut(e.healed)
 	shut(e.told)
 	e.mu.Unlock()
@@ -462,28 +499,55 @@ func late(w queue.Word, while time.Duration) bool {
 // Confirm implements subscription.Engine. JetStream does not answer to a word
 // about what it has not handed out.
 func (e *Engine) Confirm(ctx context.Context, c queue.Config, words []queue.Word) ([]bool, error) {
-	answer := make(chan []bool, 1)
-	for _, w := range words {
-		if late(w, 0) {
-			return make([]bool, len(words)), fmt.Errorf("%w: it is too late to say so", eventlog.ErrUnavailable)
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	ok := make([]bool, len(words))
+	for at := 0; at < len(words); {
+		n := e.worked(ctx, len(words)-at)
+		if n == 0 {
+			return ok, fmt.Errorf("%w: %w", eventlog.ErrUnavailable, context.Cause(ctx))
 		}
+		if err := e.confirm(ctx, c, words[at:at+n], ok[at:at+n]); err != nil {
+			return ok, err
+		}
+		at += n
 	}
+	if slices.Contains(ok, false) {
+		return ok, fmt.Errorf("%w: not all words were answered", eventlog.ErrUnavailable)
+	}
+	return ok, nil
+}
+
+// worked answers of how many of n words the store has come to: of all, or of one after
+// the other while it is slow.
+func (e *Engine) worked(ctx context.Context, n int) int {
+	e.mu.Lock()
+	slow := e.slow > 0
+	e.mu.Unlock()
+	switch {
+	case !slow:
+		return n
+	case e.work(ctx):
+		return 1
+	}
+	return 0
+}
+
+func (e *Engine) confirm(ctx context.Context, c queue.Config, words []queue.Word, ok []bool) error {
+	answer := make(chan []bool, 1)
+	said := slices.Clone(words)
 	err := e.request(ctx, func() error {
-		ok := make([]bool, len(words))
-		for i, w := range words {
-			ok[i] = e.s.hear(c.Name, w)
+		heard := make([]bool, len(said))
+		for i, w := range said {
+			heard[i] = !late(w, 0) && e.s.hear(c.Name, w)
 		}
-		answer <- ok
+		answer <- heard
 		return nil
 	})
-	if err != nil {
-		return make([]bool, len(words)), err
+	if err == nil {
+		copy(ok, <-answer)
 	}
-	ok := <-answer
-	if slices.Contains(ok, false) {
-		err = fmt.Errorf("%w: not all words were answered", eventlog.ErrUnavailable)
-	}
-	return ok, err
+	return err
 }
 
 // OpenAcks implements subscription.Engine.
