@@ -37,9 +37,12 @@ var arrows = map[string][]string{
 	"provider/yousign":  {"event", "provider", "provider/lenient"},
 	"provider/ignisign": {"event", "provider", "provider/lenient"},
 
+	"history":       {"event", "eventlog", "history/query"},
+	"history/query": {},
+
 	"hub":          {"event", "eventlog", "internal/question", "provider"},
 	"subscription": {"event", "eventlog", "eventlog/queue", "eventlog/store", "hub", "internal/question", "setting"},
-	"server":       {"event", "eventlog", "hub", "provider", "server/listing", "source", "subscription"},
+	"server":       {"event", "eventlog", "history", "hub", "provider", "server/listing", "source", "subscription"},
 	// Filters and orders of lists: they know protobuf and none of our resources.
 	"server/listing": {},
 
@@ -53,7 +56,7 @@ var arrows = map[string][]string{
 
 	"app": {
 		"conns", "event", "eventlog", "eventlog/jetstream", "eventlog/queue", "source", "ingress", "provider/yousign/simulate", "provider/ignisign/simulate",
-		"provider", "server", "hub", "subscription",
+		"provider", "server", "history", "hub", "subscription",
 	},
 
 	// Measures from outside: processes and the network.

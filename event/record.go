@@ -35,6 +35,8 @@ const (
 	fieldAction      = 6
 	fieldType        = 7
 	fieldEntity      = 8
+	fieldProviderID  = 9
+	fieldVerified    = 12
 	fieldState       = 13
 	fieldRedacted    = 16
 	fieldOmitted     = 18
@@ -107,6 +109,30 @@ type Parts struct {
 	Proof []byte
 	// Source is the resource name; the others are as in hookstream.v1.Event.
 	Source, Provider, Environment, Topic, Action, Type []byte
+	// Entity and ProviderEventID are as there, too.
+	Entity, ProviderEventID []byte
+
+	verification []byte
+}
+
+// State answers how the origin of the request was proved.
+func (p Parts) State() hookstreamv1.Verification_State {
+	for rest := p.verification; len(rest) > 0; {
+		num, typ, n := protowire.ConsumeTag(rest)
+		if n < 0 {
+			break
+		}
+		if num == 1 && typ == protowire.VarintType {
+			state, _ := protowire.ConsumeVarint(rest[n:])
+			return hookstreamv1.Verification_State(state) //nolint:gosec // as generated code does
+		}
+		m := protowire.ConsumeFieldValue(num, typ, rest[n:])
+		if m < 0 {
+			break
+		}
+		rest = rest[n+m:]
+	}
+	return hookstreamv1.Verification_STATE_UNSPECIFIED
 }
 
 // ErrRecordInvalid says that the bytes of a record are not an event.
@@ -202,6 +228,12 @@ func (p *Parts) set(num protowire.Number, v []byte) {
 		p.Action = v
 	case fieldType:
 		p.Type = v
+	case fieldEntity:
+		p.Entity = v
+	case fieldProviderID:
+		p.ProviderEventID = v
+	case fieldVerified:
+		p.verification = v
 	}
 }
 

@@ -1,0 +1,128 @@
+package history
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hookstream/hookstream/event"
+	"github.com/hookstream/hookstream/history/query"
+)
+
+// Keys of the language.
+const (
+	keySource       = "source"
+	keyProvider     = "provider"
+	keyEnvironment  = "environment"
+	keyTopic        = "topic"
+	keyAction       = "action"
+	keyType         = "type"
+	keyEntity       = "entity"
+	keyID           = "id"
+	keyVerification = "verification"
+)
+
+// Language is what events can be searched by.
+var Language = query.Language{
+	Keys: []query.Key{
+		{Name: keySource}, {Name: keyProvider}, {Name: keyEnvironment, Aliases: []string{"env"}},
+		{Name: keyTopic}, {Name: keyAction}, {Name: keyType}, {Name: keyEntity},
+		{Name: keyID, Aliases: []string{"name", "provider_event_id"}},
+		{Name: keyVerification, Aliases: []string{"status", "verification.state"}, Kind: query.Word, Values: stateNames[1:]},
+		{Name: "after", Aliases: []string{"since"}, Kind: query.Time},
+		{Name: "before", Aliases: []string{"until"}, Kind: query.Time},
+		{Name: "time", Aliases: []string{"publish_time", "receive_time"}, Kind: query.Time},
+	},
+}
+
+// Filter is a question. The zero value asks for everything.
+type Filter struct {
+	after, before time.Time
+	routes        []query.Term // of keys that are the route's
+	states        []query.Term
+	entities, ids []query.Term
+	incarnation   event.Incarnation
+}
+
+// Compile makes a filter of a query of Language, for the log of an incarnation, whose
+// events have names.
+func Compile(q *query.Query, inc event.Incarnation) *Filter {
+	f := &Filter{after: q.After, before: q.Before, incarnation: inc}
+	for _, t := range q.Terms {
+		switch t.Key {
+		case keyEntity:
+			f.entities = append(f.entities, t)
+		case keyID:
+			f.ids = append(f.ids, t)
+		case keyVerification:
+			f.states = append(f.states, t)
+		case keyEnvironment:
+			t.Values = slices.Clone(t.Values)
+			for i, v := range t.Values {
+				t.Values[i] = query.Pattern(strings.ToLower(string(v)))
+			}
+			f.routes = append(f.routes, t)
+		default:
+			f.routes = append(f.routes, t)
+		}
+	}
+	return f
+}
+
+// Match reports whether an event is as asked.
+func (f *Filter) Match(r Row) bool {
+	return f.inTime(r.Time) && f.onRoute(r.Route) && f.onState(int(r.State)) &&
+		all(f.entities, func(t query.Term) bool { return entityMatches(t, r.Entity) }) &&
+		all(f.ids, func(t query.Term) bool { return f.idMatches(t, r) })
+}
+
+func all(terms []query.Term, matches func(query.Term) bool) bool {
+	for _, t := range terms {
+		if matches(t) == t.Not {
+			return false
+		}
+	}
+	return true
+}
+
+func (f *Filter) inTime(t time.Time) bool {
+	return (f.after.IsZero() || !t.Before(f.after)) && (f.before.IsZero() || t.Before(f.before))
+}
+
+func (f *Filter) onRoute(r Route) bool {
+	return all(f.routes, func(t query.Term) bool { return slices.ContainsFunc(r.names(t.Key), t.Match) })
+}
+
+func (f *Filter) onState(state int) bool {
+	return all(f.states, func(t query.Term) bool { return state > 0 && state < len(stateNames) && t.Match(stateNames[state]) })
+}
+
+// entityMatches compares a value with a kind in it with the whole name, and others
+// with the id.
+func entityMatches(t query.Term, entity string) bool {
+	return slices.ContainsFunc(t.Values, func(v query.Pattern) bool {
+		if strings.Contains(string(v), "/") {
+			return v.Match(entity)
+		}
+		return entity != "" && v.Match(idOf(entity))
+	})
+}
+
+// idMatches compares with the sender's id, and with the event's own name.
+func (f *Filter) idMatches(t query.Term, r Row) bool {
+	return slices.ContainsFunc(t.Values, func(v query.Pattern) bool {
+		seq, ok := f.position(v)
+		return ok && seq == r.Seq || r.ID != "" && v.Match(r.ID)
+	})
+}
+
+// position answers the position of an event that is named, with or without its
+// collection.
+func (f *Filter) position(v query.Pattern) (uint64, bool) {
+	name := string(v)
+	if !strings.HasPrefix(name, "events/") {
+		name = "events/" + name
+	}
+	inc, seq, err := event.ParseName(name)
+	return seq, err == nil && inc == f.incarnation
+}
