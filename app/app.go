@@ -21,6 +21,7 @@ import (
 
 	"github.com/hookstream/hookstream/event"
 	"github.com/hookstream/hookstream/eventlog/jetstream"
+	"github.com/hookstream/hookstream/history"
 	"github.com/hookstream/hookstream/hub"
 	"github.com/hookstream/hookstream/ingress"
 	"github.com/hookstream/hookstream/provider"
@@ -40,6 +41,7 @@ type App struct {
 	sources   *source.Store
 	gateway   *ingress.Gateway
 	hub       *hub.Hub
+	history   *history.Store
 	subs      *subscription.Manager
 	closeSubs func()
 	server    *server.Server
@@ -76,7 +78,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	}()
 	// In the order of dependence; Close goes the other way.
 	for _, step := range []func(context.Context) error{
-		a.listen, a.openPProf, a.openEngine, a.openSources, a.openIngress, a.openHub, a.openSubscriptions, a.openServer,
+		a.listen, a.openPProf, a.openEngine, a.openSources, a.openIngress, a.openHub, a.openHistory, a.openSubscriptions, a.openServer,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -247,6 +249,24 @@ func (a *App) openHub(context.Context) error {
 	return nil
 }
 
+// openHistory opens what lists of events are answered from. It lies beside the index,
+// also of a gateway on a cluster: each makes its own. A gateway that has none does all
+// else.
+func (a *App) openHistory(ctx context.Context) error {
+	log := a.engine.Events()
+	b, err := log.Bounds(ctx)
+	if err == nil {
+		a.history, err = history.Open(filepath.Join(a.opts.DataDir, "history"), log.Incarnation(), b.Last, a.logger)
+	}
+	if err != nil {
+		a.logger.Error("the history cannot be opened; events cannot be listed until the next start", "err", err)
+		return nil
+	}
+	a.onClose(func() error { a.history.Close(); return nil })
+	a.metrics.history(a.history)
+	return nil
+}
+
 func (a *App) openSubscriptions(ctx context.Context) (err error) {
 	a.subs, err = subscription.Open(ctx, subscription.Options{
 		Engine:       subscription.On(queue.On(a.engine)),
@@ -266,7 +286,7 @@ func (a *App) openSubscriptions(ctx context.Context) (err error) {
 
 func (a *App) openServer(context.Context) error {
 	events, err := server.NewEventService(server.EventServiceOptions{
-		Hub: a.hub, Subscriptions: a.subs, Recheck: a.recheck, Version: Version, Logger: a.logger,
+		Hub: a.hub, Subscriptions: a.subs, History: a.history, Recheck: a.recheck, Version: Version, Logger: a.logger,
 	})
 	if err != nil {
 		return err
@@ -367,6 +387,9 @@ func (a *App) Run(ctx context.Context) error {
 	serve("gRPC", func() error { return a.server.Serve(a.grpcLis) })
 	serve("HTTP", func() error { return a.httpSrv.Serve(a.httpLis) })
 	serve("ingress", func() error { return a.ingressSrv.Serve(a.ingressLis) })
+	if a.history != nil {
+		g.Go(func() error { a.history.Follow(work, a.engine.Events()); return nil })
+	}
 	a.watchHealth(work, &g)
 	a.ready.Store(true)
 	a.logger.Info("serving", "ingress", a.Addrs().Ingress, "grpc", a.Addrs().GRPC, "http", a.Addrs().HTTP, "pprof", a.Addrs().PProf, "version", Version)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hookstream/hookstream/eventlog/jetstream"
 	"github.com/hookstream/hookstream/eventlog/queue"
+	"github.com/hookstream/hookstream/history"
 	"github.com/hookstream/hookstream/hub"
 	"github.com/hookstream/hookstream/ingress"
 	"github.com/hookstream/hookstream/provider"
@@ -122,6 +123,11 @@ func (m *metrics) hub(h *hub.Hub) {
 	counter("hookstream_filter_failures_total", "Evaluations of a CEL filter that failed, so that the event did not match.", func(s hub.Stats) int64 { return s.FilterFailures })
 	counter("hookstream_decode_failures_total", "Bodies that broke a decoder.", func(s hub.Stats) int64 { return s.DecodeFailures })
 	counter("hookstream_broken_records_total", "Records of the log that are not events.", func(s hub.Stats) int64 { return s.BrokenRecords })
+}
+
+// history shows how far what lists are answered from follows the log.
+func (m *metrics) history(h *history.Store) {
+	m.gauge("hookstream_history_lag_events", "Newest events of the log that lists of events do not show yet.", func() float64 { return float64(h.Lag()) })
 }
 
 func (m *metrics) commit(stream string, entries int, publish, sync time.Duration) {

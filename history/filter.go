@@ -25,8 +25,13 @@ const (
 // Language is what events can be searched by.
 var Language = query.Language{
 	Keys: []query.Key{
-		{Name: keySource}, {Name: keyProvider}, {Name: keyEnvironment, Aliases: []string{"env"}},
-		{Name: keyTopic}, {Name: keyAction}, {Name: keyType}, {Name: keyEntity},
+		{Name: keySource},
+		{Name: keyProvider},
+		{Name: keyEnvironment, Aliases: []string{"env"}},
+		{Name: keyTopic},
+		{Name: keyAction},
+		{Name: keyType},
+		{Name: keyEntity},
 		{Name: keyID, Aliases: []string{"name", "provider_event_id"}},
 		{Name: keyVerification, Aliases: []string{"status", "verification.state"}, Kind: query.Word, Values: stateNames[1:]},
 		{Name: "after", Aliases: []string{"since"}, Kind: query.Time},
@@ -35,7 +40,7 @@ var Language = query.Language{
 	},
 }
 
-// Filter is a question. The zero value asks for everything.
+// Filter is a question.
 type Filter struct {
 	after, before time.Time
 	routes        []query.Term // of keys that are the route's
@@ -44,9 +49,13 @@ type Filter struct {
 	incarnation   event.Incarnation
 }
 
-// Compile makes a filter of a query of Language, for the log of an incarnation, whose
-// events have names.
-func Compile(q *query.Query, inc event.Incarnation) *Filter {
+// ParseFilter reads a line of Language. What it says of time is relative to now; inc is
+// that of the log, whose events have names. The error is a *query.Error.
+func ParseFilter(line string, now time.Time, inc event.Incarnation) (*Filter, error) {
+	q, err := Language.Parse(line, now)
+	if err != nil {
+		return nil, err
+	}
 	f := &Filter{after: q.After, before: q.Before, incarnation: inc}
 	for _, t := range q.Terms {
 		switch t.Key {
@@ -66,7 +75,7 @@ func Compile(q *query.Query, inc event.Incarnation) *Filter {
 			f.routes = append(f.routes, t)
 		}
 	}
-	return f
+	return f, nil
 }
 
 // Match reports whether an event is as asked.

@@ -14,7 +14,7 @@ import (
 // when it began.
 func (s *Store) Candidates(f *Filter, from uint64, oldestFirst bool) iter.Seq2[uint64, error] {
 	return func(yield func(uint64, error) bool) {
-		views, _ := s.views()
+		views, first := s.views()
 		if !oldestFirst {
 			slices.Reverse(views)
 		}
@@ -22,7 +22,7 @@ func (s *Store) Candidates(f *Filter, from uint64, oldestFirst bool) iter.Seq2[u
 			if oldestFirst && v.next <= from || !oldestFirst && v.first > from {
 				continue
 			}
-			found, err := s.candidates(f, v)
+			found, err := s.candidates(f, v, first)
 			if err != nil {
 				yield(0, err)
 				return
@@ -52,17 +52,21 @@ func (s *set) yield(first, from uint64, oldestFirst bool, yield func(uint64, err
 	return true
 }
 
-// candidates answers those of one segment.
-func (s *Store) candidates(f *Filter, v view) (*set, error) {
-	var found *set
-	err := s.read(v, func(r reader) (err error) {
-		found, err = f.candidates(v.first, v.sealed, r, s.hash)
+// candidates answers those of one segment, of a log that begins at first.
+func (s *Store) candidates(f *Filter, v view, first uint64) (*set, error) {
+	found := new(set)
+	return found, s.read(v, func(r reader) (err error) {
+		*found, err = s.candidatesIn(f, v, first, r)
 		return err
 	})
-	if found == nil {
-		found = new(set)
+}
+
+func (s *Store) candidatesIn(f *Filter, v view, first uint64, r reader) (set, error) {
+	found, err := f.candidates(v.first, v.sealed, r, s.hash)
+	if first > v.first {
+		found.dropBefore(int(min(first-v.first, span))) //nolint:gosec // bounded
 	}
-	return found, err
+	return *found, err
 }
 
 // read calls fn with the columns of a segment, unless it is dropped. One that cannot
@@ -114,9 +118,9 @@ func (f *Filter) Exact() bool {
 	return true
 }
 
-// CountByHour counts what Candidates answers, from first on, by hours, in their order.
-func (s *Store) CountByHour(f *Filter, first uint64) ([]Count, error) {
-	views, _ := s.views()
+// CountByHour counts what Candidates answers, by hours, in their order.
+func (s *Store) CountByHour(f *Filter) ([]Count, error) {
+	views, first := s.views()
 	byHour := make(map[int64]*Count)
 	add := func(start int64, state uint8, n int64) {
 		c := byHour[start]
@@ -158,7 +162,7 @@ func (f *Filter) everything(sum sealed) bool {
 
 func (s *Store) countSegment(f *Filter, v view, first uint64, add func(int64, uint8, int64)) error {
 	return s.read(v, func(r reader) error {
-		found, err := f.candidates(v.first, v.sealed, r, s.hash)
+		found, err := s.candidatesIn(f, v, first, r)
 		if err != nil || found.empty() {
 			return err
 		}
@@ -170,7 +174,7 @@ func (s *Store) countSegment(f *Filter, v view, first uint64, add func(int64, ui
 		if err != nil {
 			return err
 		}
-		found.yield(v.first, first, true, func(seq uint64, _ error) bool {
+		found.yield(v.first, v.first, true, func(seq uint64, _ error) bool {
 			i := seq - v.first
 			add(hourOf(times[i]), states[i], 1)
 			return true

@@ -60,11 +60,17 @@ type set [span / 64]uint64
 
 func (s *set) add(i int) { s[i/64] |= 1 << (i % 64) }
 
-func (s *set) has(i int) bool { return s[i/64]&(1<<(i%64)) != 0 }
-
 func (s *set) and(o *set) {
 	for i := range s {
 		s[i] &= o[i]
+	}
+}
+
+// dropBefore removes what is before an offset.
+func (s *set) dropBefore(i int) {
+	clear(s[:i/64])
+	if i%64 != 0 {
+		s[i/64] &= ^uint64(0) << (i % 64)
 	}
 }
 
@@ -75,14 +81,6 @@ func (s *set) empty() bool {
 		}
 	}
 	return true
-}
-
-// count answers how many it holds.
-func (s *set) count() (n int) {
-	for _, w := range s {
-		n += bits.OnesCount64(w)
-	}
-	return n
 }
 
 // next answers the first offset from i on, or span; prev the last up to i, or -1.

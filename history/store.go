@@ -1,6 +1,7 @@
 package history
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/hookstream/hookstream/event"
 )
@@ -29,7 +31,9 @@ type Store struct {
 	mu       sync.RWMutex
 	segments []*segment // by position; only the last is added to. Never changed in place
 	applied  uint64
+	first    uint64           // what the log begins with; nothing before it is answered
 	numbers  map[Route]uint16 // of the last segment's routes
+	moved    chan struct{}    // closed when applied grows
 
 	head atomic.Uint64 // the last position of the log that was heard of
 
@@ -51,7 +55,7 @@ func Open(dir string, inc event.Incarnation, last uint64, logger *slog.Logger) (
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open history: %w", err)
 	}
-	s := &Store{dir: dir, incarnation: inc, logger: logger, span: span}
+	s := &Store{dir: dir, incarnation: inc, logger: logger, span: span, moved: make(chan struct{})}
 	if err := s.loadKey(); err != nil {
 		return nil, fmt.Errorf("open history: %w", err)
 	}
@@ -91,6 +95,29 @@ func (s *Store) Applied() uint64 {
 	return s.applied
 }
 
+// Await waits until the log is known up to a position, but not for longer than a time,
+// and not where much is missing. It answers how many are.
+func (s *Store) Await(ctx context.Context, seq uint64, atMost time.Duration) uint64 {
+	over := time.NewTimer(atMost)
+	defer over.Stop()
+	for {
+		s.mu.RLock()
+		applied, moved := s.applied, s.moved
+		s.mu.RUnlock()
+		missing := seq - min(seq, applied)
+		if missing == 0 || missing > worthScan {
+			return missing
+		}
+		select {
+		case <-moved:
+		case <-over.C:
+			return missing
+		case <-ctx.Done():
+			return missing
+		}
+	}
+}
+
 // Apply adds records of the log from a position on, which must follow what is known, up
 // to and with through: what is not among them is not there. ErrElsewhere: they do not
 // follow. Another error is of the disk; what was given is known all the same.
@@ -127,6 +154,8 @@ func (s *Store) Apply(from uint64, recs []event.Record, through uint64) error {
 		s.applied = row.Seq
 	}
 	s.applied = max(s.applied, through)
+	close(s.moved)
+	s.moved = make(chan struct{})
 	s.mu.Unlock()
 	return s.write()
 }
@@ -190,7 +219,7 @@ type view struct {
 	columns *columns // nil: in the file
 }
 
-// views answers all segments, and up to where the log was known.
+// views answers all segments, and where the log begins.
 func (s *Store) views() ([]view, uint64) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -206,7 +235,7 @@ func (s *Store) views() ([]view, uint64) {
 		}
 		out = append(out, v)
 	}
-	return out, s.applied
+	return out, s.first
 }
 
 // Drop forgets what the log no longer holds: all before first, of which nothing more
@@ -223,7 +252,7 @@ func (s *Store) Drop(first uint64) error {
 	if s.segments = s.segments[n:]; len(s.segments) == 0 {
 		s.numbers = nil
 	}
-	s.applied = max(s.applied, first-1)
+	s.first, s.applied = max(s.first, first), max(s.applied, first-1)
 	s.mu.Unlock()
 	return s.remove(gone)
 }
@@ -270,5 +299,10 @@ func (s *Store) write() error {
 	return nil
 }
 
-// Close writes what is sealed. What is not is read from the log at the next start.
-func (s *Store) Close() error { return s.write() }
+// Close writes what is sealed. What is not, or cannot be written, is read from the log
+// at the next start.
+func (s *Store) Close() {
+	if err := s.write(); err != nil {
+		s.logger.Warn("the newest of the history is dropped; it is read from the log at the next start", "err", err)
+	}
+}

@@ -212,6 +212,9 @@ func (h *Hub) boundsPatiently(ctx context.Context) (b eventlog.Bounds, err error
 	return b, err
 }
 
+// Incarnation is that of the log: see eventlog.Log.
+func (h *Hub) Incarnation() event.Incarnation { return h.inc }
+
 // head answers the last sequence that is known to be published.
 func (h *Hub) head(b eventlog.Bounds) uint64 {
 	_, next := h.ring.span()

@@ -102,6 +102,16 @@ func (h *Hub) apart(e *entry) *Event {
 	return h.Of(rec)
 }
 
+// Find answers the event at seq, which has been published. The error wraps
+// eventlog.ErrNotFound when there is none, or the log no longer holds it.
+func (h *Hub) Find(ctx context.Context, seq uint64) (*Event, error) {
+	e, err := h.at(ctx, seq)
+	if err != nil {
+		return nil, err
+	}
+	return h.event(e), nil
+}
+
 // InMemory answers the events from one sequence up to before another that are in the
 // ring, be they dropped by the log since.
 func (h *Hub) InMemory(from, to uint64) (out []*Event) {
@@ -175,6 +185,15 @@ func (e *Event) Cursor() event.Cursor {
 func (e *Event) Inner(view hookstreamv1.EventView) []byte {
 	framed := e.hub.framed(e.e, formOf(view, e.hub.opts.Sensitive(e.e.route.source)))
 	return event.DeliveryContent(framed.ReadOnlyData())
+}
+
+// Withheld answers a *WithheldError when the view is of what the event's source does
+// not include.
+func (e *Event) Withheld(view hookstreamv1.EventView) error {
+	if source := e.e.route.source; formOf(view, e.hub.opts.Sensitive(source)).rawWithheld() {
+		return &WithheldError{source}
+	}
+	return nil
 }
 
 // Message answers the event as a stream of the view would send it.

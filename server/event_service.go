@@ -5,6 +5,7 @@ import (
 	"log/slog"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/history"
 	"github.com/hookstream/hookstream/hub"
 	"github.com/hookstream/hookstream/subscription"
 )
@@ -16,6 +17,8 @@ type EventServiceOptions struct {
 	// Subscriptions hand out the deliveries of durable subscriptions. nil: there
 	// are none, and a stream of one is refused.
 	Subscriptions *subscription.Manager
+	// History answers which events are as somebody asks. nil: nobody can ask.
+	History *history.Store
 	// Recheck checks the proof of an event as it is kept. nil: nothing can be
 	// checked.
 	Recheck func(*hookstreamv1.Event) *hookstreamv1.VerifyEventResponse
@@ -33,6 +36,7 @@ type EventService struct {
 
 	hub           *hub.Hub
 	subscriptions *subscription.Manager
+	history       *history.Store
 	recheck       func(*hookstreamv1.Event) *hookstreamv1.VerifyEventResponse
 	version       string
 	logger        *slog.Logger
@@ -51,7 +55,7 @@ func NewEventService(o EventServiceOptions) (*EventService, error) {
 			return &hookstreamv1.VerifyEventResponse{Outcome: hookstreamv1.VerifyEventResponse_OUTCOME_UNKNOWN, Reason: "source_gone"}
 		}
 	}
-	return &EventService{hub: o.Hub, subscriptions: o.Subscriptions, recheck: o.Recheck, version: o.Version, logger: o.Logger}, nil
+	return &EventService{hub: o.Hub, subscriptions: o.Subscriptions, history: o.History, recheck: o.Recheck, version: o.Version, logger: o.Logger}, nil
 }
 
 // viewOf answers the view that is asked for.

@@ -281,7 +281,7 @@ func TestPagesOfEveryList(t *testing.T) {
 			}
 		}
 	}
-	if lists != 5 {
+	if lists != 6 {
 		t.Errorf("%d lists", lists)
 	}
 	for _, token := range []string{"nonsense", "\x00", "AAAA", pageToken("others", "x")} {

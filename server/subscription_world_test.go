@@ -63,7 +63,9 @@ func startSubscriptionsWith(t *testing.T, so subscription.Options, change ...fun
 		t.Fatal(err)
 	}
 	t.Cleanup(w.manager.Close)
-	events, err := NewEventService(EventServiceOptions{Hub: h, Subscriptions: w.manager, Version: "v1.2.3"})
+	events, err := NewEventService(EventServiceOptions{
+		Hub: h, Subscriptions: w.manager, History: historyOf(t, w.engine.Events(), w.engine.Events().Incarnation()), Version: "v1.2.3",
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

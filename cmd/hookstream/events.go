@@ -15,7 +15,9 @@ import (
 
 // eventsCommand groups what looks at single events. `tail` follows them.
 type eventsCommand struct {
-	Get eventGetCommand `cmd:"" help:"Show one event."`
+	Get   eventGetCommand   `cmd:"" help:"Show one event."`
+	List  eventListCommand  `cmd:"" help:"List events that were published, the newest first."`
+	Count eventCountCommand `cmd:"" help:"Count events by hour and by how their origin was proved."`
 }
 
 type eventGetCommand struct {

@@ -49,6 +49,8 @@ var examples = withProviders(map[string][]string{
 	"subscriptions parked replay": {"hookstream subscriptions parked replay crm --all"},
 	"subscriptions parked purge":  {"hookstream subscriptions parked purge crm --all --validate-only"},
 	"events get":                  {"hookstream events get events/h2k4q7a-12", "hookstream events get h2k4q7a-12 --raw-body"},
+	"events list":                 {"hookstream events list", "hookstream events list --filter 'source:billing type:signer.* after:2h'", "hookstream events list --filter 'entity:3f1d2c4b' --limit 0 -o name"},
+	"events count":                {"hookstream events count --filter 'after:1d -verification:verified'"},
 	"providers":                   {"hookstream providers"},
 	"event-types":                 {"hookstream event-types --filter 'stage = STAGE_LIVE'"},
 	"verify kept":                 {"hookstream verify --event events/h2k4q7a-12"},

@@ -12,9 +12,13 @@ import (
 var now = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
 
 var language = Language{Content: true, Keys: []Key{
-	{Name: "source"}, {Name: "type"}, {Name: "entity"},
+	{Name: "source"},
+	{Name: "type"},
+	{Name: "entity"},
 	{Name: "verification", Aliases: []string{"status"}, Kind: Word, Values: []string{"verified", "failed"}},
-	{Name: "after", Kind: Time}, {Name: "before", Kind: Time}, {Name: "time", Aliases: []string{"receive_time"}, Kind: Time},
+	{Name: "after", Kind: Time},
+	{Name: "before", Kind: Time},
+	{Name: "time", Aliases: []string{"receive_time"}, Kind: Time},
 }}
 
 func TestParse(t *testing.T) {
@@ -127,9 +131,20 @@ func TestPattern(t *testing.T) {
 		text    string
 		want    bool
 	}{
-		{"", "", true}, {"", "a", false}, {"a", "a", true}, {"*", "", true}, {"a*", "ab", true}, {"a*", "b", false},
-		{"*b", "ab", true}, {"a*b", "ab", true}, {"aa*a", "aa", false}, {"a*a*a", "aaa", true}, {"a*a*a", "aa", false},
-		{"*x*y", "axbyy", true}, {"**", "q", true}, {"a**b", "a-b", true},
+		{"", "", true},
+		{"", "a", false},
+		{"a", "a", true},
+		{"*", "", true},
+		{"a*", "ab", true},
+		{"a*", "b", false},
+		{"*b", "ab", true},
+		{"a*b", "ab", true},
+		{"aa*a", "aa", false},
+		{"a*a*a", "aaa", true},
+		{"a*a*a", "aa", false},
+		{"*x*y", "axbyy", true},
+		{"**", "q", true},
+		{"a**b", "a-b", true},
 	} {
 		if c.pattern.Match(c.text) != c.want {
 			t.Errorf("%q and %q: not %v", c.pattern, c.text, c.want)

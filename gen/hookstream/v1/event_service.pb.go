@@ -132,7 +132,7 @@ func (x VerifyEventResponse_Outcome) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use VerifyEventResponse_Outcome.Descriptor instead.
 func (VerifyEventResponse_Outcome) EnumDescriptor() ([]byte, []int) {
-	return file_hookstream_v1_event_service_proto_rawDescGZIP(), []int{13, 0}
+	return file_hookstream_v1_event_service_proto_rawDescGZIP(), []int{17, 0}
 }
 
 // SubscribeRequest says which events to stream, from where to where, and how.
@@ -1233,6 +1233,294 @@ func (x *GetEventRequest) GetView() EventView {
 	return EventView_EVENT_VIEW_UNSPECIFIED
 }
 
+// ListEventsRequest says which events to list, and how.
+type ListEventsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which events: words of the form `key:value`, which must all hold, of at most
+	// 4096 bytes. Empty: all.
+	//
+	// The keys are `source`, `provider`, `environment`, `topic`, `action`, `type`
+	// (as in the event, under any of its names), `entity` (kind and id, or the id
+	// alone), `id` (the event's name or the sender's `provider_event_id`) and
+	// `verification` (`verified`, `verified_after_ambiguous_attempt`, `failed`);
+	// `after` and `before` bound the time of publishing: `2h`, `3d` ago, `2026-11-28`
+	// or `2026-11-28T09:00:00Z`.
+	//
+	// A `-` before a word negates it, a comma separates values of which one must
+	// hold, a `*` in a value stands for any characters, and a value in double quotes
+	// may hold spaces. `=`, `!=`, `AND` and `NOT` are understood as in AIP-160, and
+	// so is `time` with `<`, `<=`, `>` or `>=`.
+	//
+	// Example: `source:billing type:signer.* -verification:failed after:2h`.
+	Filter string `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
+	// The most events in a page. 100 by default; more than 1,000 is 1,000. A page of
+	// large events ends earlier.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// `next_page_token` of the page before. The filter and the order must be those
+	// of the first page; times that it says as how long ago stay what they were then.
+	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// `publish_time desc`, the default: the newest first. `publish_time`: the oldest.
+	// Either is the order of the log.
+	OrderBy string `protobuf:"bytes,4,opt,name=order_by,json=orderBy,proto3" json:"order_by,omitempty"`
+	// How much of each event to answer. TYPED by default. RAW and FULL show only
+	// events of sources that include sensitive fields, and are refused when one of
+	// another source is in the page.
+	View          EventView `protobuf:"varint,5,opt,name=view,proto3,enum=hookstream.v1.EventView" json:"view,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListEventsRequest) Reset() {
+	*x = ListEventsRequest{}
+	mi := &file_hookstream_v1_event_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListEventsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListEventsRequest) ProtoMessage() {}
+
+func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hookstream_v1_event_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListEventsRequest.ProtoReflect.Descriptor instead.
+func (*ListEventsRequest) Descriptor() ([]byte, []int) {
+	return file_hookstream_v1_event_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ListEventsRequest) GetFilter() string {
+	if x != nil {
+		return x.Filter
+	}
+	return ""
+}
+
+func (x *ListEventsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListEventsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListEventsRequest) GetOrderBy() string {
+	if x != nil {
+		return x.OrderBy
+	}
+	return ""
+}
+
+func (x *ListEventsRequest) GetView() EventView {
+	if x != nil {
+		return x.View
+	}
+	return EventView_EVENT_VIEW_UNSPECIFIED
+}
+
+// ListEventsResponse is one page.
+type ListEventsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The events, in the order asked for.
+	Events []*Event `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
+	// What to give for the next page. Empty: this is the last. Good as long as the
+	// log is the same.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// How many of the newest events the index of this gateway does not know yet, and
+	// this list therefore lacks. 0: none.
+	UnindexedEvents int64 `protobuf:"varint,3,opt,name=unindexed_events,json=unindexedEvents,proto3" json:"unindexed_events,omitempty"`
+	// Set when the search ended before the page was full: everything published
+	// after this time (oldest first: before it) has been looked at.
+	SearchTime    *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=search_time,json=searchTime,proto3" json:"search_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListEventsResponse) Reset() {
+	*x = ListEventsResponse{}
+	mi := &file_hookstream_v1_event_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListEventsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListEventsResponse) ProtoMessage() {}
+
+func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hookstream_v1_event_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListEventsResponse.ProtoReflect.Descriptor instead.
+func (*ListEventsResponse) Descriptor() ([]byte, []int) {
+	return file_hookstream_v1_event_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ListEventsResponse) GetEvents() []*Event {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+func (x *ListEventsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *ListEventsResponse) GetUnindexedEvents() int64 {
+	if x != nil {
+		return x.UnindexedEvents
+	}
+	return 0
+}
+
+func (x *ListEventsResponse) GetSearchTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SearchTime
+	}
+	return nil
+}
+
+// CountEventsRequest says which events to count.
+type CountEventsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which events, as in ListEventsRequest. Empty: all.
+	Filter        string `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CountEventsRequest) Reset() {
+	*x = CountEventsRequest{}
+	mi := &file_hookstream_v1_event_service_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CountEventsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CountEventsRequest) ProtoMessage() {}
+
+func (x *CountEventsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hookstream_v1_event_service_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CountEventsRequest.ProtoReflect.Descriptor instead.
+func (*CountEventsRequest) Descriptor() ([]byte, []int) {
+	return file_hookstream_v1_event_service_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *CountEventsRequest) GetFilter() string {
+	if x != nil {
+		return x.Filter
+	}
+	return ""
+}
+
+// CountEventsResponse counts events.
+type CountEventsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The hours in which there are any, the oldest first.
+	Hours []*CountEventsResponse_HourlyCount `protobuf:"bytes,1,rep,name=hours,proto3" json:"hours,omitempty"`
+	// All of them together.
+	TotalEvents int64 `protobuf:"varint,2,opt,name=total_events,json=totalEvents,proto3" json:"total_events,omitempty"`
+	// How many of the newest events the index of this gateway does not know yet.
+	UnindexedEvents int64 `protobuf:"varint,3,opt,name=unindexed_events,json=unindexedEvents,proto3" json:"unindexed_events,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *CountEventsResponse) Reset() {
+	*x = CountEventsResponse{}
+	mi := &file_hookstream_v1_event_service_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CountEventsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CountEventsResponse) ProtoMessage() {}
+
+func (x *CountEventsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hookstream_v1_event_service_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CountEventsResponse.ProtoReflect.Descriptor instead.
+func (*CountEventsResponse) Descriptor() ([]byte, []int) {
+	return file_hookstream_v1_event_service_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *CountEventsResponse) GetHours() []*CountEventsResponse_HourlyCount {
+	if x != nil {
+		return x.Hours
+	}
+	return nil
+}
+
+func (x *CountEventsResponse) GetTotalEvents() int64 {
+	if x != nil {
+		return x.TotalEvents
+	}
+	return 0
+}
+
+func (x *CountEventsResponse) GetUnindexedEvents() int64 {
+	if x != nil {
+		return x.UnindexedEvents
+	}
+	return 0
+}
+
 // VerifyEventRequest names an event.
 type VerifyEventRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1244,7 +1532,7 @@ type VerifyEventRequest struct {
 
 func (x *VerifyEventRequest) Reset() {
 	*x = VerifyEventRequest{}
-	mi := &file_hookstream_v1_event_service_proto_msgTypes[12]
+	mi := &file_hookstream_v1_event_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1256,7 +1544,7 @@ func (x *VerifyEventRequest) String() string {
 func (*VerifyEventRequest) ProtoMessage() {}
 
 func (x *VerifyEventRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_v1_event_service_proto_msgTypes[12]
+	mi := &file_hookstream_v1_event_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1269,7 +1557,7 @@ func (x *VerifyEventRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyEventRequest.ProtoReflect.Descriptor instead.
 func (*VerifyEventRequest) Descriptor() ([]byte, []int) {
-	return file_hookstream_v1_event_service_proto_rawDescGZIP(), []int{12}
+	return file_hookstream_v1_event_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *VerifyEventRequest) GetName() string {
@@ -1302,7 +1590,7 @@ type VerifyEventResponse struct {
 
 func (x *VerifyEventResponse) Reset() {
 	*x = VerifyEventResponse{}
-	mi := &file_hookstream_v1_event_service_proto_msgTypes[13]
+	mi := &file_hookstream_v1_event_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1314,7 +1602,7 @@ func (x *VerifyEventResponse) String() string {
 func (*VerifyEventResponse) ProtoMessage() {}
 
 func (x *VerifyEventResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_v1_event_service_proto_msgTypes[13]
+	mi := &file_hookstream_v1_event_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1327,7 +1615,7 @@ func (x *VerifyEventResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyEventResponse.ProtoReflect.Descriptor instead.
 func (*VerifyEventResponse) Descriptor() ([]byte, []int) {
-	return file_hookstream_v1_event_service_proto_rawDescGZIP(), []int{13}
+	return file_hookstream_v1_event_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *VerifyEventResponse) GetOutcome() VerifyEventResponse_Outcome {
@@ -1363,6 +1651,79 @@ func (x *VerifyEventResponse) GetSecretRetireTime() *timestamppb.Timestamp {
 		return x.SecretRetireTime
 	}
 	return nil
+}
+
+// HourlyCount counts the events that were published in one hour.
+type CountEventsResponse_HourlyCount struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When the hour begins, UTC.
+	StartTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	// Events whose origin was proved.
+	VerifiedEvents int64 `protobuf:"varint,2,opt,name=verified_events,json=verifiedEvents,proto3" json:"verified_events,omitempty"`
+	// Events whose proof did not hold, of sources in shadow mode.
+	FailedEvents int64 `protobuf:"varint,3,opt,name=failed_events,json=failedEvents,proto3" json:"failed_events,omitempty"`
+	// Events in a state that is neither.
+	OtherEvents   int64 `protobuf:"varint,4,opt,name=other_events,json=otherEvents,proto3" json:"other_events,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CountEventsResponse_HourlyCount) Reset() {
+	*x = CountEventsResponse_HourlyCount{}
+	mi := &file_hookstream_v1_event_service_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CountEventsResponse_HourlyCount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CountEventsResponse_HourlyCount) ProtoMessage() {}
+
+func (x *CountEventsResponse_HourlyCount) ProtoReflect() protoreflect.Message {
+	mi := &file_hookstream_v1_event_service_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CountEventsResponse_HourlyCount.ProtoReflect.Descriptor instead.
+func (*CountEventsResponse_HourlyCount) Descriptor() ([]byte, []int) {
+	return file_hookstream_v1_event_service_proto_rawDescGZIP(), []int{15, 0}
+}
+
+func (x *CountEventsResponse_HourlyCount) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+func (x *CountEventsResponse_HourlyCount) GetVerifiedEvents() int64 {
+	if x != nil {
+		return x.VerifiedEvents
+	}
+	return 0
+}
+
+func (x *CountEventsResponse_HourlyCount) GetFailedEvents() int64 {
+	if x != nil {
+		return x.FailedEvents
+	}
+	return 0
+}
+
+func (x *CountEventsResponse_HourlyCount) GetOtherEvents() int64 {
+	if x != nil {
+		return x.OtherEvents
+	}
+	return 0
 }
 
 var File_hookstream_v1_event_service_proto protoreflect.FileDescriptor
@@ -1449,7 +1810,32 @@ const file_hookstream_v1_event_service_proto_rawDesc = "" +
 	"\x0fGetEventRequest\x12O\n" +
 	"\x04name\x18\x01 \x01(\tB;\xe0A\x02\xfaA\x16\n" +
 	"\x14hookstream.dev/Event\xbaH\x1cr\x1a2\x18^events/[a-z0-9-]{1,64}$R\x04name\x126\n" +
-	"\x04view\x18\x02 \x01(\x0e2\x18.hookstream.v1.EventViewB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04view\"e\n" +
+	"\x04view\x18\x02 \x01(\x0e2\x18.hookstream.v1.EventViewB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04view\"\x93\x02\n" +
+	"\x11ListEventsRequest\x12 \n" +
+	"\x06filter\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\x06filter\x12$\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\tpageToken\x12U\n" +
+	"\border_by\x18\x04 \x01(\tB:\xbaH7r5R\x00R\fpublish_timeR\x10publish_time ascR\x11publish_time descR\aorderBy\x126\n" +
+	"\x04view\x18\x05 \x01(\x0e2\x18.hookstream.v1.EventViewB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04view\"\xd2\x01\n" +
+	"\x12ListEventsResponse\x12,\n" +
+	"\x06events\x18\x01 \x03(\v2\x14.hookstream.v1.EventR\x06events\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12)\n" +
+	"\x10unindexed_events\x18\x03 \x01(\x03R\x0funindexedEvents\x12;\n" +
+	"\vsearch_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"searchTime\"6\n" +
+	"\x12CountEventsRequest\x12 \n" +
+	"\x06filter\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\x06filter\"\xe5\x02\n" +
+	"\x13CountEventsResponse\x12D\n" +
+	"\x05hours\x18\x01 \x03(\v2..hookstream.v1.CountEventsResponse.HourlyCountR\x05hours\x12!\n" +
+	"\ftotal_events\x18\x02 \x01(\x03R\vtotalEvents\x12)\n" +
+	"\x10unindexed_events\x18\x03 \x01(\x03R\x0funindexedEvents\x1a\xb9\x01\n" +
+	"\vHourlyCount\x129\n" +
+	"\n" +
+	"start_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x12'\n" +
+	"\x0fverified_events\x18\x02 \x01(\x03R\x0everifiedEvents\x12#\n" +
+	"\rfailed_events\x18\x03 \x01(\x03R\ffailedEvents\x12!\n" +
+	"\fother_events\x18\x04 \x01(\x03R\votherEvents\"e\n" +
 	"\x12VerifyEventRequest\x12O\n" +
 	"\x04name\x18\x01 \x01(\tB;\xe0A\x02\xfaA\x16\n" +
 	"\x14hookstream.dev/Event\xbaH\x1cr\x1a2\x18^events/[a-z0-9-]{1,64}$R\x04name\"\xe5\x02\n" +
@@ -1467,10 +1853,14 @@ const file_hookstream_v1_event_service_proto_rawDesc = "" +
 	"\x13CursorExpiredPolicy\x12%\n" +
 	"!CURSOR_EXPIRED_POLICY_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aCURSOR_EXPIRED_POLICY_FAIL\x10\x01\x12*\n" +
-	"&CURSOR_EXPIRED_POLICY_SKIP_TO_EARLIEST\x10\x022\x81\x03\n" +
+	"&CURSOR_EXPIRED_POLICY_SKIP_TO_EARLIEST\x10\x022\xd8\x04\n" +
 	"\fEventService\x12\x89\x01\n" +
 	"\tSubscribe\x12\x1f.hookstream.v1.SubscribeRequest\x1a .hookstream.v1.SubscribeResponse\"7\x82\xd3\xe4\x93\x021:\x01*Z\x16\x12\x14/v1/events:subscribe\"\x14/v1/events:subscribe0\x01\x12d\n" +
-	"\bGetEvent\x12\x1e.hookstream.v1.GetEventRequest\x1a\x14.hookstream.v1.Event\"\"\xdaA\x04name\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/{name=events/*}\x12\x7f\n" +
+	"\bGetEvent\x12\x1e.hookstream.v1.GetEventRequest\x1a\x14.hookstream.v1.Event\"\"\xdaA\x04name\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/{name=events/*}\x12e\n" +
+	"\n" +
+	"ListEvents\x12 .hookstream.v1.ListEventsRequest\x1a!.hookstream.v1.ListEventsResponse\"\x12\x82\xd3\xe4\x93\x02\f\x12\n" +
+	"/v1/events\x12n\n" +
+	"\vCountEvents\x12!.hookstream.v1.CountEventsRequest\x1a\".hookstream.v1.CountEventsResponse\"\x18\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/events:count\x12\x7f\n" +
 	"\vVerifyEvent\x12!.hookstream.v1.VerifyEventRequest\x1a\".hookstream.v1.VerifyEventResponse\")\xdaA\x04name\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v1/{name=events/*}:verifyB\xcb\x01\n" +
 	"\x11dev.hookstream.v1B\x11EventServiceProtoP\x01Z?github.com/hookstream/hookstream/gen/hookstream/v1;hookstreamv1\xa2\x02\x03HKS\xaa\x02\rHookstream.V1\xba\x02\fHookstreamV1\xca\x02\rHookstream\\V1\xe2\x02\x19Hookstream\\V1\\GPBMetadata\xea\x02\x0eHookstream::V1b\x06proto3"
 
@@ -1487,41 +1877,46 @@ func file_hookstream_v1_event_service_proto_rawDescGZIP() []byte {
 }
 
 var file_hookstream_v1_event_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_hookstream_v1_event_service_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_hookstream_v1_event_service_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_hookstream_v1_event_service_proto_goTypes = []any{
-	(CursorExpiredPolicy)(0),         // 0: hookstream.v1.CursorExpiredPolicy
-	(VerifyEventResponse_Outcome)(0), // 1: hookstream.v1.VerifyEventResponse.Outcome
-	(*SubscribeRequest)(nil),         // 2: hookstream.v1.SubscribeRequest
-	(*FlowControl)(nil),              // 3: hookstream.v1.FlowControl
-	(*SubscribeResponse)(nil),        // 4: hookstream.v1.SubscribeResponse
-	(*Opened)(nil),                   // 5: hookstream.v1.Opened
-	(*DeliveryBatch)(nil),            // 6: hookstream.v1.DeliveryBatch
-	(*Delivery)(nil),                 // 7: hookstream.v1.Delivery
-	(*Heartbeat)(nil),                // 8: hookstream.v1.Heartbeat
-	(*CaughtUp)(nil),                 // 9: hookstream.v1.CaughtUp
-	(*FellBehind)(nil),               // 10: hookstream.v1.FellBehind
-	(*Gap)(nil),                      // 11: hookstream.v1.Gap
-	(*Draining)(nil),                 // 12: hookstream.v1.Draining
-	(*GetEventRequest)(nil),          // 13: hookstream.v1.GetEventRequest
-	(*VerifyEventRequest)(nil),       // 14: hookstream.v1.VerifyEventRequest
-	(*VerifyEventResponse)(nil),      // 15: hookstream.v1.VerifyEventResponse
-	(*EventSelector)(nil),            // 16: hookstream.v1.EventSelector
-	(*timestamppb.Timestamp)(nil),    // 17: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),      // 18: google.protobuf.Duration
-	(EventView)(0),                   // 19: hookstream.v1.EventView
-	(*Subscription)(nil),             // 20: hookstream.v1.Subscription
-	(SubscriptionPhase)(0),           // 21: hookstream.v1.SubscriptionPhase
-	(*Event)(nil),                    // 22: hookstream.v1.Event
+	(CursorExpiredPolicy)(0),                // 0: hookstream.v1.CursorExpiredPolicy
+	(VerifyEventResponse_Outcome)(0),        // 1: hookstream.v1.VerifyEventResponse.Outcome
+	(*SubscribeRequest)(nil),                // 2: hookstream.v1.SubscribeRequest
+	(*FlowControl)(nil),                     // 3: hookstream.v1.FlowControl
+	(*SubscribeResponse)(nil),               // 4: hookstream.v1.SubscribeResponse
+	(*Opened)(nil),                          // 5: hookstream.v1.Opened
+	(*DeliveryBatch)(nil),                   // 6: hookstream.v1.DeliveryBatch
+	(*Delivery)(nil),                        // 7: hookstream.v1.Delivery
+	(*Heartbeat)(nil),                       // 8: hookstream.v1.Heartbeat
+	(*CaughtUp)(nil),                        // 9: hookstream.v1.CaughtUp
+	(*FellBehind)(nil),                      // 10: hookstream.v1.FellBehind
+	(*Gap)(nil),                             // 11: hookstream.v1.Gap
+	(*Draining)(nil),                        // 12: hookstream.v1.Draining
+	(*GetEventRequest)(nil),                 // 13: hookstream.v1.GetEventRequest
+	(*ListEventsRequest)(nil),               // 14: hookstream.v1.ListEventsRequest
+	(*ListEventsResponse)(nil),              // 15: hookstream.v1.ListEventsResponse
+	(*CountEventsRequest)(nil),              // 16: hookstream.v1.CountEventsRequest
+	(*CountEventsResponse)(nil),             // 17: hookstream.v1.CountEventsResponse
+	(*VerifyEventRequest)(nil),              // 18: hookstream.v1.VerifyEventRequest
+	(*VerifyEventResponse)(nil),             // 19: hookstream.v1.VerifyEventResponse
+	(*CountEventsResponse_HourlyCount)(nil), // 20: hookstream.v1.CountEventsResponse.HourlyCount
+	(*EventSelector)(nil),                   // 21: hookstream.v1.EventSelector
+	(*timestamppb.Timestamp)(nil),           // 22: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),             // 23: google.protobuf.Duration
+	(EventView)(0),                          // 24: hookstream.v1.EventView
+	(*Subscription)(nil),                    // 25: hookstream.v1.Subscription
+	(SubscriptionPhase)(0),                  // 26: hookstream.v1.SubscriptionPhase
+	(*Event)(nil),                           // 27: hookstream.v1.Event
 }
 var file_hookstream_v1_event_service_proto_depIdxs = []int32{
-	16, // 0: hookstream.v1.SubscribeRequest.selector:type_name -> hookstream.v1.EventSelector
-	17, // 1: hookstream.v1.SubscribeRequest.at_time:type_name -> google.protobuf.Timestamp
-	17, // 2: hookstream.v1.SubscribeRequest.until_time:type_name -> google.protobuf.Timestamp
+	21, // 0: hookstream.v1.SubscribeRequest.selector:type_name -> hookstream.v1.EventSelector
+	22, // 1: hookstream.v1.SubscribeRequest.at_time:type_name -> google.protobuf.Timestamp
+	22, // 2: hookstream.v1.SubscribeRequest.until_time:type_name -> google.protobuf.Timestamp
 	3,  // 3: hookstream.v1.SubscribeRequest.flow_control:type_name -> hookstream.v1.FlowControl
-	18, // 4: hookstream.v1.SubscribeRequest.heartbeat_interval:type_name -> google.protobuf.Duration
-	19, // 5: hookstream.v1.SubscribeRequest.view:type_name -> hookstream.v1.EventView
+	23, // 4: hookstream.v1.SubscribeRequest.heartbeat_interval:type_name -> google.protobuf.Duration
+	24, // 5: hookstream.v1.SubscribeRequest.view:type_name -> hookstream.v1.EventView
 	0,  // 6: hookstream.v1.SubscribeRequest.on_cursor_expired:type_name -> hookstream.v1.CursorExpiredPolicy
-	18, // 7: hookstream.v1.FlowControl.max_batch_wait:type_name -> google.protobuf.Duration
+	23, // 7: hookstream.v1.FlowControl.max_batch_wait:type_name -> google.protobuf.Duration
 	5,  // 8: hookstream.v1.SubscribeResponse.opened:type_name -> hookstream.v1.Opened
 	6,  // 9: hookstream.v1.SubscribeResponse.batch:type_name -> hookstream.v1.DeliveryBatch
 	8,  // 10: hookstream.v1.SubscribeResponse.heartbeat:type_name -> hookstream.v1.Heartbeat
@@ -1530,32 +1925,41 @@ var file_hookstream_v1_event_service_proto_depIdxs = []int32{
 	11, // 13: hookstream.v1.SubscribeResponse.gap:type_name -> hookstream.v1.Gap
 	12, // 14: hookstream.v1.SubscribeResponse.draining:type_name -> hookstream.v1.Draining
 	3,  // 15: hookstream.v1.Opened.flow_control:type_name -> hookstream.v1.FlowControl
-	18, // 16: hookstream.v1.Opened.heartbeat_interval:type_name -> google.protobuf.Duration
-	19, // 17: hookstream.v1.Opened.view:type_name -> hookstream.v1.EventView
-	20, // 18: hookstream.v1.Opened.subscription:type_name -> hookstream.v1.Subscription
-	21, // 19: hookstream.v1.Opened.phase:type_name -> hookstream.v1.SubscriptionPhase
+	23, // 16: hookstream.v1.Opened.heartbeat_interval:type_name -> google.protobuf.Duration
+	24, // 17: hookstream.v1.Opened.view:type_name -> hookstream.v1.EventView
+	25, // 18: hookstream.v1.Opened.subscription:type_name -> hookstream.v1.Subscription
+	26, // 19: hookstream.v1.Opened.phase:type_name -> hookstream.v1.SubscriptionPhase
 	7,  // 20: hookstream.v1.DeliveryBatch.deliveries:type_name -> hookstream.v1.Delivery
-	22, // 21: hookstream.v1.Delivery.event:type_name -> hookstream.v1.Event
-	17, // 22: hookstream.v1.Delivery.ack_deadline:type_name -> google.protobuf.Timestamp
-	17, // 23: hookstream.v1.Heartbeat.send_time:type_name -> google.protobuf.Timestamp
-	21, // 24: hookstream.v1.Heartbeat.phase:type_name -> hookstream.v1.SubscriptionPhase
-	17, // 25: hookstream.v1.CaughtUp.send_time:type_name -> google.protobuf.Timestamp
-	17, // 26: hookstream.v1.Gap.resume_time:type_name -> google.protobuf.Timestamp
-	18, // 27: hookstream.v1.Draining.grace_period:type_name -> google.protobuf.Duration
-	19, // 28: hookstream.v1.GetEventRequest.view:type_name -> hookstream.v1.EventView
-	1,  // 29: hookstream.v1.VerifyEventResponse.outcome:type_name -> hookstream.v1.VerifyEventResponse.Outcome
-	17, // 30: hookstream.v1.VerifyEventResponse.secret_retire_time:type_name -> google.protobuf.Timestamp
-	2,  // 31: hookstream.v1.EventService.Subscribe:input_type -> hookstream.v1.SubscribeRequest
-	13, // 32: hookstream.v1.EventService.GetEvent:input_type -> hookstream.v1.GetEventRequest
-	14, // 33: hookstream.v1.EventService.VerifyEvent:input_type -> hookstream.v1.VerifyEventRequest
-	4,  // 34: hookstream.v1.EventService.Subscribe:output_type -> hookstream.v1.SubscribeResponse
-	22, // 35: hookstream.v1.EventService.GetEvent:output_type -> hookstream.v1.Event
-	15, // 36: hookstream.v1.EventService.VerifyEvent:output_type -> hookstream.v1.VerifyEventResponse
-	34, // [34:37] is the sub-list for method output_type
-	31, // [31:34] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	27, // 21: hookstream.v1.Delivery.event:type_name -> hookstream.v1.Event
+	22, // 22: hookstream.v1.Delivery.ack_deadline:type_name -> google.protobuf.Timestamp
+	22, // 23: hookstream.v1.Heartbeat.send_time:type_name -> google.protobuf.Timestamp
+	26, // 24: hookstream.v1.Heartbeat.phase:type_name -> hookstream.v1.SubscriptionPhase
+	22, // 25: hookstream.v1.CaughtUp.send_time:type_name -> google.protobuf.Timestamp
+	22, // 26: hookstream.v1.Gap.resume_time:type_name -> google.protobuf.Timestamp
+	23, // 27: hookstream.v1.Draining.grace_period:type_name -> google.protobuf.Duration
+	24, // 28: hookstream.v1.GetEventRequest.view:type_name -> hookstream.v1.EventView
+	24, // 29: hookstream.v1.ListEventsRequest.view:type_name -> hookstream.v1.EventView
+	27, // 30: hookstream.v1.ListEventsResponse.events:type_name -> hookstream.v1.Event
+	22, // 31: hookstream.v1.ListEventsResponse.search_time:type_name -> google.protobuf.Timestamp
+	20, // 32: hookstream.v1.CountEventsResponse.hours:type_name -> hookstream.v1.CountEventsResponse.HourlyCount
+	1,  // 33: hookstream.v1.VerifyEventResponse.outcome:type_name -> hookstream.v1.VerifyEventResponse.Outcome
+	22, // 34: hookstream.v1.VerifyEventResponse.secret_retire_time:type_name -> google.protobuf.Timestamp
+	22, // 35: hookstream.v1.CountEventsResponse.HourlyCount.start_time:type_name -> google.protobuf.Timestamp
+	2,  // 36: hookstream.v1.EventService.Subscribe:input_type -> hookstream.v1.SubscribeRequest
+	13, // 37: hookstream.v1.EventService.GetEvent:input_type -> hookstream.v1.GetEventRequest
+	14, // 38: hookstream.v1.EventService.ListEvents:input_type -> hookstream.v1.ListEventsRequest
+	16, // 39: hookstream.v1.EventService.CountEvents:input_type -> hookstream.v1.CountEventsRequest
+	18, // 40: hookstream.v1.EventService.VerifyEvent:input_type -> hookstream.v1.VerifyEventRequest
+	4,  // 41: hookstream.v1.EventService.Subscribe:output_type -> hookstream.v1.SubscribeResponse
+	27, // 42: hookstream.v1.EventService.GetEvent:output_type -> hookstream.v1.Event
+	15, // 43: hookstream.v1.EventService.ListEvents:output_type -> hookstream.v1.ListEventsResponse
+	17, // 44: hookstream.v1.EventService.CountEvents:output_type -> hookstream.v1.CountEventsResponse
+	19, // 45: hookstream.v1.EventService.VerifyEvent:output_type -> hookstream.v1.VerifyEventResponse
+	41, // [41:46] is the sub-list for method output_type
+	36, // [36:41] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_hookstream_v1_event_service_proto_init() }
@@ -1590,7 +1994,7 @@ func file_hookstream_v1_event_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookstream_v1_event_service_proto_rawDesc), len(file_hookstream_v1_event_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   14,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -21,6 +21,8 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	EventService_Subscribe_FullMethodName   = "/hookstream.v1.EventService/Subscribe"
 	EventService_GetEvent_FullMethodName    = "/hookstream.v1.EventService/GetEvent"
+	EventService_ListEvents_FullMethodName  = "/hookstream.v1.EventService/ListEvents"
+	EventService_CountEvents_FullMethodName = "/hookstream.v1.EventService/CountEvents"
 	EventService_VerifyEvent_FullMethodName = "/hookstream.v1.EventService/VerifyEvent"
 )
 
@@ -62,6 +64,27 @@ type EventServiceClient interface {
 	//
 	// NOT_FOUND when there is no such event or the log no longer holds it.
 	GetEvent(ctx context.Context, in *GetEventRequest, opts ...grpc.CallOption) (*Event, error)
+	// Lists events, the newest first unless asked otherwise, that are as a filter
+	// says.
+	//
+	// The list is answered from an index of the gateway that is asked, which follows
+	// the log and may be some events behind: `unindexed_events` says how many. Events
+	// that arrive meanwhile neither shift nor repeat what later pages hold. An event
+	// that retention drops between two pages is left out.
+	//
+	// A page may hold fewer events than asked for, or none, although more follow:
+	// when little matches, the search ends after two seconds and `search_time` says
+	// how far it has come. Go on with `next_page_token` until it is empty.
+	//
+	// INVALID_ARGUMENT says what is wrong with a filter, and at which column.
+	ListEvents(ctx context.Context, in *ListEventsRequest, opts ...grpc.CallOption) (*ListEventsResponse, error)
+	// Counts the events that are as a filter says, by hours and by how their origin
+	// was proved: for a chart.
+	//
+	// INVALID_ARGUMENT when a filter asks for what cannot be counted without reading
+	// the events: a pattern or a kind in `entity`, a pattern in `id`, or either of
+	// them negated.
+	CountEvents(ctx context.Context, in *CountEventsRequest, opts ...grpc.CallOption) (*CountEventsResponse, error)
 	// Checks again, from what is kept with an event, that its sender vouched for
 	// it: a signature with the secrets of its source, those no longer accepted
 	// included; a token by the answer that the sender's API gave. Asks nobody and
@@ -102,6 +125,26 @@ func (c *eventServiceClient) GetEvent(ctx context.Context, in *GetEventRequest, 
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(Event)
 	err := c.cc.Invoke(ctx, EventService_GetEvent_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *eventServiceClient) ListEvents(ctx context.Context, in *ListEventsRequest, opts ...grpc.CallOption) (*ListEventsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListEventsResponse)
+	err := c.cc.Invoke(ctx, EventService_ListEvents_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *eventServiceClient) CountEvents(ctx context.Context, in *CountEventsRequest, opts ...grpc.CallOption) (*CountEventsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CountEventsResponse)
+	err := c.cc.Invoke(ctx, EventService_CountEvents_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -156,6 +199,27 @@ type EventServiceServer interface {
 	//
 	// NOT_FOUND when there is no such event or the log no longer holds it.
 	GetEvent(context.Context, *GetEventRequest) (*Event, error)
+	// Lists events, the newest first unless asked otherwise, that are as a filter
+	// says.
+	//
+	// The list is answered from an index of the gateway that is asked, which follows
+	// the log and may be some events behind: `unindexed_events` says how many. Events
+	// that arrive meanwhile neither shift nor repeat what later pages hold. An event
+	// that retention drops between two pages is left out.
+	//
+	// A page may hold fewer events than asked for, or none, although more follow:
+	// when little matches, the search ends after two seconds and `search_time` says
+	// how far it has come. Go on with `next_page_token` until it is empty.
+	//
+	// INVALID_ARGUMENT says what is wrong with a filter, and at which column.
+	ListEvents(context.Context, *ListEventsRequest) (*ListEventsResponse, error)
+	// Counts the events that are as a filter says, by hours and by how their origin
+	// was proved: for a chart.
+	//
+	// INVALID_ARGUMENT when a filter asks for what cannot be counted without reading
+	// the events: a pattern or a kind in `entity`, a pattern in `id`, or either of
+	// them negated.
+	CountEvents(context.Context, *CountEventsRequest) (*CountEventsResponse, error)
 	// Checks again, from what is kept with an event, that its sender vouched for
 	// it: a signature with the secrets of its source, those no longer accepted
 	// included; a token by the answer that the sender's API gave. Asks nobody and
@@ -178,6 +242,12 @@ func (UnimplementedEventServiceServer) Subscribe(*SubscribeRequest, grpc.ServerS
 }
 func (UnimplementedEventServiceServer) GetEvent(context.Context, *GetEventRequest) (*Event, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetEvent not implemented")
+}
+func (UnimplementedEventServiceServer) ListEvents(context.Context, *ListEventsRequest) (*ListEventsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListEvents not implemented")
+}
+func (UnimplementedEventServiceServer) CountEvents(context.Context, *CountEventsRequest) (*CountEventsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CountEvents not implemented")
 }
 func (UnimplementedEventServiceServer) VerifyEvent(context.Context, *VerifyEventRequest) (*VerifyEventResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method VerifyEvent not implemented")
@@ -232,6 +302,42 @@ func _EventService_GetEvent_Handler(srv interface{}, ctx context.Context, dec fu
 	return interceptor(ctx, in, info, handler)
 }
 
+func _EventService_ListEvents_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListEventsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EventServiceServer).ListEvents(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: EventService_ListEvents_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EventServiceServer).ListEvents(ctx, req.(*ListEventsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _EventService_CountEvents_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CountEventsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EventServiceServer).CountEvents(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: EventService_CountEvents_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EventServiceServer).CountEvents(ctx, req.(*CountEventsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _EventService_VerifyEvent_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(VerifyEventRequest)
 	if err := dec(in); err != nil {
@@ -260,6 +366,14 @@ var EventService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetEvent",
 			Handler:    _EventService_GetEvent_Handler,
+		},
+		{
+			MethodName: "ListEvents",
+			Handler:    _EventService_ListEvents_Handler,
+		},
+		{
+			MethodName: "CountEvents",
+			Handler:    _EventService_CountEvents_Handler,
 		},
 		{
 			MethodName: "VerifyEvent",
