@@ -124,7 +124,7 @@ func (p Parts) State() hookstreamv1.Verification_State {
 		}
 		if num == 1 && typ == protowire.VarintType {
 			state, _ := protowire.ConsumeVarint(rest[n:])
-			return hookstreamv1.Verification_State(state) //nolint:gosec // as generated code does
+			return hookstreamv1.Verification_State(state)
 		}
 		m := protowire.ConsumeFieldValue(num, typ, rest[n:])
 		if m < 0 {

@@ -25,7 +25,7 @@ func TestManyEvents(t *testing.T) {
 	for from := uint64(1); from <= n; from += batch {
 		recs := make([]event.Record, 0, batch)
 		for seq := from; seq < from+batch; seq++ {
-			recs = append(recs, record(t, seq, start.Add(time.Duration(seq)*time.Millisecond), sample(int(seq)))) //nolint:gosec // small
+			recs = append(recs, record(t, seq, start.Add(time.Duration(seq)*time.Millisecond), sample(int(seq))))
 		}
 		began := time.Now()
 		if err := s.Apply(from, recs, from+batch-1); err != nil {
@@ -33,7 +33,7 @@ func TestManyEvents(t *testing.T) {
 		}
 		took += time.Since(began)
 	}
-	t.Logf("applied in %s an event", took/time.Duration(n)) //nolint:gosec // small
+	t.Logf("applied in %s an event", took/time.Duration(n))
 	began := time.Now()
 	if s, err = Open(dir, inc, n, quiet); err != nil {
 		t.Fatal(err)
@@ -45,7 +45,7 @@ func TestManyEvents(t *testing.T) {
 		info, _ := f.Info()
 		size += info.Size()
 	}
-	t.Logf("%d bytes an event", size/int64(n)) //nolint:gosec // small
+	t.Logf("%d bytes an event", size/int64(n))
 	for _, line := range []string{
 		"", "source:billing", "type:rare.*", "type:nothing", "status:failed", "entity:250", "entity:nothing", "id:id-1000", "id:nothing",
 		"after:2026-11-28T09:40 before:2026-11-28T09:41", "topic:rare source:hr status:failed",

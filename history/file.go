@@ -116,7 +116,7 @@ func (s *Store) writeSegment(g *segment) error {
 	if err != nil {
 		return err
 	}
-	head := binary.LittleEndian.AppendUint32(nil, uint32(len(text))) //nolint:gosec // small
+	head := binary.LittleEndian.AppendUint32(nil, uint32(len(text)))
 	head = binary.LittleEndian.AppendUint32(head, crc32.Checksum(text, castagnoli))
 	g.place = &place{base: int64(len(head) + len(text)), parts: h.Parts, fences: [2][]uint64{entityFences, idFences}}
 	if len(c.known) <= knownInMemory {
@@ -168,11 +168,11 @@ func (s *Store) load(last uint64) error {
 func (g *segment) follows(before *segment) bool { return before == nil || before.next == g.before }
 
 func (s *Store) loadSegment(path string) (*segment, error) {
-	f, err := os.Open(path) //nolint:gosec // our own directory
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	h, base, err := readHeader(f)
 	if err != nil {
 		return nil, err

@@ -126,7 +126,7 @@ func (s *Store) tail(ctx context.Context, log Log) error {
 			s.head.Store(max(s.head.Load(), last))
 			if err := s.Apply(from, recs, last); err != nil {
 				cancel()
-				<-ended
+				_ = <-ended // by us
 				return err
 			}
 			from = last + 1

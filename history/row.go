@@ -1,7 +1,6 @@
 package history
 
 import (
-	"slices"
 	"strings"
 	"time"
 
@@ -88,5 +87,3 @@ var stateNames = func() []string {
 	}
 	return out
 }()
-
-func stateNumber(name string) int { return slices.Index(stateNames, name) }

@@ -37,15 +37,15 @@ func (s *Store) Candidates(f *Filter, from uint64, oldestFirst bool) iter.Seq2[u
 // yield answers what a set holds, in order. It is false when nobody wants more.
 func (s *set) yield(first, from uint64, oldestFirst bool, yield func(uint64, error) bool) bool {
 	if oldestFirst {
-		for i := s.next(int(max(from, first) - first)); i < span; i = s.next(i + 1) { //nolint:gosec // within the segment
-			if !yield(first+uint64(i), nil) { //nolint:gosec // not negative
+		for i := s.next(int(max(from, first) - first)); i < span; i = s.next(i + 1) {
+			if !yield(first+uint64(i), nil) {
 				return false
 			}
 		}
 		return true
 	}
-	for i := s.prev(int(min(from-first, span-1))); i >= 0; i = s.prev(i - 1) { //nolint:gosec // within the segment
-		if !yield(first+uint64(i), nil) { //nolint:gosec // not negative
+	for i := s.prev(int(min(from-first, span-1))); i >= 0; i = s.prev(i - 1) {
+		if !yield(first+uint64(i), nil) {
 			return false
 		}
 	}
@@ -64,7 +64,7 @@ func (s *Store) candidates(f *Filter, v view, first uint64) (*set, error) {
 func (s *Store) candidatesIn(f *Filter, v view, first uint64, r reader) (set, error) {
 	found, err := f.candidates(v.first, v.sealed, r, s.hash)
 	if first > v.first {
-		found.dropBefore(int(min(first-v.first, span))) //nolint:gosec // bounded
+		found.dropBefore(int(min(first-v.first, span)))
 	}
 	return *found, err
 }
@@ -77,7 +77,7 @@ func (s *Store) read(v view, fn func(reader) error) error {
 	}
 	opened, err := s.open(v.segment)
 	if err == nil {
-		defer opened.f.Close()
+		defer func() { _ = opened.f.Close() }()
 		err = fn(opened)
 	}
 	switch {
@@ -137,7 +137,7 @@ func (s *Store) CountByHour(f *Filter) ([]Count, error) {
 		if f.everything(v.sealed) && v.first >= first {
 			for _, h := range v.hours {
 				for state, n := range h.counts {
-					add(h.start, uint8(state), int64(n)) //nolint:gosec // below maxStates
+					add(h.start, uint8(state), int64(n))
 				}
 			}
 			continue

@@ -177,13 +177,13 @@ func (f *Filter) byRoute(r reader, out *set) error {
 	if err != nil {
 		return err
 	}
-	wanted, any := make([]bool, len(known)+1), false
+	wanted, some := make([]bool, len(known)+1), false
 	for i, route := range known {
 		wanted[i+1] = f.onRoute(route)
-		any = any || wanted[i+1]
+		some = some || wanted[i+1]
 	}
 	in := new(set)
-	if any {
+	if some {
 		column, err := r.routeColumn()
 		if err != nil {
 			return err
@@ -286,7 +286,7 @@ func (c *columns) sorted(kind hashKind) (hashes []uint64, offsets []uint16) {
 	column := c.hashes(kind)
 	for i, h := range column {
 		if h != 0 {
-			offsets = append(offsets, uint16(i)) //nolint:gosec // fewer than span
+			offsets = append(offsets, uint16(i))
 		}
 	}
 	slices.SortFunc(offsets, func(a, b uint16) int {

@@ -68,7 +68,7 @@ func Open(dir string, inc event.Incarnation, last uint64, logger *slog.Logger) (
 // loadKey reads the secret, or makes one, with which what there was is of no use.
 func (s *Store) loadKey() error {
 	path := filepath.Join(s.dir, "key")
-	if b, err := os.ReadFile(path); err == nil && len(b) == keySize { //nolint:gosec // our own directory
+	if b, err := os.ReadFile(path); err == nil && len(b) == keySize {
 		copy(s.key[:], b)
 		return nil
 	}
@@ -175,10 +175,10 @@ func (s *Store) add(row Row, entity, id uint64) {
 	number := s.numbers[row.Route]
 	if number == 0 {
 		c.known = append(c.known, row.Route)
-		number = uint16(len(c.known)) //nolint:gosec // at most maxRoutes
+		number = uint16(len(c.known))
 		s.numbers[row.Route] = number
 	}
-	state := uint8(min(max(row.State, 0), maxStates-1)) //nolint:gosec // bounded
+	state := uint8(min(max(row.State, 0), maxStates-1))
 	c.append(nanos, number, state, entity, id)
 	g.note(nanos, state)
 	g.next++

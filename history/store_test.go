@@ -70,7 +70,7 @@ func fill(t testing.TB, s *Store, to uint64) []Row {
 	for from := s.Applied() + 1; from <= to; {
 		var recs []event.Record
 		for seq := from; seq <= min(to, from+9999); seq++ {
-			rec := record(t, seq, start.Add(time.Duration(seq)*time.Second), sample(int(seq))) //nolint:gosec // small
+			rec := record(t, seq, start.Add(time.Duration(seq)*time.Second), sample(int(seq)))
 			recs = append(recs, rec)
 			row, _ := RowOf(rec)
 			rows = append(rows, row)
@@ -129,7 +129,7 @@ func TestCandidates(t *testing.T) {
 				t.Errorf("%s: %v, want %v", line, got, want)
 			}
 		}
-		if n := len(candidates(t, s, "")); uint64(n) != s.Applied() { //nolint:gosec // not negative
+		if n := len(candidates(t, s, "")); uint64(n) != s.Applied() {
 			t.Errorf("%d of all %d", n, s.Applied())
 		}
 	}
@@ -404,7 +404,7 @@ func TestDiskRefuses(t *testing.T) {
 	}
 	var recs []event.Record
 	for seq := uint64(1); seq <= few+1; seq++ {
-		recs = append(recs, record(t, seq, start, sample(int(seq)))) //nolint:gosec // small
+		recs = append(recs, record(t, seq, start, sample(int(seq))))
 	}
 	if err := s.Apply(1, recs, few+1); err == nil {
 		t.Error("nothing was said")

@@ -49,7 +49,7 @@ const catchUpTime = time.Second
 
 // catchUp answers how many of the events that streams are shown the history lacks.
 func (s *EventService) catchUp(ctx context.Context) int64 {
-	return int64(s.history.Await(ctx, s.hub.Head(), catchUpTime)) //nolint:gosec // far smaller
+	return int64(s.history.Await(ctx, s.hub.Head(), catchUpTime))
 }
 
 // eventPage is a page of events that is being filled.

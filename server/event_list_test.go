@@ -82,7 +82,7 @@ func listedWorld(t *testing.T) *eventWorld {
 // known waits until the history knows what was put.
 func (w *eventWorld) known(t *testing.T) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); w.service.history.Applied() < uint64(w.appends); time.Sleep(time.Millisecond) { //nolint:gosec // small
+	for deadline := time.Now().Add(30 * time.Second); w.service.history.Applied() < uint64(w.appends); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the history knows %d of %d", w.service.history.Applied(), w.appends)
 		}
@@ -119,7 +119,7 @@ func (w *eventWorld) putRandom(t testing.TB, r *rand.Rand) {
 func TestListEventsUnderWrites(t *testing.T) {
 	w := listedWorld(t)
 	g := start(t, func(o *Options, _ *HTTPOptions) { o.Events = w.service })
-	r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a test
+	r := rand.New(rand.NewPCG(1, 2))
 	for range 300 {
 		w.putRandom(t, r)
 	}
@@ -127,7 +127,7 @@ func TestListEventsUnderWrites(t *testing.T) {
 		for _, order := range []string{"", "publish_time"} {
 			w.known(t)
 			all, last := w.matching(t, filter), w.appends
-			req := &hookstreamv1.ListEventsRequest{Filter: filter, OrderBy: order, PageSize: int32(r.IntN(20) + 1), View: hookstreamv1.EventView_EVENT_VIEW_METADATA} //nolint:gosec // small
+			req := &hookstreamv1.ListEventsRequest{Filter: filter, OrderBy: order, PageSize: int32(r.IntN(20) + 1), View: hookstreamv1.EventView_EVENT_VIEW_METADATA}
 			var got []string
 			for first := true; first || req.PageToken != ""; first = false {
 				page, err := g.events.ListEvents(t.Context(), req)
@@ -166,7 +166,7 @@ func TestListEventsUnderWrites(t *testing.T) {
 func upToEvent(names []string, last int) []string {
 	return slices.DeleteFunc(names, func(name string) bool {
 		_, seq, err := event.ParseName(name)
-		return err != nil || seq > uint64(last) //nolint:gosec // small
+		return err != nil || seq > uint64(last)
 	})
 }
 
@@ -320,7 +320,7 @@ func TestSearchEndsInTime(t *testing.T) {
 func TestCountEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := listedWorld(t)
-		r := rand.New(rand.NewPCG(3, 4)) //nolint:gosec // a test
+		r := rand.New(rand.NewPCG(3, 4))
 		for range 200 {
 			w.putRandom(t, r)
 			time.Sleep(time.Minute)
