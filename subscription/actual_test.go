@@ -372,7 +372,7 @@ func TestCalmRig(t *testing.T) {
 		if w.clustered {
 			continue
 		}
-		w.faults = []string{"pause", "resume", "seek", "drop", "drop", "replay"}
+		w.faults = calmFaults
 		t.Run(w.name, func(t *testing.T) {
 			for _, seed := range seeds(t, rigPlays) {
 				t.Run(fmt.Sprint(seed), func(t *testing.T) { w.playInside(t, seed) })
@@ -381,27 +381,32 @@ func TestCalmRig(t *testing.T) {
 	}
 }
 
-// openPlays are those of a cluster that find a fault now and then which is not mended
-// yet. They are played when their seed is asked for.
-var openPlays = map[string]string{
-	"unordered cluster 31": "one of five times, acknowledged events come again when a node that was cut off is back",
+var calmFaults = []string{"pause", "resume", "seek", "drop", "drop", "replay"}
+
+// The same of three gateways on a cluster to whose nodes nothing happens.
+func TestCalmRigInside(t *testing.T) {
+	for _, w := range rigWorlds() {
+		if w.clustered {
+			w.faults = calmFaults
+			t.Run(w.name, func(t *testing.T) { w.playEachAlone(t, calmInsidePlays) })
+		}
+	}
 }
 
 // A cluster in a bubble, each play in a process of its own. See standsStill.
 func TestRigInside(t *testing.T) {
 	for _, w := range rigWorlds() {
 		if w.clustered {
-			t.Run(w.name, func(t *testing.T) {
-				for _, seed := range seeds(t, insidePlays) {
-					t.Run(fmt.Sprint(seed), func(t *testing.T) {
-						if why := openPlays[fmt.Sprint(w.name, " ", seed)]; why != "" && os.Getenv("HOOKSTREAM_PLAY_SEED") == "" {
-							t.Skip(why)
-						}
-						w.playAlone(t, seed)
-					})
-				}
-			})
+			t.Run(w.name, func(t *testing.T) { w.playEachAlone(t, insidePlays) })
 		}
+	}
+}
+
+func (w rigWorld) playEachAlone(t *testing.T, plays int) {
+	for _, seed := range seeds(t, plays) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			inItsOwnProcess(t, seed, func(t *testing.T) { w.playInside(t, seed) })
+		})
 	}
 }
 
@@ -419,10 +424,10 @@ const alone = "HOOKSTREAM_PLAY_ALONE"
 // rest then, so that nobody wakes. Such a play says nothing, and is played again.
 var standsStill = []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute}
 
-// playAlone plays in a process of its own, which can be ended.
-func (w rigWorld) playAlone(t *testing.T, seed int) {
+// inItsOwnProcess plays in a process of its own, which can be ended.
+func inItsOwnProcess(t *testing.T, seed int, play func(*testing.T)) {
 	if os.Getenv(alone) != "" {
-		w.playInside(t, seed)
+		play(t)
 		return
 	}
 	t.Parallel()

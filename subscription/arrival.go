@@ -283,7 +283,7 @@ func (h *home) isNew(a arrival) bool {
 	}
 	// JetStream hands out what it had handed to us: it took our word for lost.
 	hd.turn, hd.pin, hd.queued = a.hand.Turn, a.hand.Pin, a.hand.Attempt
-	hd.sure = later(hd.sure, a.hand.Asked.Add(h.surely))
+	h.date(hd, a.hand)
 	if h.lanes != nil {
 		h.lanes.collected(a.hand.Attempt, a.replay)
 	}
@@ -345,8 +345,9 @@ func (h *home) keep(a arrival, f finding) {
 	before, _ := h.memos.get(a.key)
 	hd := &hold{
 		key: a.key, tally: f.known, queue: h.mainQueue, turn: a.hand.Turn, pin: a.hand.Pin, queued: a.hand.Attempt, event: f.event, size: int64(f.event.Size()), entry: a.hand.Entry,
-		sure: a.hand.Asked.Add(h.surely), last: before.by, releases: before.releases,
+		last: before.by, releases: before.releases,
 	}
+	h.date(hd, a.hand)
 	if f.wait > 0 {
 		hd.notBefore = time.Now().Add(f.wait)
 	}

@@ -92,6 +92,9 @@ type Hands interface {
 	// Confirm says words and answers, one for each, which were heard for certain.
 	// The others may have been heard.
 	Confirm(ctx context.Context, c queue.Config, words []queue.Word) ([]bool, error)
+	// Leading answers since when the queue has its leader, and when that one reached a
+	// quorum.
+	Leading(ctx context.Context, c queue.Config) (queue.Leading, error)
 }
 
 // A Puller takes from one queue, no more than it asked for.

@@ -46,6 +46,9 @@ type hold struct {
 	stage stage
 	// sure is until when JetStream certainly hands it to nobody else.
 	sure time.Time
+	// asked and held are not zero as long as the queue's next leader would hold it for
+	// less long than the one that handed it out, after it was asked to, does: until held.
+	asked, held time.Time
 	// renewing: the answer to a longer hold is on its way. What is given back
 	// meanwhile is owed: it is no hold of its home any more, and JetStream is told
 	// after the answer, that it be handed out from returnAt on.
@@ -77,7 +80,7 @@ type hold struct {
 func (h *hold) word(say queue.Say, delay time.Duration) queue.Word {
 	w := queue.Word{Seq: h.seq, Turn: h.turn, Attempt: h.queued, Say: say, Delay: delay}
 	if say != queue.Settled {
-		w.Until = h.sure
+		w.Until = h.until()
 	}
 	return w
 }

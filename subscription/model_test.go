@@ -296,7 +296,9 @@ func testModel(t *testing.T, ordering subscription.Ordering, embedded bool, faul
 var (
 	plays       = heavy.Count(400, 15) // of each model
 	rigPlays    = heavy.Count(100, 5)  // of each world of the embedded engine
-	insidePlays = heavy.Count(40, 2)   // of each world of a cluster
+	insidePlays = heavy.Count(30, 1)   // of each world of a cluster
+	// calmInsidePlays are those of a cluster to which nothing happens.
+	calmInsidePlays = heavy.Count(10, 1)
 )
 
 // Their hours take no time, so that some thousand plays take a minute. See

@@ -2,6 +2,7 @@ package subscription
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/hookstream/hookstream/eventlog/queue"
@@ -95,7 +96,7 @@ func (h *home) owes(hd *hold) bool {
 	if hd.renewing {
 		return true
 	}
-	if h.m.engine.Embedded() || left <= 0 || left > h.m.sayAhead() {
+	if h.m.engine.Embedded() || time.Until(hd.until()) <= 0 || left > h.m.sayAhead() {
 		return false
 	}
 	h.toRenew(hd)
@@ -122,9 +123,13 @@ func (h *home) repay(hd *hold, renewed bool) {
 func (h *home) needsRenewal(hd *hold, now time.Time) bool {
 	switch hd.stage {
 	case waiting, ready:
-		return now.Add(h.sub.AckDeadline + h.m.renewAhead()).After(hd.sure)
+		ahead := h.m.renewAhead()
+		if hd.unproven() { // most of them are handed out at once, and need none
+			ahead = 0
+		}
+		return now.Add(h.sub.AckDeadline + ahead).After(hd.sure)
 	case given:
-		return hd.deadline.After(hd.sure) && now.Add(h.m.renewAhead()).After(hd.sure)
+		return hd.unproven() || hd.deadline.After(hd.sure) && now.Add(h.m.renewAhead()).After(hd.sure)
 	}
 	return false
 }
@@ -141,7 +146,7 @@ func (h *home) overdue(now time.Time) (out []*hold) {
 
 // lapsed reports whether a hold waits here and is not sure any more.
 func (hd *hold) lapsed(now time.Time) bool {
-	return (hd.stage == waiting || hd.stage == ready) && !hd.sure.After(now)
+	return (hd.stage == waiting || hd.stage == ready) && !hd.until().After(now)
 }
 
 // comesHere reports whether what has lapsed is in nobody's hands, and comes again to this
@@ -152,7 +157,7 @@ func (hd *hold) lapsed(now time.Time) bool {
 // have dropped it. What is replayed has no pin.
 func (h *home) comesHere(hd *hold, now time.Time) bool {
 	l := h.lanes
-	return l != nil && l.active() && !l.pinless && h.pin.Ours() && hd.pin == l.pin && !hd.replay && now.Before(hd.sure.Add(h.surely+h.m.opts.holdMargin))
+	return l != nil && l.active() && !l.pinless && h.pin.Ours() && hd.pin == l.pin && !hd.replay && now.Before(hd.until().Add(h.surely+h.m.opts.holdMargin))
 }
 
 // lose gives up a hold of which nobody knows whose it is. Nothing is said about
@@ -213,8 +218,10 @@ func (h *home) hang(holds []*hold) {
 	h.mu.Lock()
 	q, surely := *holds[0].queue, h.surely
 	words := make([]queue.Word, len(holds))
+	unproven := false
 	for i, hd := range holds {
 		words[i] = hd.word(queue.Held, 0)
+		unproven = unproven || hd.unproven()
 	}
 	h.mu.Unlock()
 	sent := time.Now()
@@ -223,7 +230,7 @@ func (h *home) hang(holds []*hold) {
 	h.answered(ok)
 	h.mu.Unlock()
 	h.poke() // for the next
-	proven := h.m.proven(ctx, sent)
+	p := h.m.prove(ctx, q, sent, unproven && slices.Contains(ok, true))
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := time.Now()
@@ -231,9 +238,14 @@ func (h *home) hang(holds []*hold) {
 		hd.renewing, h.doubted = false, h.doubted || !ok[i]
 		// JetStream confirms it of what is not pending too: only what was surely
 		// held here when it answered is held on.
-		renewed := ok[i] && proven && now.Before(hd.sure) && hd.turn == words[i].Turn
+		renewed := ok[i] && p.proven && now.Before(hd.until()) && hd.turn == words[i].Turn
+		if renewed && p.mayBeElsewhere(hd) {
+			renewed = false
+			h.disown(hd)
+		}
 		if renewed {
 			hd.sure = later(hd.sure, sent.Add(surely))
+			hd.asked, hd.held = time.Time{}, time.Time{}
 		}
 		if hd.owed {
 			h.repay(hd, renewed)

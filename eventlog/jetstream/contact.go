@@ -211,12 +211,26 @@ func quorumAt(sent time.Time, answer []byte) (time.Time, error) {
 			ages = append(ages, r.Active)
 		}
 	}
-	need := (len(info.Cluster.Replicas) + 1) / 2 // besides the leader
-	if len(ages) < need {
+	at, ok := ReachedAt(sent, len(info.Cluster.Replicas), ages)
+	if !ok {
 		return time.Time{}, errNoQuorum
 	}
+	return at, nil
+}
+
+// ReachedAt answers a time at which a leader reached a quorum, when it said in answer to a
+// question that was sent at a time how long ago it heard from those of its followers that
+// it reaches.
+func ReachedAt(sent time.Time, followers int, ages []time.Duration) (at time.Time, ok bool) {
+	if followers == 0 {
+		return sent, true
+	}
+	need := (followers + 1) / 2 // besides the leader
+	if len(ages) < need {
+		return time.Time{}, false
+	}
 	slices.Sort(ages)
-	return sent.Add(-ages[need-1]), nil
+	return sent.Add(-ages[need-1]), true
 }
 
 // Connection answers how often the queues and the bus were cut off from the

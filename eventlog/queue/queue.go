@@ -253,6 +253,10 @@ type Hand struct {
 	// Asked is when the pull was sent that it answers: it is held from then on, at
 	// least, for the queue's Hold.
 	Asked time.Time
+	// Published is when what is handed out was, by the clock of whoever led the log then.
+	// A queue's next leader holds it for the queue's Hold from then on, and no longer,
+	// unless its hold was renewed: no leader tells the others when it handed it out.
+	Published time.Time
 	// Pin that it came with.
 	Pin string
 	// Entry that was replayed; nil for an event.
@@ -266,7 +270,7 @@ func parseHand(m *nats.Msg, asked time.Time) (Hand, error) {
 	}
 	h := Hand{
 		Seq: md.Sequence.Stream, Turn: md.Sequence.Consumer, Attempt: int(md.NumDelivered),
-		Asked: asked, Pin: m.Header.Get(headerPin),
+		Asked: asked, Published: md.Timestamp, Pin: m.Header.Get(headerPin),
 	}
 	if m.Header.Get(headerParkedSeq) != "" {
 		entry, err := parkedEntry(md.Sequence.Stream, md.Timestamp, m.Header, m.Data)

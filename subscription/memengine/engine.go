@@ -429,6 +429,11 @@ func (e *Engine) DeleteQueue(ctx context.Context, c queue.Config) error {
 	})
 }
 
+// Leading implements subscription.Engine: the queues of a Store have one leader.
+func (e *Engine) Leading(context.Context, queue.Config) (queue.Leading, error) {
+	return queue.Leading{Reached: time.Now()}, nil
+}
+
 // QueueState implements subscription.Engine.
 func (e *Engine) QueueState(ctx context.Context, c queue.Config) (queue.State, error) {
 	answer := make(chan queue.State, 1)
