@@ -122,6 +122,29 @@ func TestFirstChunkIsFollowedByTheNext(t *testing.T) {
 	})
 }
 
+// Nothing is read ahead of a stream that has ended: when thousands are left at once,
+// that is nobody's reading.
+func TestNothingIsReadAheadOfAStreamThatEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLog()
+		put(t, l, numbered(5000)...)
+		h := running(t, newHub(t, l))
+		err := h.Stream(t.Context(), request(t, h, earliest), func(f Frame) error {
+			if f.Deliveries.Len() > 0 {
+				return errEnough
+			}
+			return nil
+		})
+		if !errors.Is(err, errEnough) {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if got := h.chunks.reads.Load(); got != 1 {
+			t.Errorf("%d reads for a stream that took none of the first", got)
+		}
+	})
+}
+
 // An event that somebody may keep does not keep those that were read with it.
 func TestEventOfTheLogIsApart(t *testing.T) {
 	l := newLog()

@@ -280,11 +280,13 @@ func (s *stream) readLog(ctx context.Context) error {
 	if p.next <= s.pos { // a replica that lags: what we want is further on
 		return s.wait(ctx, nil, time.Now().Add(10*time.Millisecond))
 	}
-	err = s.look(ctx, es, p.next)
+	defer s.hub.chunks.trim()
+	if err := s.look(ctx, es, p.next); err != nil {
+		return err // nobody goes on
+	}
 	s.inRow++
 	s.hub.chunks.ahead(s.pos, s.inRow, &s.req)
-	s.hub.chunks.trim()
-	return err
+	return nil
 }
 
 // mindGap finds out why nothing is at pos. When the log dropped it, the stream
