@@ -15,15 +15,19 @@ import (
 // bytes of a frame against those of proto.Marshal.
 type codec struct{}
 
-// wireFrame is a message as a list of byte slices that others share: they are
-// never changed. The list itself belongs to gRPC from the moment it is sent.
-type wireFrame struct{ pieces mem.BufferSlice }
+// wireFrame is a message that begins with head and goes on with a list of byte
+// slices that others share: they are never changed. The list is read until what
+// sends the frame has returned.
+type wireFrame struct {
+	head   []byte
+	pieces mem.BufferSlice
+}
 
-// newWireFrame answers a frame that begins with head and goes on with the
-// pieces, which are not copied.
-func newWireFrame(head []byte, pieces mem.BufferSlice) *wireFrame {
-	out := append(make(mem.BufferSlice, 0, 1+len(pieces)), mem.SliceBuffer(head))
-	return &wireFrame{append(out, pieces...)}
+// list answers the frame as a list of its own, for gRPC, to which it belongs from
+// the moment it is sent.
+func (f *wireFrame) list() mem.BufferSlice {
+	out := append(make(mem.BufferSlice, 0, 1+len(f.pieces)), mem.SliceBuffer(f.head))
+	return append(out, f.pieces...)
 }
 
 var protoCodec = encoding.GetCodecV2(grpcproto.Name)
@@ -31,7 +35,7 @@ var protoCodec = encoding.GetCodecV2(grpcproto.Name)
 // Marshal implements encoding.CodecV2.
 func (codec) Marshal(v any) (mem.BufferSlice, error) {
 	if frame, ok := v.(*wireFrame); ok {
-		return frame.pieces, nil
+		return frame.list(), nil
 	}
 	return protoCodec.Marshal(v)
 }

@@ -12,7 +12,7 @@ import (
 // that all streams share, anything else as a message.
 func response(f hub.Frame) any {
 	if f.Message == nil {
-		return newWireFrame(batchHead(f), f.Deliveries)
+		return &wireFrame{batchHead(f), f.Deliveries}
 	}
 	out := &hookstreamv1.SubscribeResponse{Cursor: f.Cursor.String()}
 	switch m := f.Message.(type) {

@@ -20,13 +20,13 @@ var errFrame = errors.New("server: a frame that is no batch")
 // A batchReader reads a batch of deliveries out of the pieces that it is sent in,
 // without putting them together: most of a piece is shared by all streams.
 type batchReader struct {
+	piece  []byte // what of it was not read
 	pieces mem.BufferSlice
-	at     int // in the first
 }
 
 // readBatch answers the cursor of a frame, and where its deliveries begin.
 func readBatch(f *wireFrame) (cursor string, r *batchReader, err error) {
-	r = &batchReader{pieces: f.pieces}
+	r = &batchReader{f.head, f.pieces}
 	for {
 		field, size, ok := r.head()
 		switch {
@@ -57,21 +57,18 @@ func (r *batchReader) deliveries() iter.Seq2[[][]byte, error] {
 	}
 }
 
-// rest answers what of the first piece was not read, none at the end.
+// rest answers what of a piece was not read, none at the end.
 func (r *batchReader) rest() []byte {
-	for len(r.pieces) > 0 {
-		if b := r.pieces[0].ReadOnlyData(); r.at < len(b) {
-			return b[r.at:]
-		}
-		r.pieces, r.at = r.pieces[1:], 0
+	for len(r.piece) == 0 && len(r.pieces) > 0 {
+		r.piece, r.pieces = r.pieces[0].ReadOnlyData(), r.pieces[1:]
 	}
-	return nil
+	return r.piece
 }
 
 // head reads where a field begins, which never lies in two pieces.
 func (r *batchReader) head() (field protoreflect.FieldNumber, size int, ok bool) {
 	field, size, n := event.ReadHead(r.rest())
-	r.at += n
+	r.piece = r.piece[n:]
 	return field, size, n > 0
 }
 
@@ -83,27 +80,29 @@ func (r *batchReader) next(n int) (spans [][]byte) {
 			return spans
 		}
 		b = b[:min(n, len(b))]
-		spans, r.at, n = append(spans, b), r.at+len(b), n-len(b)
+		spans, r.piece, n = append(spans, b), r.piece[len(b):], n-len(b)
 	}
 	return spans
 }
 
 // appendDeliveryJSON appends the JSON of one delivery, which lies in spans of whole
 // fields. The first is cursor and event, which other streams send as well.
-func (c *jsonCache) appendDelivery(buf *bytes.Buffer, spans [][]byte) error {
+func (c *jsonCache) appendDelivery(buf *gathered, spans [][]byte) error {
 	buf.WriteByte('{')
 	for i, span := range spans {
-		var fields []byte
-		var err error
 		if i == 0 {
-			fields, err = c.fields(span)
-		} else {
-			fields, err = fieldsJSON(span)
+			fields, err := c.fields(span)
+			if err != nil {
+				return err
+			}
+			buf.share(fields)
+			continue
 		}
+		fields, err := fieldsJSON(span)
 		if err != nil {
 			return err
 		}
-		if i > 0 && len(fields) > 0 {
+		if len(fields) > 0 {
 			buf.WriteByte(',')
 		}
 		buf.Write(fields)

@@ -66,7 +66,7 @@ func TestBatchInPieces(t *testing.T) {
 	own := []byte("\x1a\x05token")       // field 3
 	event := []byte("\x0a\x01c\x12\x00") // cursor and event
 	size := byte(len(own) + len(event))
-	f := &wireFrame{mem.BufferSlice{
+	f := &wireFrame{pieces: mem.BufferSlice{
 		mem.SliceBuffer([]byte{0x1a, 2 * (size + 2), 0x0a, size}), mem.SliceBuffer(event),
 		mem.SliceBuffer(append(append([]byte{}, own...), 0x0a, size)), mem.SliceBuffer(event), mem.SliceBuffer(own),
 	}}
@@ -77,7 +77,7 @@ func TestBatchInPieces(t *testing.T) {
 	for _, broken := range [][]byte{{}, {0x1a}, {0x0a, 0xff, 0x01}, {0x22, 0x00}, {0x1a, 0x02, 0x12, 0x00}} {
 		rec := httptest.NewRecorder()
 		w := frameWriterTo(rec, new(jsonCache), newTurns())
-		if err := w.send(&wireFrame{mem.BufferSlice{mem.SliceBuffer(broken)}}); err == nil {
+		if err := w.send(&wireFrame{head: broken}); err == nil {
 			t.Errorf("% x is taken for a frame", broken)
 		}
 	}

@@ -13,8 +13,9 @@ import (
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
 
-// frameWriter writes the frames of one stream to one HTTP client. It holds one
-// delivery at a time: what a client does not read costs what the way there buffers.
+// frameWriter writes the frames of one stream to one HTTP client. It holds little
+// at a time, and of that no copy: what a client does not read costs what the way
+// there buffers.
 type frameWriter struct {
 	w          http.ResponseWriter
 	connection *http.ResponseController
@@ -22,7 +23,7 @@ type frameWriter struct {
 	format     frameFormat
 	cache      *jsonCache
 	turns      turns
-	buf        bytes.Buffer
+	buf        gathered
 	slow       bool // the client took its time for what was written last
 	gone       bool // the client does not take any more
 }
@@ -53,7 +54,7 @@ func (s *restStream) newFrameWriter(w http.ResponseWriter, r *http.Request) *fra
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Accel-Buffering", "no") // nginx would hold frames back
 	w.WriteHeader(http.StatusOK)
-	out.format.begin(&out.buf)
+	out.format.begin(&out.buf.Buffer)
 	return out
 }
 
@@ -81,9 +82,9 @@ func (o *frameWriter) frame(f *hookstreamv1.SubscribeResponse) error {
 	if err != nil {
 		return err
 	}
-	o.format.before(&o.buf, frameKind(f), f.GetCursor())
+	o.format.before(&o.buf.Buffer, frameKind(f), f.GetCursor())
 	o.buf.Write(oneLine(b))
-	o.format.after(&o.buf)
+	o.format.after(&o.buf.Buffer)
 	return nil
 }
 
@@ -96,7 +97,7 @@ func (o *frameWriter) batch(f *wireFrame) error {
 	if err != nil {
 		return err
 	}
-	o.format.before(&o.buf, batchKind, cursor)
+	o.format.before(&o.buf.Buffer, batchKind, cursor)
 	o.buf.WriteByte('{')
 	if cursor != "" {
 		o.buf.WriteString(`"cursor":"` + cursor + `",`) // nothing in it is special to JSON
@@ -119,7 +120,7 @@ func (o *frameWriter) batch(f *wireFrame) error {
 		first = false
 	}
 	o.buf.WriteString("]}}")
-	o.format.after(&o.buf)
+	o.format.after(&o.buf.Buffer)
 	return nil
 }
 
@@ -128,7 +129,7 @@ func (o *frameWriter) end(err error) {
 	if errors.Is(err, io.EOF) {
 		err = nil
 	}
-	o.format.end(&o.buf, err)
+	o.format.end(&o.buf.Buffer, err)
 	o.turns.acquire()
 	defer o.turns.give()
 	_ = o.flush()
@@ -139,7 +140,7 @@ const passBytes = 4 << 10
 
 // pass writes what was gathered, if it is worth it.
 func (o *frameWriter) pass() error {
-	if o.buf.Len() < passBytes {
+	if o.buf.size() < passBytes {
 		return nil
 	}
 	return o.write()
@@ -158,14 +159,8 @@ func (o *frameWriter) flush() error {
 
 func (o *frameWriter) write() error {
 	_ = o.connection.SetWriteDeadline(time.Now().Add(o.timeout))
-	err := o.turns.write(&o.slow, func() error {
-		_, err := o.w.Write(o.buf.Bytes())
-		return err
-	})
-	o.buf.Reset()
-	if o.buf.Cap() > 4*passBytes { // of an event that was large
-		o.buf = bytes.Buffer{}
-	}
+	err := o.turns.write(&o.slow, func() error { return o.buf.writeTo(o.w) })
+	o.buf.reset()
 	o.gone = o.gone || err != nil
 	return err
 }

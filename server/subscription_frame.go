@@ -69,7 +69,7 @@ func (b *deliveryBatch) pieces() mem.BufferSlice {
 
 // response answers the SubscribeResponse of the batch.
 func (b *deliveryBatch) response() *wireFrame {
-	return newWireFrame(event.AppendBatchHead(nil, b.size), b.pieces())
+	return &wireFrame{event.AppendBatchHead(nil, b.size), b.pieces()}
 }
 
 // pull answers the PullResponse of the batch, which has its deliveries where
