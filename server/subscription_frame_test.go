@@ -57,7 +57,7 @@ func TestDeliveriesAreTheBytesOfTheSchema(t *testing.T) {
 		want := wantBatch(t, ds, view)
 		b := newDeliveryBatch(ds, view, 1<<20)
 		got := new(hookstreamv1.SubscribeResponse)
-		if err := proto.Unmarshal(b.response().pieces.Materialize(), got); err != nil {
+		if err := proto.Unmarshal(b.response().list().Materialize(), got); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(want, got.GetBatch(), protocmp.Transform()); diff != "" {
