@@ -177,3 +177,42 @@ func TestTakesLongerThanANodeMayLag(t *testing.T) {
 		}
 	})
 }
+
+// However large messages are, no more is on its way to who takes none of it than a
+// server lets wait: it would end the connection. All of it comes once it is taken.
+func TestLittleIsOnItsWayToAFollower(t *testing.T) {
+	onCluster(t, func(t *testing.T, e *jetstream.Engine, _ natsjetstream.Stream) {
+		const messages, most = 60, 36 << 20 // of a MiB each
+		s, err := e.JS().CreateStream(t.Context(), natsjetstream.StreamConfig{
+			Name: "LARGE", Subjects: []string{"large"},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range messages {
+			if _, err := e.JS().Publish(t.Context(), "large", make([]byte, 1<<20-1000)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before := e.JS().Conn().Stats().InBytes
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		goOn, taken := make(chan struct{}), make(chan struct{})
+		n := 0
+		go func() {
+			_ = e.KeepFollowing(ctx, jetstream.Following{Stream: s.CachedInfo().Config.Name, Over: e.JS(), Take: func(natsjetstream.Msg, *natsjetstream.MsgMetadata) {
+				<-goOn
+				if n++; n == messages {
+					close(taken)
+				}
+			}})
+		}()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if got := e.JS().Conn().Stats().InBytes - before; got > most {
+			t.Errorf("%d MiB came to who takes nothing", got>>20)
+		}
+		close(goOn)
+		<-taken
+	})
+}

@@ -17,6 +17,9 @@ import (
 const (
 	// followBatch is how many messages are on their way to a follower at once.
 	followBatch = 4096
+	// followBytes bounds what one request brings of them, of which two may be open: a
+	// server ends a connection on which 64 MiB wait.
+	followBytes = 16 << 20
 	// signEvery is how often a follower is told that there is nothing. After two that
 	// did not come it follows anew.
 	signEvery = 2 * time.Second
@@ -180,7 +183,10 @@ func (f *follower) messages(ctx context.Context) (jetstream.MessagesContext, err
 	if err != nil {
 		return nil, err
 	}
-	return cons.Messages(jetstream.PullMaxMessages(followBatch), jetstream.PullHeartbeat(signEvery), jetstream.WithMessagesErrOnMissingHeartbeat(true))
+	// A message larger than a request may bring would never come.
+	bytes := max(followBytes, f.e.opts.MaxEntryBytes+entryOverhead)
+	return cons.Messages(jetstream.PullMaxMessagesWithBytesLimit(followBatch, bytes),
+		jetstream.PullHeartbeat(signEvery), jetstream.WithMessagesErrOnMissingHeartbeat(true))
 }
 
 func (f *follower) receive(m jetstream.Msg, md *jetstream.MsgMetadata) {
