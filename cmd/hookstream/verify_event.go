@@ -14,6 +14,7 @@ import (
 
 type verifyEventCommand struct {
 	connection
+	plainOutput
 	Event string `required:"" help:"The event's name: events/… or what follows the slash." placeholder:"EVENT"`
 }
 
@@ -25,7 +26,12 @@ func (c *verifyEventCommand) Run(ctx context.Context, p *program) error {
 		if err != nil {
 			return err
 		}
-		return tellKept(newReport(p.stdout), name, got)
+		if !c.json() {
+			tellKept(newReport(p.stdout), name, got)
+		} else if err := writeJSON(p.stdout, got); err != nil {
+			return err
+		}
+		return verdictOf(got)
 	})
 }
 
@@ -38,19 +44,29 @@ var unknownHints = map[string]string{
 	"answer_cut":     "the sender's answer was too long to be kept whole",
 }
 
-func tellKept(r report, name string, got *hookstreamv1.VerifyEventResponse) error {
+func tellKept(r report, name string, got *hookstreamv1.VerifyEventResponse) {
 	defer r.end()
 	r.step("event", "%s", name)
 	r.step("proof", "%s", provider.Told(got.GetMethod(), keyOf(got)))
 	switch got.GetOutcome() {
 	case hookstreamv1.VerifyEventResponse_OUTCOME_GENUINE:
 		r.step("verdict", "genuine: what is kept is what the sender vouched for")
-		return nil
 	case hookstreamv1.VerifyEventResponse_OUTCOME_NOT_GENUINE:
 		r.step("verdict", "NOT GENUINE: %s", got.GetReason())
+	default:
+		r.step("verdict", "UNKNOWN: %s", got.GetReason())
+	}
+}
+
+// verdictOf answers what a proof that does not hold, or of which that cannot be told,
+// ends the command with.
+func verdictOf(got *hookstreamv1.VerifyEventResponse) error {
+	switch got.GetOutcome() {
+	case hookstreamv1.VerifyEventResponse_OUTCOME_GENUINE:
+		return nil
+	case hookstreamv1.VerifyEventResponse_OUTCOME_NOT_GENUINE:
 		return fmt.Errorf("%w: %s", provider.ErrNotGenuine, got.GetReason())
 	}
-	r.step("verdict", "UNKNOWN: %s", got.GetReason())
 	return hinted(fmt.Errorf("it cannot be told: %s", got.GetReason()), "%s", unknownHints[got.GetReason()])
 }
 
