@@ -23,7 +23,8 @@ import (
 
 // The page for operators quotes metrics that a gateway serves, and messages, fields
 // and reasons that the code has: a name that is misspelt, or that the code has given
-// up, is seen here. Flags and commands are held by TestOperatingPageCommands.
+// up, is seen here. Flags and commands are held by
+// TestPagesNameCommandsThatAreThere.
 func TestOperatingPageQuotesWhatIsThere(t *testing.T) {
 	page := operatingPage(t, "## Metrics", "## Limits")
 	served := servedMetrics(t)
