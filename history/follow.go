@@ -116,7 +116,10 @@ func (s *Store) tail(ctx context.Context, log Log) error {
 	defer cancel()
 	q := &queue{batches: make(chan []event.Record, queueBatches)}
 	ended := make(chan error, 1)
-	go func() { ended <- log.Tail(ctx, s.Applied()+1, q.put) }()
+	go func() {
+		defer close(ended)
+		ended <- log.Tail(ctx, s.Applied()+1, q.put)
+	}()
 	from := s.Applied() + 1
 	for {
 		select {
@@ -126,7 +129,8 @@ func (s *Store) tail(ctx context.Context, log Log) error {
 			s.head.Store(max(s.head.Load(), last))
 			if err := s.Apply(from, recs, last); err != nil {
 				cancel()
-				_ = <-ended // by us
+				for range ended {
+				}
 				return err
 			}
 			from = last + 1

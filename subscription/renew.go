@@ -145,8 +145,8 @@ func (h *home) overdue(now time.Time) (out []*hold) {
 }
 
 // lapsed reports whether a hold waits here and is not sure any more.
-func (hd *hold) lapsed(now time.Time) bool {
-	return (hd.stage == waiting || hd.stage == ready) && !hd.until().After(now)
+func (h *hold) lapsed(now time.Time) bool {
+	return (h.stage == waiting || h.stage == ready) && !h.until().After(now)
 }
 
 // comesHere reports whether what has lapsed is in nobody's hands, and comes again to this

@@ -76,7 +76,7 @@ func (c *eventListCommand) find(ctx context.Context, client hookstreamv1.EventSe
 	for {
 		req.PageSize = pageItems
 		if c.Limit > 0 {
-			req.PageSize = int32(min(c.Limit-len(out.Events), pageItems)) //nolint:gosec // at most pageItems
+			req.PageSize = int32(min(c.Limit-len(out.Events), pageItems))
 		}
 		page, err := client.ListEvents(ctx, req)
 		if err != nil {
