@@ -387,7 +387,7 @@ func (h *home) lanesDue(next *soonest) {
 	next.orLater(h.lanes.pinlessRest)
 	if h.puller != nil {
 		next.or(h.askedAt.Add(signEvery))
-		next.or(h.lanes.lookAt(h.pin.Ours()))
+		next.or(h.lanes.lookAt(h.pin.Ours(), h.hasLapsed(time.Now())))
 	}
 }
 

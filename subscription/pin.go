@@ -57,7 +57,7 @@ func (h *home) pinQuestion(now time.Time) (q pinQuestion, due bool) {
 	if l.active() && !l.pinless && !h.pin.Ours() { // another one is, or nobody
 		h.standBy()
 	}
-	if at := l.lookAt(h.pin.Ours()); at.IsZero() || now.Before(at) {
+	if at := l.lookAt(h.pin.Ours(), h.hasLapsed(now)); at.IsZero() || now.Before(at) {
 		return q, false
 	}
 	l.lookedAt = now
@@ -66,10 +66,11 @@ func (h *home) pinQuestion(now time.Time) (q pinQuestion, due bool) {
 }
 
 // lookAt answers when JetStream is to be asked again; zero: not at all. Who serves
-// with the pin learns from what it pulls that it has it no more.
-func (l *lanes) lookAt(ours bool) time.Time {
+// with the pin learns from what it pulls that it has it no more, and waits for what has
+// lapsed as long as JetStream counts it.
+func (l *lanes) lookAt(ours, lapsed bool) time.Time {
 	switch {
-	case l.phase == serving && !l.pinless:
+	case l.phase == serving && !l.pinless && !lapsed:
 		return time.Time{}
 	case l.phase == collecting:
 		return l.lookedAt.Add(collectEvery)
@@ -104,9 +105,31 @@ func (h *home) heedPin(q pinQuestion, seen looked) {
 		h.standBy()
 	case l.phase == collecting && all:
 		h.serve()
+	case l.phase == serving && lapsed > 0 && q.settled && settled && int(seen.held) < main:
+		h.loseLapsed()
 	case l.phase == collecting && l.pinless && time.Since(l.since) > pinlessTime:
 		h.standBy()
 		l.pinlessRest = time.Now().Add(pinlessPause/2 + rand.N(pinlessPause))
+	}
+}
+
+func (h *home) hasLapsed(now time.Time) bool {
+	for _, hd := range h.holds {
+		if hd.lapsed(now) {
+			return true
+		}
+	}
+	return false
+}
+
+// loseLapsed gives up what has lapsed: somebody else had some of it settled, or the log
+// has dropped it. The caller holds mu.
+func (h *home) loseLapsed() {
+	now := time.Now()
+	for _, hd := range h.holds {
+		if hd.lapsed(now) {
+			h.lose(hd)
+		}
 	}
 }
 

@@ -196,7 +196,7 @@ func TestWhatIsLostKeepsItsPlace(t *testing.T) {
 		c := attach(at(1), sub.ID, subscription.ConsumerOptions{}, nil)
 		defer c.stop()
 		waitFor(t, "the first", func() bool { return c.count() == 1 })
-		delay := time.Minute
+		delay := 30 * time.Second
 		settle(t, at(1), subscription.Settlement{Token: c.deliveries()[0].Token, Verdict: subscription.Retry, Delay: &delay})
 		d.with(func(words []queue.Word, next func([]queue.Word) []bool) []bool {
 			if words[0].Say != queue.Held {

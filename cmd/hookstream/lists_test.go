@@ -22,6 +22,17 @@ type longLists struct {
 	hookstreamv1.UnimplementedSourceServiceServer
 	hookstreamv1.UnimplementedSubscriptionServiceServer
 	hookstreamv1.UnimplementedCatalogServiceServer
+	hookstreamv1.UnimplementedEventServiceServer
+}
+
+// ListEvents has an order of its own.
+func (longLists) ListEvents(_ context.Context, req *hookstreamv1.ListEventsRequest) (*hookstreamv1.ListEventsResponse, error) {
+	n, next, err := listed(&hookstreamv1.ListSourcesRequest{Filter: req.GetFilter(), OrderBy: longOrder, PageToken: req.GetPageToken()})
+	page := &hookstreamv1.ListEventsResponse{NextPageToken: next}
+	if n > 0 {
+		page.Events = []*hookstreamv1.Event{{Name: fmt.Sprintf("events/item-%d", n)}}
+	}
+	return page, err
 }
 
 const (
@@ -102,6 +113,7 @@ func TestListsHaveAllPages(t *testing.T) {
 	hookstreamv1.RegisterSourceServiceServer(server, longLists{})
 	hookstreamv1.RegisterSubscriptionServiceServer(server, longLists{})
 	hookstreamv1.RegisterCatalogServiceServer(server, longLists{})
+	hookstreamv1.RegisterEventServiceServer(server, longLists{})
 	go server.Serve(lis)
 	t.Cleanup(server.Stop)
 	lists := 0
@@ -115,7 +127,10 @@ func TestListsHaveAllPages(t *testing.T) {
 			path = append(path, "crm")
 		}
 		for _, form := range []string{"text", "wide", "json", "yaml"} {
-			args := append(slices.Clone(path), "--server", lis.Addr().String(), "--filter", longFilter, "--order-by", longOrder, "-o", form)
+			args := append(slices.Clone(path), "--server", lis.Addr().String(), "--filter", longFilter, "-o", form)
+			if path[0] != "events" {
+				args = append(args, "--order-by", longOrder)
+			}
 			var stdout, stderr bytes.Buffer
 			code := run(t.Context(), args, func(string) string { return "" }, strings.NewReader(""), &stdout, &stderr)
 			if code != exitOK || !strings.Contains(stdout.String(), "item-1") || !strings.Contains(stdout.String(), "item-2") {
@@ -123,7 +138,7 @@ func TestListsHaveAllPages(t *testing.T) {
 			}
 		}
 	}
-	if lists != 5 {
+	if lists != 6 {
 		t.Errorf("%d lists", lists)
 	}
 }
