@@ -40,7 +40,13 @@ func TestProofsAtAnotherGateway(t *testing.T) {
 	}
 	publish := func(source, signature, body string) string {
 		t.Helper()
-		if status := at[0].post(paths[source], signature, body); status != http.StatusOK {
+		status := at[0].post(paths[source], signature, body)
+		// As a sender does: whether the sources were changed may not be known in time.
+		for tries := 0; status == http.StatusServiceUnavailable && tries < 20; tries++ {
+			time.Sleep(200 * time.Millisecond)
+			status = at[0].post(paths[source], signature, body)
+		}
+		if status != http.StatusOK {
 			t.Fatalf("answered %d", status)
 		}
 		return next(t, stream).GetName()
