@@ -62,7 +62,7 @@ func TestWhatIsNotSelectedIsNoRealGapThoughNobodyPulls(t *testing.T) {
 		quiet := func(n int) {
 			for range n {
 				r.publish("signer.done", "a")
-				time.Sleep(500 * time.Millisecond)
+				time.Sleep(time.Second) // the log keeps ten
 			}
 		}
 		quiet(40)
