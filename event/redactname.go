@@ -13,8 +13,12 @@ import (
 // names is what content without a schema is held to.
 type names struct {
 	hidden map[string]bool // in plain form
-	// access says that links and tokens are not shown.
-	access bool
+	// objects are the names of what an event is about and what is withheld but for
+	// its typed fields, in plain form.
+	objects map[string]bool
+	// access says that links and tokens are not shown, identity that what was read
+	// from papers is not.
+	access, identity bool
 }
 
 // accessEndings are how names of links and tokens end, in plain form and in the
@@ -31,16 +35,27 @@ var accessTails = []string{"value", "text", "raw", "tosign", "v"}
 // hideKey reports whether what stands under the key is withheld, whatever it is.
 func (n names) hideKey(key string) bool {
 	name := plainName(key)
-	return n.hidden[name] || n.access && (endsLikeAccess(name) || endsInPIN(key))
+	return n.hidden[name] || n.access && (endsLike(name, accessEndings, accessTails) || endsInPIN(key)) ||
+		n.identity && endsLike(name, identityEndings, identityTails)
 }
 
-func endsLikeAccess(name string) bool {
+// identityEndings are how names of numbers end by which papers and bank accounts are
+// known, in plain form and in the singular.
+var identityEndings = []string{
+	"socialsecuritynumber", "ssn", "fiscalnumber", "taxnumber", "taxid", "taxpayernumber", "identificationnumber", "identitynumber",
+	"identitycardnumber", "nationalid", "nationalnumber", "passportnumber", "documentnumber", "licencenumber", "licensenumber", "accountnumber", "iban", "mrz",
+}
+
+// identityTails may stand behind such an ending: mrz_line_1.
+var identityTails = []string{"value", "text", "raw", "line"}
+
+func endsLike(name string, endings, tails []string) bool {
 	name = strings.TrimRight(name, "0123456789")
-	for _, tail := range accessTails {
+	for _, tail := range tails {
 		name = strings.TrimSuffix(name, tail)
 	}
 	name = strings.TrimSuffix(name, "s")
-	for _, ending := range accessEndings {
+	for _, ending := range endings {
 		if strings.HasSuffix(name, ending) {
 			return true
 		}
@@ -56,7 +71,7 @@ func (n names) hideText(text string) bool { return n.hideTextWithin(text, 0) }
 const maxTextDepth = 4
 
 func (n names) hideTextWithin(text string, depth int) bool {
-	if !n.access && len(n.hidden) == 0 {
+	if !n.access && !n.identity && len(n.hidden) == 0 {
 		return false
 	}
 	if n.access && holdsAddress(text) {
@@ -210,7 +225,7 @@ func (n names) hideJSON(text string, depth int) bool {
 		}
 		text = text[end+1:]
 		if after, ok := strings.CutPrefix(strings.TrimLeft(text, " \t\r\n"), ":"); ok {
-			if n.hideKey(s) || n.mayHidePair("", s) && isWithheldPair("", s, firstValue(after)) {
+			if n.hideKey(s) || n.mayHidePair("", s) && isWithheldPair("", s, firstValue(after)) || n.isObject(s) && opensObject(after) {
 				return true
 			}
 		} else if n.hideTextWithin(s, depth) {
@@ -257,52 +272,81 @@ func plainName(s string) string {
 // namesHeldTo answers what content without a schema is held to in the package of
 // the file.
 func namesHeldTo(file protoreflect.FileDescriptor, shown Kinds) names {
+	known := namesOf(file)
+	return names{
+		hidden: notShown(known.fields, shown), objects: notShown(known.objects, shown),
+		access: shown&access == 0, identity: shown&identity == 0,
+	}
+}
+
+func notShown(all map[string]Kinds, shown Kinds) map[string]bool {
 	hidden := make(map[string]bool)
-	for name, kinds := range sensitiveNames(file) {
+	for name, kinds := range all {
 		if kinds&^shown != 0 {
 			hidden[name] = true
 		}
 	}
-	return names{hidden: hidden, access: shown&access == 0}
+	return hidden
 }
 
-var namesOfPackages sync.Map // protoreflect.FullName to map[string]Kinds
+// packageNames are names in a package, in plain form, and the kinds that they are
+// sensitive in: of every sensitive field, and of every object of the event whose
+// rest is.
+type packageNames struct{ fields, objects map[string]Kinds }
 
-// sensitiveNames answers every name, in plain form, of every sensitive field in
-// the package of the file, and its kinds.
-func sensitiveNames(file protoreflect.FileDescriptor) map[string]Kinds {
+var namesOfPackages sync.Map // protoreflect.FullName to packageNames
+
+func namesOf(file protoreflect.FileDescriptor) packageNames {
 	if names, ok := namesOfPackages.Load(file.Package()); ok {
-		return names.(map[string]Kinds)
+		return names.(packageNames)
 	}
-	names := make(map[string]Kinds)
-	collectNames(file.Messages(), names)
+	names := packageNames{make(map[string]Kinds), make(map[string]Kinds)}
+	names.collect(file.Messages())
 	protoregistry.GlobalFiles.RangeFilesByPackage(file.Package(), func(f protoreflect.FileDescriptor) bool {
-		collectNames(f.Messages(), names)
+		names.collect(f.Messages())
 		return true
 	})
 	namesOfPackages.Store(file.Package(), names)
 	return names
 }
 
-func collectNames(messages protoreflect.MessageDescriptors, names map[string]Kinds) {
+func (n packageNames) collect(messages protoreflect.MessageDescriptors) {
 	for i := range messages.Len() {
 		m := messages.Get(i)
 		for j := range m.Fields().Len() {
-			addNames(m.Fields().Get(j), names)
+			f := m.Fields().Get(j)
+			if facts := factsOf(f); !facts.GetRest() && !facts.GetComputed() { // of those no sender has a name
+				addNames(n.fields, f, kindOf(f))
+			}
+			if m.Name() == "Event" {
+				addNames(n.objects, f, kindOfRest(f.Message()))
+			}
 		}
-		collectNames(m.Messages(), names)
+		n.collect(m.Messages())
 	}
 }
 
-// addNames leaves out what no sender has a name for.
-func addNames(f protoreflect.FieldDescriptor, names map[string]Kinds) {
-	facts := factsOf(f)
-	if kindOf(f) == 0 || facts.GetRest() || facts.GetComputed() {
+// kindOfRest answers the kind that the rest of a message is sensitive in.
+func kindOfRest(m protoreflect.MessageDescriptor) Kinds {
+	if m != nil && !isUntyped(m) {
+		for i := range m.Fields().Len() {
+			if f := m.Fields().Get(i); factsOf(f).GetRest() {
+				return kindOf(f)
+			}
+		}
+	}
+	return 0
+}
+
+// addNames adds what a sender calls a field that is sensitive, or holds what is.
+func addNames(to map[string]Kinds, f protoreflect.FieldDescriptor, kind Kinds) {
+	if kind == 0 {
 		return
 	}
+	facts := factsOf(f)
 	for _, name := range append([]string{string(f.Name()), facts.GetJson()}, facts.GetJsonAliases()...) {
 		if name != "" {
-			names[plainName(name)] |= kindOf(f)
+			to[plainName(name)] |= kind
 		}
 	}
 }

@@ -8,8 +8,12 @@ import (
 )
 
 // hidePair reports whether a value in content without a schema is withheld for its
-// key and what it is: a session, or a code to act with.
+// key and what it is: a session, a code to act with, or an object that an event is
+// about, elsewhere than where the schema has it.
 func (n names) hidePair(path []string, key string, value protoreflect.Message) bool {
+	if n.isObject(key) && holdsMore(value) {
+		return true
+	}
 	parent := parentIn(path)
 	return n.mayHidePair(parent, key) && anyScalar(value, func(text string) bool { return isWithheldPair(parent, key, text) })
 }
@@ -21,6 +25,28 @@ func (n names) mayHidePair(parent, key string) bool {
 
 func isWithheldPair(parent, key, text string) bool {
 	return isSession(key) && text != "" || isCode(parent, key) && isOneTimeCode(text)
+}
+
+// isObject reports whether a key is called as an object that an event is about and
+// whose rest is withheld.
+func (n names) isObject(key string) bool { return len(n.objects) > 0 && n.objects[plainName(key)] }
+
+// holdsMore reports whether a value is an object or a list, also as text.
+func holdsMore(v protoreflect.Message) bool {
+	fields := v.Descriptor().Fields()
+	for _, name := range []protoreflect.Name{"struct_value", "list_value"} {
+		if f := fields.ByName(name); f != nil && v.Has(f) {
+			return true
+		}
+	}
+	return opensObject(textOf(v))
+}
+
+// opensObject reports whether an object or a list of JSON begins with the text, in
+// quotes or not.
+func opensObject(text string) bool {
+	text = strings.TrimLeftFunc(text, func(r rune) bool { return isBeside(r) || r == ':' || r == '"' || r == '\\' })
+	return text != "" && (text[0] == '{' || text[0] == '[')
 }
 
 // parentIn answers under which key an object stands, nearest first; what only says

@@ -86,7 +86,7 @@ func holdsHidden(b []byte, d protoreflect.MessageDescriptor, names names) bool {
 			}
 		default: // a key, or the text of a Value
 			text, n := protowire.ConsumeString(value)
-			if n < 0 || d.IsMapEntry() && (names.hideKey(text) || names.mayHidePair("", text)) || !d.IsMapEntry() && names.hideText(text) {
+			if n < 0 || d.IsMapEntry() && (names.hideKey(text) || names.mayHidePair("", text) || names.isObject(text)) || !d.IsMapEntry() && names.hideText(text) {
 				return true
 			}
 		}

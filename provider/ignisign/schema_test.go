@@ -55,7 +55,7 @@ func TestSensitiveFields(t *testing.T) {
 	})
 	slices.Sort(got)
 	want := []string{
-		"Event.verification_token ACCESS",
+		"Event.unknown_content IDENTITY", "Event.verification_token ACCESS",
 		"IdProofing.rest IDENTITY", "IdProofing.token ACCESS",
 		"SignatureProof.signature_proof_token ACCESS", "SignatureProof.signature_proof_url ACCESS",
 		"SignatureProofDocument.token ACCESS", "SignatureProofDocument.url ACCESS",
@@ -82,6 +82,25 @@ func TestNoSecretOutsideSensitiveFields(t *testing.T) {
 			if strings.Contains(string(text), prefix+"example") {
 				t.Errorf("%s: %sexample is left", name, prefix)
 			}
+		}
+	}
+}
+
+// Of content that nobody knows nothing is shown, and of that which is known nothing
+// that is called as a number of papers.
+func TestPapersAreWithheld(t *testing.T) {
+	for _, body := range []string{
+		`{"topic":"PAPER_PROOFING","action":"COMPLETED","content":{"first":"SECRET"}}`,
+		`{"topic":"SIGNER_AUTH","action":"COMPLETED","content":{"first":"SECRET"}}`,
+		`{"topic":"SIGNER_ID_PROOFING","action":"FINALIZED","content":{"first":{"x":"SECRET"}}}`,
+		`{"topic":"SIGNER","action":"CREATED","content":{"deep":[{"passportNumber":"SECRET"}]}}`,
+		`{"topic":"SIGNER","action":"CREATED","content":{},"idProofing":{"first":"SECRET"}}`,
+		`{"topic":"SIGNER","action":"CREATED","content":{},"error":{"context":{"iban":"SECRET"}}}`,
+	} {
+		ev, _ := Decode([]byte(body))
+		paths := event.Redact(ev, 0)
+		if text, err := proto.Marshal(ev); err != nil || strings.Contains(string(text), "SECRET") || len(paths) != 1 {
+			t.Errorf("%s: %s, %v, withheld %v", body, text, err, paths)
 		}
 	}
 }

@@ -131,6 +131,12 @@ func TestSensitiveFields(t *testing.T) {
 		"WatchlistVerification.data IDENTITY",
 		"WatchlistVerification.extracted_from_document IDENTITY",
 		"WatchlistVerification.rest IDENTITY",
+		"WorkflowAction.rest IDENTITY",
+		"WorkflowActionGroup.rest IDENTITY",
+		"WorkflowAttempt.rest IDENTITY",
+		"WorkflowResolution.rest IDENTITY",
+		"WorkflowResource.rest IDENTITY",
+		"WorkflowSession.rest IDENTITY",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v\nwant %v", got, want)

@@ -39,3 +39,49 @@ func TestSecretsAreWithheldAtAnyDepth(t *testing.T) {
 		}
 	}
 }
+
+// What was read from papers is withheld wherever in a body it stands, and what only
+// is called as an object is not.
+func TestPapersAreWithheldWhereverTheyStand(t *testing.T) {
+	paper, resource := `{"paper":{"first":"SECRET"}}`, `{"id":"r","type":"document_analysis","first":"SECRET"}`
+	for _, body := range []string{
+		`{"event_name":"document_analysis.done","document_analysis":` + paper + `}`,
+		`{"event_name":"document_analysis.done","metadata":{"document_analysis":` + paper + `},"data":{}}`,
+		`{"event_name":"document_analysis.done","payload":{"documentAnalysis":` + paper + `},"data":{}}`,
+		`{"event_name":"verification.company.done","company":[` + paper + `],"data":{}}`,
+		`{"event_name":"workflow_session.done","data":{"workflow_session":{"id":"w","action_groups":[{"actions":[{"resource":` + resource + `}]}]}}}`,
+		`{"event_name":"workflow_session.done","data":{"workflow_session":{"id":"w","action_groups":[{"actions":[{"previous_attempts":[{"resource":` + resource + `}]}]}]}}}`,
+		`{"event_name":"workflow_session.done","data":{"workflow_session":{"id":"w","action_groups":[{"actions":[{"found":` + paper + `}]}]}}}`,
+		`{"event_name":"workflow_session.done","data":{"id":"w","status":"done","found":` + paper + `}}`,
+		`{"event_name":"workflow_action_group.done","data":{"workflow_session_id":"w","status":"done","found":` + paper + `}}`,
+		`{"event_name":"signer.done","data":{"signer":{"id":"s","identity_document":` + paper + `}}}`,
+		`{"event_name":"signer.done","data":{"signer":{"id":"s","deep":[{"identity-document":` + paper + `}]}}}`,
+		`{"event_name":"signer.done","data":{"signer":{"id":"s","text":"{\"identity_document\": {\"first\":\"SECRET\"}}"}}}`,
+		`{"event_name":"signer.done","data":{"signer":{"id":"s","identity_document":"{\"first\":\"SECRET\"}"}}}`,
+		`{"event_name":"signer.done","data":{"signer":{"id":"s","text":"{\"identity_document\":\"{\\\"first\\\":\\\"SECRET\\\"}\"}"}}}`,
+		`{"event_name":"signer.done","data":{"signer":{"id":"s","socialSecurityNumber":"SECRET"}}}`,
+		`{"event_name":"contact.created","data":{"contact":{"id":"c","iban":["SECRET"]}}}`,
+		`{"event_name":"applicant.processed","data":{"applicant":{"id":"a","natural_person":{"identity":{"mrz_line_1":"SECRET"}}}}}`,
+	} {
+		wire, _ := Encode(nil, []byte(body))
+		e, _ := Decode([]byte(body))
+		if left, _, ok := event.RedactWire(e.ProtoReflect().Descriptor(), wire, 0); ok && strings.Contains(string(left), "SECRET") {
+			t.Errorf("%s: shown in wire form", body)
+		}
+		paths := event.Redact(e, 0)
+		if shown, err := protojson.Marshal(e); err != nil || strings.Contains(string(shown), "SECRET") || len(paths) != 1 {
+			t.Errorf("%s: %s, %v\nwithheld %v", body, shown, err, paths)
+		}
+	}
+	for _, body := range []string{
+		`{"event_name":"contact.created","data":{"contact":{"id":"c","company":"ACME","number":"SHOWN"}}}`,
+		`{"event_name":"contact.created","data":{"contact":{"id":"c","text":"{\"company\":\"ACME\"}","number":"SHOWN"}}}`,
+		`{"event_name":"signer.done","data":{"signer":{"id":"s","identity_document":"SHOWN","taxation":1}}}`,
+	} {
+		e, _ := Decode([]byte(body))
+		paths := event.Redact(e, 0)
+		if shown, err := protojson.Marshal(e); err != nil || !strings.Contains(string(shown), "SHOWN") || paths != nil {
+			t.Errorf("%s: %s, %v\nwithheld %v", body, shown, err, paths)
+		}
+	}
+}

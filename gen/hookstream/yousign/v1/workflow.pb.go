@@ -180,7 +180,8 @@ type WorkflowSession struct {
 	StatusRaw *string `protobuf:"bytes,8,opt,name=status_raw,json=statusRaw,proto3,oneof" json:"status_raw,omitempty"`
 	// Its groups of actions, without ids.
 	ActionGroups []*WorkflowActionGroup `protobuf:"bytes,9,rep,name=action_groups,json=actionGroups,proto3" json:"action_groups,omitempty"`
-	// What was sent of this object and has no typed field, as sent.
+	// What was sent of this object and has no typed field, as sent. Withheld like
+	// what was read from papers: a workflow is made of verifications.
 	Rest          *structpb.Struct `protobuf:"bytes,100,opt,name=rest,proto3" json:"rest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -301,7 +302,8 @@ type WorkflowActionGroup struct {
 	StatusRaw *string `protobuf:"bytes,5,opt,name=status_raw,json=statusRaw,proto3,oneof" json:"status_raw,omitempty"`
 	// Its actions.
 	Actions []*WorkflowAction `protobuf:"bytes,6,rep,name=actions,proto3" json:"actions,omitempty"`
-	// What was sent of this object and has no typed field, as sent.
+	// What was sent of this object and has no typed field, as sent. Withheld like
+	// what was read from papers: a workflow is made of verifications.
 	Rest          *structpb.Struct `protobuf:"bytes,100,opt,name=rest,proto3" json:"rest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -395,7 +397,8 @@ type WorkflowAction struct {
 	Resolution *WorkflowResolution `protobuf:"bytes,2,opt,name=resolution,proto3" json:"resolution,omitempty"`
 	// Earlier attempts.
 	PreviousAttempts []*WorkflowAttempt `protobuf:"bytes,4,rep,name=previous_attempts,json=previousAttempts,proto3" json:"previous_attempts,omitempty"`
-	// What was sent of this object and has no typed field, as sent.
+	// What was sent of this object and has no typed field, as sent. Withheld like
+	// what was read from papers: a workflow is made of verifications.
 	Rest          *structpb.Struct `protobuf:"bytes,100,opt,name=rest,proto3" json:"rest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -466,7 +469,8 @@ type WorkflowAttempt struct {
 	Resource *WorkflowResource `protobuf:"bytes,1,opt,name=resource,proto3" json:"resource,omitempty"`
 	// How it was resolved.
 	Resolution *WorkflowResolution `protobuf:"bytes,2,opt,name=resolution,proto3" json:"resolution,omitempty"`
-	// What was sent of this object and has no typed field, as sent.
+	// What was sent of this object and has no typed field, as sent. Withheld like
+	// what was read from papers: a workflow is made of verifications.
 	Rest          *structpb.Struct `protobuf:"bytes,100,opt,name=rest,proto3" json:"rest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -536,7 +540,8 @@ type WorkflowResource struct {
 	Status *string `protobuf:"bytes,4,opt,name=status,proto3,oneof" json:"status,omitempty"`
 	// The earlier attempt, a UUID.
 	PreviousAttemptId *string `protobuf:"bytes,5,opt,name=previous_attempt_id,json=previousAttemptId,proto3,oneof" json:"previous_attempt_id,omitempty"`
-	// What was sent of this object and has no typed field, as sent.
+	// What was sent of this object and has no typed field, as sent. Withheld like
+	// what was read from papers: a workflow is made of verifications.
 	Rest          *structpb.Struct `protobuf:"bytes,100,opt,name=rest,proto3" json:"rest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -621,7 +626,8 @@ type WorkflowResolution struct {
 	Reason *string `protobuf:"bytes,1,opt,name=reason,proto3,oneof" json:"reason,omitempty"`
 	// When.
 	ResolvedAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=resolved_at,json=resolvedAt,proto3" json:"resolved_at,omitempty"`
-	// What was sent of this object and has no typed field, as sent.
+	// What was sent of this object and has no typed field, as sent. Withheld like
+	// what was read from papers: a workflow is made of verifications.
 	Rest          *structpb.Struct `protobuf:"bytes,100,opt,name=rest,proto3" json:"rest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -682,7 +688,7 @@ var File_hookstream_yousign_v1_workflow_proto protoreflect.FileDescriptor
 
 const file_hookstream_yousign_v1_workflow_proto_rawDesc = "" +
 	"\n" +
-	"$hookstream/yousign/v1/workflow.proto\x12\x15hookstream.yousign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#hookstream/options/v1/options.proto\"\xc6\x04\n" +
+	"$hookstream/yousign/v1/workflow.proto\x12\x15hookstream.yousign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#hookstream/options/v1/options.proto\"\xc8\x04\n" +
 	"\x0fWorkflowSession\x12\x13\n" +
 	"\x02id\x18\x01 \x01(\tH\x00R\x02id\x88\x01\x01\x129\n" +
 	"\n" +
@@ -695,13 +701,13 @@ const file_hookstream_yousign_v1_workflow_proto_rawDesc = "" +
 	"\x06status\x18\a \x01(\x0e2%.hookstream.yousign.v1.WorkflowStatusR\x06status\x12\"\n" +
 	"\n" +
 	"status_raw\x18\b \x01(\tH\x04R\tstatusRaw\x88\x01\x01\x12O\n" +
-	"\raction_groups\x18\t \x03(\v2*.hookstream.yousign.v1.WorkflowActionGroupR\factionGroups\x123\n" +
-	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\x05\n" +
+	"\raction_groups\x18\t \x03(\v2*.hookstream.yousign.v1.WorkflowActionGroupR\factionGroups\x125\n" +
+	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x04 \x010\x02R\x04restB\x05\n" +
 	"\x03_idB\a\n" +
 	"\x05_nameB\x17\n" +
 	"\x15_workflow_template_idB\x0f\n" +
 	"\r_workspace_idB\r\n" +
-	"\v_status_raw\"\xa1\x03\n" +
+	"\v_status_raw\"\xa3\x03\n" +
 	"\x13WorkflowActionGroup\x12*\n" +
 	"\x02id\x18\x01 \x01(\tB\x15\xa2\x9f\x19\x11\x1a\x0faction_group_idH\x00R\x02id\x88\x01\x01\x12B\n" +
 	"\x04type\x18\x02 \x01(\x0e2..hookstream.yousign.v1.WorkflowActionGroupTypeR\x04type\x12\x1e\n" +
@@ -709,41 +715,41 @@ const file_hookstream_yousign_v1_workflow_proto_rawDesc = "" +
 	"\x06status\x18\x04 \x01(\x0e2%.hookstream.yousign.v1.WorkflowStatusR\x06status\x12\"\n" +
 	"\n" +
 	"status_raw\x18\x05 \x01(\tH\x02R\tstatusRaw\x88\x01\x01\x12?\n" +
-	"\aactions\x18\x06 \x03(\v2%.hookstream.yousign.v1.WorkflowActionR\aactions\x123\n" +
-	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\x05\n" +
+	"\aactions\x18\x06 \x03(\v2%.hookstream.yousign.v1.WorkflowActionR\aactions\x125\n" +
+	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x04 \x010\x02R\x04restB\x05\n" +
 	"\x03_idB\v\n" +
 	"\t_type_rawB\r\n" +
-	"\v_status_raw\"\xb0\x02\n" +
+	"\v_status_raw\"\xb2\x02\n" +
 	"\x0eWorkflowAction\x12C\n" +
 	"\bresource\x18\x01 \x01(\v2'.hookstream.yousign.v1.WorkflowResourceR\bresource\x12I\n" +
 	"\n" +
 	"resolution\x18\x02 \x01(\v2).hookstream.yousign.v1.WorkflowResolutionR\n" +
 	"resolution\x12S\n" +
-	"\x11previous_attempts\x18\x04 \x03(\v2&.hookstream.yousign.v1.WorkflowAttemptR\x10previousAttempts\x123\n" +
-	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restJ\x04\b\x03\x10\x04\"\xd6\x01\n" +
+	"\x11previous_attempts\x18\x04 \x03(\v2&.hookstream.yousign.v1.WorkflowAttemptR\x10previousAttempts\x125\n" +
+	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x04 \x010\x02R\x04restJ\x04\b\x03\x10\x04\"\xd8\x01\n" +
 	"\x0fWorkflowAttempt\x12C\n" +
 	"\bresource\x18\x01 \x01(\v2'.hookstream.yousign.v1.WorkflowResourceR\bresource\x12I\n" +
 	"\n" +
 	"resolution\x18\x02 \x01(\v2).hookstream.yousign.v1.WorkflowResolutionR\n" +
-	"resolution\x123\n" +
-	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04rest\"\xdd\x02\n" +
+	"resolution\x125\n" +
+	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x04 \x010\x02R\x04rest\"\xdf\x02\n" +
 	"\x10WorkflowResource\x12\x1b\n" +
 	"\x02id\x18\x01 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x00R\x02id\x88\x01\x01\x12A\n" +
 	"\n" +
 	"created_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xa2\x9f\x19\x028\x01R\tcreatedAt\x12\x1f\n" +
 	"\x04type\x18\x03 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x01R\x04type\x88\x01\x01\x12#\n" +
 	"\x06status\x18\x04 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x02R\x06status\x88\x01\x01\x12;\n" +
-	"\x13previous_attempt_id\x18\x05 \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x03R\x11previousAttemptId\x88\x01\x01\x123\n" +
-	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\x05\n" +
+	"\x13previous_attempt_id\x18\x05 \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x03R\x11previousAttemptId\x88\x01\x01\x125\n" +
+	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x04 \x010\x02R\x04restB\x05\n" +
 	"\x03_idB\a\n" +
 	"\x05_typeB\t\n" +
 	"\a_statusB\x16\n" +
-	"\x14_previous_attempt_id\"\xbe\x01\n" +
+	"\x14_previous_attempt_id\"\xc0\x01\n" +
 	"\x12WorkflowResolution\x12#\n" +
 	"\x06reason\x18\x01 \x01(\tB\x06\xa2\x9f\x19\x028\x02H\x00R\x06reason\x88\x01\x01\x12C\n" +
 	"\vresolved_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xa2\x9f\x19\x028\x01R\n" +
-	"resolvedAt\x123\n" +
-	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\t\n" +
+	"resolvedAt\x125\n" +
+	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x04 \x010\x02R\x04restB\t\n" +
 	"\a_reason*\xdd\x01\n" +
 	"\x0eWorkflowStatus\x12\x1f\n" +
 	"\x1bWORKFLOW_STATUS_UNSPECIFIED\x10\x00\x12,\n" +
