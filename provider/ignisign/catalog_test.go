@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
+	"github.com/hookstream/hookstream/event"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/provider"
 	"github.com/hookstream/hookstream/provider/lenient"
@@ -71,6 +72,28 @@ func TestCatalogAliases(t *testing.T) {
 		if diff := cmp.Diff(want, got[typ]); diff != "" {
 			t.Errorf("%s: %s", typ, diff)
 		}
+	}
+}
+
+// What is switched off by any name of a topic or type is off under all the others.
+func TestEveryNameIsSwitchedOffByEveryOther(t *testing.T) {
+	renamed := 0
+	for _, typ := range Catalog() {
+		called := append([]string{typ.GetType()}, typ.GetAliases()...)
+		renamed += len(called) - 1
+		for _, off := range called {
+			topic, _ := event.SplitType(off)
+			for _, pattern := range []string{off, topic + ".*", topic[:len(topic)-1] + "*" + strings.TrimPrefix(off, topic)} {
+				for _, sent := range called {
+					if !event.CompilePatterns([]string{pattern}).MatchType(sent) {
+						t.Errorf("%s lets %s through", pattern, sent)
+					}
+				}
+			}
+		}
+	}
+	if renamed < 10 {
+		t.Errorf("%d other names", renamed)
 	}
 }
 
