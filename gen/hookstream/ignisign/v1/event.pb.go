@@ -529,8 +529,7 @@ type Event_IdProofing struct {
 
 type Event_UnknownContent struct {
 	// The content, as sent, for a topic that this gateway does not know or that
-	// has no content of its own. Withheld like what was read from papers: nobody
-	// knows what is in it.
+	// has no content of its own. It may hold secrets that nobody has marked.
 	UnknownContent *structpb.Struct `protobuf:"bytes,70,opt,name=unknown_content,json=unknownContent,proto3,oneof"`
 }
 
@@ -560,7 +559,7 @@ var File_hookstream_ignisign_v1_event_proto protoreflect.FileDescriptor
 
 const file_hookstream_ignisign_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\"hookstream/ignisign/v1/event.proto\x12\x16hookstream.ignisign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a$hookstream/ignisign/v1/app_env.proto\x1a(hookstream/ignisign/v1/application.proto\x1a-hookstream/ignisign/v1/document_request.proto\x1a\"hookstream/ignisign/v1/error.proto\x1a(hookstream/ignisign/v1/id_proofing.proto\x1a'hookstream/ignisign/v1/msg_nature.proto\x1a&hookstream/ignisign/v1/signature.proto\x1a.hookstream/ignisign/v1/signature_profile.proto\x1a,hookstream/ignisign/v1/signature_proof.proto\x1a.hookstream/ignisign/v1/signature_request.proto\x1a.hookstream/ignisign/v1/signature_session.proto\x1a3hookstream/ignisign/v1/signature_signer_image.proto\x1a#hookstream/ignisign/v1/signer.proto\x1a\"hookstream/ignisign/v1/topic.proto\x1a#hookstream/options/v1/options.proto\"\xe7\x15\n" +
+	"\"hookstream/ignisign/v1/event.proto\x12\x16hookstream.ignisign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a$hookstream/ignisign/v1/app_env.proto\x1a(hookstream/ignisign/v1/application.proto\x1a-hookstream/ignisign/v1/document_request.proto\x1a\"hookstream/ignisign/v1/error.proto\x1a(hookstream/ignisign/v1/id_proofing.proto\x1a'hookstream/ignisign/v1/msg_nature.proto\x1a&hookstream/ignisign/v1/signature.proto\x1a.hookstream/ignisign/v1/signature_profile.proto\x1a,hookstream/ignisign/v1/signature_proof.proto\x1a.hookstream/ignisign/v1/signature_request.proto\x1a.hookstream/ignisign/v1/signature_session.proto\x1a3hookstream/ignisign/v1/signature_signer_image.proto\x1a#hookstream/ignisign/v1/signer.proto\x1a\"hookstream/ignisign/v1/topic.proto\x1a#hookstream/options/v1/options.proto\"\xe5\x15\n" +
 	"\x05Event\x12)\n" +
 	"\x06app_id\x18\x01 \x01(\tB\r\xa2\x9f\x19\t\x12\x05appId8\x01H\x02R\x05appId\x88\x01\x01\x12G\n" +
 	"\aapp_env\x18\x02 \x01(\x0e2\x1e.hookstream.ignisign.v1.AppEnvB\x0e\xa2\x9f\x19\n" +
@@ -597,8 +596,8 @@ const file_hookstream_ignisign_v1_event_proto_rawDesc = "" +
 	"\x16signature_signer_image\x18/ \x01(\v2,.hookstream.ignisign.v1.SignatureSignerImageB\x06\xa2\x9f\x19\x02(\x01H\x01R\x14signatureSignerImage\x12\\\n" +
 	"\x10document_request\x180 \x01(\v2'.hookstream.ignisign.v1.DocumentRequestB\x06\xa2\x9f\x19\x02(\x01H\x01R\x0fdocumentRequest\x12M\n" +
 	"\vid_proofing\x181 \x01(\v2\".hookstream.ignisign.v1.IdProofingB\x06\xa2\x9f\x19\x02(\x01H\x01R\n" +
-	"idProofing\x12L\n" +
-	"\x0funknown_content\x18F \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x04(\x010\x02H\x01R\x0eunknownContent\x123\n" +
+	"idProofing\x12J\n" +
+	"\x0funknown_content\x18F \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02(\x01H\x01R\x0eunknownContent\x123\n" +
 	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\b\n" +
 	"\x06actionB\t\n" +
 	"\acontentB\t\n" +
