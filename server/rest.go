@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
@@ -19,9 +20,27 @@ const restPeerHeader = "hookstream-rest-peer"
 // restJSON is the JSON of the REST face: fields in lowerCamelCase, enums by
 // name, default values left out. What is not in the schema is refused: a
 // misspelt switch must not be taken for one that is not set.
-var restJSON = &runtime.JSONPb{
+var restJSON = &restMarshaler{runtime.JSONPb{
 	MarshalOptions:   protojson.MarshalOptions{},
 	UnmarshalOptions: protojson.UnmarshalOptions{DiscardUnknown: false},
+}}
+
+// restMarshaler is one that writes everything on one line.
+type restMarshaler struct{ runtime.JSONPb }
+
+func (m *restMarshaler) Marshal(v any) ([]byte, error) {
+	b, err := m.JSONPb.Marshal(v)
+	return oneLine(b), err
+}
+
+func (m *restMarshaler) NewEncoder(w io.Writer) runtime.Encoder {
+	return runtime.EncoderFunc(func(v any) error {
+		b, err := m.Marshal(v)
+		if err == nil {
+			_, err = w.Write(b)
+		}
+		return err
+	})
 }
 
 // newREST makes the REST face of the services behind conn, and of subscribe.

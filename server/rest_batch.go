@@ -6,7 +6,6 @@ import (
 	"iter"
 
 	"google.golang.org/grpc/mem"
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -117,9 +116,9 @@ func fieldsJSON(wire []byte) ([]byte, error) {
 	if err := proto.Unmarshal(wire, &d); err != nil {
 		return nil, err
 	}
-	b, err := protojson.Marshal(&d)
+	b, err := restJSON.Marshal(&d)
 	if err != nil {
 		return nil, err
 	}
-	return oneLine(bytes.TrimSpace(b[1 : len(b)-1])), nil
+	return bytes.TrimSpace(b[1 : len(b)-1]), nil
 }

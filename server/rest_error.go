@@ -11,7 +11,6 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/encoding/protojson"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
@@ -70,11 +69,11 @@ func writeStatus(w http.ResponseWriter, httpStatus int, err error) {
 // statusJSON encodes a status, without its details when one of them is of a type
 // that this program does not know.
 func statusJSON(st *status.Status) []byte {
-	if b, err := protojson.Marshal(st.Proto()); err == nil {
-		return oneLine(b)
+	if b, err := restJSON.Marshal(st.Proto()); err == nil {
+		return b
 	}
-	b, _ := protojson.Marshal(status.New(st.Code(), strings.ToValidUTF8(st.Message(), "\uFFFD")).Proto())
-	return oneLine(b)
+	b, _ := restJSON.Marshal(status.New(st.Code(), strings.ToValidUTF8(st.Message(), "\uFFFD")).Proto())
+	return b
 }
 
 // retryAfter answers whole seconds when the status says when to try again.

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/encoding/protojson"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
@@ -78,12 +77,12 @@ func (o *frameWriter) send(m any) (err error) {
 }
 
 func (o *frameWriter) frame(f *hookstreamv1.SubscribeResponse) error {
-	b, err := protojson.Marshal(f)
+	b, err := restJSON.Marshal(f)
 	if err != nil {
 		return err
 	}
 	o.format.before(&o.buf.Buffer, frameKind(f), f.GetCursor())
-	o.buf.Write(oneLine(b))
+	o.buf.Write(b)
 	o.format.after(&o.buf.Buffer)
 	return nil
 }

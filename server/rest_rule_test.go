@@ -422,3 +422,31 @@ func TestNothingInAFrameEndsALine(t *testing.T) {
 		t.Errorf("%q", body)
 	}
 }
+
+// So is every answer that is no stream.
+func TestNothingInAnAnswerEndsALine(t *testing.T) {
+	const odd = "a\u2028b\u2029c\u0085d"
+	w := startSubscriptions(t)
+	w.putEvent("open", odd, "done", `{}`)
+	name := "subscriptions/odd"
+	for i, c := range []struct{ method, path, body string }{
+		{"POST", "/v1/sources?sourceId=odd", `{"description":"` + odd + `","yousign":{"secrets":["secret-of-odd"]}}`},
+		{"GET", "/v1/sources/odd", ""},
+		{"GET", "/v1/sources", ""},
+		{"PATCH", "/v1/sources/odd?updateMask=labels", `{"labels":{"k":"` + odd + `"}}`},
+		{"POST", "/v1/sources:ensure", `{"sourceId":"odd2","source":{"description":"` + odd + `","yousign":{"secrets":["secret-of-odd"]}}}`},
+		{"POST", "/v1/subscriptions?subscriptionId=odd&earliest=true", `{"description":"` + odd + `"}`},
+		{"GET", "/v1/" + name, ""},
+		{"GET", "/v1/events", ""},
+		{"POST", "/v1/" + name + ":pull", `{"maxEvents":1}`},
+		{"POST", "/v1/" + name + ":seek", `{"afterCursor":"` + odd + `"}`}, // an error quotes it or not
+	} {
+		code, _, body := w.do(t, c.method, c.path, c.body)
+		if strings.ContainsAny(body, "\u0085\u2028\u2029") {
+			t.Errorf("%s %s: %d %q", c.method, c.path, code, body)
+		}
+		if last := i == 9; !last && (code != http.StatusOK || !strings.Contains(body, `a\u2028b\u2029c\u0085d`)) {
+			t.Errorf("%s %s: %d, and it is not there: %s", c.method, c.path, code, body)
+		}
+	}
+}
