@@ -211,3 +211,36 @@ func TestWhatWasDeletedMeanwhileStaysSo(t *testing.T) {
 		}
 	})
 }
+
+// overtaken is a bucket whose answers are overtaken by what happens meanwhile.
+type overtaken struct {
+	*bucket
+	meanwhile func()
+}
+
+func (o *overtaken) Now(ctx context.Context, key string) (eventlog.Change, error) {
+	c, err := o.bucket.Now(ctx, key)
+	o.meanwhile()
+	return c, err
+}
+
+// What is made anew while somebody is told that it was deleted is not deleted by that.
+func TestAnAnswerOfBeforeDeletesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &overtaken{newBucket(), func() {}}
+		b.write("a", "one")
+		w := open(t, options(b))
+		b.write("a", "")
+		synctest.Wait()
+		b.meanwhile = func() {
+			b.write("a", "two")
+			synctest.Wait() // the watch has told of it
+		}
+		if err := w.Refresh(t.Context(), "a"); err != nil {
+			t.Fatal(err)
+		}
+		if item, ok := w.Get("a"); !ok || item.Value != "two" {
+			t.Errorf("there is %q", item.Value)
+		}
+	})
+}

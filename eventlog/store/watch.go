@@ -118,13 +118,14 @@ func (w *Watched[T]) heard(revision uint64) {
 // Refresh puts in force what the bucket holds of an id at this moment: the watch may
 // tell of it only later. The error wraps Errors.Unreadable when that cannot be read.
 func (w *Watched[T]) Refresh(ctx context.Context, id string) error {
+	known := w.revision(id) // before: what is told of meanwhile may be newer than the answer
 	c, err := w.opts.Bucket.Now(ctx, id)
 	if err != nil {
 		return w.err(id, err)
 	}
 	defer w.announce(0) // others that were changed before may not be in force yet
 	c.Key = id
-	switch known := w.revision(id); {
+	switch {
 	case c.Value == nil && c.Revision == 0 && known == 0:
 		return nil // there never was one
 	case c.Value == nil:
