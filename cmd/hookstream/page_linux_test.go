@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hookstream/hookstream/internal/heavy"
 	"github.com/hookstream/hookstream/internal/linktest"
 )
 
@@ -46,8 +47,8 @@ var furtherTools = map[string]*regexp.Regexp{
 
 // inTerminals are the commands that are another thing here: what `make build` makes is
 // there, modules and plugins have the versions that the gateway is built with, so that
-// nothing is downloaded, and what greets
-// people finds a terminal, and need not tell them an address that is not the usual.
+// nothing is downloaded, and what greets people finds a terminal, and need not tell them
+// an address that is not the usual.
 const inTerminals = `
 hookstream() {
   case $1 in
@@ -73,8 +74,12 @@ go() {
 
 // What the pages have people type works in that order, and shows what they say.
 func TestPages(t *testing.T) {
-	bin := t.TempDir()
-	build(t, ".", filepath.Join(bin, "hookstream"))
+	heavy.Test(t)
+	program, err := heavy.Program(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin := filepath.Dir(program)
 	for _, p := range pages {
 		t.Run(filepath.Base(p.name), func(t *testing.T) {
 			for _, tool := range slices.Concat([]string{"bash", "script"}, p.needs) {
@@ -250,7 +255,8 @@ func (r *pageRun) await(t *testing.T, where, shows string) {
 	if s == nil {
 		t.Fatalf("nothing was typed in a terminal %q", where)
 	}
-	for end := time.Now().Add(commandLimit); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end, ended := time.Now().Add(commandLimit), false; !ended && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		ended = s.ended() // looked at first: what it shows is all of it then
 		if n := r.match(shows, s.fresh()); n >= 0 {
 			s.looked(n)
 			return

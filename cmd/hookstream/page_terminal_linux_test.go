@@ -87,10 +87,9 @@ func (s *terminal) interrupt() { _ = syscall.Kill(-s.shell.Process.Pid, syscall.
 // finish waits until the last command has ended, and answers what it has shown
 // since somebody looked, and its exit code.
 func (s *terminal) finish() (shown, code string) {
-	mark := fmt.Sprintf("[%d ended: ", s.count)
 	for end := time.Now().Add(commandLimit); s.busy && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		fresh := s.fresh()
-		before, after, _ := strings.Cut(fresh, mark)
+		before, after, _ := strings.Cut(fresh, s.mark())
 		if code, _, ok := strings.Cut(after, "]\n"); ok {
 			s.busy = false
 			s.looked(len(fresh))
@@ -102,6 +101,12 @@ func (s *terminal) finish() (shown, code string) {
 	}
 	return "", ""
 }
+
+// mark is shown at the end of the last command.
+func (s *terminal) mark() string { return fmt.Sprintf("[%d ended: ", s.count) }
+
+// ended reports whether nothing runs any more.
+func (s *terminal) ended() bool { return !s.busy || strings.Contains(s.fresh(), s.mark()) }
 
 // fresh is what nobody has looked at yet.
 func (s *terminal) fresh() string {
