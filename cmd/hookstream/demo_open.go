@@ -32,7 +32,7 @@ type demo struct {
 func openDemo(ctx context.Context, c *demoCommand, p *program, dir string) (_ *demo, err error) {
 	gateway, err := app.New(ctx, c.options(p, dir))
 	if err != nil {
-		return nil, startError(err)
+		return nil, startError(err, "somebody took the port just now; the next demo takes another")
 	}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	d := &demo{

@@ -134,7 +134,7 @@ func (c *serveCommand) Run(ctx context.Context, p *program) error {
 	c.makeRoomForSyncs(p)
 	gateway, err := app.New(ctx, options)
 	if err != nil {
-		return startError(err)
+		return startError(err, "another gateway may be running; --ingress-addr, --grpc-addr and --http-addr take other ports")
 	}
 	if isTerminal(p.stdout) {
 		c.greet(p, gateway.Addrs())
@@ -171,11 +171,12 @@ func (c *serveCommand) greet(p *program, addrs app.Addrs) {
 	fmt.Fprintf(p.stdout, "  follow what arrives:              hookstream tail%s\n", server)
 }
 
-// startError says what may be done when the gateway does not start.
-func startError(err error) error {
+// startError says what may be done when what a command runs does not start: where
+// ports are taken, what the command says.
+func startError(err error, taken string) error {
 	switch text := err.Error(); {
 	case strings.Contains(text, "address already in use"):
-		return hinted(err, "another gateway may be running; --ingress-addr, --grpc-addr and --http-addr take other ports")
+		return hinted(err, "%s", taken)
 	case strings.Contains(text, "permission denied"):
 		return hinted(err, "may this user write to --data-dir, and use these ports?")
 	}

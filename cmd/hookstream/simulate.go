@@ -128,7 +128,7 @@ func (c *simulateCommand) start(p *program) (*simulation, error) {
 			Credential: credential, CredentialFrom: from, AllowRemote: c.AllowRemote,
 		})
 		if err != nil {
-			return s, partError(err)
+			return s, partError(k, err)
 		}
 		s.players = append(s.players, player)
 		if url != "" {
@@ -152,11 +152,11 @@ func credentialOf(p *program, k kind, where map[string]string) (credential, from
 	return credential, variable, nil
 }
 
-func partError(err error) error {
+func partError(k kind, err error) error {
 	if errors.As(err, new(simulator.FlagError)) {
 		return usageError{err}
 	}
-	return startError(err)
+	return startError(err, fmt.Sprintf("another simulator may be running; --%s-addr takes another port", k.id()))
 }
 
 func (c *simulateCommand) options(p *program, s *simulation) (o simulator.SenderOptions, err error) {
