@@ -24,7 +24,7 @@ import (
 type metrics struct {
 	registry *prometheus.Registry
 
-	requests, calls, settled, connsClosed, commits *prometheus.CounterVec
+	requests, calls, decided, connsClosed, commits *prometheus.CounterVec
 	breakers                                       *prometheus.GaugeVec
 	requestTime, verifyTime                        *prometheus.HistogramVec
 	appendTime                                     prometheus.Histogram
@@ -51,7 +51,7 @@ func newMetrics() *metrics {
 		factory:     f,
 		requests:    counters("hookstream_requests_total", "Requests that arrived at the ingress, by source and what became of them.", "source", "result"),
 		connsClosed: counters("hookstream_ingress_connections_closed_total", "Connections of senders that were given up for new ones, or refused.", "reason"),
-		settled:     counters("hookstream_inbox_settled_total", "Requests decided by the verifier of remote providers.", "source", "result"),
+		decided:     counters("hookstream_inbox_settled_total", "Requests decided by the verifier of remote providers.", "source", "result"),
 		calls:       counters("hookstream_calls_total", "Calls of the API, by method and gRPC code.", "method", "code"),
 		commits:     counters("hookstream_log_entries_total", "Entries made durable, by stream.", "stream"),
 		requestTime: times("hookstream_request_seconds", "Time from the arrival of a request to its answer.", "result"),
@@ -152,7 +152,7 @@ func (m *metrics) ingress() ingress.Metrics {
 			}
 		},
 		Decided: func(source string, r ingress.Result, _ time.Duration) {
-			m.settled.WithLabelValues(source, r.String()).Inc()
+			m.decided.WithLabelValues(source, r.String()).Inc()
 		},
 		Given: func(refused bool) {
 			what := "given_up"

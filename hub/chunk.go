@@ -34,7 +34,7 @@ type part struct {
 }
 
 // chunks reads the log for all streams that are behind the ring. What several
-// want is read once, and kept for those who come after.
+// want is read once, and cached for those who come after.
 type chunks struct {
 	hub      *Hub
 	maxBytes int64
@@ -96,7 +96,7 @@ func (c *chunks) await(ctx context.Context, pos uint64) (*part, uint64, error) {
 	}
 }
 
-// find answers the kept part that holds pos, or else where to begin to read:
+// find answers the cached part that holds pos, or else where to begin to read:
 // at the beginning of the chunk, unless that is there and pos is not in it.
 func (c *chunks) find(pos uint64) (*part, uint64) {
 	c.mu.Lock()
@@ -139,7 +139,7 @@ func (c *chunks) fetch(from uint64) (*part, error) {
 	return c.keep(from, end, recs), nil
 }
 
-// keep makes a part of what was read. Only a part without holes is kept: a hole
+// keep makes a part of what was read. Only a part without holes is cached: a hole
 // may be what retention dropped a moment ago, which everybody must notice.
 func (c *chunks) keep(from, end uint64, recs []event.Record) *part {
 	p := &part{first: from, next: from, entries: make([]*entry, 0, len(recs))}

@@ -1,7 +1,7 @@
 // Package hub is the way out of the log: it follows the log once and lets any
 // number of streams read it, each a loop over a position of its own.
 //
-// What is new is kept in a ring. A stream reads the ring; when its position is
+// What is new is cached in a ring. A stream reads the ring; when its position is
 // older, it reads the log in chunks that all streams share, and that a scan reads
 // ahead of those who go through a long run; when there is nothing, it waits.
 // Catching up and following are the same loop, so there is no hand-over between

@@ -77,7 +77,7 @@ func (e *entry) grow(n int64) {
 	}
 }
 
-// release ends the counting: the entry is not kept any more. Streams that hold
+// release ends the counting: the entry is not cached any more. Streams that hold
 // it may still make something of it.
 func (e *entry) release() {
 	e.mu.Lock()

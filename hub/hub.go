@@ -38,11 +38,11 @@ type Options struct {
 	// selector without sources covers. nil: none.
 	Sources func() []string
 
-	// RingEvents and RingBytes bound the newest events that are kept in memory,
+	// RingEvents and RingBytes bound the newest events that are cached,
 	// with what was made of them. 0: 32,768 and 64 MiB.
 	RingEvents int
 	RingBytes  int64
-	// ChunkBytes bounds what is kept of the log for streams that read it. 0: 32
+	// ChunkBytes bounds what is cached of the log for streams that read it. 0: 32
 	// MiB.
 	ChunkBytes int64
 	// MaxStreams bounds the open streams. 0: 10,000.

@@ -41,7 +41,7 @@ func (r *ring) begin(seq uint64) {
 }
 
 // add takes the next events, and drops the oldest when there is no room. The
-// newest is always kept.
+// newest is always cached.
 func (r *ring) add(es []*entry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -108,7 +108,7 @@ func (c *chunks) scanAhead(pos uint64, inRow int, req *Request) bool {
 	return true
 }
 
-// missing answers the first position from pos on that is not kept, as far as
+// missing answers the first position from pos on that is not cached, as far as
 // that matters.
 func (c *chunks) missing(pos uint64) uint64 {
 	for range maxScanWindow / chunkEvents {
@@ -121,9 +121,9 @@ func (c *chunks) missing(pos uint64) uint64 {
 }
 
 // serves reports whether pos is where the scan reads, or what it has just read
-// and is still kept. The caller holds scans.mu, as for ask.
-func (s *scan) serves(pos uint64, kept bool) bool {
-	return s.at <= pos && pos <= s.want || kept && pos < s.at && s.at <= pos+maxScanWindow
+// and is still cached. The caller holds scans.mu, as for ask.
+func (s *scan) serves(pos uint64, cached bool) bool {
+	return s.at <= pos && pos <= s.want || cached && pos < s.at && s.at <= pos+maxScanWindow
 }
 
 // ask has the scan read on ahead of pos, up to where the ring begins.
@@ -192,7 +192,7 @@ func (s *scan) receive(recs []event.Record) error {
 func chunkEnd(pos uint64) uint64 { return (pos/chunkEvents + 1) * chunkEvents }
 
 // part makes a part of all that was read before next, unless there is a hole,
-// which nobody would be helped by preparing: it is not kept.
+// which nobody would be helped by preparing: it is not cached.
 func (s *scan) part(next uint64) error {
 	c := s.chunks
 	s.total, s.seen = s.total+s.bytes, s.seen+len(s.recs)

@@ -9,7 +9,7 @@
 // outcome and is answered 200 when there is none yet, for the request is
 // durable by then.
 //
-// On both ways settle is the only function that has a request verified and the
+// On both ways decideRequest is the only function that has a request verified and the
 // only one that publishes it.
 package ingress
 

@@ -52,7 +52,7 @@ import (
 //
 // No event is lost because the row stays until Done, and Done comes after the
 // event is in the log, after a final no, or after GiveUpAge with a line in the
-// operator's log. Nothing unverified is published because settle is the only
+// operator's log. Nothing unverified is published because decideRequest is the only
 // way into the log.
 func (g *Gateway) work(ctx context.Context, c *eventlog.Claim) {
 	ctx, cancel := finishing(ctx)
@@ -184,7 +184,7 @@ func (g *Gateway) ask(ctx context.Context, c *eventlog.Claim, ep *endpoint, rq *
 	return s.result, 0
 }
 
-// decideClaim settles, and tells the breaker.
+// decideClaim decides a claim, and tells the breaker.
 func (g *Gateway) decideClaim(ctx context.Context, q *claimedQuestion, ep *endpoint, rq *request, t ticket) (s decision, err error) {
 	defer func() {
 		if !s.asked {

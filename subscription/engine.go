@@ -80,9 +80,9 @@ type Queues interface {
 // Hands are what a queue hands out, and what is said about it.
 type Hands interface {
 	// Pull opens a puller of this gateway. pin is that of the queue, shared by all
-	// its pullers here. take is called with what was asked for, one at a time, and
+	// its pullers here. receive is called with what was asked for, one at a time, and
 	// must not block; ended whenever a pull ended unanswered or was refused.
-	Pull(c queue.Config, pin Pin, take func(queue.Hand), ended func()) (Puller, error)
+	Pull(c queue.Config, pin Pin, receive func(queue.Hand), ended func()) (Puller, error)
 	// Pin answers the pin of the queue for this gateway, which does not have it
 	// yet, and never will when the queue is not pinned.
 	Pin(c queue.Config) Pin
@@ -210,8 +210,8 @@ func (j onJetStream) Bus(gateway string) (Bus, error) {
 
 func (j onJetStream) Pin(c queue.Config) Pin { return j.Engine.Pin(c) }
 
-func (j onJetStream) Pull(c queue.Config, pin Pin, take func(queue.Hand), ended func()) (Puller, error) {
-	p, err := j.Engine.Pull(c, pin.(*queue.Pin), take, ended)
+func (j onJetStream) Pull(c queue.Config, pin Pin, receive func(queue.Hand), ended func()) (Puller, error) {
+	p, err := j.Engine.Pull(c, pin.(*queue.Pin), receive, ended)
 	if err != nil {
 		return nil, err
 	}

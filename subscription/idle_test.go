@@ -45,9 +45,9 @@ func (c counted) Connection() (uint64, bool) {
 	return c.Engine.Connection()
 }
 
-func (c counted) Pull(q queue.Config, p subscription.Pin, take func(queue.Hand), ended func()) (subscription.Puller, error) {
+func (c counted) Pull(q queue.Config, p subscription.Pin, receive func(queue.Hand), ended func()) (subscription.Puller, error) {
 	// A pull that ends is asked again.
-	return c.Engine.Pull(q, p, take, func() { c.pulls.Add(1); ended() })
+	return c.Engine.Pull(q, p, receive, func() { c.pulls.Add(1); ended() })
 }
 
 // reset begins to count anew, and answers what was counted.

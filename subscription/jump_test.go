@@ -23,12 +23,12 @@ type late struct {
 	turn func(turn uint64) bool
 }
 
-func (l late) Pull(c queue.Config, pin subscription.Pin, take func(queue.Hand), ended func()) (subscription.Puller, error) {
+func (l late) Pull(c queue.Config, pin subscription.Pin, receive func(queue.Hand), ended func()) (subscription.Puller, error) {
 	var mu sync.Mutex
 	one := func(h queue.Hand) {
 		mu.Lock()
 		defer mu.Unlock()
-		take(h)
+		receive(h)
 	}
 	return l.Engine.Pull(c, pin, func(h queue.Hand) {
 		if l.turn(h.Turn) {

@@ -106,12 +106,12 @@ func (m *memory) open(n int) *memGateway {
 // answer two pulls of the real one.
 type disorderly struct{ *memengine.Engine }
 
-func (d disorderly) Pull(c queue.Config, pin subscription.Pin, take func(queue.Hand), ended func()) (subscription.Puller, error) {
+func (d disorderly) Pull(c queue.Config, pin subscription.Pin, receive func(queue.Hand), ended func()) (subscription.Puller, error) {
 	var mu sync.Mutex
 	one := func(h queue.Hand) {
 		mu.Lock()
 		defer mu.Unlock()
-		take(h)
+		receive(h)
 	}
 	return d.Engine.Pull(c, pin, func(h queue.Hand) {
 		if h.Turn%8 == 0 {

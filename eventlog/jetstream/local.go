@@ -18,7 +18,7 @@ import (
 // what is on its way, and shows it without asking JetStream for it again.
 type local struct {
 	flights *flights
-	feed    tailBacklog
+	backlog tailBacklog
 	blocks  string // where its files lie, if they can be read
 	warned  sync.Once
 
@@ -108,7 +108,7 @@ func (s *stream) openLocal(ctx context.Context, last uint64) error {
 	if err != nil {
 		return err
 	}
-	s.local = &local{flights: newFlights(), feed: tailBacklog{wake: make(chan struct{}, 1)}}
+	s.local = &local{flights: newFlights(), backlog: tailBacklog{wake: make(chan struct{}, 1)}}
 	if barrierSupported {
 		s.local.blocks = blocksDir(s.e.opts.Dir, StreamEvents)
 	}
@@ -182,7 +182,7 @@ func (s *stream) landed(entries []*pending) {
 			l.acknowledged(r)
 		}
 	}
-	l.feed.put(entries)
+	l.backlog.put(entries)
 	s.decide()
 	if doubt {
 		s.lookAgain()
@@ -252,7 +252,7 @@ func (s *stream) followLocal() {
 // nextLocal answers the durable entries that come next: from the committer, or
 // from the log when they did not come that way. It waits when there are none.
 func (s *stream) nextLocal() ([]event.Record, []index.Entry, error) {
-	recs, entries, before := s.local.feed.from(s.next)
+	recs, entries, before := s.local.backlog.from(s.next)
 	if len(recs) > 0 {
 		return recs, entries, nil
 	}
@@ -270,7 +270,7 @@ func (s *stream) pause(d time.Duration) {
 		over = time.After(d)
 	}
 	select {
-	case <-s.local.feed.wake:
+	case <-s.local.backlog.wake:
 	case <-over:
 	case <-s.e.ctx.Done():
 	}

@@ -17,18 +17,18 @@ import (
 // known to the message what may still come, and when the pull was sent that a
 // message answers, however late it arrives.
 type Puller struct {
-	e     *Engine
-	cfg   Config
-	pin   *Pin
-	nc    *nats.Conn
-	api   string
-	take  func(Hand)
-	ended func()
+	e       *Engine
+	cfg     Config
+	pin     *Pin
+	nc      *nats.Conn
+	api     string
+	receive func(Hand)
+	ended   func()
 
-	taking sync.Mutex // one call of take at a time; no other is held then
+	receiving sync.Mutex // one call of receive at a time; no other is held then
 
 	// mu guards what follows, and what each slot says is under it. The Pin's is taken
-	// under it; take and ended are called without it, for they may ask to pull.
+	// under it; receive and ended are called without it, for they may ask to pull.
 	mu     sync.Mutex
 	slots  []*slot
 	empty  bool      // the last pull of what is there found nothing more
@@ -74,15 +74,15 @@ const glanceTime = 100 * time.Millisecond
 const restTime = 200 * time.Millisecond
 
 // Pull opens a puller. pin is shared by all pullers of the queue on one gateway.
-// take is called with what was asked for, one at a time, and must not block; ended
+// receive is called with what was asked for, one at a time, and must not block; ended
 // whenever a pull is over.
-func (e *Engine) Pull(c Config, pin *Pin, take func(Hand), ended func()) (*Puller, error) {
+func (e *Engine) Pull(c Config, pin *Pin, receive func(Hand), ended func()) (*Puller, error) {
 	nc, err := e.Deliveries()
 	if err != nil {
 		return nil, err
 	}
 	return &Puller{
-		e: e, cfg: c, pin: pin, nc: nc, take: take, ended: ended,
+		e: e, cfg: c, pin: pin, nc: nc, receive: receive, ended: ended,
 		api: e.API("CONSUMER.MSG.NEXT." + c.stream() + "." + c.Name),
 	}, nil
 }
@@ -289,9 +289,9 @@ func (s *slot) receive(m *nats.Msg) {
 		p.e.Logger().Error("a queue handed out what is no message of ours", "queue", p.cfg.Name, "err", err)
 		return
 	}
-	p.taking.Lock()
-	defer p.taking.Unlock()
-	p.take(h)
+	p.receiving.Lock()
+	defer p.receiving.Unlock()
+	p.receive(h)
 }
 
 // answered counts a message and answers when the pull was sent that it answers.

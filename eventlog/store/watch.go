@@ -71,12 +71,12 @@ func (w *Watched[T]) apply(c eventlog.Change) error {
 	}
 	// Only after all was told: a change is in force when everyone knows it.
 	defer w.announce(c.Revision)
-	return w.take(c, nil)
+	return w.applyItem(c, nil)
 }
 
-// take puts a change of an id in force, whoever told of it, unless it is no news, or
+// applyItem puts a change of an id in force, whoever told of it, unless it is no news, or
 // the condition, when there is one, does not hold. The error is that of Decode.
-func (w *Watched[T]) take(c eventlog.Change, when func() bool) error {
+func (w *Watched[T]) applyItem(c eventlog.Change, when func() bool) error {
 	var next *Item[T]
 	if c.Value != nil {
 		value, err := w.decode(c)
@@ -131,7 +131,7 @@ func (w *Watched[T]) Refresh(ctx context.Context, id string) error {
 	case c.Value == nil:
 		c.Revision = max(c.Revision, known+1)
 	}
-	if w.take(c, nil) != nil {
+	if w.applyItem(c, nil) != nil {
 		return w.Readable(id)
 	}
 	return nil

@@ -16,11 +16,11 @@ import (
 
 // puller asks as eventlog.Puller does.
 type puller struct {
-	e     *Engine
-	cfg   queue.Config
-	pin   *pin
-	take  func(queue.Hand)
-	ended func()
+	e        *Engine
+	cfg      queue.Config
+	pin      *pin
+	received func(queue.Hand)
+	ended    func()
 
 	mu     sync.Mutex
 	no     uint64
@@ -51,8 +51,8 @@ const (
 )
 
 // Pull implements subscription.Engine.
-func (e *Engine) Pull(c queue.Config, p subscription.Pin, take func(queue.Hand), ended func()) (subscription.Puller, error) {
-	return &puller{e: e, cfg: c, pin: p.(*pin), take: take, ended: ended, asked: make(map[uint64]*asked)}, nil
+func (e *Engine) Pull(c queue.Config, p subscription.Pin, receive func(queue.Hand), ended func()) (subscription.Puller, error) {
+	return &puller{e: e, cfg: c, pin: p.(*pin), received: receive, ended: ended, asked: make(map[uint64]*asked)}, nil
 }
 
 func (p *puller) Fill(n int) {
@@ -154,7 +154,7 @@ func (p *puller) receive(no uint64, h queue.Hand) {
 	}
 	p.empty, p.absent = false, false
 	p.mu.Unlock()
-	p.take(h)
+	p.received(h)
 }
 
 func (p *puller) Due() (at time.Time) {
