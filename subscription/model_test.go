@@ -60,7 +60,7 @@ func newMemory(seed uint64, embedded bool) *memory {
 }
 
 func emptyMemory(seed uint64, embedded bool) *memory {
-	s := memengine.New(memengine.Options{Journal: embedded, Rand: rand.New(rand.NewPCG(seed, 3)), Latency: 5 * time.Millisecond})
+	s := memengine.New(memengine.Options{Journal: embedded, Rand: rand.New(rand.NewPCG(seed, 3)), Latency: 5 * time.Millisecond, Backlog: seed%2 == 0})
 	return &memory{store: s, log: s.Log(), embedded: embedded, clocks: newClocks(seed)}
 }
 
@@ -167,6 +167,8 @@ func (m *memory) fault(kind string, n int) {
 		g.engine.Untold()
 	case kind == "slow":
 		g.engine.Slow(slowly)
+	case kind == "leads":
+		m.store.Lead()
 	case kind == "clock":
 		m.clocks.jump(n)
 	case kind == "kill":
@@ -266,7 +268,7 @@ const (
 // silence answers the longest that a play explains.
 func (sch schedule) silence() time.Duration {
 	for _, s := range sch.Steps {
-		if s.Do == "kill" || s.Do == "stall" || s.Do == "sever" || s.Do == "untell" || s.Do == "slow" {
+		if s.Do == "kill" || s.Do == "stall" || s.Do == "sever" || s.Do == "untell" || s.Do == "slow" || s.Do == "leads" {
 			return silence
 		}
 	}
@@ -318,7 +320,7 @@ func TestModel(t *testing.T) {
 		t.Run(w.name, func(t *testing.T) {
 			t.Parallel()
 			testModel(t, w.ordering, w.embedded, faults(
-				[]string{"pause", "resume", "heal", "heal", "stall", "sever", "kill", "clock", "untell", "slow", "seek", "drop", "replay"}, nil)...)
+				[]string{"pause", "resume", "heal", "heal", "stall", "sever", "kill", "clock", "untell", "slow", "leads", "leads", "seek", "drop", "replay"}, nil)...)
 		})
 	}
 }

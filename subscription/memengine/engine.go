@@ -113,7 +113,15 @@ func (e *Engine) Reached() time.Time {
 // its gateways'.
 const storeAhead = 3 * time.Minute
 
-func (s *Store) time() time.Time { return time.Now().Add(storeAhead) }
+func (s *Store) time() time.Time { return s.byItsClock(time.Now()) }
+
+// byItsClock answers what the clock of the store says at a time.
+func (s *Store) byItsClock(at time.Time) time.Time {
+	if s.opts.Journal {
+		return at
+	}
+	return at.Add(storeAhead)
+}
 
 func (e *Engine) hear(sent, told time.Time) {
 	e.mu.Lock()
@@ -407,7 +415,7 @@ func (e *Engine) UpdateQueue(ctx context.Context, c queue.Config) error {
 		}
 		c.From, c.Pinned = q.cfg.From, q.cfg.Pinned
 		for _, p := range q.pending { // as of what was handed out before
-			p.due = p.due.Add(c.Hold - q.cfg.Hold)
+			p.due, p.told, p.before = p.due.Add(c.Hold-q.cfg.Hold), p.told.Add(c.Hold-q.cfg.Hold), p.before.Add(c.Hold-q.cfg.Hold)
 		}
 		q.cfg = c
 		e.s.pump(q)
@@ -429,9 +437,23 @@ func (e *Engine) DeleteQueue(ctx context.Context, c queue.Config) error {
 	})
 }
 
-// Leading implements subscription.Engine: the queues of a Store have one leader.
-func (e *Engine) Leading(context.Context, queue.Config) (queue.Leading, error) {
-	return queue.Leading{Reached: time.Now()}, nil
+// Leading implements subscription.Engine. The leader heard of the others a moment before
+// it was asked.
+func (e *Engine) Leading(ctx context.Context, c queue.Config) (queue.Leading, error) {
+	sent := time.Now()
+	answer := make(chan time.Duration, 1)
+	err := e.request(ctx, func() error {
+		q := e.s.queues[c.Name]
+		if q == nil {
+			return queue.ErrNoQueue
+		}
+		answer <- time.Since(q.led)
+		return nil
+	})
+	if err != nil {
+		return queue.Leading{}, err
+	}
+	return queue.Leading{Since: time.Now().Add(-<-answer), Reached: sent.Add(-e.s.latency())}, nil
 }
 
 // QueueState implements subscription.Engine.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
+	"github.com/hookstream/hookstream/event"
 	"github.com/hookstream/hookstream/eventlog/queue"
 )
 
@@ -26,12 +27,24 @@ type durable struct {
 	pin      string
 	pinUntil time.Time
 	pins     int
+
+	led   time.Time // since then by the same leader
+	looks time.Time // that one looks then for the first time what is to be handed out again
 }
 
 // pending is a message that was handed out and not settled.
 type pending struct {
 	turn uint64
 	due  time.Time
+	// told is when the hold is over for the queue's next leader, and before when it was
+	// until something was said of it.
+	told, before, said time.Time
+}
+
+// hold has the message come again at a time, of which the others are told.
+func (p *pending) hold(due time.Time) {
+	p.due = due
+	p.before, p.told, p.said = p.told, due, time.Now()
 }
 
 // request is one pull.
@@ -47,7 +60,7 @@ type request struct {
 func newQueue(c queue.Config) *durable {
 	return &durable{
 		cfg: c, next: max(c.From, 1), last: max(c.From, 1) - 1,
-		pending: make(map[uint64]*pending), counts: make(map[uint64]int),
+		pending: make(map[uint64]*pending), counts: make(map[uint64]int), led: time.Now(),
 	}
 }
 
@@ -98,7 +111,7 @@ func (s *Store) pump(q *durable) {
 		q.pin = ""
 	}
 	for _, seq := range slices.Sorted(maps.Keys(q.pending)) {
-		if p := q.pending[seq]; !p.due.After(now) && !slices.Contains(q.again, seq) {
+		if p := q.pending[seq]; !now.Before(q.looks) && !p.due.After(now) && !slices.Contains(q.again, seq) {
 			q.again = append(q.again, seq)
 		}
 	}
@@ -200,7 +213,9 @@ func (s *Store) hand(q *durable, h queue.Hand) queue.Hand {
 	q.last = max(q.last, h.Seq)
 	q.counts[h.Seq]++
 	h.Turn, h.Attempt = q.turn, q.counts[h.Seq]
-	q.pending[h.Seq] = &pending{q.turn, time.Now().Add(q.cfg.Hold)}
+	// The others are told when it was published, and not when it is handed out.
+	q.pending[h.Seq] = &pending{turn: q.turn, due: time.Now().Add(q.cfg.Hold), told: h.Published.Add(q.cfg.Hold)}
+	h.Published = s.byItsClock(h.Published)
 	return h
 }
 
@@ -210,7 +225,7 @@ func (s *Store) load(q *durable, seq uint64, exact bool) (queue.Hand, bool) {
 		for _, e := range s.parked {
 			if e.replay && e.uid == q.cfg.Replays && (e.ID == seq || !exact && e.ID > seq) {
 				kept := e.ParkedEntry
-				return queue.Hand{Seq: e.ID, Entry: &kept}, true
+				return queue.Hand{Seq: e.ID, Entry: &kept, Published: e.Time}, true
 			}
 		}
 		return queue.Hand{}, false
@@ -226,10 +241,17 @@ func (s *Store) load(q *durable, seq uint64, exact bool) (queue.Hand, bool) {
 			s.subjects[recs[0].Seq] = subject
 		}
 		if exact || q.selects(subject) {
-			return queue.Hand{Seq: recs[0].Seq}, true
+			return queue.Hand{Seq: recs[0].Seq, Published: s.publishedAt(recs[0])}, true
 		}
 		seq = recs[0].Seq + 1
 	}
+}
+
+func (s *Store) publishedAt(r event.Record) time.Time {
+	if s.opts.Backlog && r.Seq%2 == 0 {
+		return r.Time.Add(-time.Hour)
+	}
+	return r.Time
 }
 
 // passBy has a queue pass by what it does not select: nothing else is left. JetStream
@@ -273,10 +295,10 @@ func (s *Store) hear(name string, w queue.Word) bool {
 		delete(q.counts, w.Seq)
 		q.forgetAgain(w.Seq)
 	case w.Say == queue.Held:
-		p.due = time.Now().Add(q.cfg.Hold)
+		p.hold(time.Now().Add(q.cfg.Hold))
 	case w.Delay > 0:
 		q.forgetAgain(w.Seq)
-		p.due = time.Now().Add(w.Delay)
+		p.hold(time.Now().Add(w.Delay))
 	default:
 		p.due = time.Now()
 	}
@@ -286,4 +308,43 @@ func (s *Store) hear(name string, w queue.Word) bool {
 
 func (q *durable) forgetAgain(seq uint64) {
 	q.again = slices.DeleteFunc(q.again, func(n uint64) bool { return n == seq })
+}
+
+// Lead has each queue of a cluster choose another leader, as when a node is restarted, or is
+// back that was cut off. As that of JetStream, it knows nothing of the pulls, of the pin
+// and of what was given back at once; what was handed out it takes for held since it was
+// published, unless it heard of a longer hold; and it begins to hand out again what is
+// held no more between 500 ms and 1500 ms later.
+func (s *Store) Lead() {
+	if s.opts.Journal {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(s.queues)) {
+		s.randMu.Lock()
+		looks := firstLook + time.Duration(s.opts.Rand.Int64N(int64(2*firstLook)))
+		s.randMu.Unlock()
+		s.queues[name].lead(looks)
+	}
+}
+
+const (
+	// firstLook is how long, at least, a leader waits after it was chosen.
+	firstLook = 500 * time.Millisecond
+	// untold is how long it takes, at most, until the others have heard of what a leader
+	// has confirmed: it does not wait for them when it holds for longer.
+	untold = 10 * time.Millisecond
+)
+
+func (q *durable) lead(looks time.Duration) {
+	now := time.Now()
+	q.led, q.looks = now, now.Add(looks)
+	q.waiting, q.again, q.pin = nil, nil, ""
+	for _, p := range q.pending {
+		if now.Sub(p.said) < untold {
+			p.told = p.before
+		}
+		p.due = p.told
+	}
 }

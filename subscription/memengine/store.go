@@ -32,6 +32,9 @@ type Options struct {
 	Rand *rand.Rand
 	// Latency bounds how long a message is on its way. 0: a millisecond.
 	Latency time.Duration
+	// Backlog has every other event be published an hour before it is appended, as far as
+	// the queues know: a queue's next leader takes it for held no more.
+	Backlog bool
 }
 
 // Store is what all gateways share.
