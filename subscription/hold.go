@@ -46,9 +46,10 @@ type hold struct {
 	stage stage
 	// sure is until when JetStream certainly hands it to nobody else.
 	sure time.Time
-	// asked and held are not zero as long as the queue's next leader would hold it for
-	// less long than the one that handed it out, after it was asked to, does: until held.
-	asked, held time.Time
+	// asked, held and next are not zero as long as the queue's next leader would hold it for
+	// less long, until next, than the one that handed it out, after it was asked to, does:
+	// until held.
+	asked, held, next time.Time
 	// renewing: the answer to a longer hold is on its way. What is given back
 	// meanwhile is owed: it is no hold of its home any more, and JetStream is told
 	// after the answer, that it be handed out from returnAt on.

@@ -31,6 +31,35 @@ func (h *hold) until() time.Time {
 // unproven reports whether a change of the queue's leader would end the hold too soon.
 func (h *hold) unproven() bool { return !h.asked.IsZero() }
 
+// certain is until when nobody else has the message, whoever leads the queue. It may be
+// before sure of what was in force when it came again.
+func (h *hold) certain() time.Time {
+	if h.unproven() && h.next.Before(h.sure) {
+		return h.next
+	}
+	return h.sure
+}
+
+// prolong notes that a longer hold was confirmed in time. On a cluster the leader that is
+// next need not have heard of it: what is in force for longer is renewed, and proven.
+func (h *home) prolong(hd *hold, sent time.Time) {
+	until := sent.Add(h.surely)
+	if h.m.engine.Embedded() {
+		hd.prove(until)
+		return
+	}
+	if !hd.unproven() {
+		hd.asked, hd.next = sent, hd.sure
+	}
+	hd.held = later(hd.held, until)
+}
+
+// prove notes that a longer hold is known to whoever leads the queue.
+func (h *hold) prove(until time.Time) {
+	h.sure = later(h.sure, until)
+	h.asked, h.held, h.next = time.Time{}, time.Time{}, time.Time{}
+}
+
 // date notes until when a message is held that was handed to this gateway.
 func (h *home) date(hd *hold, hand queue.Hand) {
 	held := hand.Asked.Add(h.surely)
@@ -41,10 +70,10 @@ func (h *home) date(hd *hold, hand queue.Hand) {
 		sure = later(next, hand.Asked.Add(firstLook))
 	}
 	if !sure.Before(held) {
-		hd.sure, hd.asked, hd.held = later(hd.sure, held), time.Time{}, time.Time{}
+		hd.prove(held)
 		return
 	}
-	hd.asked, hd.held = hand.Asked, later(hd.held, held)
+	hd.asked, hd.held, hd.next = hand.Asked, later(hd.held, held), sure
 	if hd.stage != boxed && hd.stage != given {
 		hd.sure = sure
 	}
@@ -52,7 +81,7 @@ func (h *home) date(hd *hold, hand queue.Hand) {
 
 // proof is what is known of a renewal that was confirmed.
 type proof struct {
-	proven bool      // it was said to a leader with a quorum behind it
+	proven bool      // it was said to a leader with a quorum behind it, and leads still
 	led    time.Time // that leads since then at the latest; zero: since ever
 	heard  time.Time // the answers to the renewal were here
 }
@@ -72,7 +101,8 @@ func (m *Manager) prove(ctx context.Context, q queue.Config, said time.Time, unp
 	for {
 		l, err := m.engine.Leading(ctx, q)
 		if err == nil && !l.Reached.Before(said) {
-			p.proven, p.led = true, l.Since
+			// Who leads only since then need not have heard of it.
+			p.proven, p.led = !l.Since.After(said), l.Since
 			return p
 		}
 		select {
@@ -86,13 +116,13 @@ func (m *Manager) prove(ctx context.Context, q queue.Config, said time.Time, unp
 // mayBeElsewhere reports whether a leader was chosen after the message was handed out, who
 // had the time to hand it to somebody else before he heard of the renewal.
 func (p proof) mayBeElsewhere(hd *hold) bool {
-	return hd.unproven() && p.led.After(hd.asked) && !p.heard.Before(hd.sure)
+	return hd.unproven() && p.led.After(hd.asked) && !p.heard.Before(hd.next)
 }
 
 // disown gives up a hold that may be somebody else's by now, without a word: it would be
 // heard about what that one holds. What is in force stays so. The caller holds mu.
 func (h *home) disown(hd *hold) {
-	hd.asked, hd.held = time.Time{}, time.Time{}
+	hd.asked, hd.held, hd.next = time.Time{}, time.Time{}, time.Time{}
 	if h.holds[hd.key] == hd && (hd.stage == waiting || hd.stage == ready) {
 		h.lose(hd)
 	}

@@ -92,7 +92,7 @@ func (m *Manager) sayAhead() time.Duration { return m.renewAhead() + m.opts.hold
 // owes reports whether JetStream can be told of what is given back only when it has
 // answered to a renewal: before, nobody knows until when the message is held.
 func (h *home) owes(hd *hold) bool {
-	left := time.Until(hd.sure)
+	left := time.Until(hd.certain())
 	if hd.renewing {
 		return true
 	}
@@ -129,7 +129,10 @@ func (h *home) needsRenewal(hd *hold, now time.Time) bool {
 		}
 		return now.Add(h.sub.AckDeadline + ahead).After(hd.sure)
 	case given:
-		return hd.unproven() || hd.deadline.After(hd.sure) && now.Add(h.m.renewAhead()).After(hd.sure)
+		if hd.unproven() && hd.deadline.After(hd.next) { // it came again, or was extended
+			return true
+		}
+		return hd.deadline.After(hd.sure) && now.Add(h.m.renewAhead()).After(hd.sure)
 	}
 	return false
 }
@@ -244,8 +247,7 @@ func (h *home) hang(holds []*hold) {
 			h.disown(hd)
 		}
 		if renewed {
-			hd.sure = later(hd.sure, sent.Add(surely))
-			hd.asked, hd.held = time.Time{}, time.Time{}
+			hd.prove(sent.Add(surely))
 		}
 		if hd.owed {
 			h.repay(hd, renewed)

@@ -456,7 +456,7 @@ func (h *home) effect(some []settlement, sent time.Time, ok []bool) {
 			continue
 		}
 		if s.Verdict == Extend {
-			h.extend(s, sent.Add(h.surely))
+			h.extend(s, sent)
 			continue
 		}
 		if s.Verdict == Retry {
@@ -469,7 +469,7 @@ func (h *home) effect(some []settlement, sent time.Time, ok []bool) {
 			h.finish(s, Done)
 			continue
 		}
-		hd.sure = later(hd.sure, sent.Add(h.surely))
+		h.prolong(hd, sent)
 		h.stay(s)
 	}
 	h.poke()
@@ -490,14 +490,15 @@ func (h *home) stay(s settlement) {
 	h.back(hd, s.delay)
 }
 
-func (h *home) extend(s settlement, sure time.Time) {
+func (h *home) extend(s settlement, sent time.Time) {
 	hd := s.hold
 	h.extended.Add(1)
 	by := s.Extension
 	if by == 0 {
 		by = h.sub.AckDeadline
 	}
-	hd.stage, hd.sure = given, later(hd.sure, sure)
+	hd.stage = given
+	h.prolong(hd, sent)
 	hd.deadline = time.Now().Add(by)
 	h.clock.set(hd.deadline, hd)
 	s.result.Deadline, s.result.Token = hd.deadline, h.m.signer.sign(h.tokenOf(hd))
