@@ -121,6 +121,7 @@ func (h *home) admit(a arrival, q *inquiring) {
 	q.places <- struct{}{} // each question ends in time
 	h.mu.Lock()
 	h.inquired[a.key] = &a
+	h.recount()
 	h.mu.Unlock()
 	attempt := a.hand.Attempt
 	q.wg.Go(func() {
@@ -173,8 +174,18 @@ func (h *home) inTimeFor(a arrival) bool {
 	if time.Now().Before(a.hand.Asked.Add(h.surely)) {
 		return true
 	}
+	h.recount()
 	h.m.reachedNobody(h.queueOf(a.key).Name, a.hand, nil)
 	return false
+}
+
+// recount has an ordered subscription hand out nothing before what arrived, and is let go of
+// or asked about, is here: what comes past it may be of its entity. The caller holds mu.
+func (h *home) recount() {
+	if h.lanes != nil && h.lanes.serving() {
+		h.lanes.collect()
+		h.lanes.lookSoon()
+	}
 }
 
 // finding is what was found out about a message.
@@ -215,6 +226,7 @@ func (h *home) decideOn(a arrival, f finding) {
 		h.skip(a)
 	case f.err != nil, !f.selected && h.ctx.Err() != nil: // who is interrupted matches nothing
 		if h.wanted(a) {
+			h.recount()
 			h.m.bounce(h.queueOf(a.key), a.hand, againSoon, h.surely)
 		}
 	case !f.selected: // whether anybody is there or not: it is done with

@@ -196,7 +196,7 @@ func TestWhatIsLostKeepsItsPlace(t *testing.T) {
 		c := attach(at(1), sub.ID, subscription.ConsumerOptions{}, nil)
 		defer c.stop()
 		waitFor(t, "the first", func() bool { return c.count() == 1 })
-		delay := 30 * time.Second
+		delay, began := 30*time.Second, time.Now()
 		settle(t, at(1), subscription.Settlement{Token: c.deliveries()[0].Token, Verdict: subscription.Retry, Delay: &delay})
 		d.with(func(words []queue.Word, next func([]queue.Word) []bool) []bool {
 			if words[0].Say != queue.Held {
@@ -204,7 +204,8 @@ func TestWhatIsLostKeepsItsPlace(t *testing.T) {
 			}
 			ok := make([]bool, len(words))
 			for i, w := range words {
-				ok[i] = w.Seq != 1 && next([]queue.Word{w})[0]
+				// What has come again is renewed, since it was published long ago.
+				ok[i] = (w.Seq != 1 || time.Since(began) > 35*time.Second) && next([]queue.Word{w})[0]
 			}
 			return ok
 		})
