@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/internal/heavy"
 )
 
 // account is that of a gateway at a server of NATS whose configuration is changed and
@@ -95,6 +96,7 @@ func (g *gateway) readyz() (int, string) {
 // servers, is named by readiness; senders are answered 503 where it is needed, and what
 // was answered 200 all the same comes. It goes on by itself when it is given back.
 func TestWhatAnAccountLoses(t *testing.T) {
+	heavy.Test(t)
 	without := func(subjects ...string) func(*account) {
 		return func(a *account) {
 			p := a.permissions

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/internal/heavy"
 	"github.com/hookstream/hookstream/provider/ignisign/simulate"
 	"github.com/hookstream/hookstream/provider/yousign"
 )
@@ -84,6 +85,7 @@ func checkOdd(t *testing.T, g *gateway, post func(body string) int, wrap func(co
 }
 
 func TestOddBodiesOfYousign(t *testing.T) {
+	heavy.Test(t)
 	g := start(t, options(t))
 	src := g.createSource("odd", yousignSource())
 	n := 0
@@ -110,6 +112,7 @@ func TestOddBodiesOfYousign(t *testing.T) {
 }
 
 func TestOddBodiesOfIgnisign(t *testing.T) {
+	heavy.Test(t)
 	api := startSimulator(t, simulate.Options{})
 	g := start(t, options(t))
 	src := g.createSource("odd", ignisignSource(api, 0))

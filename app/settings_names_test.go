@@ -17,6 +17,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/hookstream/hookstream/internal/heavy"
 	"github.com/hookstream/hookstream/setting"
 )
 
@@ -54,6 +55,7 @@ var nameSettings = map[string][]string{
 // Whoever adds a setting names it twice: in the schema, and in its table. A struct
 // beside the table is a part of it, and where a setting has its effect it is read.
 func TestASettingIsNamedTwice(t *testing.T) {
+	heavy.Test(t)
 	t.Parallel()
 	places := make(map[string]map[string]int) // where, of each setting, how often
 	for _, p := range exported(t) {

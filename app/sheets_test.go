@@ -26,6 +26,7 @@ import (
 	optionsv1 "github.com/hookstream/hookstream/gen/hookstream/options/v1"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
+	"github.com/hookstream/hookstream/internal/heavy"
 	"github.com/hookstream/hookstream/provider/ignisign/simulate"
 	"github.com/hookstream/hookstream/provider/yousign"
 )
@@ -138,6 +139,7 @@ func look(in any, at []any) (any, bool) {
 }
 
 func TestYousignSheet(t *testing.T) {
+	heavy.Test(t)
 	g := start(t, options(t))
 	src := g.createSource("sheet", yousignSource())
 	s := sheet{t: t, g: g, provider: "yousign", rows: readSheet(t, "yousign"), payload: (*yousignv1.Event)(nil).ProtoReflect().Descriptor()}

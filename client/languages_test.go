@@ -272,6 +272,7 @@ func startBinary(t *testing.T) binary {
 
 // The document says what a typed client needs, and redocly finds nothing in it.
 func TestOpenAPIIsCleanAndTyped(t *testing.T) {
+	heavy.Test(t) // nothing of Go runs
 	if missing := (language{tools: []string{"node", "npm"}, probe: recentNode}).missing(); missing != "" {
 		lacks(t, missing)
 	}

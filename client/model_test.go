@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hookstream/hookstream/client"
+	"github.com/hookstream/hookstream/internal/heavy"
 )
 
 // In HOOKSTREAM_CLIENT_SEEDS one can ask for more lives of a client, or for one by
@@ -35,7 +36,7 @@ func seeds(t *testing.T, few int) (from, to uint64) {
 // event (see story), extends each delivery before its deadline, and everything is
 // handled in the end.
 func TestRunAgainstALiar(t *testing.T) {
-	from, to := seeds(t, 400)
+	from, to := seeds(t, heavy.Count(400, 120))
 	var sum struct{ handled, carried, given int }
 	for seed := from; seed < to && !t.Failed(); seed++ {
 		synctest.Test(t, func(t *testing.T) {

@@ -49,7 +49,7 @@ func (l *lossy) Invoke(ctx context.Context, method string, args, reply any, opts
 
 // plays is how many seeds the gate has of each kind of play: with the race detector,
 // which makes each several times as expensive, few.
-var plays = heavy.Count(200, 20)
+var plays = heavy.Count(200, 8)
 
 // What happens in a play.
 const (

@@ -28,8 +28,9 @@ type Bucket interface {
 	// before something is destroyed, or refused.
 	Proof() (proven func(context.Context) error)
 	// Watch calls fn for every key there is, then for every change, in order,
-	// until ctx ends. After the last of the keys there were, it calls ready
-	// once. It follows across reconnects; its error wraps ErrUnavailable when it
+	// until ctx ends. After the last of the keys there were, as whoever leads the bucket
+	// had them, it calls ready once; before, a node that lags may tell an earlier state of
+	// a key first. It follows across reconnects; its error wraps ErrUnavailable when it
 	// cannot any more.
 	Watch(ctx context.Context, fn func(Change), ready func()) error
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/hookstream/hookstream/eventlog"
 	"github.com/hookstream/hookstream/eventlog/jetstream"
 	"github.com/hookstream/hookstream/eventlog/natstest"
+	"github.com/hookstream/hookstream/internal/heavy"
 	"github.com/hookstream/hookstream/internal/linktest"
 	"github.com/hookstream/hookstream/subscription"
 )
@@ -385,6 +386,7 @@ var calmFaults = []string{"pause", "resume", "seek", "drop", "drop", "replay"}
 
 // The same of three gateways on a cluster to whose nodes nothing happens.
 func TestCalmRigInside(t *testing.T) {
+	heavy.Test(t)
 	for _, w := range rigWorlds() {
 		if w.clustered {
 			w.faults = calmFaults

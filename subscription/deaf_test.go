@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hookstream/hookstream/internal/heavy"
 	"github.com/hookstream/hookstream/subscription"
 )
 
@@ -123,6 +124,7 @@ func TestSlowStreamIsNotEnded(t *testing.T) {
 
 // A stream that has nothing to settle is not ended, however long that is.
 func TestIdleStreamIsNotEnded(t *testing.T) {
+	heavy.Test(t)
 	inBothOrders(t, subscription.Settings{AckDeadline: time.Second}, 0, func(t *testing.T, m *memory) {
 		l := listen(m.gateways()[0], subscription.ConsumerOptions{}, 0)
 		defer l.stop()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hookstream/hookstream/eventlog/queue"
+	"github.com/hookstream/hookstream/internal/heavy"
 	"github.com/hookstream/hookstream/subscription"
 )
 
@@ -59,6 +60,7 @@ func (c counted) reset() (questions, pulls, connections int64) {
 // gateway and JetStream busy with themselves: a queue that is as it should be is one
 // question when a stream comes, and then a pull each four seconds, which waits.
 func TestIdleSubscriptionsAskLittle(t *testing.T) {
+	heavy.Test(t)
 	for name, s := range map[string]subscription.Settings{
 		"unordered": {AckDeadline: 10 * time.Minute},
 		"ordered":   {AckDeadline: 10 * time.Minute, Ordering: subscription.OrderByEntity},

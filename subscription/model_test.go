@@ -296,11 +296,11 @@ func testModel(t *testing.T, ordering subscription.Ordering, embedded bool, faul
 // How many of each the gate plays: with the race detector, which makes a play about four
 // times as expensive, few.
 var (
-	plays       = heavy.Count(400, 15) // of each model
-	rigPlays    = heavy.Count(100, 5)  // of each world of the embedded engine
-	insidePlays = heavy.Count(30, 1)   // of each world of a cluster
-	// calmInsidePlays are those of a cluster to which nothing happens.
-	calmInsidePlays = heavy.Count(10, 1)
+	plays       = heavy.Count(400, 8) // of each model
+	rigPlays    = heavy.Count(100, 3) // of each world of the embedded engine
+	insidePlays = heavy.Count(30, 1)  // of each world of a cluster
+	// calmInsidePlays are those of a cluster to which nothing happens; they are heavy.
+	calmInsidePlays = 10
 )
 
 // Their hours take no time, so that some thousand plays take a minute. See

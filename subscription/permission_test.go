@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/hookstream/hookstream/eventlog/jetstream"
+	"github.com/hookstream/hookstream/internal/heavy"
 	"github.com/hookstream/hookstream/subscription"
 )
 
@@ -112,6 +113,7 @@ func TestDocumentedPermissions(t *testing.T) {
 // A domain of JetStream, and inboxes of another name, are used wherever something is
 // asked: the user may use nothing else.
 func TestDomainAndInboxPrefix(t *testing.T) {
+	heavy.Test(t)
 	t.Parallel()
 	o := atLeaf(t, inDomain(documented(t)))
 	o.Domain, o.NATS = "hub", append(o.NATS, nats.CustomInboxPrefix("hs.inbox"))

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hookstream/hookstream/internal/heavy"
 	"github.com/hookstream/hookstream/subscription"
 )
 
@@ -147,6 +148,7 @@ func TestFrozenConsumerKeepsNothingFromOthers(t *testing.T) {
 // renewed, while JetStream holds it. It hands out what it comes to in time, as fast as it
 // can, and what it comes to too late costs nobody an attempt.
 func TestTakeOverOfMoreThanCanBeLookedAtInTime(t *testing.T) {
+	heavy.Test(t)
 	const (
 		events = 600
 		each   = 100 * time.Millisecond // a minute for all, and what is handed out is held for 20 s

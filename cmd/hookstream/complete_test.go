@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/hookstream/hookstream/internal/heavy"
 )
 
 // aParser is the command line of this program.
@@ -57,6 +59,7 @@ func TestCandidates(t *testing.T) {
 
 // Every command that does something has examples, and they are what it takes.
 func TestExamples(t *testing.T) {
+	heavy.Test(t)
 	var paths []string
 	parser := aParser(t)
 	for _, node := range parser.Model.Leaves(false) {
@@ -101,6 +104,7 @@ func shellWords(line string) (words []string) {
 // Every exit code that is told of is one that the program ends with, and the docs
 // say the same.
 func TestExitCodes(t *testing.T) {
+	heavy.Test(t)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	ways := map[int]struct {
@@ -152,6 +156,7 @@ func output1(t *testing.T, args ...string) string {
 // The manual has every command and flag that help shows, and no line of it is taken
 // for a command of the formatter.
 func TestManual(t *testing.T) {
+	heavy.Test(t)
 	page := output1(t, "man")
 	for _, node := range aParser(t).Model.Leaves(true) {
 		if !strings.Contains(page, "\n.SS "+roff(pathOf(node))) {

@@ -11,6 +11,7 @@ import (
 	"github.com/hookstream/hookstream/eventlog"
 	"github.com/hookstream/hookstream/eventlog/jetstream"
 	"github.com/hookstream/hookstream/eventlog/logtest"
+	"github.com/hookstream/hookstream/internal/heavy"
 )
 
 // doctor runs the command.
@@ -23,6 +24,7 @@ func doctor(args ...string) (code int, stdout, stderr string) {
 // The doctor finds what is damaged, says what that costs, keeps what can be read,
 // and has nothing to say afterwards.
 func TestDoctor(t *testing.T) {
+	heavy.Test(t)
 	o := jetstream.DefaultOptions()
 	o.Dir = filepath.Join(t.TempDir(), "data")
 	e := logtest.Open(t, o)

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/internal/heavy"
 )
 
 // longLists is a gateway whose every list has three pages of one item, the second of
@@ -105,6 +106,7 @@ func (longLists) ListEventTypes(_ context.Context, req *hookstreamv1.ListEventTy
 // Every command that lists gets all pages, the empty ones too, and passes the
 // filter and the order on with each.
 func TestListsHaveAllPages(t *testing.T) {
+	heavy.Test(t)
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -9,11 +9,14 @@ import (
 	"testing"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/hookstream/hookstream/internal/heavy"
 )
 
 // The commands and flags that the pages quote are there: a name that is misspelt, or
 // that has gone, is seen here.
 func TestPagesNameCommandsThatAreThere(t *testing.T) {
+	heavy.Test(t)
 	pages := []string{"../../README.md"}
 	for _, folder := range []string{"../../docs/*.md", "../../docs/providers/*.md"} {
 		more, err := filepath.Glob(folder)

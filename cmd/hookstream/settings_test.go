@@ -10,6 +10,7 @@ import (
 
 	optionsv1 "github.com/hookstream/hookstream/gen/hookstream/options/v1"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/internal/heavy"
 )
 
 func parsed(t *testing.T, line string) (*commands, error) {
@@ -50,6 +51,7 @@ func TestFlagsOfSettings(t *testing.T) {
 }
 
 func TestFlagsOfSettingsRefuse(t *testing.T) {
+	heavy.Test(t)
 	for line, want := range map[string]string{
 		"subscriptions update crm --label a=b --no-labels":                           "--label and --no-labels exclude each other",
 		"sources update billing --disabled-type a.b --no-disabled-types":             "--disabled-type and --no-disabled-types exclude each other",

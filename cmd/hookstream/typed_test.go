@@ -6,11 +6,13 @@ import (
 	"github.com/alecthomas/kong"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/internal/heavy"
 )
 
 // Each provider of the list whose selector is in the schema has a flag, of every
 // command that selects events.
 func TestEachSelectorHasAFlag(t *testing.T) {
+	heavy.Test(t)
 	for _, p := range providers().All() {
 		id := p.Info().GetId()
 		field := selectorField(id).Message().Fields().Get(0).Name()

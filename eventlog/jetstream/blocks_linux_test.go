@@ -36,6 +36,7 @@ func manyBlocks(t *testing.T) *jetstream.Engine {
 // A release of the server that writes its files in another way is noticed here:
 // everything would still work, but slower.
 func TestBlocksServeAll(t *testing.T) {
+	heavy.Test(t)
 	e := manyBlocks(t)
 	want := readAll(t, e.Events(), 1)
 	for _, from := range []uint64{1, 2, 512, 513, 701, 702, 1701, 2499, 2500, 2501} {
@@ -181,12 +182,13 @@ func copyBlocks(t *testing.T, from, to string) {
 // not durable.
 func TestBlocksWhileTheyAreWritten(t *testing.T) {
 	e := logtest.Open(t, embedded(t))
-	const events = 3000
+	events := heavy.Count(3000, 600)
+	size := (18 << 20) / events // three blocks and more, of however many
 	done := make(chan error, 1)
 	go func() {
 		for i := range events {
 			entry := logtest.Entry("a", i)
-			entry.Data = []byte(strings.Repeat("z", 6<<10))
+			entry.Data = []byte(strings.Repeat("z", size))
 			if _, err := e.Events().Append(context.WithoutCancel(t.Context()), entry); err != nil {
 				done <- err
 				return
@@ -195,7 +197,7 @@ func TestBlocksWhileTheyAreWritten(t *testing.T) {
 		done <- nil
 	}()
 	next, ended := uint64(1), false
-	for next <= events && !ended {
+	for next <= uint64(events) && !ended {
 		select {
 		case err := <-done:
 			if ended = true; err != nil {
@@ -213,8 +215,8 @@ func TestBlocksWhileTheyAreWritten(t *testing.T) {
 		want := next
 		next, err = jetstream.ScanBlocks(t.Context(), e, next, func(recs []event.Record) error {
 			for _, r := range recs {
-				if r.Seq != want || len(r.Data) != 6<<10 {
-					return fmt.Errorf("%d bytes at %d, want %d", len(r.Data), r.Seq, want)
+				if r.Seq != want || len(r.Data) != size {
+					return fmt.Errorf("%d bytes at %d, want %d at %d", len(r.Data), r.Seq, size, want)
 				}
 				want++
 			}
@@ -224,7 +226,7 @@ func TestBlocksWhileTheyAreWritten(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if next != events+1 {
+	if next != uint64(events)+1 {
 		t.Errorf("ended before %d", next)
 	}
 }

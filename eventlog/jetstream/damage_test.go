@@ -374,6 +374,7 @@ func hasState(dir string) bool {
 
 // What is not damaged is opened without a word, however it ended.
 func TestUndamaged(t *testing.T) {
+	heavy.Test(t)
 	stopped, killed := filled(t)
 	for how, dir := range map[string]string{"stopped": stopped, "killed": killed} {
 		e, log, err := open(t, copyDir(t, dir))

@@ -70,6 +70,7 @@ func TestClusterLosesANode(t *testing.T) {
 
 // Gateways that start at once on a fresh cluster all come up, on the same log.
 func TestGatewaysStartAtOnce(t *testing.T) {
+	t.Parallel()
 	url := natstest.Start(t).URL()
 	engines := make(chan *jetstream.Engine, 3)
 	for range cap(engines) {

@@ -36,6 +36,7 @@ func TestEmbeddedRelaxed(t *testing.T) {
 }
 
 func TestCluster(t *testing.T) {
+	t.Parallel()
 	options := func(t *testing.T) jetstream.Options {
 		o := embedded(t)
 		o.URL, o.Replicas = natstest.Start(t).URL(), 3
@@ -48,7 +49,9 @@ func TestCluster(t *testing.T) {
 // The same promises hold while the node that leads the log dies, for a caller
 // that tries again what was not available.
 func TestClusterWhoseLeaderDies(t *testing.T) {
+	t.Parallel()
 	logtest.RunLog(t, func(t *testing.T) eventlog.Log {
+		t.Parallel() // each waits for an election or more
 		c := natstest.Start(t)
 		o := embedded(t)
 		o.URL, o.Replicas = c.URL(), 3

@@ -13,6 +13,7 @@ import (
 	"github.com/hookstream/hookstream/eventlog/jetstream"
 	"github.com/hookstream/hookstream/eventlog/logtest"
 	"github.com/hookstream/hookstream/eventlog/natstest"
+	"github.com/hookstream/hookstream/internal/heavy"
 )
 
 // watched is JetStream as a follower asks it for consumers.
@@ -110,6 +111,7 @@ func TestFollowsANodeThatLags(t *testing.T) {
 
 // Numbers whose events have gone are waited for by nobody, whenever they went.
 func TestFollowsALogWhoseEndIsGone(t *testing.T) {
+	heavy.Test(t)
 	for name, gone := range map[string]struct {
 		before, while, then []uint64 // are removed before, when it is begun, and then
 		made                int64
@@ -154,6 +156,7 @@ func TestFollowsALogWhoseEndIsGone(t *testing.T) {
 
 // Whoever takes long is not taken for one whose node lags.
 func TestTakesLongerThanANodeMayLag(t *testing.T) {
+	heavy.Test(t)
 	onCluster(t, func(t *testing.T, e *jetstream.Engine, _ natsjetstream.Stream) {
 		for n := range 9 {
 			if _, err := e.Events().Append(t.Context(), logtest.Entry("a", 3+n)); err != nil {

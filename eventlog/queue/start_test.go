@@ -11,6 +11,7 @@ import (
 	"github.com/hookstream/hookstream/eventlog"
 	"github.com/hookstream/hookstream/eventlog/jetstream"
 	"github.com/hookstream/hookstream/eventlog/natstest"
+	"github.com/hookstream/hookstream/internal/heavy"
 	"github.com/hookstream/hookstream/internal/linktest"
 )
 
@@ -88,6 +89,7 @@ func openAll(ctx context.Context, o jetstream.Options) error {
 // A start whose cluster is away for longer than anybody waits for one answer, whatever
 // it is at, goes on when the cluster is back.
 func TestAStartIsCutOffAtAnyMoment(t *testing.T) {
+	heavy.Test(t)
 	natstest.Bubble(t, func(t *testing.T) {
 		c := natstest.StartInside(t)
 		if err := openAll(t.Context(), linked(t, c).Options); err != nil { // so that there is nothing left to be made

@@ -26,9 +26,10 @@ func Test(t testing.TB) {
 	}
 }
 
-// Count is how many of something there are: fewer, with the race detector.
+// Count is how many of something there are: fewer, with the race detector, unless all is
+// asked for.
 func Count(without, with int) int {
-	if RaceDetector {
+	if RaceDetector && !Full() {
 		return with
 	}
 	return without

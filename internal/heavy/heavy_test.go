@@ -20,3 +20,17 @@ func TestHeavyTestsAreRunSomewhere(t *testing.T) {
 		}
 	}
 }
+
+// So is it with what there is less of.
+func TestAllIsCountedSomewhere(t *testing.T) {
+	for _, full := range []string{"", "1"} {
+		t.Setenv("HOOKSTREAM_TEST_FULL", full)
+		want := 400
+		if heavy.RaceDetector && full == "" {
+			want = 8
+		}
+		if got := heavy.Count(400, 8); got != want {
+			t.Errorf("race detector %v, full %q: %d of them", heavy.RaceDetector, full, got)
+		}
+	}
+}
