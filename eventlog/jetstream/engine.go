@@ -205,7 +205,7 @@ func (e *Engine) connect(ctx context.Context, purpose string) (nc *nats.Conn, er
 	opts := []nats.Option{
 		nats.Name("hookstream " + purpose),
 		nats.MaxReconnects(-1),
-		nats.ReconnectToServer(nextNode()),
+		nats.ReconnectWait(200 * time.Millisecond),
 		nats.ReconnectBufSize(-1), // fail at once: what is not sent is not kept
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
@@ -250,24 +250,6 @@ func (e *Engine) connect(ctx context.Context, purpose string) (nc *nats.Conn, er
 		e.wg.Go(func() { e.mind(l) })
 	}
 	return nc, nil
-}
-
-// reconnectWait is between two rounds of the nodes that a connection is tried with.
-const reconnectWait = 200 * time.Millisecond
-
-// nextNode answers which node a connection is tried with next: one after the other, for
-// ever. nats.go by itself goes on from the node that it had last, and when a cluster has
-// just told that it has no such node it closes the connection for good.
-func nextNode() nats.ReconnectToServerHandler {
-	n := 0
-	return func(nodes []nats.Server, _ nats.ServerInfo) (*nats.Server, time.Duration) {
-		n++
-		next := &nodes[n%len(nodes)]
-		if n%len(nodes) == 0 {
-			return next, reconnectWait
-		}
-		return next, 0
-	}
 }
 
 // linkOf answers what is known of a connection; nil when it is embedded.
