@@ -388,6 +388,9 @@ func (e *Engine) committerFor(ctx context.Context, stream string, watermark uint
 		return nil, err
 	}
 	pub, err := newAckedPublisher(nc)
+	if err == nil { // a connection that is lost now comes back and listens
+		err = e.patiently(ctx, nc.Flush)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -44,7 +44,7 @@ func newAckedPublisher(nc *nats.Conn) (*ackedPublisher, error) {
 		return nil, err
 	}
 	p.sub = sub
-	return p, nc.Flush()
+	return p, nil
 }
 
 // publish sends the group and fills in what became of each entry.
