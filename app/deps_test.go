@@ -73,7 +73,7 @@ var arrows = map[string][]string{
 	"internal/linktest":            {},
 	"internal/toyprovider":         {},
 	"simulator/simulatortest":      {},
-	"subscription/memengine":       {"eventlog", "eventlog/memlog", "eventlog/queue", "subscription"},
+	"subscription/memengine":       {"event", "eventlog", "eventlog/memlog", "eventlog/queue", "subscription"},
 	"provider/providertest":        {"event", "provider"},
 	"provider/lenient/lenienttest": {},
 }
