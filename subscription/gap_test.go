@@ -132,19 +132,29 @@ func TestRetentionOvertakesASlowConsumer(t *testing.T) {
 			acked = len(got)
 			waitFor(t, "five more", func() bool { return s.count() == count })
 		}
+		// A node that lags may have handed out what the others have dropped.
+		missed := func(to uint64) int {
+			n := int(to)
+			for _, seq := range seqsOf(s.deliveries()) {
+				if seq <= to {
+					n--
+				}
+			}
+			return n
+		}
 		r.publishN(5)
 		waitFor(t, "the first", func() bool { return s.count() == 5 })
 		r.publishN(55)
 		next(10) // at once: no gateway has looked since, the queue jumps over it
 		next(15)
-		waitFor(t, "the gap that was jumped over", func() bool { return s.gaps() == 45 })
+		waitFor(t, "the gap that was jumped over", func() bool { return int(s.gaps()) == missed(50) })
 		r.publishN(55)
-		waitFor(t, "the gap ahead of it", func() bool { return s.gaps() == 90 })
+		waitFor(t, "the gap ahead of it", func() bool { return int(s.gaps()) == missed(105) })
 		next(20)
 		next(25)
 		s.stop()
-		if n := s.gaps(); n != 90 || missedOf(t, r.a, "crm") != 90 {
-			t.Errorf("told of %d missed events, %d in all, want 90", n, missedOf(t, r.a, "crm"))
+		if n := int(s.gaps()); n != missed(105) || int(missedOf(t, r.a, "crm")) != n {
+			t.Errorf("told of %d missed events, %d in all, want %d", n, missedOf(t, r.a, "crm"), missed(105))
 		}
 		// A Seek begins anew.
 		if _, err := r.a.Seek(t.Context(), "crm", "", subscription.Position{Earliest: true}); err != nil {
