@@ -82,15 +82,19 @@ func (s *Store) catchUp(ctx context.Context, log Log, b eventlog.Bounds) error {
 	from := s.Applied() + 1
 	if scan, ok := log.(scanner); ok && b.Last-from >= worthScan {
 		before := from
+		var failed error
 		err := scan.Scan(ctx, from, func(recs []event.Record) error {
 			if len(recs) == 0 {
 				return nil
 			}
 			last := recs[len(recs)-1].Seq
-			err := s.Apply(from, recs, last)
+			failed = s.Apply(from, recs, last)
 			from = last + 1
-			return err
+			return failed
 		})
+		if failed != nil {
+			return failed
+		}
 		if ctx.Err() != nil || from > before {
 			return context.Cause(ctx)
 		}
@@ -116,11 +120,11 @@ func (s *Store) tail(ctx context.Context, log Log) error {
 	defer cancel()
 	q := &queue{batches: make(chan []event.Record, queueBatches)}
 	ended := make(chan error, 1)
-	go func() {
-		defer close(ended)
-		ended <- log.Tail(ctx, s.Applied()+1, q.put)
-	}()
 	from := s.Applied() + 1
+	go func(from uint64) {
+		defer close(ended)
+		ended <- log.Tail(ctx, from, q.put)
+	}(from)
 	for {
 		select {
 		case recs := <-q.batches:
