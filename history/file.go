@@ -144,7 +144,7 @@ func (s *Store) load(last uint64) error {
 	for _, name := range names {
 		if !strings.HasSuffix(name, suffix) {
 			if strings.HasSuffix(name, ".new") {
-				good = os.Remove(name) == nil && good
+				_ = os.Remove(name) // it is written over when the segment is
 			}
 			continue
 		}
