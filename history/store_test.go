@@ -1,6 +1,8 @@
 package history
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -309,7 +311,12 @@ func TestDamage(t *testing.T) {
 	for _, line := range lines {
 		want[line] = candidates(t, whole, line)
 	}
+	row := bytes.Index(content, binary.LittleEndian.AppendUint64(nil, whole.hash("id-5")))
+	places := []int{row + 7, row + 8} // of a hash that is looked for, and of its offset
 	for at := 0; at < len(content)+6997; at += 6997 {
+		places = append(places, at)
+	}
+	for _, at := range places {
 		bad := slices.Clone(content[:min(at, len(content))])
 		if at < len(content) {
 			bad = slices.Clone(content)
