@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -113,6 +114,36 @@ func TestAWatchTellsWhatThereIs(t *testing.T) {
 		}
 		if got := none(); len(got) != 11 || got[0] != "ready" || got[10] != "b=1 10" {
 			t.Errorf("who watched all the time was told: %q", got)
+		}
+	})
+}
+
+// That a bucket has a quorum is proven at once, also when nothing is written: a sender
+// whose request is refused waits for less than a second. Who watches hears of nothing
+// that there is.
+func TestAQuorumIsProvenAtOnce(t *testing.T) {
+	natstest.Bubble(t, func(t *testing.T) {
+		e, _ := openOnLinks(t, natstest.StartInside(t))
+		b, err := e.Bucket(t.Context(), "TEST")
+		if err != nil {
+			t.Fatal(err)
+		}
+		put(t, b, "a")
+		told, _ := watching(t, b)
+		for i := range 30 {
+			time.Sleep(time.Second + time.Duration(i)*37*time.Millisecond)
+			begun := time.Now()
+			if err := b.Proof()(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(begun); took > 300*time.Millisecond {
+				t.Errorf("proven after %s", took)
+			}
+		}
+		for _, what := range told() {
+			if what != "a=1 1" && what != "ready" && !strings.Contains(what, " gone ") {
+				t.Errorf("a watch was told %q", what)
+			}
 		}
 	})
 }

@@ -50,8 +50,7 @@ func (e *Engine) Bucket(ctx context.Context, name string) (eventlog.Bucket, erro
 	nb := &natsBucket{e: e, name: name, kv: kv, barrier: b, sync: make(chan struct{}, 1)}
 	nb.quorum.Ask = func(_ struct{}, sent func()) (time.Time, error) {
 		sent()
-		at, _, err := e.quorum(e.js.Conn(), name)
-		return at, err
+		return nb.reachQuorum(time.Now())
 	}
 	e.connMu.Lock()
 	defer e.connMu.Unlock()
@@ -199,6 +198,27 @@ func (b *natsBucket) Proof() func(context.Context) error {
 			}
 		}
 	}
+}
+
+// askedKey is of no value, ever. That it is deleted changes nothing, and needs a quorum.
+const askedKey = "_asked"
+
+// reachQuorum answers a time at which the bucket had a quorum: at since or later, unless
+// somebody else leads it now. A leader that has nothing to replicate hears from its
+// followers about once a second, which is longer than senders wait; so it is given something.
+func (b *natsBucket) reachQuorum(since time.Time) (time.Time, error) {
+	at, _, err := b.e.quorum(b.e.js.Conn(), b.name)
+	if err != nil || !at.Before(since) {
+		return at, err
+	}
+	ctx, cancel := context.WithTimeout(b.e.ctx, answerTime)
+	defer cancel()
+	if err := b.kv.Delete(ctx, askedKey); err != nil {
+		return time.Time{}, err
+	}
+	time.Sleep(time.Millisecond) // a follower that was heard just now is told apart from one that never was
+	at, _, err = b.e.quorum(b.e.js.Conn(), b.name)
+	return at, err
 }
 
 // prefix of the subjects of the keys.
