@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/hookstream/hookstream/eventlog/natstest"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/internal/heavy"
 )
@@ -28,7 +29,7 @@ type account struct {
 }
 
 func changeable(t *testing.T) *account {
-	a := &account{t: t, file: filepath.Join(t.TempDir(), "nats.conf"), dir: t.TempDir(), permissions: documentedPermissions(t)}
+	a := &account{t: t, file: filepath.Join(t.TempDir(), "nats.conf"), dir: t.TempDir(), permissions: natstest.DocumentedPermissions(t)}
 	a.write("enabled", a.permissions, "secret")
 	o, err := server.ProcessConfigFile(a.file)
 	if err != nil {
@@ -67,19 +68,6 @@ func (a *account) reload(jetstream, permissions, password string) {
 	if err := a.srv.Reload(); err != nil {
 		a.t.Fatal(err)
 	}
-}
-
-func documentedPermissions(t *testing.T) string {
-	data, err := os.ReadFile("../docs/operating.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, ok := strings.Cut(string(data), "```\npermissions: {")
-	block, _, end := strings.Cut(rest, "\n```")
-	if !ok || !end {
-		t.Fatal("docs/operating.md says nothing of permissions")
-	}
-	return "permissions: {" + block
 }
 
 func (g *gateway) readyz() (int, string) {

@@ -14,23 +14,10 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/hookstream/hookstream/eventlog/jetstream"
+	"github.com/hookstream/hookstream/eventlog/natstest"
 	"github.com/hookstream/hookstream/internal/heavy"
 	"github.com/hookstream/hookstream/subscription"
 )
-
-// documented answers the permissions of docs/operating.md as they stand there.
-func documented(t *testing.T) string {
-	data, err := os.ReadFile("../docs/operating.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, ok := strings.Cut(string(data), "```\npermissions: {")
-	block, _, end := strings.Cut(rest, "\n```")
-	if !ok || !end {
-		t.Fatal("docs/operating.md says nothing of permissions")
-	}
-	return "permissions: {" + block
-}
 
 // restricted runs a server whose user may do what the permissions say.
 func restricted(t *testing.T, permissions string) jetstream.Options {
@@ -107,7 +94,7 @@ func asGateway(t *testing.T, srv *server.Server) jetstream.Options {
 // subscription does, and the server refuses nothing.
 func TestDocumentedPermissions(t *testing.T) {
 	t.Parallel()
-	checkAllWorks(t, restricted(t, documented(t)))
+	checkAllWorks(t, restricted(t, natstest.DocumentedPermissions(t)))
 }
 
 // A domain of JetStream, and inboxes of another name, are used wherever something is
@@ -115,7 +102,7 @@ func TestDocumentedPermissions(t *testing.T) {
 func TestDomainAndInboxPrefix(t *testing.T) {
 	heavy.Test(t)
 	t.Parallel()
-	o := atLeaf(t, inDomain(documented(t)))
+	o := atLeaf(t, inDomain(natstest.DocumentedPermissions(t)))
 	o.Domain, o.NATS = "hub", append(o.NATS, nats.CustomInboxPrefix("hs.inbox"))
 	checkAllWorks(t, o)
 	for what, change := range map[string]func(*jetstream.Options){
@@ -226,7 +213,7 @@ func TestMissingPermissionEndsTheStart(t *testing.T) {
 	} {
 		t.Run(missing, func(t *testing.T) {
 			t.Parallel()
-			all := documented(t)
+			all := natstest.DocumentedPermissions(t)
 			if !strings.Contains(all, missing) {
 				t.Fatal("it is not documented")
 			}
@@ -252,7 +239,7 @@ func TestMissingPermissionEndsTheStart(t *testing.T) {
 // Replicas that the server cannot make are told at once as well.
 func TestPermanentRefusalEndsTheStart(t *testing.T) {
 	t.Parallel()
-	o := restricted(t, documented(t))
+	o := restricted(t, natstest.DocumentedPermissions(t))
 	o.Replicas = 3
 	begun := time.Now()
 	if _, err := jetstream.Open(t.Context(), o); err == nil || time.Since(begun) > 30*time.Second {
