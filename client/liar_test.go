@@ -351,7 +351,7 @@ func (l *liar) Invoke(ctx context.Context, _ string, args, reply any, _ ...grpc.
 	}) {
 		return status.Error(codes.InvalidArgument, "no such action")
 	}
-	resp := l.take(req)
+	resp := l.acknowledge(req)
 	if err := travel(ctx, back, after); err != nil {
 		return err
 	}
@@ -368,7 +368,7 @@ func travel(ctx context.Context, d time.Duration, err error) error {
 	}
 }
 
-func (l *liar) take(req *hookstreamv1.AcknowledgeRequest) *hookstreamv1.AcknowledgeResponse {
+func (l *liar) acknowledge(req *hookstreamv1.AcknowledgeRequest) *hookstreamv1.AcknowledgeResponse {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.expire()

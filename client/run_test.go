@@ -80,7 +80,7 @@ func (d *desk) Acknowledge(_ context.Context, req *hookstreamv1.AcknowledgeReque
 	}
 	resp := &hookstreamv1.AcknowledgeResponse{}
 	for _, s := range req.GetSettlements() {
-		result := d.take(words(s), s.GetAckToken())
+		result := d.settle(words(s), s.GetAckToken())
 		if s.GetVerdict() == hookstreamv1.Settlement_VERDICT_EXTEND {
 			result.NewAckToken = s.GetAckToken() + "'"
 		}
@@ -117,7 +117,7 @@ func (d *desk) failure(req *hookstreamv1.AcknowledgeRequest) error {
 	return err
 }
 
-func (d *desk) take(what, token string) *hookstreamv1.AckResult {
+func (d *desk) settle(what, token string) *hookstreamv1.AckResult {
 	outcome := done
 	if d.answer != nil {
 		outcome = d.answer(token)

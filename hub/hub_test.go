@@ -206,12 +206,12 @@ type reader struct {
 func read(t testing.TB, h *Hub, req Request) *reader {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &reader{t: t, cancel: cancel, done: make(chan error, 1), more: make(chan struct{}, 1)}
-	go func() { r.done <- h.Stream(ctx, req, r.take) }()
+	go func() { r.done <- h.Stream(ctx, req, r.receive) }()
 	t.Cleanup(cancel)
 	return r
 }
 
-func (r *reader) take(f Frame) error {
+func (r *reader) receive(f Frame) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.frames = append(r.frames, decodeFrame(r.t, f))

@@ -37,8 +37,8 @@ type trial struct {
 
 var errEnough = errors.New("enough")
 
-// take checks a frame: events in order, cursors that never go back.
-func (tr *trial) take(f Frame) error {
+// receive checks a frame: events in order, cursors that never go back.
+func (tr *trial) receive(f Frame) error {
 	g := decodeFrame(tr.t, f)
 	switch m := g.message.(type) {
 	case *hookstreamv1.Opened:
@@ -80,7 +80,7 @@ func (tr *trial) run(ctx context.Context) error {
 		var last event.Cursor
 		err := tr.hub.Stream(ctx, tr.req, func(f Frame) error {
 			last = f.Cursor
-			if err := tr.take(f); err != nil {
+			if err := tr.receive(f); err != nil {
 				return err
 			}
 			if breakOff--; breakOff == 0 {

@@ -23,7 +23,7 @@ func brisk(c *crew) *turns {
 	return t
 }
 
-func (t *turns) takeAll(tb testing.TB, ctx context.Context) (all []*turn) {
+func (t *turns) acquireAll(tb testing.TB, ctx context.Context) (all []*turn) {
 	for len(all) < 1000 {
 		u := t.acquire(ctx)
 		if u == nil {
@@ -40,8 +40,8 @@ func (t *turns) takeAll(tb testing.TB, ctx context.Context) (all []*turn) {
 func TestTurnsLeaveSomeForOthers(t *testing.T) {
 	c := crewOf(64)
 	slow := newTurns(c) // nobody waits for such
-	first := slow.takeAll(t, t.Context())
-	second := newTurns(c).takeAll(t, t.Context())
+	first := slow.acquireAll(t, t.Context())
+	second := newTurns(c).acquireAll(t, t.Context())
 	if len(first) != 48 || len(second) != 12 {
 		t.Errorf("%d and %d turns of 64, want 48 and 12", len(first), len(second))
 	}
@@ -52,7 +52,7 @@ func TestTurnsLeaveSomeForOthers(t *testing.T) {
 		u.done()
 		u.done() // no matter
 	}
-	if n := len(newTurns(c).takeAll(t, t.Context())); n != 38 {
+	if n := len(newTurns(c).acquireAll(t, t.Context())); n != 38 {
 		t.Errorf("%d turns after 48 ended, want 38", n)
 	}
 }
@@ -82,7 +82,7 @@ func TestTurnsAreWaitedFor(t *testing.T) {
 		if most.Load() != 3 || without.Load() != 1 {
 			t.Errorf("%d at a time, %d without a turn; want 3 and 1", most.Load(), without.Load())
 		}
-		if n := len(turns.takeAll(t, t.Context())); n != 3 {
+		if n := len(turns.acquireAll(t, t.Context())); n != 3 {
 			t.Errorf("%d turns afterwards, want 3", n)
 		}
 	})

@@ -192,7 +192,7 @@ func (w *subscriptionWorld) subscriptionWithParked(t *testing.T) string {
 	stream.frame()
 	w.put(4)
 	var settlements []*hookstreamv1.Settlement
-	for i, d := range stream.take(4) {
+	for i, d := range stream.receive(4) {
 		settlements = append(settlements, &hookstreamv1.Settlement{
 			AckToken: d.GetAckToken(), Verdict: hookstreamv1.Settlement_VERDICT_PARK, Reason: []string{"even", "odd"}[i%2],
 		})

@@ -265,7 +265,7 @@ func TestStreamAcksAndNacks(t *testing.T) {
 		t.Errorf("opened %v", opened)
 	}
 	ids := w.put(3)
-	got := stream.take(3)
+	got := stream.receive(3)
 	if diff := cmp.Diff(ids, idsOf(got)); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
@@ -306,7 +306,7 @@ func TestStreamAcksAndNacks(t *testing.T) {
 	if x := results[0]; time.Until(x.GetAckDeadline().AsTime()) < 9*time.Minute || x.GetNewAckToken() == "" {
 		t.Errorf("extended %v", x)
 	}
-	again := stream.take(1)
+	again := stream.receive(1)
 	if again[0].GetEvent().GetProviderEventId() != ids[1] || again[0].GetAttempt() != 2 {
 		t.Errorf("after a nack comes %v", again)
 	}
@@ -323,12 +323,12 @@ func TestAStreamThatEndsGivesBack(t *testing.T) {
 	first, hangUp := w.consume(&hookstreamv1.SubscribeRequest{Subscription: name})
 	first.frame()
 	ids := w.put(2)
-	held := first.take(2)
+	held := first.receive(2)
 	hangUp()
 	second, _ := w.consume(&hookstreamv1.SubscribeRequest{Subscription: name})
 	var got []*hookstreamv1.Delivery
 	for range ids { // nobody knows which of them ended the first: one at a time
-		one := second.take(1)
+		one := second.receive(1)
 		if len(one) != 1 || one[0].GetAttempt() != 1 {
 			t.Errorf("handed out: %v", one)
 		}
@@ -355,7 +355,7 @@ func TestFlowControlOfAStream(t *testing.T) {
 		t.Errorf("granted %v", o)
 	}
 	w.put(5)
-	got := stream.take(2)
+	got := stream.receive(2)
 	eventually(t, "delivery stands still", func() bool {
 		s := w.state(name)
 		return s.GetBlockedReason() == hookstreamv1.BlockedReason_BLOCKED_REASON_CONSUMERS_BUSY && s.GetOutstandingEvents() == 2
@@ -407,7 +407,7 @@ func TestSubscriptionsWithholdSensitiveViews(t *testing.T) {
 	stream.frame()
 	w.putEvent("closed", "t", "a", "{}")
 	w.putEvent("open", "t", "a", `{"x":1}`)
-	if got := stream.take(1); string(got[0].GetEvent().GetRaw().GetBody()) != `{"x":1}` {
+	if got := stream.receive(1); string(got[0].GetEvent().GetRaw().GetBody()) != `{"x":1}` {
 		t.Errorf("got %v", got)
 	}
 }
@@ -430,7 +430,7 @@ func TestPauseTellsStreamsAndRefusesPulls(t *testing.T) {
 	stream, _ := w.consume(&hookstreamv1.SubscribeRequest{Subscription: name})
 	stream.frame()
 	w.put(1)
-	before := stream.take(1)
+	before := stream.receive(1)
 	paused, err := w.subs.PauseSubscription(ctx, &hookstreamv1.PauseSubscriptionRequest{Name: name})
 	if err != nil || !paused.GetPaused() {
 		t.Fatalf("pause: %v, %v", paused, err)
@@ -556,7 +556,7 @@ func TestParkedDeliveries(t *testing.T) {
 	stream, _ := w.consume(&hookstreamv1.SubscribeRequest{Subscription: name, ClientId: "worker"})
 	stream.frame()
 	ids := w.put(3)
-	got := stream.take(3)
+	got := stream.receive(3)
 	resp, err := w.subs.Acknowledge(ctx, &hookstreamv1.AcknowledgeRequest{Name: name, Settlements: []*hookstreamv1.Settlement{
 		{AckToken: got[0].GetAckToken(), Verdict: hookstreamv1.Settlement_VERDICT_PARK, Reason: "no such customer"},
 		{AckToken: got[1].GetAckToken(), Verdict: hookstreamv1.Settlement_VERDICT_RETRY, Reason: "last attempt"}, // which it was
@@ -602,7 +602,7 @@ func TestParkedDeliveries(t *testing.T) {
 	if err != nil || replay.GetReplayedCount() != 1 {
 		t.Errorf("replay: %v, %v", replay, err)
 	}
-	again := stream.take(1)
+	again := stream.receive(1)
 	if again[0].GetEvent().GetProviderEventId() != ids[0] || !again[0].GetReplayed() || again[0].GetAttempt() != 1 {
 		t.Errorf("replayed %v", again)
 	}
@@ -672,7 +672,7 @@ func TestASettlementSaysOneThing(t *testing.T) {
 	stream, _ := w.consume(&hookstreamv1.SubscribeRequest{Subscription: name})
 	stream.frame()
 	w.put(2)
-	got := stream.take(2)
+	got := stream.receive(2)
 	second := durationpb.New(time.Second)
 	for _, tc := range []struct {
 		field string

@@ -182,8 +182,8 @@ func (d deliveries) frame() *hookstreamv1.SubscribeResponse {
 	return resp
 }
 
-// take answers the next deliveries, n at least.
-func (d deliveries) take(n int) (out []*hookstreamv1.Delivery) {
+// receive answers the next deliveries, n at least.
+func (d deliveries) receive(n int) (out []*hookstreamv1.Delivery) {
 	d.t.Helper()
 	for len(out) < n {
 		out = append(out, d.frame().GetBatch().GetDeliveries()...)

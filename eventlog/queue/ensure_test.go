@@ -113,7 +113,7 @@ func TestAbsent(t *testing.T) {
 	p.append()
 	out.rest()
 	out.Fill(1)
-	if out.take(); out.Absent() {
+	if out.pin(); out.Absent() {
 		t.Error("it is there again")
 	}
 }

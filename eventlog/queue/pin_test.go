@@ -100,8 +100,8 @@ func (p *puller) end() {
 	}
 }
 
-// take answers the pin of what comes to a request that was sent.
-func (p *puller) take() string {
+// pin answers the pin of what comes to a request that was sent.
+func (p *puller) pin() string {
 	p.t.Helper()
 	select {
 	case h := <-p.hands:
@@ -139,7 +139,7 @@ func TestPinOfAPullerThatEnded(t *testing.T) {
 	one.Stop()
 	two := p.puller(pin)
 	p.append()
-	first := one.take()
+	first := one.pin()
 	if !pin.Ours() {
 		t.Error("the pin came and is not known")
 	}
@@ -163,7 +163,7 @@ func TestPinIsGivenUp(t *testing.T) {
 	a.Release()
 	p.free()
 	p.append()
-	if second := other.take(); second == first || a.Ours() || !b.Ours() {
+	if second := other.pin(); second == first || a.Ours() || !b.Ours() {
 		t.Errorf("pin %q, then %q; it is ours: %t, the other's: %t", first, second, a.Ours(), b.Ours())
 	}
 }
@@ -198,12 +198,12 @@ func TestOldPinIsRefused(t *testing.T) {
 	one.wait()
 	two.wait() // behind it
 	p.append()
-	first := one.take()
+	first := one.pin()
 	one.wait() // with the first pin, behind the second puller's
 	pin.Release()
 	p.free()
 	p.append()
-	second := two.take()
+	second := two.pin()
 	p.append()
 	one.end()
 	if third := two.next(); second == first || third != second {
