@@ -1,9 +1,13 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 )
@@ -58,14 +62,53 @@ complete -c hookstream -n 'test -z "$(__hookstream_complete)"' -F
 type candidate struct{ word, help string }
 
 // printCandidates answers a shell.
-func (p *program) printCandidates(model *kong.Application, words []string) {
-	for _, c := range candidates(model.Node, words) {
+func (p *program) printCandidates(ctx context.Context, model *kong.Application, words []string) {
+	names := func(of string) []candidate { return p.names(ctx, of, words) }
+	for _, c := range candidates(model.Node, words, names) {
 		fmt.Fprintf(p.stdout, "%s\t%s\n", c.word, oneLine(c.help))
 	}
 }
 
-// candidates answers what the last word may become, after the others.
-func candidates(node *kong.Node, words []string) []candidate {
+// namesTime is how long somebody who typed a tab waits for a gateway.
+const namesTime = 2 * time.Second
+
+// names answers the ids that a gateway has of what an argument is called after, source or
+// subscription: of the gateway that the words name, or else the environment. There are
+// none when it does not answer.
+func (p *program) names(ctx context.Context, of string, words []string) (all []candidate) {
+	ctx, cancel := context.WithTimeout(ctx, namesTime)
+	defer cancel()
+	var listed bytes.Buffer
+	args := append([]string{of + "s", "list", "-o", "name"}, connectionWords(words)...)
+	if run(ctx, args, p.getenv, bytes.NewReader(nil), &listed, io.Discard) != exitOK {
+		return nil
+	}
+	for name := range strings.Lines(listed.String()) {
+		_, id, _ := strings.Cut(strings.TrimSpace(name), "/")
+		all = append(all, candidate{id, ""})
+	}
+	return all
+}
+
+// connectionWords answers those of the words that say where the gateway is.
+func connectionWords(words []string) (out []string) {
+	for i := range max(0, len(words)-1) { // the last is being typed
+		switch name, _, whole := strings.Cut(words[i], "="); name {
+		case "--tls":
+			out = append(out, words[i])
+		case "--server", "--ca":
+			out = append(out, words[i])
+			if value := slices.DeleteFunc(slices.Clone(words[i+1:len(words)-1]), func(w string) bool { return w == "=" }); !whole && len(value) > 0 {
+				out = append(out, value[0])
+			}
+		}
+	}
+	return out
+}
+
+// candidates answers what the last word may become, after the others. Names answers the
+// ids of sources or of subscriptions.
+func candidates(node *kong.Node, words []string, names func(of string) []candidate) []candidate {
 	last := ""
 	if len(words) > 0 {
 		words, last = words[:len(words)-1], words[len(words)-1]
@@ -79,15 +122,15 @@ func candidates(node *kong.Node, words []string) []candidate {
 	name, _, ok := strings.Cut(last, "=")
 	switch {
 	case flag != nil:
-		all = valuesOf("", flag.Value)
+		all = valuesOf("", flag.Value, names)
 	case ok && strings.HasPrefix(name, "--"):
 		if flag := flagOf(node, name); flag != nil {
-			all = valuesOf(name+"=", flag.Value)
+			all = valuesOf(name+"=", flag.Value, names)
 		}
 	case strings.HasPrefix(last, "-"):
 		all = flagsOf(node)
 	case given < len(node.Positional):
-		all = valuesOf("", node.Positional[given])
+		all = valuesOf("", node.Positional[given], names)
 		fallthrough
 	default:
 		all = append(all, commandsOf(node)...)
@@ -153,13 +196,17 @@ func flagsOf(node *kong.Node) (all []candidate) {
 	return all
 }
 
-// valuesOf answers the values of a set, if it is one.
-func valuesOf(prefix string, value *kong.Value) (all []candidate) {
-	if value.Enum == "" {
-		return nil
-	}
-	for _, word := range value.EnumSlice() {
-		all = append(all, candidate{prefix + word, value.Help})
+// valuesOf answers the values of a set, or the names of what there is, if it is either.
+func valuesOf(prefix string, value *kong.Value, names func(of string) []candidate) (all []candidate) {
+	switch {
+	case value.Enum != "":
+		for _, word := range value.EnumSlice() {
+			all = append(all, candidate{prefix + word, value.Help})
+		}
+	case value.Name == "source" || value.Name == "subscription":
+		for _, c := range names(value.Name) {
+			all = append(all, candidate{prefix + c.word, c.help})
+		}
 	}
 	return all
 }

@@ -24,6 +24,7 @@ func aParser(t *testing.T) *kong.Kong {
 
 func TestCandidates(t *testing.T) {
 	model := aParser(t).Model.Node
+	names := func(of string) []candidate { return []candidate{{of + "-1", ""}, {of + "-2", ""}} }
 	for typed, want := range map[string][]string{
 		"tr":                               {"trigger"},
 		"sources cr":                       {"create"},
@@ -46,12 +47,35 @@ func TestCandidates(t *testing.T) {
 		"nonsense tr":                      {"trigger"},
 		"__":                               nil,
 		"bench ":                           nil, // what is hidden stays so
+		"sources get ":                     {"source-1", "source-2"},
+		"sources get source-1 ":            nil,
+		"sources get --server x ":          {"source-1", "source-2"},
+		"subscriptions parked list ":       {"subscription-1", "subscription-2"},
+		"tail --subscription ":             {"subscription-1", "subscription-2"},
+		"tail --source=":                   {"--source=source-1", "--source=source-2"},
+		"sources create yousign ":          nil, // one that is not there yet
 	} {
 		var got []string
-		for _, c := range candidates(model, strings.Split(typed, " ")) {
+		for _, c := range candidates(model, strings.Split(typed, " "), names) {
 			got = append(got, c.word)
 		}
 		if !slices.Equal(got, want) {
+			t.Errorf("%q: %q, want %q", typed, got, want)
+		}
+	}
+}
+
+// Names are asked of the gateway that the line names, in whatever way shells break it up.
+func TestConnectionOfALineThatIsTyped(t *testing.T) {
+	for typed, want := range map[string][]string{
+		"sources get b":                             nil,
+		"sources get --server x:1 b":                {"--server", "x:1"},
+		"sources get --server=x:1 --tls b":          {"--server=x:1", "--tls"},
+		"sources get --server = x:1 --ca f b":       {"--server", "x:1", "--ca", "f"}, // bash
+		"sources get --server x":                    {"--server"},                     // refused, and nothing is asked
+		"tail --subscription crm --source s --ca f": {"--ca"},
+	} {
+		if got := connectionWords(strings.Split(typed, " ")); !slices.Equal(got, want) {
 			t.Errorf("%q: %q, want %q", typed, got, want)
 		}
 	}

@@ -30,7 +30,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 	var err error
 	switch {
 	case len(args) > 0 && args[0] == completeWord:
-		p.printCandidates(parser.Model, args[1:])
+		p.printCandidates(ctx, parser.Model, args[1:])
 		return exitOK // a shell shows nothing
 	case slices.Equal(args, []string{"help", exitCodesTopic}):
 		return p.tell(p.printExitCodes())
