@@ -85,8 +85,8 @@ func (r *redactor) message(m protoreflect.Message, path []string) {
 		}
 	}
 	for _, f := range plan.walk {
-		if m.Has(f) {
-			r.field(f, m.Get(f), step(path, string(f.Name())), plan.names)
+		if m.Has(f.FieldDescriptor) {
+			r.field(f, m.Get(f.FieldDescriptor), step(path, string(f.Name())), f.names)
 		}
 	}
 }
@@ -159,8 +159,13 @@ func (r *redactor) object(object protoreflect.Map, path []string, names names) {
 // redactPlan is what there is to do for messages of one type.
 type redactPlan struct {
 	sensitive []protoreflect.FieldDescriptor
-	walk      []protoreflect.FieldDescriptor // fields below which something may be sensitive
-	names     names                          // of the package
+	walk      []walkedField
+}
+
+// walkedField is one below which something may be sensitive.
+type walkedField struct {
+	protoreflect.FieldDescriptor
+	names names // what content without a schema is held to below it
 }
 
 // redactPlans are by what is shown: protoreflect.MessageDescriptor to *redactPlan.
@@ -170,14 +175,15 @@ func planOf(d protoreflect.MessageDescriptor, shown Kinds) *redactPlan {
 	if p, ok := redactPlans[shown].Load(d); ok {
 		return p.(*redactPlan)
 	}
-	p := &redactPlan{names: namesHeldTo(d.ParentFile(), shown)}
+	p, names := &redactPlan{}, namesHeldTo(d.ParentFile(), shown)
 	for i := range d.Fields().Len() {
 		f := d.Fields().Get(i)
 		switch {
 		case kindOf(f)&^shown != 0:
 			p.sensitive = append(p.sensitive, f)
 		case messageOf(f) != nil && mayHold(messageOf(f), shown):
-			p.walk = append(p.walk, f)
+			names.closed = KindsOf(factsOf(f).GetInnerSensitivity())&^shown != 0
+			p.walk = append(p.walk, walkedField{f, names})
 		}
 	}
 	redactPlans[shown].Store(d, p)

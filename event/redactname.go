@@ -19,6 +19,8 @@ type names struct {
 	// access says that links and tokens are not shown, identity that what was read
 	// from papers is not.
 	access, identity bool
+	// closed says that nothing is shown that holds more than a single value.
+	closed bool
 }
 
 // accessEndings are how names of links and tokens end, in plain form and in the

@@ -11,12 +11,16 @@ import (
 // key and what it is: a session, a code to act with, or an object that an event is
 // about, elsewhere than where the schema has it.
 func (n names) hidePair(path []string, key string, value protoreflect.Message) bool {
-	if n.isObject(key) && holdsMore(value) {
+	if n.isObject(key) && (holdsMore(value) || n.closed && len(textOf(value)) > longestValue) {
 		return true
 	}
 	parent := parentIn(path)
 	return n.mayHidePair(parent, key) && anyScalar(value, func(text string) bool { return isWithheldPair(parent, key, text) })
 }
+
+// longestValue is how many bytes a text may have that is a single value: what is
+// longer is a page or a picture.
+const longestValue = 256
 
 // mayHidePair reports whether that depends on the value.
 func (n names) mayHidePair(parent, key string) bool {
@@ -28,8 +32,10 @@ func isWithheldPair(parent, key, text string) bool {
 }
 
 // isObject reports whether a key is called as an object that an event is about and
-// whose rest is withheld.
-func (n names) isObject(key string) bool { return len(n.objects) > 0 && n.objects[plainName(key)] }
+// whose rest is withheld, or as any.
+func (n names) isObject(key string) bool {
+	return n.closed || len(n.objects) > 0 && n.objects[plainName(key)]
+}
 
 // holdsMore reports whether a value is an object or a list, also as text.
 func holdsMore(v protoreflect.Message) bool {

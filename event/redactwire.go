@@ -24,14 +24,14 @@ func RedactWire(d protoreflect.MessageDescriptor, b []byte, shown Kinds) (redact
 // wirePlan is a redactPlan by field number.
 type wirePlan struct {
 	fields map[protowire.Number]wireField
-	walks  int   // fields that are walked into
-	names  names // as in redactPlan
+	walks  int // fields that are walked into
 }
 
 type wireField struct {
 	protoreflect.FieldDescriptor
 	order     int // among the sensitive ones, or among those that are walked into
 	sensitive bool
+	names     names // of those that are walked into
 }
 
 // wirePlans are by what is shown: protoreflect.MessageDescriptor to *wirePlan.
@@ -42,12 +42,12 @@ func wirePlanOf(d protoreflect.MessageDescriptor, shown Kinds) *wirePlan {
 		return p.(*wirePlan)
 	}
 	from := planOf(d, shown)
-	p := &wirePlan{fields: make(map[protowire.Number]wireField), walks: len(from.walk), names: from.names}
+	p := &wirePlan{fields: make(map[protowire.Number]wireField), walks: len(from.walk)}
 	for i, f := range from.sensitive {
-		p.fields[f.Number()] = wireField{f, i, true}
+		p.fields[f.Number()] = wireField{FieldDescriptor: f, order: i, sensitive: true}
 	}
 	for i, f := range from.walk {
-		p.fields[f.Number()] = wireField{f, i, false}
+		p.fields[f.Number()] = wireField{FieldDescriptor: f.FieldDescriptor, order: i, names: f.names}
 	}
 	wirePlans[shown].Store(d, p)
 	return p
@@ -148,7 +148,7 @@ func (r *wireRedactor) message(plan *wirePlan, b []byte, at *place) ([]byte, []s
 			}
 		default:
 			if isUntyped(f.Message()) {
-				r.ok = r.ok && !holdsHidden(field[tag:], f.Message(), plan.names)
+				r.ok = r.ok && !holdsHidden(field[tag:], f.Message(), f.names)
 				out = append(out, field...)
 				break
 			}

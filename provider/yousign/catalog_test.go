@@ -76,8 +76,10 @@ func TestSensitiveFields(t *testing.T) {
 		for i := range desc.Fields().Len() {
 			fd := desc.Fields().Get(i)
 			facts, _ := proto.GetExtension(fd.Options(), optionsv1.E_Field).(*optionsv1.FieldFacts)
-			if kind := facts.GetSensitivity(); kind != 0 {
-				got = append(got, string(fd.Parent().Name())+"."+string(fd.Name())+" "+strings.TrimPrefix(kind.String(), "SENSITIVITY_"))
+			for of, kind := range map[string]optionsv1.Sensitivity{"": facts.GetSensitivity(), "within ": facts.GetInnerSensitivity()} {
+				if kind != 0 {
+					got = append(got, string(fd.Parent().Name())+"."+string(fd.Name())+" "+of+strings.TrimPrefix(kind.String(), "SENSITIVITY_"))
+				}
 			}
 			if fd.Message() != nil {
 				visit(fd.Message())
@@ -106,6 +108,9 @@ func TestSensitiveFields(t *testing.T) {
 		"DocumentAnalysis.extracted_from_document IDENTITY",
 		"DocumentAnalysis.rest IDENTITY",
 		"Event.data_rest IDENTITY",
+		"Event.envelope_rest IDENTITY",
+		"Event.metadata_rest within IDENTITY",
+		"Event.rest within IDENTITY",
 		"FraudIndicator.rest IDENTITY",
 		"FraudRiskAnalysis.rest IDENTITY",
 		"IdentityDocumentVerification.data IDENTITY",

@@ -31,6 +31,8 @@ var (
 	eventNames   = yousignv1.EventName(0).Descriptor()
 	eventNameRaw = eventFields.ByName("event_name_raw").Number()
 	dataReason   = eventFields.ByName("data_reason").Number()
+	rest         = eventFields.ByName("rest").Number()
+	metadataRest = eventFields.ByName("metadata_rest").Number()
 )
 
 func envelopeFields(rest protoreflect.Name) *lenient.Decoder {
@@ -94,7 +96,35 @@ func decode(dst, body []byte) (*draft, hookstreamv1.DecodeState) {
 	d.workspaces()
 	d.notification(action)
 	d.reason(action)
+	d.setAside(t)
 	return d, d.state(name)
+}
+
+// setAside withholds what the envelope has beside its own fields when what was read
+// from papers may stand there: of events about papers, about nobody knows what, and
+// without an object `data`.
+func (d *draft) setAside(t topic) {
+	if d.data.IsObject() && openNodes[t.node] || !d.hasRest() {
+		return
+	}
+	d.merge()
+	e := d.event
+	aside := e.Rest
+	if e.MetadataRest != nil {
+		if aside == nil {
+			aside = &structpb.Struct{Fields: make(map[string]*structpb.Value)}
+		}
+		aside.Fields["metadata"] = structpb.NewStructValue(e.MetadataRest)
+	}
+	e.EnvelopeRest, e.Rest, e.MetadataRest = aside, nil, nil
+}
+
+func (d *draft) hasRest() bool {
+	found := d.event.Rest != nil || d.event.MetadataRest != nil
+	lenient.EachField(d.wire, func(number protoreflect.FieldNumber, _ []byte) {
+		found = found || number == rest || number == metadataRest
+	})
+	return found
 }
 
 func (d *draft) state(name string) hookstreamv1.DecodeState {
@@ -182,7 +212,7 @@ func (d *draft) content(t topic) {
 	switch {
 	case key != "" && key != string(t.node):
 		d.read(dataFields.Skip(key), d.data, nil)
-		d.node(t, node)
+		d.node(t, key, node)
 	case key == "" && t.flat:
 		d.add(decodeFlat(d.event, t, d.data))
 	default:
@@ -190,11 +220,21 @@ func (d *draft) content(t topic) {
 	}
 }
 
-// node reads an object that stands under another name than its field's.
-func (d *draft) node(t topic, node gjson.Result) {
+// node reads an object that stands under another name than its field's. What of it
+// has no field is withheld when the name says nothing: it may be another object.
+func (d *draft) node(t topic, key string, node gjson.Result) {
 	d.merge()
 	m := d.event.ProtoReflect().Mutable(eventFields.ByName(t.node)).Message()
 	d.add(lenient.DecodeObject(node, m.Interface()))
+	rest := m.Descriptor().Fields().ByName("rest")
+	if !openNodes[t.node] || !m.Has(rest) {
+		return
+	}
+	if d.event.DataRest == nil {
+		d.event.DataRest = &structpb.Struct{Fields: make(map[string]*structpb.Value)}
+	}
+	d.event.DataRest.Fields[key] = structpb.NewStructValue(m.Get(rest).Message().Interface().(*structpb.Struct))
+	m.Clear(rest)
 }
 
 // reason finds why, in the order of the evidence for where it is. It is not set

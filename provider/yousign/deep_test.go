@@ -1,12 +1,14 @@
 package yousign
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/hookstream/hookstream/event"
+	optionsv1 "github.com/hookstream/hookstream/gen/hookstream/options/v1"
 )
 
 // A link to sign is withheld at any depth, also where content becomes text.
@@ -79,6 +81,60 @@ func TestPapersAreWithheldWhereverTheyStand(t *testing.T) {
 		`{"event_name":"signer.done","data":{"signer":{"id":"s","identity_document":"SHOWN","taxation":1}}}`,
 	} {
 		e, _ := Decode([]byte(body))
+		paths := event.Redact(e, 0)
+		if shown, err := protojson.Marshal(e); err != nil || !strings.Contains(string(shown), "SHOWN") || paths != nil {
+			t.Errorf("%s: %s, %v\nwithheld %v", body, shown, err, paths)
+		}
+	}
+}
+
+// What stands in the envelope under a name that nobody knows is withheld when it may
+// have been read from papers, and shown when it is harmless.
+func TestWhatTheEnvelopeHasUnderUnknownNames(t *testing.T) {
+	const paper, long = `{"first":"SECRET"}`, `"SECRET, of which there is more: `
+	for _, c := range []struct{ body, withheld string }{
+		{`{"event_name":"signer.done","kyc":` + paper + `,"data":{}}`, "rest.kyc"},
+		{`{"event_name":"signer.done","kyc":["SECRET"],"data":{}}`, "rest.kyc"},
+		{`{"event_name":"signer.done","kyc":"{\"first\":\"SECRET\"}","data":{}}`, "rest.kyc"},
+		{`{"event_name":"signer.done","kyc":` + long + strings.Repeat("x", 256) + `","data":{}}`, "rest.kyc"},
+		{`{"event_name":"signer.done","metadata":{"kyc":` + paper + `},"data":{}}`, "metadata_rest.kyc"},
+		{`{"metadata":{"event_name":"signer.done","kyc":[[` + paper + `]]},"data":{"signer":{"id":"s"}}}`, "metadata_rest.kyc"},
+		{`{"event_name":"signer.done","first":"SECRET"}`, "envelope_rest"},
+		{`{"event_name":"signer.done","data":"SECRET"}`, "envelope_rest"},
+		{`{"event_name":"signer.done","data":[` + paper + `]}`, "envelope_rest"},
+		{`{"event_name":"signer.done","metadata":"SECRET","data":null}`, "envelope_rest"},
+		{`{"metadata":{"event_name":"signer.done","first":"SECRET"}}`, "envelope_rest"},
+		{`{"event_name":"document_analysis.done","first":"SECRET","data":{}}`, "envelope_rest"},
+		{`{"event_name":"verification.company.done","first":"SECRET","metadata":{"first":"SECRET"},"data":{}}`, "envelope_rest"},
+		{`{"event_name":"workflow_session.done","first":"SECRET","data":{"id":"w","status":"done"}}`, "envelope_rest"},
+		{`{"event_name":"applicant.processed","first":"SECRET","data":{"applicant":{"id":"a"}}}`, "envelope_rest"},
+		{`{"event_name":"kyc.done","first":"SECRET","data":{}}`, "envelope_rest"},
+		{`{"event_name":"contact.created","data":{"kyc":` + paper + `}}`, "data_rest"},
+		{`{"event_name":"user.completed","data":{"kyc":{"id":"u","first":"SECRET"}}}`, "data_rest"},
+	} {
+		wire, _ := Encode(nil, []byte(c.body))
+		e, _ := Decode([]byte(c.body))
+		if all, err := protojson.Marshal(e); err != nil || !strings.Contains(string(all), "SECRET") {
+			t.Errorf("%s: lost: %s, %v", c.body, all, err)
+		}
+		if left, _, ok := event.RedactWire(e.ProtoReflect().Descriptor(), wire, 0); ok && strings.Contains(string(left), "SECRET") {
+			t.Errorf("%s: shown in wire form", c.body)
+		}
+		paths := event.Redact(e, event.KindsOf(optionsv1.Sensitivity_SENSITIVITY_ACCESS))
+		if shown, err := protojson.Marshal(e); err != nil || strings.Contains(string(shown), "SECRET") || !slices.Equal(paths, []string{c.withheld}) {
+			t.Errorf("%s: %s, %v\nwithheld %v", c.body, shown, err, paths)
+		}
+	}
+	for _, body := range []string{
+		`{"event_name":"signer.done","api":"SHOWN","attempt":2,"live":true,"data":{}}`,
+		`{"metadata":{"event_name":"signature_request.done","api":"SHOWN"},"data":{"signature_request":{"id":"r"}}}`,
+		`{"event_name":"contact.created","data":{"person":{"id":"c","last_name":"SHOWN"}}}`,
+	} {
+		wire, _ := Encode(nil, []byte(body))
+		e, _ := Decode([]byte(body))
+		if _, paths, ok := event.RedactWire(e.ProtoReflect().Descriptor(), wire, 0); ok && paths != nil {
+			t.Errorf("%s: withheld in wire form %v", body, paths)
+		}
 		paths := event.Redact(e, 0)
 		if shown, err := protojson.Marshal(e); err != nil || !strings.Contains(string(shown), "SHOWN") || paths != nil {
 			t.Errorf("%s: %s, %v\nwithheld %v", body, shown, err, paths)

@@ -6,8 +6,10 @@ import (
 	"strings"
 
 	"github.com/tidwall/gjson"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	optionsv1 "github.com/hookstream/hookstream/gen/hookstream/options/v1"
 	yousignv1 "github.com/hookstream/hookstream/gen/hookstream/yousign/v1"
 )
 
@@ -92,6 +94,17 @@ var nodes = func() map[string]protoreflect.Name {
 		nodes[string(t.node)] = t.node
 	}
 	return nodes
+}()
+
+// openNodes are those of which what has no typed field is shown.
+var openNodes = func() map[protoreflect.Name]bool {
+	open := make(map[protoreflect.Name]bool)
+	for _, node := range nodes {
+		rest := eventFields.ByName(node).Message().Fields().ByName("rest")
+		facts, _ := proto.GetExtension(rest.Options(), optionsv1.E_Field).(*optionsv1.FieldFacts)
+		open[node] = facts.GetSensitivity() == optionsv1.Sensitivity_SENSITIVITY_UNSPECIFIED
+	}
+	return open
 }()
 
 func nodeNames() []protoreflect.Name {

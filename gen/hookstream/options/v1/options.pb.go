@@ -147,6 +147,10 @@ type FieldFacts struct {
 	// What kind of sensitive content the field holds: it is never logged, and
 	// withheld from typed events unless the source includes that kind.
 	Sensitivity Sensitivity `protobuf:"varint,6,opt,name=sensitivity,proto3,enum=hookstream.options.v1.Sensitivity" json:"sensitivity,omitempty"`
+	// Of a Struct that is not sensitive itself: what kind of sensitive content is
+	// what holds more than a single value, an object, a list or a long text, as
+	// nobody knows what is in it.
+	InnerSensitivity Sensitivity `protobuf:"varint,8,opt,name=inner_sensitivity,json=innerSensitivity,proto3,enum=hookstream.options.v1.Sensitivity" json:"inner_sensitivity,omitempty"`
 	// Whether the provider says that the field is always sent. Nothing relies on
 	// it: every field of a provider's message may be absent.
 	Presence Presence `protobuf:"varint,7,opt,name=presence,proto3,enum=hookstream.options.v1.Presence" json:"presence,omitempty"`
@@ -198,6 +202,13 @@ func (*FieldFacts) Descriptor() ([]byte, []int) {
 func (x *FieldFacts) GetSensitivity() Sensitivity {
 	if x != nil {
 		return x.Sensitivity
+	}
+	return Sensitivity_SENSITIVITY_UNSPECIFIED
+}
+
+func (x *FieldFacts) GetInnerSensitivity() Sensitivity {
+	if x != nil {
+		return x.InnerSensitivity
 	}
 	return Sensitivity_SENSITIVITY_UNSPECIFIED
 }
@@ -342,10 +353,11 @@ var File_hookstream_options_v1_options_proto protoreflect.FileDescriptor
 
 const file_hookstream_options_v1_options_proto_rawDesc = "" +
 	"\n" +
-	"#hookstream/options/v1/options.proto\x12\x15hookstream.options.v1\x1a google/protobuf/descriptor.proto\"\x87\x02\n" +
+	"#hookstream/options/v1/options.proto\x12\x15hookstream.options.v1\x1a google/protobuf/descriptor.proto\"\xd8\x02\n" +
 	"\n" +
 	"FieldFacts\x12D\n" +
-	"\vsensitivity\x18\x06 \x01(\x0e2\".hookstream.options.v1.SensitivityR\vsensitivity\x12;\n" +
+	"\vsensitivity\x18\x06 \x01(\x0e2\".hookstream.options.v1.SensitivityR\vsensitivity\x12O\n" +
+	"\x11inner_sensitivity\x18\b \x01(\x0e2\".hookstream.options.v1.SensitivityR\x10innerSensitivity\x12;\n" +
 	"\bpresence\x18\a \x01(\x0e2\x1f.hookstream.options.v1.PresenceR\bpresence\x12\x12\n" +
 	"\x04json\x18\x02 \x01(\tR\x04json\x12!\n" +
 	"\fjson_aliases\x18\x03 \x03(\tR\vjsonAliases\x12\x12\n" +
@@ -393,16 +405,17 @@ var file_hookstream_options_v1_options_proto_goTypes = []any{
 }
 var file_hookstream_options_v1_options_proto_depIdxs = []int32{
 	0, // 0: hookstream.options.v1.FieldFacts.sensitivity:type_name -> hookstream.options.v1.Sensitivity
-	1, // 1: hookstream.options.v1.FieldFacts.presence:type_name -> hookstream.options.v1.Presence
-	4, // 2: hookstream.options.v1.field:extendee -> google.protobuf.FieldOptions
-	5, // 3: hookstream.options.v1.enum_value:extendee -> google.protobuf.EnumValueOptions
-	2, // 4: hookstream.options.v1.field:type_name -> hookstream.options.v1.FieldFacts
-	3, // 5: hookstream.options.v1.enum_value:type_name -> hookstream.options.v1.EnumValueFacts
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	4, // [4:6] is the sub-list for extension type_name
-	2, // [2:4] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	0, // 1: hookstream.options.v1.FieldFacts.inner_sensitivity:type_name -> hookstream.options.v1.Sensitivity
+	1, // 2: hookstream.options.v1.FieldFacts.presence:type_name -> hookstream.options.v1.Presence
+	4, // 3: hookstream.options.v1.field:extendee -> google.protobuf.FieldOptions
+	5, // 4: hookstream.options.v1.enum_value:extendee -> google.protobuf.EnumValueOptions
+	2, // 5: hookstream.options.v1.field:type_name -> hookstream.options.v1.FieldFacts
+	3, // 6: hookstream.options.v1.enum_value:type_name -> hookstream.options.v1.EnumValueFacts
+	7, // [7:7] is the sub-list for method output_type
+	7, // [7:7] is the sub-list for method input_type
+	5, // [5:7] is the sub-list for extension type_name
+	3, // [3:5] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_hookstream_options_v1_options_proto_init() }

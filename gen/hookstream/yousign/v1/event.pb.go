@@ -200,9 +200,16 @@ type Event struct {
 	// knows what is in it.
 	DataRest *structpb.Struct `protobuf:"bytes,80,opt,name=data_rest,json=dataRest,proto3" json:"data_rest,omitempty"`
 	// What was sent in the `metadata` of the envelope and has no typed field.
-	// Yousign may nest the envelope there.
+	// Yousign may nest the envelope there. Single values are shown, objects, lists
+	// and long texts withheld like what was read from papers.
 	MetadataRest *structpb.Struct `protobuf:"bytes,81,opt,name=metadata_rest,json=metadataRest,proto3" json:"metadata_rest,omitempty"`
-	// What was sent in the envelope and has no typed field.
+	// What would be in `rest`, and under `metadata` what would be in
+	// `metadata_rest`, of events about verifications, analyses, workflows, applicants
+	// and monitorings, of unknown topics, and without an object `data`: what was read
+	// from papers may stand there, and is withheld.
+	EnvelopeRest *structpb.Struct `protobuf:"bytes,82,opt,name=envelope_rest,json=envelopeRest,proto3" json:"envelope_rest,omitempty"`
+	// What was sent in the envelope and has no typed field. Single values are shown,
+	// objects, lists and long texts withheld like what was read from papers.
 	Rest          *structpb.Struct `protobuf:"bytes,100,opt,name=rest,proto3" json:"rest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -619,6 +626,13 @@ func (x *Event) GetMetadataRest() *structpb.Struct {
 	return nil
 }
 
+func (x *Event) GetEnvelopeRest() *structpb.Struct {
+	if x != nil {
+		return x.EnvelopeRest
+	}
+	return nil
+}
+
 func (x *Event) GetRest() *structpb.Struct {
 	if x != nil {
 		return x.Rest
@@ -718,7 +732,7 @@ var File_hookstream_yousign_v1_event_proto protoreflect.FileDescriptor
 
 const file_hookstream_yousign_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"!hookstream/yousign/v1/event.proto\x12\x15hookstream.yousign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#hookstream/options/v1/options.proto\x1a%hookstream/yousign/v1/applicant.proto\x1a$hookstream/yousign/v1/approver.proto\x1a#hookstream/yousign/v1/contact.proto\x1a-hookstream/yousign/v1/document_analysis.proto\x1a+hookstream/yousign/v1/electronic_seal.proto\x1a&hookstream/yousign/v1/event_name.proto\x1a&hookstream/yousign/v1/monitoring.proto\x1a-hookstream/yousign/v1/signature_request.proto\x1a\"hookstream/yousign/v1/signer.proto\x1a hookstream/yousign/v1/user.proto\x1a(hookstream/yousign/v1/verification.proto\x1a$hookstream/yousign/v1/workflow.proto\"\xf1 \n" +
+	"!hookstream/yousign/v1/event.proto\x12\x15hookstream.yousign.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#hookstream/options/v1/options.proto\x1a%hookstream/yousign/v1/applicant.proto\x1a$hookstream/yousign/v1/approver.proto\x1a#hookstream/yousign/v1/contact.proto\x1a-hookstream/yousign/v1/document_analysis.proto\x1a+hookstream/yousign/v1/electronic_seal.proto\x1a&hookstream/yousign/v1/event_name.proto\x1a&hookstream/yousign/v1/monitoring.proto\x1a-hookstream/yousign/v1/signature_request.proto\x1a\"hookstream/yousign/v1/signer.proto\x1a hookstream/yousign/v1/user.proto\x1a(hookstream/yousign/v1/verification.proto\x1a$hookstream/yousign/v1/workflow.proto\"\xbd!\n" +
 	"\x05Event\x12&\n" +
 	"\bevent_id\x18\x01 \x01(\tB\x06\xa2\x9f\x19\x028\x01H\x01R\aeventId\x88\x01\x01\x12G\n" +
 	"\n" +
@@ -777,9 +791,10 @@ const file_hookstream_yousign_v1_event_proto_rawDesc = "" +
 	"\x1bvideo_identity_verification\x18' \x01(\v2).hookstream.yousign.v1.LegacyVerificationR\x19videoIdentityVerification\x12e\n" +
 	"\x19bank_account_verification\x18( \x01(\v2).hookstream.yousign.v1.LegacyVerificationR\x17bankAccountVerification\x12c\n" +
 	"\x18id_document_verification\x18) \x01(\v2).hookstream.yousign.v1.LegacyVerificationR\x16idDocumentVerification\x12>\n" +
-	"\tdata_rest\x18P \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x04(\x010\x02R\bdataRest\x12D\n" +
-	"\rmetadata_rest\x18Q \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02(\x01R\fmetadataRest\x123\n" +
-	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\x06\xa2\x9f\x19\x02 \x01R\x04restB\b\n" +
+	"\tdata_rest\x18P \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x04(\x010\x02R\bdataRest\x12F\n" +
+	"\rmetadata_rest\x18Q \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x04(\x01@\x02R\fmetadataRest\x12F\n" +
+	"\renvelope_rest\x18R \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x04(\x010\x02R\fenvelopeRest\x125\n" +
+	"\x04rest\x18d \x01(\v2\x17.google.protobuf.StructB\b\xa2\x9f\x19\x04 \x01@\x02R\x04restB\b\n" +
 	"\x06actionB\v\n" +
 	"\t_event_idB\x11\n" +
 	"\x0f_event_name_rawB\x11\n" +
@@ -900,12 +915,13 @@ var file_hookstream_yousign_v1_event_proto_depIdxs = []int32{
 	36, // 37: hookstream.yousign.v1.Event.id_document_verification:type_name -> hookstream.yousign.v1.LegacyVerification
 	37, // 38: hookstream.yousign.v1.Event.data_rest:type_name -> google.protobuf.Struct
 	37, // 39: hookstream.yousign.v1.Event.metadata_rest:type_name -> google.protobuf.Struct
-	37, // 40: hookstream.yousign.v1.Event.rest:type_name -> google.protobuf.Struct
-	41, // [41:41] is the sub-list for method output_type
-	41, // [41:41] is the sub-list for method input_type
-	41, // [41:41] is the sub-list for extension type_name
-	41, // [41:41] is the sub-list for extension extendee
-	0,  // [0:41] is the sub-list for field type_name
+	37, // 40: hookstream.yousign.v1.Event.envelope_rest:type_name -> google.protobuf.Struct
+	37, // 41: hookstream.yousign.v1.Event.rest:type_name -> google.protobuf.Struct
+	42, // [42:42] is the sub-list for method output_type
+	42, // [42:42] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_hookstream_yousign_v1_event_proto_init() }
