@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -14,6 +15,10 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/dynamicpb"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
@@ -284,14 +289,54 @@ func TestPagesOfEveryList(t *testing.T) {
 	if lists != 6 {
 		t.Errorf("%d lists", lists)
 	}
-	for _, token := range []string{"nonsense", "\x00", "AAAA", pageToken("others", "x")} {
-		ctx := t.Context()
-		_, sources := w.sources.ListSources(ctx, &hookstreamv1.ListSourcesRequest{PageToken: token})
-		_, types := w.catalog.ListEventTypes(ctx, &hookstreamv1.ListEventTypesRequest{PageToken: token})
-		_, subs := w.subs.ListSubscriptions(ctx, &hookstreamv1.ListSubscriptionsRequest{PageToken: token})
-		_, parked := w.subs.ListParkedDeliveries(ctx, &hookstreamv1.ListParkedDeliveriesRequest{Parent: "subscriptions/none", PageToken: token})
-		for _, err := range []error{sources, types, subs, parked} {
-			wantStatus(t, err, codes.InvalidArgument, "REQUEST_INVALID")
+}
+
+// The same over gRPC, of every method that has pages.
+func TestPagesOfEveryListOverGRPC(t *testing.T) {
+	w := startSubscriptions(t)
+	w.create("none", &hookstreamv1.Subscription{})
+	lists := 0
+	protoregistry.GlobalFiles.RangeFilesByPackage("hookstream.v1", func(file protoreflect.FileDescriptor) bool {
+		for i := range file.Services().Len() {
+			methods := file.Services().Get(i).Methods()
+			for j := range methods.Len() {
+				if methods.Get(j).Input().Fields().ByName("page_token") != nil {
+					lists++
+					checkPages(t, w, methods.Get(j))
+				}
+			}
+		}
+		return true
+	})
+	if lists != 6 {
+		t.Errorf("%d lists", lists)
+	}
+}
+
+func checkPages(t *testing.T, w *subscriptionWorld, method protoreflect.MethodDescriptor) {
+	t.Helper()
+	fields := method.Input().Fields()
+	list := func(token string, size int32) error {
+		req := dynamicpb.NewMessage(method.Input())
+		req.Set(fields.ByName("page_token"), protoreflect.ValueOfString(token))
+		req.Set(fields.ByName("page_size"), protoreflect.ValueOfInt32(size))
+		if parent := fields.ByName("parent"); parent != nil {
+			req.Set(parent, protoreflect.ValueOfString("subscriptions/none"))
+		}
+		name := fmt.Sprintf("/%s/%s", method.Parent().FullName(), method.Name())
+		return w.conn.Invoke(t.Context(), name, req, dynamicpb.NewMessage(method.Output()))
+	}
+	for _, token := range []string{"\x00", "\x00\u00ff", "nonsense", "!", " ", "AAAA", "\U0001f600", "a\u2028b", pageToken("others", "x"), pageToken("", ""), strings.Repeat("A", 4097)} {
+		err := list(token, 0)
+		if st := status.Convert(err); st.Code() != codes.InvalidArgument || !strings.Contains(fmt.Sprint(st.Details()), "REQUEST_INVALID") {
+			t.Errorf("%s with the token %q: %v", method.FullName(), token, err)
+		}
+	}
+	for size, want := range map[int32]codes.Code{
+		-1: codes.InvalidArgument, math.MinInt32: codes.InvalidArgument, 0: codes.OK, 1: codes.OK, 1000: codes.OK, 1001: codes.OK, math.MaxInt32: codes.OK,
+	} {
+		if err := list("", size); status.Code(err) != want {
+			t.Errorf("%s with the size %d: %v", method.FullName(), size, err)
 		}
 	}
 }
@@ -420,6 +465,39 @@ func TestNothingInAFrameEndsALine(t *testing.T) {
 	g := start(t, withEvents(script(failure)))
 	if _, _, body := g.do(t, "GET", subscribePath, ""); strings.ContainsAny(body, "\u0085\u2028\u2029") {
 		t.Errorf("%q", body)
+	}
+}
+
+// Every client has, when it has read an answer, what was sent: over gRPC nothing is
+// escaped, and nothing of REST's escapes is kept for all.
+func TestWhatEndsALineArrivesAsSent(t *testing.T) {
+	const odd = "a\u2028b\u2029c\u0085d"
+	w := startSubscriptions(t)
+	w.putEvent("open", odd, "done", `{"eventId":"`+odd+`"}`)
+	for i, by := range ways {
+		name := fmt.Sprintf("odd-%d", i)
+		code, _, body := w.do(t, "POST", "/v1/subscriptions?earliest=true&subscriptionId="+name, `{"description":"`+odd+`","labels":{"k":"`+odd+`"}}`) // REST is there first
+		if code != http.StatusOK {
+			t.Fatal(code, body)
+		}
+		sub, err := w.subs.GetSubscription(t.Context(), &hookstreamv1.GetSubscriptionRequest{Name: "subscriptions/" + name})
+		if err != nil || sub.GetDescription() != odd || sub.GetLabels()["k"] != odd {
+			t.Errorf("%v, %v", sub, err)
+		}
+		peer := w.open(t, by, w.addrs(), &hookstreamv1.SubscribeRequest{Subscription: "subscriptions/" + name})
+		var e *hookstreamv1.Event
+		for e == nil {
+			frame, err := peer.next()
+			if err != nil {
+				t.Fatalf("%s: %v", by.name, err)
+			}
+			for _, d := range frame.GetBatch().GetDeliveries() {
+				e = d.GetEvent()
+			}
+		}
+		if e.GetTopic() != odd || e.GetYousign().GetEventId() != odd {
+			t.Errorf("%s: %v", by.name, e)
+		}
 	}
 }
 
