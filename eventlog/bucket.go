@@ -3,7 +3,8 @@ package eventlog
 import "context"
 
 // Bucket keeps small values by key: configuration. Every change is durable when
-// the call returns, and is seen by every gateway that watches.
+// the call returns, unless the bucket is a loose one, and is seen by every gateway that
+// watches.
 type Bucket interface {
 	// Create keeps a new value; ErrConflict when the key exists.
 	Create(ctx context.Context, key string, value []byte) (revision uint64, err error)

@@ -116,6 +116,7 @@ func checkDir(dir string, large int64, index *indexChecker) (*Check, error) {
 			names = append(names, name)
 		}
 	}
+	names = slices.DeleteFunc(names, isLoose)
 	slices.Sort(names)
 	for _, name := range names {
 		s, err := c.checkStream(name, large)

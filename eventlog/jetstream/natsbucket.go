@@ -20,6 +20,7 @@ type natsBucket struct {
 	name    string // of its stream
 	kv      jetstream.KeyValue
 	barrier barrier
+	loose   bool
 	quorum  question.Shared[struct{}, time.Time] // when the bucket had one
 	sync    chan struct{}                        // holds one token: a barrier has one user at a time
 	closed  bool                                 // with the token
@@ -28,6 +29,18 @@ type natsBucket struct {
 // Bucket opens the bucket of that name, made when missing. The name is
 // upper-case letters.
 func (e *Engine) Bucket(ctx context.Context, name string) (eventlog.Bucket, error) {
+	return e.bucket(ctx, name, false)
+}
+
+// LooseBucket opens a bucket of what can be done without. A change waits for no disk, so
+// that one of the last seconds may be gone after a power cut; it is refused with ErrFull
+// while the disk has less than twice the room that the log wants, and whatever befalls the
+// bucket, the engine goes on.
+func (e *Engine) LooseBucket(ctx context.Context, name string) (eventlog.Bucket, error) {
+	return e.bucket(ctx, loosePrefix+name, true)
+}
+
+func (e *Engine) bucket(ctx context.Context, name string, loose bool) (eventlog.Bucket, error) {
 	var kv jetstream.KeyValue
 	err := e.patiently(ctx, func() (err error) {
 		kv, err = e.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
@@ -42,12 +55,14 @@ func (e *Engine) Bucket(ctx context.Context, name string) (eventlog.Bucket, erro
 		return nil, fmt.Errorf("bucket %s: %w", name, err)
 	}
 	name = "KV_" + bucketPrefix + name
-	e.knows(ctx, name)
-	b, err := e.barrierFor(name, newFSBarrier)
-	if err != nil {
-		return nil, err
+	var b barrier = noBarrier{}
+	if !loose {
+		e.knows(ctx, name)
+		if b, err = e.barrierFor(name, newFSBarrier); err != nil {
+			return nil, err
+		}
 	}
-	nb := &natsBucket{e: e, name: name, kv: kv, barrier: b, sync: make(chan struct{}, 1)}
+	nb := &natsBucket{e: e, name: name, kv: kv, barrier: b, loose: loose, sync: make(chan struct{}, 1)}
 	nb.quorum.Ask = func(_ struct{}, sent func()) (time.Time, error) {
 		sent()
 		return nb.reachQuorum(time.Now())
@@ -67,6 +82,9 @@ func (b *natsBucket) close() {
 }
 
 func (b *natsBucket) Create(ctx context.Context, key string, value []byte) (uint64, error) {
+	if err := b.room(); err != nil {
+		return 0, err
+	}
 	rev, err := b.kv.Create(ctx, key, value)
 	if errors.Is(err, jetstream.ErrKeyExists) {
 		rev, err = b.createDeleted(ctx, key, value, err)
@@ -88,6 +106,9 @@ func (b *natsBucket) createDeleted(ctx context.Context, key string, value []byte
 }
 
 func (b *natsBucket) Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+	if err := b.room(); err != nil {
+		return 0, err
+	}
 	rev, err := b.kv.Update(ctx, key, value, revision)
 	return b.durable(rev, len(value), err)
 }
@@ -102,7 +123,9 @@ func (b *natsBucket) Delete(ctx context.Context, key string, revision uint64) er
 // anywhere.
 func (b *natsBucket) durable(rev uint64, wrote int, err error) (uint64, error) {
 	if err != nil {
-		b.e.storeFailed("bucket", err)
+		if !b.loose {
+			b.e.storeFailed("bucket", err)
+		}
 		return 0, bucketError(err)
 	}
 	b.sync <- struct{}{}
@@ -115,6 +138,18 @@ func (b *natsBucket) durable(rev uint64, wrote int, err error) (uint64, error) {
 		return 0, fmt.Errorf("%w: %w", eventlog.ErrUnavailable, err)
 	}
 	return rev, nil
+}
+
+// room answers why a loose bucket takes nothing more: what can be done without is the
+// first to go when the disk fills.
+func (b *natsBucket) room() error {
+	if !b.loose || b.e.node == nil || b.e.opts.MinFreeBytes == 0 {
+		return nil
+	}
+	if free, err := freeBytes(streamsDir(b.e.opts.Dir)); err == nil && free/2 < b.e.opts.MinFreeBytes {
+		return fmt.Errorf("%w: %d bytes left on the file system", eventlog.ErrFull, free)
+	}
+	return nil
 }
 
 func bucketError(err error) error {

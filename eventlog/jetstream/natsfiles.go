@@ -77,6 +77,12 @@ func listStreams(dir string) ([]string, error) {
 // bucketStream begins the name of a stream that is a bucket.
 const bucketStream = "KV_" + bucketPrefix
 
+// loosePrefix begins the name of a bucket of what can be done without.
+const loosePrefix = "LOOSE_"
+
+// isLoose tells streams that nobody looks after: JetStream drops what it cannot read.
+func isLoose(stream string) bool { return strings.HasPrefix(stream, bucketStream+loosePrefix) }
+
 func isBucket(stream string) bool { return strings.HasPrefix(stream, bucketStream) }
 
 // listBlocks answers the numbers of the blocks there are. Block 1 may be long gone.

@@ -36,6 +36,7 @@ func RunEngine(t *testing.T, options func(*testing.T) jetstream.Options) {
 		{"an outcome reaches who waits", inboxOutcome},
 		{"a full inbox refuses", inboxFull},
 		{"a bucket keeps, refuses stale changes and tells", bucket},
+		{"a loose bucket keeps, refuses stale changes and tells", looseBucket},
 	}
 	for _, p := range promises {
 		t.Run(p.name, func(t *testing.T) { p.test(t, options(t)) })
@@ -341,8 +342,17 @@ func inboxFull(t *testing.T, o jetstream.Options) {
 }
 
 func bucket(t *testing.T, o jetstream.Options) {
-	e := Open(t, o)
-	b, err := e.Bucket(t.Context(), "TEST")
+	b, err := Open(t, o).Bucket(t.Context(), "TEST")
+	testBucket(t, b, err)
+}
+
+func looseBucket(t *testing.T, o jetstream.Options) {
+	b, err := Open(t, o).LooseBucket(t.Context(), "TEST")
+	testBucket(t, b, err)
+}
+
+func testBucket(t *testing.T, b eventlog.Bucket, err error) {
+	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
