@@ -40,6 +40,8 @@ var arrows = map[string][]string{
 	"history":       {"event", "eventlog", "history/query"},
 	"history/query": {},
 
+	"request": {"eventlog"},
+
 	"hub":          {"event", "eventlog", "internal/question", "provider"},
 	"subscription": {"event", "eventlog", "eventlog/queue", "eventlog/store", "hub", "internal/question", "setting"},
 	"server":       {"event", "eventlog", "history", "hub", "provider", "server/listing", "source", "subscription"},
