@@ -20,6 +20,9 @@ type conn struct {
 	// admitted is the endpoint that a request was admitted to by its headers alone,
 	// whose body comes next. For the one goroutine that serves the connection.
 	admitted *endpoint
+	// refused is what keeper is told of once the answer is written. For that goroutine.
+	refused *Refused
+	keeper  Refusals
 
 	reading, writing limit
 }
@@ -126,6 +129,7 @@ func (c *conn) Read(p []byte) (int, error) {
 }
 
 func (c *conn) Write(p []byte) (int, error) {
+	defer c.told()
 	written := 0
 	for {
 		n, err := c.Conn.Write(p[written:])

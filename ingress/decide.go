@@ -129,6 +129,7 @@ func (g *Gateway) reject(ctx context.Context, ep *endpoint, rq *request, q quest
 	if ep.shadow {
 		return g.publish(ctx, ep, rq, p)
 	}
+	g.rejected(ep, rq, p.verdict)
 	return Forged, nil
 }
 

@@ -18,9 +18,12 @@ type gate struct {
 
 // open reports whether a line may be written now, and how many were not since
 // the last.
-func (g *gate) open(now time.Time) (skipped int64, ok bool) {
+func (g *gate) open(now time.Time) (skipped int64, ok bool) { return g.openEvery(now, gateInterval) }
+
+// openEvery is open for a gate with an interval of its own.
+func (g *gate) openEvery(now time.Time, interval time.Duration) (skipped int64, ok bool) {
 	next := g.next.Load()
-	if now.UnixNano() < next || !g.next.CompareAndSwap(next, now.Add(gateInterval).UnixNano()) {
+	if now.UnixNano() < next || !g.next.CompareAndSwap(next, now.Add(interval).UnixNano()) {
 		g.skipped.Add(1)
 		return 0, false
 	}

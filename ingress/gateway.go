@@ -47,6 +47,7 @@ type Gateway struct {
 	crew      crew
 	proofs    proofs
 	faults    gate
+	nowhere   gate // of what came for no source
 	cancel    func()
 
 	// pauses is held while an endpoint is put in force, and while it is told whether

@@ -92,6 +92,9 @@ type Options struct {
 	// Shorter than the inbox keeps it, so that none vanishes without a word.
 	GiveUpAge time.Duration
 
+	// Refused keeps what was refused for good. nil: nobody does.
+	Refused Refusals
+
 	// Logger takes what operators should know. Default: nothing is logged.
 	Logger *slog.Logger
 	// Metrics is told what happens. Its functions may be nil.

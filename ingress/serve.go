@@ -72,6 +72,8 @@ type exchange struct {
 	bodyRead bool    // to its end, or there is none
 	rq       request
 	result   Result
+	// reason and evidence say why it is refused.
+	reason, evidence string
 }
 
 var exchanges = sync.Pool{New: func() any { return new(exchange) }}
@@ -94,7 +96,6 @@ func (x *exchange) handle() Result {
 		}
 		return refused
 	}
-	defer x.freeBody()
 	if refused := x.readBody(); refused != resultNone {
 		return refused
 	}
@@ -246,6 +247,7 @@ func (x *exchange) fault(err error) (Result, error) {
 	}
 	r := resultOf(err)
 	if status := r.Status(); status < 500 {
+		x.evidence = clip(err.Error(), maxName)
 		x.log(&x.ep.refusals, slog.LevelInfo, "a request was refused", "result", r, "err", err)
 	} else {
 		x.log(&x.g.faults, slog.LevelError, "a request could not be stored", "result", r, "err", err)
@@ -271,6 +273,7 @@ func resultOf(err error) Result {
 // refusal logs a request that is not genuine.
 func (x *exchange) refusal(s decision) {
 	if s.result == Forged || s.result == PublishedFailed {
+		x.reason = s.verdict.Reason
 		x.log(&x.ep.refusals, slog.LevelInfo, "a request is not genuine", "result", s.result, "reason", s.verdict.Reason)
 	}
 }
@@ -306,6 +309,8 @@ func (x *exchange) end() {
 	if c, ok := x.ctx.Conn().(*conn); ok {
 		c.rest(now, x.result.Status() == http.StatusOK && x.result != Healthy)
 	}
+	x.tell(x.refused(now))
+	x.freeBody()
 	x.free()
 }
 
