@@ -80,6 +80,11 @@ type Request struct {
 	// ask again.
 	Spent bool `json:"spent,omitempty"`
 
+	// Event is the name of the event that it became, let in at PromoteTime: see
+	// Store.Promoted.
+	Event       string    `json:"event,omitempty"`
+	PromoteTime time.Time `json:"promoted,omitzero"`
+
 	// Ordinal counts the requests of one sender among those of one source and cause.
 	Ordinal int64 `json:"ordinal,omitempty"`
 	// Class is equal for equal requests.

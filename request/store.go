@@ -28,6 +28,12 @@ type Options struct {
 	TotalBytes int64
 	// Age is how long ago the older half of a budget may have come.
 	Age time.Duration
+	// KeepAge is how long any request is kept, the newest half too. Gone reports what is
+	// to go before: of a source that is no more. nil: nothing. What goes is gone within
+	// SweepEvery.
+	KeepAge    time.Duration
+	Gone       func(*Request) bool
+	SweepEvery time.Duration
 	// Rate is how many are written a second, of one source.
 	Rate float64
 	// Queue is how many of one source wait to be written, QueueBytes what all of them may
@@ -41,6 +47,7 @@ type Options struct {
 func DefaultOptions() Options {
 	return Options{
 		Slots: 1000, Bytes: 64 << 20, TotalBytes: 1 << 30, Age: 7 * 24 * time.Hour,
+		KeepAge: 30 * 24 * time.Hour, Gone: func(*Request) bool { return false }, SweepEvery: time.Hour,
 		Rate: 20, Queue: 256, QueueBytes: 32 << 20, Logger: slog.New(slog.DiscardHandler),
 	}
 }
@@ -49,6 +56,10 @@ func (o Options) withDefaults() Options {
 	d := DefaultOptions()
 	o.Slots, o.Bytes, o.TotalBytes = cmp.Or(o.Slots, d.Slots), cmp.Or(o.Bytes, d.Bytes), cmp.Or(o.TotalBytes, d.TotalBytes)
 	o.Age, o.Rate = cmp.Or(o.Age, d.Age), cmp.Or(o.Rate, d.Rate)
+	o.KeepAge, o.SweepEvery = cmp.Or(o.KeepAge, d.KeepAge), cmp.Or(o.SweepEvery, d.SweepEvery)
+	if o.Gone == nil {
+		o.Gone = d.Gone
+	}
 	o.Queue, o.QueueBytes, o.Logger = cmp.Or(o.Queue, d.Queue), cmp.Or(o.QueueBytes, d.QueueBytes), cmp.Or(o.Logger, d.Logger)
 	return o
 }
@@ -79,6 +90,7 @@ func Open(o Options) *Store {
 	s := &Store{o: o, queue: newQueue(o), stop: stop, groups: make(map[groupKey]*group), byID: make(map[string]*entry), ready: make(chan struct{})}
 	s.done.Go(func() { s.follow(ctx) })
 	s.done.Go(func() { s.write(ctx) })
+	s.done.Go(func() { s.sweep(ctx) })
 	return s
 }
 
@@ -158,20 +170,26 @@ func (s *Store) List() []Request {
 
 // Get reads a request whole.
 func (s *Store) Get(ctx context.Context, id string) (*Request, error) {
+	_, r, _, err := s.read(ctx, id)
+	return r, err
+}
+
+// read answers a request as it is in the bucket, and at which revision.
+func (s *Store) read(ctx context.Context, id string) (*entry, *Request, uint64, error) {
 	s.mu.Lock()
 	e := s.byID[id]
 	s.mu.Unlock()
 	if e == nil {
-		return nil, ErrNotFound
+		return nil, nil, 0, ErrNotFound
 	}
 	c, err := s.o.Bucket.Now(ctx, groupKey{e.Source, e.Cause}.key(e.slot))
 	if err != nil {
-		return nil, fmt.Errorf("read a request: %w", err)
+		return nil, nil, 0, fmt.Errorf("read a request: %w", err)
 	}
 	if r, err := decode(c.Value); err == nil && r.ID == id {
-		return r, nil
+		return e, r, c.Revision, nil
 	}
-	return nil, ErrNotFound
+	return nil, nil, 0, ErrNotFound
 }
 
 // followAgain is the pause after the bucket could not be followed.

@@ -134,6 +134,7 @@ func (s *Store) place(k groupKey, r *Request) place {
 		p.slot, p.old = old.slot, old
 		p.next.ID, p.next.Ordinal = old.ID, old.Ordinal
 		p.next.FirstTime, p.next.Count = old.FirstTime, old.Count+r.Count
+		p.next.Event, p.next.PromoteTime = old.Event, old.PromoteTime
 		return p
 	}
 	p.next.Ordinal = g.ordinal(r.sender())
