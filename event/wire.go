@@ -57,6 +57,7 @@ func (w *wire) verification(b []byte, num protowire.Number, v *hookstreamv1.Veri
 	for _, field := range v.CoveredFields {
 		in = w.element(in, 7, field)
 	}
+	in = w.time(in, 8, v.PromoteTime)
 	return w.bytes(b, num, in)
 }
 

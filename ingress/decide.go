@@ -2,7 +2,6 @@ package ingress
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime/debug"
 	"time"
@@ -47,8 +46,8 @@ type decision struct {
 	asked   bool // just now
 }
 
-// decideRequest has the request verified and publishes it if that is due. It is the
-// one function that does either: nothing reaches the log past a provider.
+// decideRequest has the request verified and publishes it if that is due. It and
+// Promote are all that does either: nothing reaches the log past a provider.
 //
 // The order of its steps is what makes it safe to die between any two of them;
 // the argument stands at Gateway.work.
@@ -184,11 +183,12 @@ func (p *proof) fill(d *draft) {
 func (g *Gateway) publish(ctx context.Context, ep *endpoint, rq *request, p proof) (Result, error) {
 	// Inspecting comes after verifying where it can: what nobody vouches for is
 	// not parsed.
-	if err := rq.inspect(ep); err != nil {
-		if p.state == disproved || !errors.Is(err, provider.ErrMalformed) {
+	if p.state == disproved {
+		if err := rq.inspect(ep); err != nil {
 			return resultNone, err
 		}
-		rq.keepUnread()
+	} else if err := rq.readable(ep); err != nil {
+		return resultNone, err
 	}
 	// What a remote provider's sender was answered 200 for is published, though
 	// the source may have changed its mind since.
@@ -203,10 +203,10 @@ func (g *Gateway) publish(ctx context.Context, ep *endpoint, rq *request, p proo
 	if err == nil && got.Duplicate && p.state != disproved {
 		got, err = g.appendOther(ctx, ep, rq, p, entry, got.Seq)
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return resultNone, err
-	case got.Duplicate:
+	}
+	if rq.seq = got.Seq; got.Duplicate {
 		return Duplicate, nil
 	}
 	g.step(StepAppended)
@@ -298,9 +298,14 @@ func (g *Gateway) entry(ep *endpoint, rq *request, p proof) (eventlog.Entry, err
 
 // published reports whether the request's event is in the log.
 func (g *Gateway) published(ep *endpoint, rq *request) (bool, error) {
-	_, ok, err := g.o.Log.Key(ep.id, rq.info.DedupKey)
-	if err != nil {
+	_, ok, err := g.key(ep, rq.info.DedupKey)
+	return ok, err
+}
+
+// key answers where the event with a key of a source is.
+func (g *Gateway) key(ep *endpoint, key string) (seq uint64, ok bool, err error) {
+	if seq, ok, err = g.o.Log.Key(ep.id, key); err != nil {
 		err = fmt.Errorf("look for an earlier event: %w: %w", eventlog.ErrUnavailable, err)
 	}
-	return ok, err
+	return seq, ok, err
 }

@@ -10,7 +10,7 @@
 // durable by then.
 //
 // On both ways decideRequest is the only function that has a request verified and the
-// only one that publishes it.
+// only one that publishes it. What was refused may be promoted later: see Promote.
 package ingress
 
 import (

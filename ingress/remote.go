@@ -28,7 +28,7 @@ func (x *exchange) remote(rq *request) (Result, error) {
 	key := rq.questionKey()
 	outcome, cancel := g.o.Inbox.Outcome(x.ep.id, key)
 	defer cancel()
-	if err := x.store(rq, key); err != nil {
+	if err := g.store(x.ep, rq, key); err != nil {
 		return x.fault(err)
 	}
 	g.step(StepStored)
@@ -36,12 +36,13 @@ func (x *exchange) remote(rq *request) (Result, error) {
 	return x.await(outcome), nil
 }
 
-func (x *exchange) store(rq *request, key string) error {
-	row, err := rq.encode(x.ep, nil, "")
+// store has the verifier decide a request.
+func (g *Gateway) store(ep *endpoint, rq *request, key string) error {
+	row, err := rq.encode(ep, nil, "")
 	if err != nil {
 		return err
 	}
-	if _, err = x.g.o.Inbox.Put(x.g.appends.from(time.Now()), eventlog.Row{Source: x.ep.id, Key: key, Data: row}); err != nil {
+	if _, err = g.o.Inbox.Put(g.appends.from(time.Now()), eventlog.Row{Source: ep.id, Key: key, Data: row}); err != nil {
 		return fmt.Errorf("inbox: %w", err)
 	}
 	return nil

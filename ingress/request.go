@@ -3,6 +3,7 @@ package ingress
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -24,6 +25,8 @@ type request struct {
 	info      provider.Info
 	typ       string // topic and action
 	inspected bool
+	seq       uint64    // where its event is, once it is published
+	promoted  time.Time // zero: it was not refused before
 }
 
 // inspect fills info, once.
@@ -45,6 +48,16 @@ func (rq *request) inspect(ep *endpoint) error {
 	rq.info, rq.inspected = info, true
 	rq.typ = event.JoinType(info.Topic, info.Action)
 	return nil
+}
+
+// readable fills info of what its sender vouches for, whatever it is.
+func (rq *request) readable(ep *endpoint) error {
+	err := rq.inspect(ep)
+	if errors.Is(err, provider.ErrMalformed) {
+		rq.keepUnread()
+		return nil
+	}
+	return err
 }
 
 // keepUnread is for what the sender vouches for and nobody can read: refused, it
@@ -115,7 +128,7 @@ type draft struct {
 	raw                hookstreamv1.RawRequest
 	headers            [8]hookstreamv1.RawRequest_Header // the first that are kept
 	occurred, received timestamppb.Timestamp
-	verified           timestamppb.Timestamp
+	verified, promoted timestamppb.Timestamp
 	verification       hookstreamv1.Verification
 	proof              hookstreamv1.Proof
 	lines              [4]hookstreamv1.Proof_Line // the first of the proof
@@ -166,6 +179,10 @@ func (rq *request) encode(ep *endpoint, v *proof, earlier string) ([]byte, error
 	if v != nil {
 		v.fill(d)
 	}
+	if !rq.promoted.IsZero() {
+		d.verification.PromoteTime = stamp(&d.promoted, rq.promoted)
+		e.Verification = &d.verification
+	}
 	d.keepHeaders(rq.Header, ep.keptHeaders)
 	d.raw.Body = rq.Body
 	if ct := rq.Header["Content-Type"]; len(ct) > 0 {
@@ -192,8 +209,12 @@ func decodeRow(data []byte) (*request, string, error) {
 	if err := proto.Unmarshal(data, e); err != nil {
 		return nil, "", fmt.Errorf("row of the inbox: %w", err)
 	}
-	rq, _ := KeptRequest(e)
-	return &request{Request: *rq}, e.GetProvider(), nil
+	kept, _ := KeptRequest(e)
+	rq := &request{Request: *kept}
+	if at := e.GetVerification().GetPromoteTime(); at != nil {
+		rq.promoted = at.AsTime()
+	}
+	return rq, e.GetProvider(), nil
 }
 
 // KeptRequest answers the request of an event as it is kept, with the headers that
