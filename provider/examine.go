@@ -34,8 +34,18 @@ type Examination struct {
 	Request *Request
 	// Ask has the sender asked.
 	Ask bool
-	// Step tells a step to people. No secret is told.
+	// Step tells a step to people. No secret is told, and no signature.
 	Step func(name, format string, args ...any)
+	// Detail tells what only those may know who have the secret and the request in hand:
+	// the signature that would be right is one. nil: nobody.
+	Detail func(name, format string, args ...any)
+}
+
+// Tell calls Detail if there is one.
+func (x Examination) Tell(name, format string, args ...any) {
+	if x.Detail != nil {
+		x.Detail(name, format, args...)
+	}
 }
 
 // ErrNotGenuine says that nobody vouches for a request.

@@ -115,7 +115,7 @@ func (c *verifyOf) Run(ctx context.Context, p *program) error {
 	r := newReport(p.stdout)
 	defer r.end()
 	return providers().Examine(ctx, provider.Examination{
-		Source: src, Ask: ask, Step: r.step,
+		Source: src, Ask: ask, Step: r.step, Detail: r.step,
 		Request: &provider.Request{Header: header, Body: body, ReceiveTime: time.Now()},
 	})
 }

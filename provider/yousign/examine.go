@@ -29,23 +29,25 @@ func (Provider) Examine(ctx context.Context, given provider.Examination) error {
 		return err
 	}
 	x := examination{
-		Examination: given, secret: cfg.GetSecrets()[0], body: given.Request.Body,
+		Examination: given, secrets: cfg.GetSecrets(), body: given.Request.Body,
 		signature: given.Request.Header.Get(headerOf(cfg)),
 	}
 	return x.run(ctx, verifier)
 }
 
-// An examination is a request, a signature and the secret that should fit.
+// An examination is a request, a signature and the secrets of which one should fit.
 type examination struct {
 	provider.Examination
-	secret    string
+	secrets   []string
 	body      []byte
 	signature string
 }
 
 func (x examination) run(ctx context.Context, verifier *Verifier) error {
 	x.Step("body", "%d bytes, sha256 %s", len(x.body), hexSum(x.body))
-	x.Step("secret", "%d characters, fingerprint %s", len(x.secret), hexSum([]byte(x.secret))[:8])
+	for _, secret := range x.secrets {
+		x.Tell("secret", "%d characters, fingerprint %s", len(secret), hexSum([]byte(secret))[:8])
+	}
 	info, inspectErr := verifier.Inspect(x.Request)
 	if inspectErr != nil {
 		x.Step("envelope", "NOT THERE: %s", inspectErr)
@@ -56,14 +58,18 @@ func (x examination) run(ctx context.Context, verifier *Verifier) error {
 		return err
 	}
 	verdict := verifier.Verify(ctx, x.Request, info)
-	computed := Sign(x.secret, x.body)
 	if verdict.Outcome != provider.Genuine {
 		x.Step("digest", "DIFFERS")
-		x.Step("  given", "%s", x.signature)
-		x.Step("  computed", "%s", computed)
+		x.Tell("  given", "%s", x.signature)
+		for _, secret := range x.secrets {
+			x.Tell("  computed", "%s", Sign(secret, x.body))
+		}
 		return provider.Advise(fmt.Errorf("%w: %s", provider.ErrNotGenuine, verdict.Reason), "%s", x.suspect())
 	}
-	x.Step("digest", "ok: %s", computed)
+	if x.Detail == nil {
+		x.Step("digest", "ok")
+	}
+	x.Tell("digest", "ok: %s", Sign(x.secrets[verdict.SecretIndex-1], x.body))
 	if inspectErr != nil {
 		return provider.Advise(errors.New("signed with this secret, but not an event: the gateway keeps it without a type"), "is this the body of a webhook?")
 	}
@@ -75,7 +81,8 @@ func (x examination) run(ctx context.Context, verifier *Verifier) error {
 func (x examination) form() error {
 	digits, ok := strings.CutPrefix(x.signature, signaturePrefix)
 	if !ok {
-		x.Step("prefix", "MISSING: %q does not begin with %s", start(x.signature, 16), signaturePrefix)
+		x.Step("prefix", "MISSING: the signature does not begin with %s", signaturePrefix)
+		x.Tell("  given", "%q", start(x.signature, 16))
 		return provider.Advise(fmt.Errorf("%w: signature_malformed", provider.ErrNotGenuine), "give the header's value as it arrived, %s included", signaturePrefix)
 	}
 	x.Step("prefix", "ok: %s", signaturePrefix)

@@ -12,14 +12,17 @@ import (
 // tries what captures and configurations usually do wrong: when the signature
 // fits one of these, that is no guess.
 func (x examination) suspect() string {
-	for _, v := range bodyVariants(x.body) {
-		if x.fits(x.secret, v.body) {
-			return "the signature fits the body " + v.what + ": the signature is over the bytes as they arrived"
+	bodies := bodyVariants(x.body)
+	for _, secret := range x.secrets {
+		for _, v := range bodies {
+			if x.fits(secret, v.body) {
+				return "the signature fits the body " + v.what + ": the signature is over the bytes as they arrived"
+			}
 		}
-	}
-	for _, v := range secretVariants(x.secret) {
-		if x.fits(v.secret, x.body) {
-			return "the signature fits the secret " + v.what + ": the key is the characters that Yousign shows, no more and no less"
+		for _, v := range secretVariants(secret) {
+			if x.fits(v.secret, x.body) {
+				return "the signature fits the secret " + v.what + ": the key is the characters that Yousign shows, no more and no less"
+			}
 		}
 	}
 	return "either the secret is another (compare its fingerprint with `hookstream sources get SOURCE`), the body was altered or re-encoded after it arrived, or the request is forged"
