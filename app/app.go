@@ -39,6 +39,7 @@ type App struct {
 	providers *provider.Set
 	engine    *jetstream.Engine
 	sources   *source.Store
+	requests  *requests
 	gateway   *ingress.Gateway
 	hub       *hub.Hub
 	history   *history.Store
@@ -78,7 +79,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	}()
 	// In the order of dependence; Close goes the other way.
 	for _, step := range []func(context.Context) error{
-		a.listen, a.openPProf, a.openEngine, a.openSources, a.openIngress, a.openHub, a.openHistory, a.openSubscriptions, a.openServer,
+		a.listen, a.openPProf, a.openEngine, a.openSources, a.openRequests, a.openIngress, a.openHub, a.openHistory, a.openSubscriptions, a.openServer,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -206,6 +207,7 @@ func (a *App) openIngress(context.Context) error {
 	o.VerifyWait, o.DefaultRate, o.Workers = a.opts.VerifyWait, a.opts.SourceRate, a.opts.Verifiers
 	o.MaxConns, o.MaxConnsPerAddress = a.opts.MaxConns, a.opts.MaxConnsPerAddress
 	o.SharedAddresses, o.Ready = a.opts.TrustedProxies, func() error { return a.readiness(context.Background()) }
+	o.Refused = a.requests
 	o.Logger, o.Metrics, o.Step = a.logger, a.metrics.ingress(), dieAt()
 	a.gateway = ingress.New(o)
 	a.onClose(func() error { a.gateway.Close(); return nil })
@@ -299,6 +301,7 @@ func (a *App) openServer(context.Context) error {
 		Events:        events,
 		Subscriptions: a.subs,
 		Hub:           a.hub,
+		Requests:      a.requests,
 		Providers:     infos,
 		EventTypes:    types,
 		Logger:        a.logger,

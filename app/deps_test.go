@@ -40,11 +40,11 @@ var arrows = map[string][]string{
 	"history":       {"event", "eventlog", "history/query"},
 	"history/query": {},
 
-	"request": {"eventlog"},
+	"request": {"eventlog", "history/query"},
 
 	"hub":          {"event", "eventlog", "internal/question", "provider"},
 	"subscription": {"event", "eventlog", "eventlog/queue", "eventlog/store", "hub", "internal/question", "setting"},
-	"server":       {"event", "eventlog", "history", "hub", "provider", "server/listing", "source", "subscription"},
+	"server":       {"event", "eventlog", "history", "hub", "provider", "request", "server/listing", "source", "subscription"},
 	// Filters and orders of lists: they know protobuf and none of our resources.
 	"server/listing": {},
 
@@ -58,7 +58,7 @@ var arrows = map[string][]string{
 
 	"app": {
 		"conns", "event", "eventlog", "eventlog/jetstream", "eventlog/queue", "source", "ingress", "provider/yousign/simulate", "provider/ignisign/simulate",
-		"provider", "server", "history", "hub", "subscription",
+		"provider", "request", "server", "history", "hub", "subscription",
 	},
 
 	// Measures from outside: processes and the network.

@@ -16,6 +16,7 @@ import (
 	"github.com/hookstream/hookstream/hub"
 	"github.com/hookstream/hookstream/ingress"
 	"github.com/hookstream/hookstream/provider"
+	"github.com/hookstream/hookstream/request"
 	"github.com/hookstream/hookstream/server"
 )
 
@@ -123,6 +124,21 @@ func (m *metrics) hub(h *hub.Hub) {
 	counter("hookstream_filter_failures_total", "Evaluations of a CEL filter that failed, so that the event did not match.", func(s hub.Stats) int64 { return s.FilterFailures })
 	counter("hookstream_decode_failures_total", "Bodies that broke a decoder.", func(s hub.Stats) int64 { return s.DecodeFailures })
 	counter("hookstream_broken_records_total", "Records of the log that are not events.", func(s hub.Stats) int64 { return s.BrokenRecords })
+}
+
+// refused shows what is kept of what was refused.
+func (m *metrics) refused(stats func() request.Stats) {
+	gauge := func(name, help string, fn func(request.Stats) int64) {
+		m.gauge(name, help, func() float64 { return float64(fn(stats())) })
+	}
+	counter := func(name, help string, fn func(request.Stats) int64) {
+		m.factory.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 { return float64(fn(stats())) })
+	}
+	gauge("hookstream_refused_requests", "Requests that were refused and are kept.", func(s request.Stats) int64 { return int64(s.Kept) })
+	gauge("hookstream_refused_bytes", "Size of the requests that were refused and are kept.", func(s request.Stats) int64 { return s.Bytes })
+	gauge("hookstream_refused_waiting", "Requests that were refused and wait to be kept.", func(s request.Stats) int64 { return int64(s.Waiting) })
+	counter("hookstream_refused_dropped_total", "Requests that were refused and are not kept, because too many came at once.", func(s request.Stats) int64 { return s.Dropped })
+	counter("hookstream_refused_lost_total", "Requests that were refused and could not be kept.", func(s request.Stats) int64 { return s.Lost })
 }
 
 // history shows how far what lists are answered from follows the log.

@@ -17,7 +17,7 @@
 //
 // With S senders a sender may have 1/S of the queue waiting and 1/S of the older half kept
 // with certainty. The limit of the rule: there are as many shares as there are senders, so
-// who has more addresses than there are places (500 networks) can push out the
+// who has more addresses than there are places (1,000 networks) can push out the
 // others; and behind a proxy that hides addresses all are one sender, of whose requests a
 // sample is kept.
 //

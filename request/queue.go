@@ -31,6 +31,20 @@ type line struct {
 	turn   []string              // senders with something in their lane, the next first
 	n      int
 	bytes  int64
+	// lengths counts the lanes of each length, most is the greatest: a flood asks for it
+	// at each request.
+	lengths map[int]int
+	most    int
+}
+
+// resized notes that a lane has another length.
+func (l *line) resized(from, to int) {
+	l.lengths[from]--
+	l.lengths[to]++
+	l.most = max(l.most, to)
+	for l.most > 0 && l.lengths[l.most] == 0 {
+		l.most--
+	}
 }
 
 func newQueue(o Options) *queue {
@@ -63,7 +77,7 @@ func (q *queue) ask(source, sender string) bool {
 // less of equal shares would be no fairer.
 func (q *queue) fits(l *line, sender string) bool {
 	full := l.n >= q.max || q.bytes >= q.maxBytes && q.isLargest(l.bytes)
-	return !full || len(l.lanes[l.longest()]) > len(l.lanes[sender])+1
+	return !full || l.most > len(l.lanes[sender])+1
 }
 
 // isLargest reports whether no line has more bytes.
@@ -85,7 +99,7 @@ func (q *queue) put(r *Request) {
 	defer q.mu.Unlock()
 	l := q.lines[r.Source]
 	if l == nil {
-		l = &line{tokens: rate.NewLimiter(q.rate, q.burst), lanes: make(map[string][]*Request)}
+		l = &line{tokens: rate.NewLimiter(q.rate, q.burst), lanes: make(map[string][]*Request), lengths: make(map[int]int)}
 		q.lines[r.Source] = l
 	}
 	sender := r.sender()
@@ -106,6 +120,7 @@ func (q *queue) put(r *Request) {
 	if len(l.lanes[sender]) == 0 {
 		l.turn = append(l.turn, sender)
 	}
+	l.resized(len(l.lanes[sender]), len(l.lanes[sender])+1)
 	l.lanes[sender] = append(l.lanes[sender], r)
 	q.charge(l, 1, cost(r))
 	if l.n > q.max {
@@ -160,6 +175,7 @@ func (q *queue) remove(l *line, sender string, i int) *Request {
 	lane := l.lanes[sender]
 	r := lane[i]
 	q.charge(l, -1, -cost(r))
+	l.resized(len(lane), len(lane)-1)
 	if lane = slices.Delete(lane, i, i+1); len(lane) > 0 {
 		l.lanes[sender] = lane
 	} else {

@@ -46,9 +46,9 @@ type Options struct {
 // DefaultOptions are those of a gateway. The bucket is for the caller.
 func DefaultOptions() Options {
 	return Options{
-		Slots: 1000, Bytes: 64 << 20, TotalBytes: 1 << 30, Age: 7 * 24 * time.Hour,
+		Slots: 2000, Bytes: 64 << 20, TotalBytes: 1 << 30, Age: 7 * 24 * time.Hour,
 		KeepAge: 30 * 24 * time.Hour, Gone: func(*Request) bool { return false }, SweepEvery: time.Hour,
-		Rate: 20, Queue: 256, QueueBytes: 32 << 20, Logger: slog.New(slog.DiscardHandler),
+		Rate: 100, Queue: 1000, QueueBytes: 32 << 20, Logger: slog.New(slog.DiscardHandler),
 	}
 }
 

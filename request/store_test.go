@@ -325,6 +325,7 @@ func TestARestartFindsAll(t *testing.T) {
 		if got := bodies(t, s, "198.51.100.7"); !slices.Equal(got, numbered(30)) {
 			t.Errorf("kept: %q", got)
 		}
+		time.Sleep(time.Second)
 		s.Note(refused("billing", "198.51.100.7", "genuine 03"))
 		settle(t, s)
 		after := s.List()

@@ -51,6 +51,7 @@ func newREST(conn *grpc.ClientConn, subscribe subscriber) (http.Handler, error) 
 		hookstreamv1.RegisterCatalogServiceHandler,
 		hookstreamv1.RegisterEventServiceHandler,
 		hookstreamv1.RegisterSubscriptionServiceHandler,
+		hookstreamv1.RegisterRequestServiceHandler,
 	} {
 		if err := register(context.Background(), mux, conn); err != nil {
 			return nil, fmt.Errorf("server: register REST: %w", err)

@@ -44,6 +44,9 @@ type Options struct {
 	Subscriptions *subscription.Manager
 	Hub           *hub.Hub
 
+	// Requests are what RequestService shows. nil: there is no such service.
+	Requests Requests
+
 	// Providers and EventTypes are the catalog, in any order.
 	Providers  []*hookstreamv1.Provider
 	EventTypes []*hookstreamv1.EventType
@@ -159,6 +162,9 @@ func (s *Server) register(server *grpc.Server) {
 	hookstreamv1.RegisterEventServiceServer(g, s.opts.Events)
 	if s.opts.Subscriptions != nil {
 		hookstreamv1.RegisterSubscriptionServiceServer(g, &subscriptionService{manager: s.opts.Subscriptions, hub: s.opts.Hub})
+	}
+	if s.opts.Requests != nil {
+		hookstreamv1.RegisterRequestServiceServer(g, &requestService{requests: s.opts.Requests, logger: s.opts.Logger})
 	}
 	if s.opts.Register != nil {
 		s.opts.Register(g)

@@ -66,6 +66,7 @@ func start(t *testing.T, change ...func(*Options, *HTTPOptions)) *gateway {
 	t.Helper()
 	g := &gateway{logs: new(logBuffer)}
 	opts := Options{
+		Requests:    newNoRequests(t),
 		Sources:     openSources(t),
 		CheckSource: needsSecret,
 		Events:      new(fakeEvents),

@@ -42,7 +42,11 @@ func (e *Engine) LooseBucket(ctx context.Context, name string) (eventlog.Bucket,
 
 func (e *Engine) bucket(ctx context.Context, name string, loose bool) (eventlog.Bucket, error) {
 	var kv jetstream.KeyValue
-	err := e.patiently(ctx, func() (err error) {
+	wait := e.patiently
+	if loose { // nobody waits for it
+		wait = func(_ context.Context, do func() error) error { return do() }
+	}
+	err := wait(ctx, func() (err error) {
 		kv, err = e.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
 			Bucket:   bucketPrefix + name,
 			History:  1,

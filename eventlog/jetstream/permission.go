@@ -35,9 +35,14 @@ const (
 	maxDenials = 256
 )
 
-// deny keeps that the server does not allow something. A start ends with it.
+// deny keeps that the server does not allow something. A start ends with it, unless it is
+// about what can be done without.
 func (e *Engine) deny(err error) {
 	kind := deniedKind(err.Error())
+	if strings.Contains(kind, loosePrefix) {
+		e.logger.Warn("NATS does not allow what can be done without; see the permissions in docs/operating.md", "err", err)
+		return
+	}
 	err = fmt.Errorf("%w: %w; see the permissions in docs/operating.md", ErrRefused, err)
 	now := time.Now()
 	e.connMu.Lock()

@@ -33,7 +33,7 @@ const (
 // secret was wrong and is corrected, nothing of what came meanwhile is lost.
 //
 // What is refused is chosen by strangers, so that nothing is promised to be kept: a
-// source has 1,000 requests and 64 MiB for each cause, shared out by the addresses they
+// source has 2,000 requests and 64 MiB for each cause, shared out by the addresses they
 // come from, and the oldest go after 30 days. What is undecided is elsewhere, and is
 // never dropped by this; what was published is an event.
 type RequestServiceClient interface {
@@ -117,7 +117,7 @@ func (c *requestServiceClient) PromoteRequests(ctx context.Context, in *PromoteR
 // secret was wrong and is corrected, nothing of what came meanwhile is lost.
 //
 // What is refused is chosen by strangers, so that nothing is promised to be kept: a
-// source has 1,000 requests and 64 MiB for each cause, shared out by the addresses they
+// source has 2,000 requests and 64 MiB for each cause, shared out by the addresses they
 // come from, and the oldest go after 30 days. What is undecided is elsewhere, and is
 // never dropped by this; what was published is an event.
 type RequestServiceServer interface {
