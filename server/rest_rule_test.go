@@ -268,7 +268,7 @@ func TestPagesOfEveryList(t *testing.T) {
 	w.create("none", &hookstreamv1.Subscription{})
 	lists := 0
 	for _, r := range restRules() {
-		if r.request.Fields().ByName("page_token") == nil {
+		if r.request.Fields().ByName("page_token") == nil || r.httpMethod != "GET" {
 			continue
 		}
 		lists++
@@ -286,7 +286,7 @@ func TestPagesOfEveryList(t *testing.T) {
 			}
 		}
 	}
-	if lists != 6 {
+	if lists < 7 {
 		t.Errorf("%d lists", lists)
 	}
 }
@@ -308,7 +308,7 @@ func TestPagesOfEveryListOverGRPC(t *testing.T) {
 		}
 		return true
 	})
-	if lists != 6 {
+	if lists < 9 {
 		t.Errorf("%d lists", lists)
 	}
 }
