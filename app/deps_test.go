@@ -40,11 +40,14 @@ var arrows = map[string][]string{
 	"history":       {"event", "eventlog", "history/query"},
 	"history/query": {},
 
-	"request": {"eventlog", "history/query"},
-
+	"request":      {"eventlog", "history/query"},
 	"hub":          {"event", "eventlog", "internal/question", "provider"},
 	"subscription": {"event", "eventlog", "eventlog/queue", "eventlog/store", "hub", "internal/question", "setting"},
-	"server":       {"event", "eventlog", "history", "hub", "provider", "request", "server/listing", "source", "subscription"},
+	"server":       {"cloudevent", "event", "eventlog", "history", "hub", "internal/jsonline", "provider", "request", "server/listing", "source", "subscription"},
+	// Events as CloudEvents.
+	"cloudevent": {"internal/jsonline"},
+	// JSON that every reader takes for one line.
+	"internal/jsonline": {},
 	// Filters and orders of lists: they know protobuf and none of our resources.
 	"server/listing": {},
 

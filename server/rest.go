@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
+	"github.com/hookstream/hookstream/internal/jsonline"
 )
 
 // restPeerHeader carries the address of an HTTP client to the services.
@@ -30,7 +31,7 @@ type restMarshaler struct{ runtime.JSONPb }
 
 func (m *restMarshaler) Marshal(v any) ([]byte, error) {
 	b, err := m.JSONPb.Marshal(v)
-	return oneLine(b), err
+	return jsonline.Escape(b), err
 }
 
 func (m *restMarshaler) NewEncoder(w io.Writer) runtime.Encoder {

@@ -337,6 +337,10 @@ type Event struct {
 	// `proof`. `decode_state` says of a payload that was left out how well the body
 	// could be decoded. Another view may hold it.
 	OmittedFields []string `protobuf:"bytes,18,rep,name=omitted_fields,json=omittedFields,proto3" json:"omitted_fields,omitempty"`
+	// When the event came into this log from an export of another: its request
+	// came to the gateway of that log, which verified it. Name and times are as
+	// they were there. Unset for what this gateway's own log received.
+	ImportTime *timestamppb.Timestamp `protobuf:"bytes,19,opt,name=import_time,json=importTime,proto3" json:"import_time,omitempty"`
 	// The content, in the views TYPED and FULL. A pure function of the body: a
 	// newer gateway may type an old event better. Senders with a message of their
 	// own have a field of their own; no others will be added, those to come use
@@ -514,6 +518,13 @@ func (x *Event) GetOmittedFields() []string {
 	return nil
 }
 
+func (x *Event) GetImportTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ImportTime
+	}
+	return nil
+}
+
 func (x *Event) GetPayload() isEvent_Payload {
 	if x != nil {
 		return x.Payload
@@ -630,10 +641,6 @@ type Verification struct {
 	// With COVERAGE_FIELDS: the fields that are vouched for, in the sender's own
 	// names, as `data.object.id`.
 	CoveredFields []string `protobuf:"bytes,7,rep,name=covered_fields,json=coveredFields,proto3" json:"covered_fields,omitempty"`
-	// When the request was promoted: it had been refused when it came, and an operator
-	// had it published once its proof held. Unset for all others. The event stands in
-	// the log where it was published, and `receive_time` is when it came.
-	PromoteTime   *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=promote_time,json=promoteTime,proto3" json:"promote_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -713,13 +720,6 @@ func (x *Verification) GetCoverage() Verification_Coverage {
 func (x *Verification) GetCoveredFields() []string {
 	if x != nil {
 		return x.CoveredFields
-	}
-	return nil
-}
-
-func (x *Verification) GetPromoteTime() *timestamppb.Timestamp {
-	if x != nil {
-		return x.PromoteTime
 	}
 	return nil
 }
@@ -1056,7 +1056,7 @@ var File_hookstream_v1_event_proto protoreflect.FileDescriptor
 
 const file_hookstream_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x19hookstream/v1/event.proto\x12\rhookstream.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x19google/protobuf/any.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"hookstream/ignisign/v1/event.proto\x1a!hookstream/yousign/v1/event.proto\"\xf6\b\n" +
+	"\x19hookstream/v1/event.proto\x12\rhookstream.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x19google/protobuf/any.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"hookstream/ignisign/v1/event.proto\x1a!hookstream/yousign/v1/event.proto\"\xb3\t\n" +
 	"\x05Event\x12\x17\n" +
 	"\x04name\x18\x01 \x01(\tB\x03\xe0A\bR\x04name\x122\n" +
 	"\x06source\x18\x02 \x01(\tB\x1a\xfaA\x17\n" +
@@ -1079,6 +1079,8 @@ const file_hookstream_v1_event_proto_rawDesc = "" +
 	"\x0fredacted_fields\x18\x10 \x03(\tR\x0eredactedFields\x12.\n" +
 	"\x10provider_attempt\x18\x11 \x01(\x05H\x01R\x0fproviderAttempt\x88\x01\x01\x12%\n" +
 	"\x0eomitted_fields\x18\x12 \x03(\tR\romittedFields\x12;\n" +
+	"\vimport_time\x18\x13 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"importTime\x12;\n" +
 	"\bignisign\x18\x14 \x01(\v2\x1d.hookstream.ignisign.v1.EventH\x00R\bignisign\x128\n" +
 	"\ayousign\x18\x15 \x01(\v2\x1c.hookstream.yousign.v1.EventH\x00R\ayousign\x12,\n" +
 	"\x05typed\x18\x16 \x01(\v2\x14.google.protobuf.AnyH\x00R\x05typed\x12-\n" +
@@ -1087,7 +1089,7 @@ const file_hookstream_v1_event_proto_rawDesc = "" +
 	"\x05proof\x18\x1f \x01(\v2\x14.hookstream.v1.ProofR\x05proof:8\xeaA5\n" +
 	"\x14hookstream.dev/Event\x12\x0eevents/{event}*\x06events2\x05eventB\t\n" +
 	"\apayloadB\x13\n" +
-	"\x11_provider_attemptJ\x04\b(\x10)\"\xe6\x04\n" +
+	"\x11_provider_attemptJ\x04\b(\x10)\"\xa7\x04\n" +
 	"\fVerification\x127\n" +
 	"\x05state\x18\x01 \x01(\x0e2!.hookstream.v1.Verification.StateR\x05state\x12\x16\n" +
 	"\x06method\x18\x02 \x01(\tR\x06method\x12;\n" +
@@ -1096,8 +1098,7 @@ const file_hookstream_v1_event_proto_rawDesc = "" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12!\n" +
 	"\fsecret_index\x18\x05 \x01(\x05R\vsecretIndex\x12@\n" +
 	"\bcoverage\x18\x06 \x01(\x0e2$.hookstream.v1.Verification.CoverageR\bcoverage\x12%\n" +
-	"\x0ecovered_fields\x18\a \x03(\tR\rcoveredFields\x12=\n" +
-	"\fpromote_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\vpromoteTime\"p\n" +
+	"\x0ecovered_fields\x18\a \x03(\tR\rcoveredFields\"p\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eSTATE_VERIFIED\x10\x01\x12*\n" +
@@ -1182,16 +1183,16 @@ var file_hookstream_v1_event_proto_depIdxs = []int32{
 	11, // 1: hookstream.v1.Event.receive_time:type_name -> google.protobuf.Timestamp
 	5,  // 2: hookstream.v1.Event.verification:type_name -> hookstream.v1.Verification
 	0,  // 3: hookstream.v1.Event.decode_state:type_name -> hookstream.v1.DecodeState
-	12, // 4: hookstream.v1.Event.ignisign:type_name -> hookstream.ignisign.v1.Event
-	13, // 5: hookstream.v1.Event.yousign:type_name -> hookstream.yousign.v1.Event
-	14, // 6: hookstream.v1.Event.typed:type_name -> google.protobuf.Any
-	15, // 7: hookstream.v1.Event.json:type_name -> google.protobuf.Struct
-	7,  // 8: hookstream.v1.Event.raw:type_name -> hookstream.v1.RawRequest
-	6,  // 9: hookstream.v1.Event.proof:type_name -> hookstream.v1.Proof
-	2,  // 10: hookstream.v1.Verification.state:type_name -> hookstream.v1.Verification.State
-	11, // 11: hookstream.v1.Verification.verify_time:type_name -> google.protobuf.Timestamp
-	3,  // 12: hookstream.v1.Verification.coverage:type_name -> hookstream.v1.Verification.Coverage
-	11, // 13: hookstream.v1.Verification.promote_time:type_name -> google.protobuf.Timestamp
+	11, // 4: hookstream.v1.Event.import_time:type_name -> google.protobuf.Timestamp
+	12, // 5: hookstream.v1.Event.ignisign:type_name -> hookstream.ignisign.v1.Event
+	13, // 6: hookstream.v1.Event.yousign:type_name -> hookstream.yousign.v1.Event
+	14, // 7: hookstream.v1.Event.typed:type_name -> google.protobuf.Any
+	15, // 8: hookstream.v1.Event.json:type_name -> google.protobuf.Struct
+	7,  // 9: hookstream.v1.Event.raw:type_name -> hookstream.v1.RawRequest
+	6,  // 10: hookstream.v1.Event.proof:type_name -> hookstream.v1.Proof
+	2,  // 11: hookstream.v1.Verification.state:type_name -> hookstream.v1.Verification.State
+	11, // 12: hookstream.v1.Verification.verify_time:type_name -> google.protobuf.Timestamp
+	3,  // 13: hookstream.v1.Verification.coverage:type_name -> hookstream.v1.Verification.Coverage
 	8,  // 14: hookstream.v1.Proof.headers:type_name -> hookstream.v1.Proof.Line
 	9,  // 15: hookstream.v1.Proof.answer:type_name -> hookstream.v1.Proof.Answer
 	10, // 16: hookstream.v1.RawRequest.headers:type_name -> hookstream.v1.RawRequest.Header

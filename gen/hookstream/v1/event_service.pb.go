@@ -1730,7 +1730,7 @@ var File_hookstream_v1_event_service_proto protoreflect.FileDescriptor
 
 const file_hookstream_v1_event_service_proto_rawDesc = "" +
 	"\n" +
-	"!hookstream/v1/event_service.proto\x12\rhookstream.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19hookstream/v1/event.proto\x1a\"hookstream/v1/event_selector.proto\x1a hookstream/v1/subscription.proto\"\xd2\x06\n" +
+	"!hookstream/v1/event_service.proto\x12\rhookstream.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19hookstream/v1/event.proto\x1a hookstream/v1/event_export.proto\x1a\"hookstream/v1/event_selector.proto\x1a hookstream/v1/subscription.proto\"\xd2\x06\n" +
 	"\x10SubscribeRequest\x12m\n" +
 	"\fsubscription\x18\x01 \x01(\tBI\xfaA\x1d\n" +
 	"\x1bhookstream.dev/Subscription\xbaH&r$2\"^(subscriptions/[a-z0-9-]{1,63})?$R\fsubscription\x128\n" +
@@ -1853,9 +1853,10 @@ const file_hookstream_v1_event_service_proto_rawDesc = "" +
 	"\x13CursorExpiredPolicy\x12%\n" +
 	"!CURSOR_EXPIRED_POLICY_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aCURSOR_EXPIRED_POLICY_FAIL\x10\x01\x12*\n" +
-	"&CURSOR_EXPIRED_POLICY_SKIP_TO_EARLIEST\x10\x022\xd8\x04\n" +
+	"&CURSOR_EXPIRED_POLICY_SKIP_TO_EARLIEST\x10\x022\xce\x05\n" +
 	"\fEventService\x12\x89\x01\n" +
-	"\tSubscribe\x12\x1f.hookstream.v1.SubscribeRequest\x1a .hookstream.v1.SubscribeResponse\"7\x82\xd3\xe4\x93\x021:\x01*Z\x16\x12\x14/v1/events:subscribe\"\x14/v1/events:subscribe0\x01\x12d\n" +
+	"\tSubscribe\x12\x1f.hookstream.v1.SubscribeRequest\x1a .hookstream.v1.SubscribeResponse\"7\x82\xd3\xe4\x93\x021:\x01*Z\x16\x12\x14/v1/events:subscribe\"\x14/v1/events:subscribe0\x01\x12t\n" +
+	"\fExportEvents\x12\".hookstream.v1.ExportEventsRequest\x1a#.hookstream.v1.ExportEventsResponse\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/events:export0\x01\x12d\n" +
 	"\bGetEvent\x12\x1e.hookstream.v1.GetEventRequest\x1a\x14.hookstream.v1.Event\"\"\xdaA\x04name\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/{name=events/*}\x12e\n" +
 	"\n" +
 	"ListEvents\x12 .hookstream.v1.ListEventsRequest\x1a!.hookstream.v1.ListEventsResponse\"\x12\x82\xd3\xe4\x93\x02\f\x12\n" +
@@ -1907,6 +1908,8 @@ var file_hookstream_v1_event_service_proto_goTypes = []any{
 	(*Subscription)(nil),                    // 25: hookstream.v1.Subscription
 	(SubscriptionPhase)(0),                  // 26: hookstream.v1.SubscriptionPhase
 	(*Event)(nil),                           // 27: hookstream.v1.Event
+	(*ExportEventsRequest)(nil),             // 28: hookstream.v1.ExportEventsRequest
+	(*ExportEventsResponse)(nil),            // 29: hookstream.v1.ExportEventsResponse
 }
 var file_hookstream_v1_event_service_proto_depIdxs = []int32{
 	21, // 0: hookstream.v1.SubscribeRequest.selector:type_name -> hookstream.v1.EventSelector
@@ -1946,17 +1949,19 @@ var file_hookstream_v1_event_service_proto_depIdxs = []int32{
 	22, // 34: hookstream.v1.VerifyEventResponse.secret_retire_time:type_name -> google.protobuf.Timestamp
 	22, // 35: hookstream.v1.CountEventsResponse.HourlyCount.start_time:type_name -> google.protobuf.Timestamp
 	2,  // 36: hookstream.v1.EventService.Subscribe:input_type -> hookstream.v1.SubscribeRequest
-	13, // 37: hookstream.v1.EventService.GetEvent:input_type -> hookstream.v1.GetEventRequest
-	14, // 38: hookstream.v1.EventService.ListEvents:input_type -> hookstream.v1.ListEventsRequest
-	16, // 39: hookstream.v1.EventService.CountEvents:input_type -> hookstream.v1.CountEventsRequest
-	18, // 40: hookstream.v1.EventService.VerifyEvent:input_type -> hookstream.v1.VerifyEventRequest
-	4,  // 41: hookstream.v1.EventService.Subscribe:output_type -> hookstream.v1.SubscribeResponse
-	27, // 42: hookstream.v1.EventService.GetEvent:output_type -> hookstream.v1.Event
-	15, // 43: hookstream.v1.EventService.ListEvents:output_type -> hookstream.v1.ListEventsResponse
-	17, // 44: hookstream.v1.EventService.CountEvents:output_type -> hookstream.v1.CountEventsResponse
-	19, // 45: hookstream.v1.EventService.VerifyEvent:output_type -> hookstream.v1.VerifyEventResponse
-	41, // [41:46] is the sub-list for method output_type
-	36, // [36:41] is the sub-list for method input_type
+	28, // 37: hookstream.v1.EventService.ExportEvents:input_type -> hookstream.v1.ExportEventsRequest
+	13, // 38: hookstream.v1.EventService.GetEvent:input_type -> hookstream.v1.GetEventRequest
+	14, // 39: hookstream.v1.EventService.ListEvents:input_type -> hookstream.v1.ListEventsRequest
+	16, // 40: hookstream.v1.EventService.CountEvents:input_type -> hookstream.v1.CountEventsRequest
+	18, // 41: hookstream.v1.EventService.VerifyEvent:input_type -> hookstream.v1.VerifyEventRequest
+	4,  // 42: hookstream.v1.EventService.Subscribe:output_type -> hookstream.v1.SubscribeResponse
+	29, // 43: hookstream.v1.EventService.ExportEvents:output_type -> hookstream.v1.ExportEventsResponse
+	27, // 44: hookstream.v1.EventService.GetEvent:output_type -> hookstream.v1.Event
+	15, // 45: hookstream.v1.EventService.ListEvents:output_type -> hookstream.v1.ListEventsResponse
+	17, // 46: hookstream.v1.EventService.CountEvents:output_type -> hookstream.v1.CountEventsResponse
+	19, // 47: hookstream.v1.EventService.VerifyEvent:output_type -> hookstream.v1.VerifyEventResponse
+	42, // [42:48] is the sub-list for method output_type
+	36, // [36:42] is the sub-list for method input_type
 	36, // [36:36] is the sub-list for extension type_name
 	36, // [36:36] is the sub-list for extension extendee
 	0,  // [0:36] is the sub-list for field type_name
@@ -1968,6 +1973,7 @@ func file_hookstream_v1_event_service_proto_init() {
 		return
 	}
 	file_hookstream_v1_event_proto_init()
+	file_hookstream_v1_event_export_proto_init()
 	file_hookstream_v1_event_selector_proto_init()
 	file_hookstream_v1_subscription_proto_init()
 	file_hookstream_v1_event_service_proto_msgTypes[0].OneofWrappers = []any{
