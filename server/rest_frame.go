@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/grpc/status"
 
+	"github.com/hookstream/hookstream/cloudevent"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
 
@@ -20,6 +21,7 @@ type frameWriter struct {
 	connection *http.ResponseController
 	timeout    time.Duration
 	format     frameFormat
+	cloud      *cloudFrames // nil: as the API's own messages
 	cache      *jsonCache
 	turns      turns
 	buf        gathered
@@ -45,7 +47,10 @@ func (s *restStream) newFrameWriter(w http.ResponseWriter, r *http.Request) *fra
 		w: w, connection: http.NewResponseController(w), timeout: s.frameTimeout,
 		format: jsonLines{}, cache: s.cache, turns: s.turns,
 	}
-	if acceptsEvents(r) {
+	if accepts(r, cloudevent.MediaJSON) {
+		out.format, out.cloud = cloudLines{}, new(cloudFrames)
+	}
+	if accepts(r, eventStream) {
 		out.format = serverSentEvents{}
 	}
 	header := w.Header()
@@ -77,6 +82,9 @@ func (o *frameWriter) send(m any) (err error) {
 }
 
 func (o *frameWriter) frame(f *hookstreamv1.SubscribeResponse) error {
+	if o.cloud != nil {
+		return o.cloudFrame(f)
+	}
 	b, err := restJSON.Marshal(f)
 	if err != nil {
 		return err
@@ -92,6 +100,9 @@ const batchKind = "batch"
 
 // batch writes deliveries as protojson would the whole frame.
 func (o *frameWriter) batch(f *wireFrame) error {
+	if o.cloud != nil {
+		return o.cloudBatch(f)
+	}
 	cursor, r, err := readBatch(f)
 	if err != nil {
 		return err
@@ -128,7 +139,11 @@ func (o *frameWriter) end(err error) {
 	if errors.Is(err, io.EOF) {
 		err = nil
 	}
-	o.format.end(&o.buf.Buffer, err)
+	if o.cloud != nil {
+		o.cloudEnd(err)
+	} else {
+		o.format.end(&o.buf.Buffer, err)
+	}
 	o.turns.acquire()
 	defer o.turns.give()
 	_ = o.flush()
@@ -191,7 +206,10 @@ func (jsonLines) end(buf *bytes.Buffer, err error) {
 // not told to close connects again.
 type serverSentEvents struct{}
 
-func (serverSentEvents) contentType() string { return "text/event-stream" }
+// eventStream is the media type of server-sent events.
+const eventStream = "text/event-stream"
+
+func (serverSentEvents) contentType() string { return eventStream }
 
 func (serverSentEvents) begin(buf *bytes.Buffer) { buf.WriteString("retry: 2000\n\n") }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -14,6 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/hookstream/hookstream/cloudevent"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
 
@@ -25,7 +25,8 @@ const frameTimeout = 30 * time.Second
 const subscribePath = "/v1/events:subscribe"
 
 // restStream is EventService.Subscribe over HTTP: as lines of JSON, or as
-// server-sent events when the client accepts those. Every frame is flushed.
+// server-sent events when the client accepts those, of CloudEvents when it accepts
+// those. Every frame is flushed.
 type restStream struct {
 	mux          *runtime.ServeMux
 	subscribe    subscriber
@@ -44,6 +45,12 @@ func (s *restStream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		restError(r.Context(), nil, nil, w, r, err)
 		return
+	}
+	if accepts(r, cloudevent.MediaJSON) {
+		if err := fitsCloudEvents(req.GetView()); err != nil {
+			restError(r.Context(), nil, nil, w, r, err)
+			return
+		}
 	}
 	if r.Method == http.MethodHead {
 		s.newFrameWriter(w, r) // what GET would begin with
@@ -108,17 +115,4 @@ func (s *restStream) stream(ctx context.Context, w http.ResponseWriter, r *http.
 	}
 	out.end(err)
 	return nil
-}
-
-// acceptsEvents reports whether the client asks for server-sent events.
-func acceptsEvents(r *http.Request) bool {
-	for _, accept := range r.Header.Values("Accept") {
-		for part := range strings.SplitSeq(accept, ",") {
-			media, _, _ := strings.Cut(part, ";")
-			if strings.EqualFold(strings.TrimSpace(media), "text/event-stream") {
-				return true
-			}
-		}
-	}
-	return false
 }
