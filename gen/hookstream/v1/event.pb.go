@@ -641,6 +641,10 @@ type Verification struct {
 	// With COVERAGE_FIELDS: the fields that are vouched for, in the sender's own
 	// names, as `data.object.id`.
 	CoveredFields []string `protobuf:"bytes,7,rep,name=covered_fields,json=coveredFields,proto3" json:"covered_fields,omitempty"`
+	// When the request was promoted: it had been refused when it came, and an operator
+	// had it published once its proof held. Unset for all others. The event stands in
+	// the log where it was published, and `receive_time` is when it came.
+	PromoteTime   *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=promote_time,json=promoteTime,proto3" json:"promote_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -720,6 +724,13 @@ func (x *Verification) GetCoverage() Verification_Coverage {
 func (x *Verification) GetCoveredFields() []string {
 	if x != nil {
 		return x.CoveredFields
+	}
+	return nil
+}
+
+func (x *Verification) GetPromoteTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PromoteTime
 	}
 	return nil
 }
@@ -1089,7 +1100,7 @@ const file_hookstream_v1_event_proto_rawDesc = "" +
 	"\x05proof\x18\x1f \x01(\v2\x14.hookstream.v1.ProofR\x05proof:8\xeaA5\n" +
 	"\x14hookstream.dev/Event\x12\x0eevents/{event}*\x06events2\x05eventB\t\n" +
 	"\apayloadB\x13\n" +
-	"\x11_provider_attemptJ\x04\b(\x10)\"\xa7\x04\n" +
+	"\x11_provider_attemptJ\x04\b(\x10)\"\xe6\x04\n" +
 	"\fVerification\x127\n" +
 	"\x05state\x18\x01 \x01(\x0e2!.hookstream.v1.Verification.StateR\x05state\x12\x16\n" +
 	"\x06method\x18\x02 \x01(\tR\x06method\x12;\n" +
@@ -1098,7 +1109,8 @@ const file_hookstream_v1_event_proto_rawDesc = "" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12!\n" +
 	"\fsecret_index\x18\x05 \x01(\x05R\vsecretIndex\x12@\n" +
 	"\bcoverage\x18\x06 \x01(\x0e2$.hookstream.v1.Verification.CoverageR\bcoverage\x12%\n" +
-	"\x0ecovered_fields\x18\a \x03(\tR\rcoveredFields\"p\n" +
+	"\x0ecovered_fields\x18\a \x03(\tR\rcoveredFields\x12=\n" +
+	"\fpromote_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\vpromoteTime\"p\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eSTATE_VERIFIED\x10\x01\x12*\n" +
@@ -1193,14 +1205,15 @@ var file_hookstream_v1_event_proto_depIdxs = []int32{
 	2,  // 11: hookstream.v1.Verification.state:type_name -> hookstream.v1.Verification.State
 	11, // 12: hookstream.v1.Verification.verify_time:type_name -> google.protobuf.Timestamp
 	3,  // 13: hookstream.v1.Verification.coverage:type_name -> hookstream.v1.Verification.Coverage
-	8,  // 14: hookstream.v1.Proof.headers:type_name -> hookstream.v1.Proof.Line
-	9,  // 15: hookstream.v1.Proof.answer:type_name -> hookstream.v1.Proof.Answer
-	10, // 16: hookstream.v1.RawRequest.headers:type_name -> hookstream.v1.RawRequest.Header
-	17, // [17:17] is the sub-list for method output_type
-	17, // [17:17] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	11, // 14: hookstream.v1.Verification.promote_time:type_name -> google.protobuf.Timestamp
+	8,  // 15: hookstream.v1.Proof.headers:type_name -> hookstream.v1.Proof.Line
+	9,  // 16: hookstream.v1.Proof.answer:type_name -> hookstream.v1.Proof.Answer
+	10, // 17: hookstream.v1.RawRequest.headers:type_name -> hookstream.v1.RawRequest.Header
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_hookstream_v1_event_proto_init() }
