@@ -205,6 +205,7 @@ const (
 // log are the options of the engine. Validate has been called.
 func (o Options) log() jetstream.Options {
 	l := jetstream.DefaultOptions()
+	l.Version = Version
 	l.Dir, l.Durability = o.DataDir, jetstream.Durability(o.Durability)
 	l.URL, l.Domain, l.Replicas = o.NATSURL, o.NATSDomain, o.Replicas
 	l.MaxAge, l.MaxBytes, l.MaxEvents = o.RetentionAge, o.RetentionBytes, o.RetentionEvents

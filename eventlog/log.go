@@ -123,4 +123,6 @@ var (
 	ErrConflict = errors.New("eventlog: changed since it was read")
 	// ErrTooLarge says that an entry is over the engine's limit.
 	ErrTooLarge = errors.New("eventlog: entry is too large")
+	// ErrNoBackup: no backup can be made here, or now.
+	ErrNoBackup = errors.New("no backup can be made")
 )

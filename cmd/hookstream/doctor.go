@@ -113,6 +113,7 @@ func (c doctorCommand) key(p *program) (source.Key, error) {
 // tell tells people.
 func (c doctorCommand) tell(p *program, check *jetstream.Check, known []eventlog.Missing, unreadable []string) {
 	r := newReport(p.stdout)
+	r.step("format", "%s", format(*check.Format))
 	for _, s := range check.Streams {
 		r.step(s.Name, "%d records in %d blocks, %d bytes, up to number %d", s.Records, s.Blocks, s.Bytes, s.Last)
 		if s.Torn > 0 {
@@ -140,6 +141,14 @@ func (c doctorCommand) tell(p *program, check *jetstream.Check, known []eventlog
 		r.step("repaired", "copies of what was there lie in %s", check.Copies())
 	}
 	r.end()
+}
+
+func format(f jetstream.Format) string {
+	by := "begun by version " + f.WrittenBy
+	if f.WrittenBy == "" {
+		by = "which 0.1.0 does not say itself"
+	}
+	return fmt.Sprintf("layout %d, %s, read by %s and later", f.Layout, by, f.ReadableFrom)
 }
 
 func tellIndex(r report, index *jetstream.IndexCheck) {

@@ -77,7 +77,7 @@ func (w *blockWalk) record(at, size int) (r checkedRecord, ok bool) {
 	one, fits := parseRecord(b[:size])
 	r = checkedRecord{span: span{at, at + size}, seq: one.seq, nanos: one.nanos, erased: one.erased, removal: one.removal}
 	// Cheap, before the hash: bytes by chance are looked at from every place.
-	if !fits || w.last > 0 && r.seq > w.last+maxJump || r.nanos < 0 || r.seq == 0 && !r.erased {
+	if !fits || w.last > 0 && r.seq > w.last+maxJump || r.nanos < 0 && r.nanos != natsNoTime || r.seq == 0 && !r.erased {
 		return r, false
 	}
 	return r, plausible(&one) && one.sound(w.hash)

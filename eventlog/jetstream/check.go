@@ -79,6 +79,8 @@ type blockRepair struct {
 type Check struct {
 	// Dir that was looked at.
 	Dir string
+	// Format of the directory; nil when it was not looked at.
+	Format *Format `json:",omitempty"`
 	// Clean: the gateway that used it had stopped in order.
 	Clean bool
 	// Streams in the order of their names.

@@ -11,7 +11,8 @@ import (
 	"github.com/hookstream/hookstream/eventlog"
 )
 
-// CheckDir looks through a data directory that no gateway uses: the description of
+// CheckDir looks through a data directory that no gateway uses, unless it is of a later
+// layout, which is refused: the description of
 // each stream, each record of it, the numbers of the log, and the index, which is
 // held against it. With repair, what is damaged is written anew without what cannot
 // be read, buckets too, after a copy was put into the directory "damaged"; what is
@@ -28,6 +29,10 @@ func CheckDir(dir string, repair bool) (_ *Check, err error) {
 	if lock != nil {
 		defer func() { err = errors.Join(err, lock.Close()) }()
 	}
+	format, err := checkFormat(dir)
+	if err != nil {
+		return nil, err
+	}
 	with, found, err := openIndex(dir)
 	if err != nil {
 		return nil, err
@@ -36,7 +41,7 @@ func CheckDir(dir string, repair bool) (_ *Check, err error) {
 	if err := errors.Join(err, with.end()); err != nil {
 		return nil, err
 	}
-	c.Index = found
+	c.Index, c.Format = found, &format
 	f := files{dir: dir}
 	if f.missing, err = openMissing(dir); err != nil {
 		return nil, err

@@ -52,6 +52,8 @@ type Engine struct {
 	leader  leaderClock // on a cluster
 	streams streams     // of a cluster
 
+	backingUp sync.Mutex // held while a backup is made
+
 	health  atomic.Pointer[error]
 	tailing atomic.Pointer[error] // why the shared tail stands still
 	failed  atomic.Bool           // for good
@@ -124,6 +126,9 @@ func (e *Engine) start() error {
 	}
 	var err error
 	if e.lock, err = lockDir(e.opts.Dir); err != nil {
+		return err
+	}
+	if err := beginFormat(e.opts.Dir, e.opts.Version); err != nil {
 		return err
 	}
 	if e.opts.URL == "" {
@@ -250,6 +255,14 @@ func (e *Engine) connect(ctx context.Context, purpose string) (nc *nats.Conn, er
 		e.wg.Go(func() { e.mind(l) })
 	}
 	return nc, nil
+}
+
+// disconnect ends a connection of an embedded engine before the others.
+func (e *Engine) disconnect(nc *nats.Conn) {
+	nc.Close()
+	e.connMu.Lock()
+	defer e.connMu.Unlock()
+	e.conns = slices.DeleteFunc(e.conns, func(c *nats.Conn) bool { return c == nc })
 }
 
 // linkOf answers what is known of a connection; nil when it is embedded.

@@ -136,6 +136,10 @@ const (
 	recordRemoval = 1 << 62 // in sequence
 )
 
+// natsNoTime is the time of a removal in a stream that has had no message, as one that
+// is restored has for all before its first.
+var natsNoTime = time.Time{}.UnixNano()
+
 // recordSize answers how long the record is that begins here; more than there is
 // when that does not even say so.
 func recordSize(b []byte) int {

@@ -28,6 +28,8 @@ type Options struct {
 	// Dir is the data directory, made when missing. The embedded engine keeps
 	// everything there; with an external one it holds the index only.
 	Dir string
+	// Version of the program, which a data directory says it was written by.
+	Version string
 	// URL is the address of an external NATS server or cluster; empty runs one in
 	// the process.
 	URL string
@@ -81,6 +83,7 @@ type Options struct {
 func DefaultOptions() Options {
 	return Options{
 		Dir:           "hookstream-data",
+		Version:       "unknown",
 		Replicas:      1,
 		Durability:    DurabilitySync,
 		MaxAge:        30 * 24 * time.Hour,
@@ -106,6 +109,7 @@ func (o Options) Validate() error {
 		}
 	}
 	check(o.Dir != "", "the data directory is empty")
+	check(o.Version != "", "the version is empty")
 	check(o.Durability == DurabilitySync || o.Durability == DurabilityRelaxed, "durability %q is neither %q nor %q", o.Durability, DurabilitySync, DurabilityRelaxed)
 	check(o.Replicas >= 1 && o.Replicas <= 5, "replicas must be 1 to 5, not %d", o.Replicas)
 	check(o.URL != "" || o.Replicas == 1, "replicas need an external cluster")
