@@ -1,12 +1,16 @@
 package subscription_test
 
 import (
+	"context"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/hookstream/hookstream/eventlog/natstest"
+	"github.com/hookstream/hookstream/eventlog/queue"
 	"github.com/hookstream/hookstream/subscription"
 )
 
@@ -52,6 +56,104 @@ func TestWhatIsNotSelectedIsNoGapThoughNobodyPulls(t *testing.T) {
 			})
 		})
 	}
+}
+
+// So it is where the log drops something during each look, as one that is full and busy does.
+func TestWhatIsNotSelectedIsNoGapOfALogThatDropsDuringALook(t *testing.T) {
+	for _, embedded := range []bool{true, false} {
+		t.Run(fmt.Sprintf("embedded %v", embedded), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				m := emptyMemory(1, embedded)
+				var mu sync.Mutex
+				publish := func() {
+					mu.Lock()
+					defer mu.Unlock()
+					last, err := m.publish("signer.done", "a")
+					if err != nil {
+						panic(err)
+					}
+					m.drop(max(last, 400) - 400)
+				}
+				m.wrap = func(_ int, e subscription.Engine) subscription.Engine { return busy{e, publish} }
+				m.begin()
+				defer m.close()
+				m.created(t, subscription.Settings{Selector: selector(`types: "signature_request.done"`)})
+				g := &gateway{Manager: m.alive[0].Manager}
+				quiet := func(when string) {
+					for range 1200 {
+						publish()
+						time.Sleep(500 * time.Millisecond)
+					}
+					if n := missedOf(t, g, subID); n != 0 {
+						t.Errorf("%d events are missed %s, and none was selected", n, when)
+					}
+				}
+				quiet("while nobody pulls")
+				s := attach(g, subID, subscription.ConsumerOptions{}, nil)
+				defer s.stop()
+				quiet("while somebody waits")
+			})
+		})
+	}
+}
+
+// What is selected, and dropped while a gateway looks, is missed, though nothing is left then.
+func TestWhatIsDroppedDuringALookIsMissed(t *testing.T) {
+	for more := range 2 { // each look drops one before, and one after the queue is asked
+		t.Run(fmt.Sprint(more), func(t *testing.T) { synctest.Test(t, func(t *testing.T) { droppedDuringALook(t, more) }) })
+	}
+}
+
+func droppedDuringALook(t *testing.T, more int) {
+	m := emptyMemory(1, true)
+	publish := func(typ string) { // gateways have 256 in memory, so that each is known
+		last, err := m.publish(typ, "a")
+		if err != nil {
+			panic(err)
+		}
+		m.drop(max(last, 100) - 100)
+	}
+	var looking atomic.Bool
+	m.wrap = func(_ int, e subscription.Engine) subscription.Engine {
+		return busy{e, func() {
+			if looking.Load() {
+				publish("signer.done")
+			}
+		}}
+	}
+	m.begin()
+	defer m.close()
+	m.created(t, subscription.Settings{Selector: selector(`types: "signature_request.done"`)})
+	for range 200 {
+		publish("signer.done")
+		time.Sleep(time.Second)
+	}
+	publish("signature_request.done")
+	for range 90 {
+		publish("signer.done")
+		time.Sleep(time.Second)
+	}
+	looking.Store(true)
+	for range 1 + more {
+		publish("signer.done")
+	}
+	time.Sleep(time.Minute)
+	if n := missedOf(t, &gateway{Manager: m.alive[0].Manager}, subID); n != 1 {
+		t.Errorf("%d events are missed, want the one that was selected", n)
+	}
+}
+
+// busy has something published before it answers how a queue stands.
+type busy struct {
+	subscription.Engine
+	publish func()
+}
+
+func (b busy) QueueState(ctx context.Context, q queue.Config) (queue.State, error) {
+	b.publish()
+	defer b.publish()
+	return b.Engine.QueueState(ctx, q)
 }
 
 // The same of the real engine.

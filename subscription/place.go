@@ -121,24 +121,35 @@ func (m *Manager) lookForGap(ctx context.Context, sub *Subscription, now looks) 
 	if err != nil {
 		return err
 	}
-	gap, sure := span{max(was.last+1, v.UpTo), now.first}, true
+	b, err := m.engine.Events().Bounds(ctx)
+	if err != nil {
+		return err
+	}
+	// What the queue had passed and is dropped it may have passed by without a word. What it
+	// had not, and is dropped by now, it may have handed out meanwhile.
+	first := max(now.first, min(b.First, st.Last+1))
+	gap, sure := span{max(was.last+1, v.UpTo), first}, true
 	if parts := (spans{v.clear(q)}).without(gap); len(parts) > 0 {
 		var lost []span
-		if lost, sure = m.notHandedOut(ctx, q, sub, was, st, now.first); !sure {
+		if lost, sure = m.notHandedOut(ctx, q, sub, was, st, first); !sure {
 			if (known || !m.engine.Embedded()) && m.gaps.waitsFor(q) {
 				return errUnsure
 			}
 			if !known {
 				lost = nil // who knows when that was jumped over
 			}
-			lost = append(lost, span{st.Last + 1, now.first})
+			lost = append(lost, span{st.Last + 1, first})
 		}
-		if err := m.missed(ctx, sub, now.first, m.perhaps(ctx, sub, inside(gap, lost))...); err != nil {
+		if err := m.missed(ctx, sub, first, m.perhaps(ctx, sub, inside(gap, lost))...); err != nil {
 			return err
 		}
 	}
-	was.last = max(was.last, now.first-1)
-	return m.movePlace(ctx, sub, q, was, st, sure, now.ended)
+	at := place{st.Turn, max(was.last, first-1, st.Last)}
+	m.gaps.move(q, at)
+	if q.Subjects == nil || st.Waiting > 0 {
+		return nil
+	}
+	return m.keepClear(ctx, sub, q, span{max(at.last+1, b.First), now.ended + 1})
 }
 
 // inside answers what of spans lies in another one.
@@ -167,30 +178,16 @@ func (g *gaps) waitsFor(q queue.Config) bool {
 	return false
 }
 
-// movePlace notes how far a queue has come, and what is known to hold nothing for it.
-// What the log has dropped meanwhile it may have passed by without a word: then what it
-// has handed out since is looked at once more. Nobody knows more where that is unsure.
-func (m *Manager) movePlace(ctx context.Context, sub *Subscription, q queue.Config, p place, st queue.State, sure bool, ended uint64) error {
-	b, err := m.engine.Events().Bounds(ctx)
-	if err != nil {
-		return err
-	}
-	trusted := b.First <= p.last+1
-	if trusted || !sure {
-		p = place{st.Turn, max(p.last, st.Last)}
-	}
-	m.gaps.mu.Lock()
-	m.gaps.places[q.Name] = p
-	delete(m.gaps.unsure, q.Name)
-	m.gaps.mu.Unlock()
-	if !trusted || q.Subjects == nil || st.Waiting > 0 {
-		return nil
-	}
-	return m.keepClear(ctx, sub, q, span{p.last + 1, ended + 1})
+// move notes how far a queue has come.
+func (g *gaps) move(q queue.Config, to place) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.places[q.Name] = to
+	delete(g.unsure, q.Name)
 }
 
 // keepClear keeps that a queue has nothing left in a run of sequences, for who looks
-// after a restart.
+// after a restart: in what the log had still after the queue said so.
 func (m *Manager) keepClear(ctx context.Context, sub *Subscription, q queue.Config, over span) error {
 	v := m.gaps.now(sub)
 	if over[1] <= v.passed(q, over[0]) {
