@@ -17,6 +17,7 @@ type commands struct {
 	Sources       sourcesCommand       `cmd:"" help:"Manage the endpoints that senders post to."`
 	Subscriptions subscriptionsCommand `cmd:"" help:"Manage durable subscriptions, and take and acknowledge their deliveries."`
 	Events        eventsCommand        `cmd:"" help:"Look at events."`
+	Requests      requestsCommand      `cmd:"" help:"Look at requests that were refused, and let in what is genuine after all."`
 	Providers     providersCommand     `cmd:"" help:"List the kinds of senders that the gateway understands."`
 	EventTypes    eventTypesCommand    `cmd:"" help:"List the types of events that the gateway understands, or show one with an example."`
 

@@ -21,13 +21,18 @@ type search struct {
 
 // refused says of what is wrong with a filter that it is the flag's.
 func (s search) refused(err error) error {
+	return filterRefused(err, `as: --filter 'source:billing type:signer.* -verification:failed after:2h'`)
+}
+
+// filterRefused says of what is wrong with a filter that it is the flag's.
+func filterRefused(err error, hint string) error {
 	st, ok := statusOf(err)
 	if !ok || reason(st) != "REQUEST_INVALID" {
 		return err
 	}
 	for _, line := range violations(st) {
 		if strings.HasPrefix(line, "filter: ") {
-			return usageError{hinted(errors.New("--"+line), "%s", `as: --filter 'source:billing type:signer.* -verification:failed after:2h'`)}
+			return usageError{hinted(errors.New("--"+line), "%s", hint)}
 		}
 	}
 	return err

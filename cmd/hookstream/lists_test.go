@@ -24,6 +24,17 @@ type longLists struct {
 	hookstreamv1.UnimplementedSubscriptionServiceServer
 	hookstreamv1.UnimplementedCatalogServiceServer
 	hookstreamv1.UnimplementedEventServiceServer
+	hookstreamv1.UnimplementedRequestServiceServer
+}
+
+// ListRequests has an order of its own.
+func (longLists) ListRequests(_ context.Context, req *hookstreamv1.ListRequestsRequest) (*hookstreamv1.ListRequestsResponse, error) {
+	n, next, err := listed(&hookstreamv1.ListSourcesRequest{Filter: req.GetFilter(), OrderBy: longOrder, PageToken: req.GetPageToken()})
+	page := &hookstreamv1.ListRequestsResponse{NextPageToken: next}
+	if n > 0 {
+		page.Requests = []*hookstreamv1.Request{{Name: fmt.Sprintf("requests/item-%d", n)}}
+	}
+	return page, err
 }
 
 // ListEvents has an order of its own.
@@ -116,6 +127,7 @@ func TestListsHaveAllPages(t *testing.T) {
 	hookstreamv1.RegisterSubscriptionServiceServer(server, longLists{})
 	hookstreamv1.RegisterCatalogServiceServer(server, longLists{})
 	hookstreamv1.RegisterEventServiceServer(server, longLists{})
+	hookstreamv1.RegisterRequestServiceServer(server, longLists{})
 	go server.Serve(lis)
 	t.Cleanup(server.Stop)
 	lists := 0
@@ -130,7 +142,7 @@ func TestListsHaveAllPages(t *testing.T) {
 		}
 		for _, form := range []string{"text", "wide", "json", "yaml"} {
 			args := append(slices.Clone(path), "--server", lis.Addr().String(), "--filter", longFilter, "-o", form)
-			if path[0] != "events" {
+			if path[0] != "events" && path[0] != "requests" {
 				args = append(args, "--order-by", longOrder)
 			}
 			var stdout, stderr bytes.Buffer
@@ -140,7 +152,7 @@ func TestListsHaveAllPages(t *testing.T) {
 			}
 		}
 	}
-	if lists != 6 {
+	if lists != 7 {
 		t.Errorf("%d lists", lists)
 	}
 }

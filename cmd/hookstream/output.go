@@ -170,8 +170,8 @@ func writeNames(w io.Writer, m proto.Message) error {
 }
 
 // naming are the fields that tell things of one kind apart, the better ones first:
-// a type of events has no name, a delivery has that of its event.
-var naming = []protoreflect.Name{"name", "id", "event", "type"}
+// a type of events has no name, a delivery has that of its event, a verdict that of its request.
+var naming = []protoreflect.Name{"name", "id", "request", "event", "type"}
 
 // namesOf answers what a message is called, or what those in its list are.
 func namesOf(m protoreflect.Message) (names []string) {
