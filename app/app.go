@@ -302,10 +302,13 @@ func (a *App) openServer(context.Context) error {
 		Subscriptions: a.subs,
 		Hub:           a.hub,
 		Requests:      a.requests,
-		Providers:     infos,
-		EventTypes:    types,
-		Logger:        a.logger,
-		Metrics:       a.metrics.server(),
+		Backup: func(ctx context.Context, rate int64, to server.BackupWriter) error {
+			return a.engine.Backup(ctx, rate, to)
+		},
+		Providers:  infos,
+		EventTypes: types,
+		Logger:     a.logger,
+		Metrics:    a.metrics.server(),
 	})
 	if err != nil {
 		return err

@@ -27,6 +27,8 @@ var arrows = map[string][]string{
 	"source":             {"event", "eventlog", "eventlog/store", "provider", "setting"},
 	// What the tables of settings are made of.
 	"setting": {},
+	// The form of a backup's file.
+	"backup": {},
 	// What many who want to know the same ask once.
 	"internal/question": {},
 
@@ -69,7 +71,7 @@ var arrows = map[string][]string{
 	"bench/baseline": {"event"},
 	"bench":          {"bench/baseline", "bench/load", "simulator"},
 
-	"cmd/hookstream": {"app", "bench", "client", "event", "eventlog", "eventlog/jetstream", "ingress", "provider", "setting", "simulator", "source", "subscription"},
+	"cmd/hookstream": {"app", "backup", "bench", "client", "event", "eventlog", "eventlog/jetstream", "ingress", "provider", "setting", "simulator", "source", "subscription"},
 
 	// Only for tests.
 	"eventlog/logtest":             {"event", "eventlog", "eventlog/jetstream"},

@@ -172,6 +172,7 @@ var knownErrors = []knownError{
 	{eventlog.ErrNotFound, codes.NotFound, hookstreamv1.ErrorReason_ERROR_REASON_RESOURCE_NOT_FOUND, "not found"},
 	{eventlog.ErrConflict, codes.Aborted, hookstreamv1.ErrorReason_ERROR_REASON_ETAG_MISMATCH, "changed by somebody else meanwhile"},
 	{eventlog.ErrTooLarge, codes.InvalidArgument, hookstreamv1.ErrorReason_ERROR_REASON_REQUEST_INVALID, "too large to be kept"},
+	{eventlog.ErrNoBackup, codes.FailedPrecondition, hookstreamv1.ErrorReason_ERROR_REASON_BACKUP_REFUSED, ""},
 	{eventlog.ErrFull, codes.Unavailable, hookstreamv1.ErrorReason_ERROR_REASON_STORE_FULL, "the log has no room left"},
 	{
 		eventlog.ErrUnavailable, codes.Unavailable, hookstreamv1.ErrorReason_ERROR_REASON_STORE_UNAVAILABLE,

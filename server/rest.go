@@ -53,6 +53,7 @@ func newREST(conn *grpc.ClientConn, subscribe subscriber) (http.Handler, error) 
 		hookstreamv1.RegisterEventServiceHandler,
 		hookstreamv1.RegisterSubscriptionServiceHandler,
 		hookstreamv1.RegisterRequestServiceHandler,
+		hookstreamv1.RegisterAdminServiceHandler,
 	} {
 		if err := register(context.Background(), mux, conn); err != nil {
 			return nil, fmt.Errorf("server: register REST: %w", err)
@@ -66,6 +67,7 @@ func newREST(conn *grpc.ClientConn, subscribe subscriber) (http.Handler, error) 
 		turns:        newTurns(),
 		frameTimeout: frameTimeout,
 	})
+	routes.Handle(backupPath, linesWhileRead(mux))
 	routes.Handle("/", unaryDeadlines(headAsGet(mux)))
 	return onlyAllowed(readBody(bodyTimeout, routes)), nil
 }

@@ -40,6 +40,7 @@ var restRules = sync.OnceValue(func() (rules []restRule) {
 		hookstreamv1.File_hookstream_v1_event_service_proto,
 		hookstreamv1.File_hookstream_v1_subscription_service_proto,
 		hookstreamv1.File_hookstream_v1_request_service_proto,
+		hookstreamv1.File_hookstream_v1_admin_service_proto,
 	} {
 		for i := range file.Services().Len() {
 			methods := file.Services().Get(i).Methods()

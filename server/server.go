@@ -46,6 +46,9 @@ type Options struct {
 
 	// Requests are what RequestService shows. nil: there is no such service.
 	Requests Requests
+	// Backup writes all that the gateway keeps; its error wraps eventlog.ErrNoBackup
+	// where that cannot be. nil: it never can.
+	Backup func(ctx context.Context, rate int64, to BackupWriter) error
 
 	// Providers and EventTypes are the catalog, in any order.
 	Providers  []*hookstreamv1.Provider
@@ -160,6 +163,7 @@ func (s *Server) register(server *grpc.Server) {
 	})
 	hookstreamv1.RegisterCatalogServiceServer(g, newCatalogService(s.opts.Providers, s.opts.EventTypes))
 	hookstreamv1.RegisterEventServiceServer(g, s.opts.Events)
+	hookstreamv1.RegisterAdminServiceServer(g, &adminService{backup: s.opts.Backup})
 	if s.opts.Subscriptions != nil {
 		hookstreamv1.RegisterSubscriptionServiceServer(g, &subscriptionService{manager: s.opts.Subscriptions, hub: s.opts.Hub})
 	}

@@ -21,8 +21,12 @@ type commands struct {
 	Providers     providersCommand     `cmd:"" help:"List the kinds of senders that the gateway understands."`
 	EventTypes    eventTypesCommand    `cmd:"" help:"List the types of events that the gateway understands, or show one with an example."`
 
-	Verify     verifyCommand     `cmd:"" help:"Say whether a captured request is genuine and, if not, which step failed."`
-	Doctor     doctorCommand     `cmd:"" help:"Look through a data directory that no gateway uses, and keep what can be read of a damaged one."`
+	Verify       verifyCommand       `cmd:"" help:"Say whether a captured request is genuine and, if not, which step failed."`
+	Doctor       doctorCommand       `cmd:"" help:"Look through a data directory that no gateway uses, and keep what can be read of a damaged one."`
+	Backup       backupCommand       `cmd:"" help:"Make a backup of a gateway that runs, of all that it keeps."`
+	VerifyBackup verifyBackupCommand `cmd:"" help:"Say whether a backup is whole and as it was written."`
+	Restore      restoreCommand      `cmd:"" help:"Make a data directory of a backup, in an empty one."`
+
 	Bench      benchCommand      `cmd:"" help:"Measure this gateway on this machine, beside what the machine could do at best."`
 	Completion completionCommand `cmd:"" help:"Print what a shell needs to complete commands, flags and their values."`
 	Man        manCommand        `cmd:"" help:"Print the manual page."`

@@ -16,7 +16,10 @@ var examples = withProviders(map[string][]string{
 		"hookstream serve --data-dir /var/lib/hookstream",
 		"hookstream serve --ingress-addr :8080 --retention-age 90d",
 	},
-	"demo": {"hookstream demo", "hookstream demo --rate 10 --count 20"},
+	"backup":        {"hookstream backup /backups/hookstream.backup", "hookstream backup /backups/hookstream.backup --include-key /var/lib/hookstream/secret.key"},
+	"verify-backup": {"hookstream verify-backup /backups/hookstream.backup"},
+	"restore":       {"hookstream restore /backups/hookstream.backup --data-dir /var/lib/hookstream"},
+	"demo":          {"hookstream demo", "hookstream demo --rate 10 --count 20"},
 	"tail": {
 		"hookstream tail",
 		"hookstream tail --type 'signature_request.*' --from 1h --cursor-file place",

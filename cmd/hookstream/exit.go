@@ -19,7 +19,7 @@ var exitCodes = []struct {
 	means string
 }{
 	{exitOK, "done; also when `serve`, `tail`, `demo` or `simulate` were ended by Ctrl-C or SIGTERM"},
-	{exitFailed, "not done; also what `verify` does not take for genuine, and damage that `doctor` found"},
+	{exitFailed, "not done; also what `verify` does not take for genuine, damage that `doctor` found, and a backup that is not whole"},
 	{exitUsage, "the command line is wrong, or a variable that stands for a flag; also a filter or an order of a list that the gateway does not understand"},
 	{exitInterrupted, "interrupted before it was done"},
 }

@@ -26,7 +26,7 @@ var formless = map[string]string{
 }
 
 // Commands that do something else than to show what there is.
-var doing = []string{"tail", "doctor", "verify kept"}
+var doing = []string{"tail", "doctor", "verify kept", "backup", "verify-backup", "restore"}
 
 // Every command prints what there is in all forms, or is named above: who adds one
 // decides. The page names those that have two.
@@ -55,7 +55,7 @@ func TestEveryCommandHasItsForms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(string(page), "as `tail`, `doctor` and `verify --event`, has `text` and `json`") || len(doing) != 3 {
+	if !strings.Contains(string(page), "as `tail`, `doctor`, `verify --event`, `backup`, `verify-backup` and `restore`, has `text` and `json`") || len(doing) != 6 {
 		t.Error("docs/cli.md does not name the commands that have text and json only")
 	}
 	for _, path := range slices.AppendSeq(slices.Clone(doing), maps.Keys(formless)) {

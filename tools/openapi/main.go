@@ -215,6 +215,10 @@ func answer(operation, schemas object) {
 	}
 	delete(content, "application/json")
 	content["application/x-ndjson"] = object{"schema": object{"$ref": "#/components/schemas/" + frame + ".Line"}}
+	if id, _ := operation["operationId"].(string); !strings.HasPrefix(id, "EventService_Subscribe") {
+		ok["description"] = text + " The content is one line a frame."
+		return
+	}
 	content["text/event-stream"] = object{"schema": object{"type": "string", "description": "Server-sent events, when `Accept` asks for them. " +
 		"`event` is the frame's kind (`opened`, `batch`, …), `id` its cursor, `data` the frame as JSON (" + frame + "). " +
 		"`end` comes last when the stream reached its stop, `failure` with a google.rpc.Status when it failed."}}
