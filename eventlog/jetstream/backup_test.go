@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,6 +20,7 @@ import (
 	"github.com/hookstream/hookstream/eventlog"
 	"github.com/hookstream/hookstream/eventlog/jetstream"
 	"github.com/hookstream/hookstream/eventlog/logtest"
+	"github.com/hookstream/hookstream/eventlog/natstest"
 	"github.com/hookstream/hookstream/internal/heavy"
 )
 
@@ -247,6 +251,133 @@ func TestBackupWhoseReaderGoes(t *testing.T) {
 	if err := e.Backup(t.Context(), 0, new(partsKept)); err != nil {
 		t.Error(err)
 	}
+}
+
+// What refers to something else is read before it: of a request that is decided while the
+// backup is made, the request or its event is in it.
+func TestBackupIsReadInOrder(t *testing.T) {
+	o := embedded(t)
+	o.Durability = jetstream.DurabilityRelaxed
+	e := logtest.Open(t, o)
+	for _, name := range []string{jetstream.StreamAcks, jetstream.StreamAttempts, jetstream.StreamParked} { // as subscriptions have them
+		if _, err := e.EnsureStream(t.Context(), natsjs.StreamConfig{Name: name, Subjects: []string{"test." + name}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := e.Bucket(t.Context(), "SUBSCRIPTIONS"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Inbox().Put(t.Context(), eventlog.Row{Source: "a", Key: "k"}); err != nil {
+		t.Fatal(err)
+	}
+	decided := make(chan struct{})
+	kept := &partsKept{}
+	kept.on = func(part string) {
+		first := part == "streams/"+jetstream.StreamEvents || part == "streams/"+jetstream.StreamInbox
+		if !first {
+			return
+		}
+		select {
+		case <-decided:
+		default:
+			decide(t, e)
+			close(decided)
+		}
+	}
+	if err := e.Backup(t.Context(), 0, kept); err != nil {
+		t.Fatal(err)
+	}
+	var streams []string
+	for _, name := range kept.names {
+		if stream, ok := strings.CutPrefix(name, "streams/"); ok && !strings.HasSuffix(name, ".json") {
+			streams = append(streams, stream)
+		}
+	}
+	want := []string{"KV_HOOKSTREAM_SUBSCRIPTIONS", jetstream.StreamInbox, jetstream.StreamAcks, jetstream.StreamAttempts, jetstream.StreamEvents, jetstream.StreamParked}
+	if !slices.Equal(streams, want) {
+		t.Errorf("the order is %v, want %v", streams, want)
+	}
+	o.Dir = filepath.Join(t.TempDir(), "restored")
+	if err := kept.restore(t.Context(), o.Dir); err != nil {
+		t.Fatal(err)
+	}
+	again := logtest.Open(t, o)
+	bounds, err := again.Events().Bounds(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, _ := again.Inbox().Pending(); n == 0 && bounds.Last == 0 {
+		t.Error("neither the request nor its event is in the backup")
+	}
+}
+
+// decide publishes the event of the one request, and has done with it.
+func decide(t *testing.T, e *jetstream.Engine) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	_ = e.Inbox().Work(ctx, 1, func(ctx context.Context, c *eventlog.Claim) {
+		if _, err := e.Events().Append(ctx, logtest.Entry("a", 1)); err != nil {
+			t.Error(err)
+		}
+		if err := c.Done(ctx); err != nil {
+			t.Error(err)
+		}
+		cancel()
+	})
+}
+
+// A reader that stands still for longer than JetStream waits for one has its backup, and
+// one that stands still for too long ends it.
+func TestBackupWhoseReaderStandsStill(t *testing.T) {
+	heavy.Test(t)
+	for name, c := range map[string]struct {
+		still time.Duration
+		ends  bool
+	}{"for a while": {time.Minute, false}, "for ever": {time.Hour, true}} {
+		t.Run(name, func(t *testing.T) {
+			natstest.Bubble(t, func(t *testing.T) {
+				o := embedded(t)
+				o.Durability = jetstream.DurabilityRelaxed
+				e := logtest.Open(t, o)
+				random := rand.NewChaCha8([32]byte{})
+				for n := range 12 {
+					entry := logtest.Entry("a", n)
+					entry.Data = make([]byte, 1<<20)
+					_, _ = random.Read(entry.Data) // never fails
+					if _, err := e.Events().Append(t.Context(), entry); err != nil {
+						t.Fatal(err)
+					}
+				}
+				kept := &stillReader{partsKept: new(partsKept), still: c.still}
+				err := e.Backup(t.Context(), 0, kept)
+				if c.ends != errors.Is(err, context.DeadlineExceeded) || !c.ends && err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(c.still) // who still writes has done so
+				if size := kept.parts["streams/"+jetstream.StreamEvents].Len(); !c.ends && size < 12<<20 {
+					t.Errorf("%d bytes of 12 MiB", size)
+				}
+				if err := e.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// stillReader stands still once.
+type stillReader struct {
+	*partsKept
+	still time.Duration
+	stood bool
+}
+
+func (r *stillReader) Write(b []byte) (int, error) {
+	if r.names[len(r.names)-1] == "streams/"+jetstream.StreamEvents && !r.stood {
+		r.stood = true
+		time.Sleep(r.still)
+	}
+	return r.partsKept.Write(b)
 }
 
 type failing struct {
