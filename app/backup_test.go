@@ -30,7 +30,7 @@ import (
 // else is. A cursor of before goes on; one of what was lost is not taken for one of
 // what came in its place.
 func TestBackupUnderLoad(t *testing.T) {
-	before, connections := int64(1500), 8
+	before, connections := int64(600), 8
 	if heavy.Full() {
 		before = 20_000
 	}

@@ -159,7 +159,7 @@ func (c *verifyBackupCommand) Run(p *program) error {
 		if err != nil {
 			return err
 		}
-		defer f.Close()
+		defer func() { _ = f.Close() }() // it is only read
 		in = f
 	}
 	m, err := backup.Read(in, nil)

@@ -23,7 +23,7 @@ func (c *restoreCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it is only read
 	m, err := backup.Read(f, nil)
 	if err != nil {
 		return harmed(c.File, err)
