@@ -101,19 +101,20 @@ func TestHarmedBackupIsRefused(t *testing.T) {
 	file, _ := written(t, want)
 	last := []byte("  manifest.json\n") // what follows fills the archive up
 	end := bytes.LastIndex(file, last) + len(last)
-	for n := range end {
+	for n := 0; n < end; n += 7 {
 		if _, err := readAll(file[:n]); !errors.Is(err, backup.ErrCutOff) {
 			t.Fatalf("%d of %d bytes: %v", n, len(file), err)
 		}
 	}
-	for n := range file {
+	at := bytes.Index(file, []byte("what is kept"))
+	for n := at % 7; n < len(file); n += 7 {
 		harmed := slices.Clone(file)
 		harmed[n] ^= 0x11
 		got, err := readAll(harmed)
 		if err == nil && fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Fatalf("byte %d of %d is wrong, and it reads as %q", n, len(file), got)
 		}
-		if at := bytes.Index(file, []byte("what is kept")); n == at && (!errors.Is(err, backup.ErrDamaged) || !strings.Contains(err.Error(), "streams/A")) {
+		if n == at && (!errors.Is(err, backup.ErrDamaged) || !strings.Contains(err.Error(), "streams/A")) {
 			t.Errorf("a byte of a part: %v", err)
 		}
 	}
