@@ -30,11 +30,21 @@ func (h *Hub) Get(ctx context.Context, name string, view hookstreamv1.EventView)
 // Kept answers the event as it is kept, raw request and proof included, whatever its
 // source shows: for who looks at it and shows nothing of it.
 func (h *Hub) Kept(ctx context.Context, name string) (*hookstreamv1.Event, error) {
+	e, err := h.Named(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return event.Decode(h.inc, e.Record())
+}
+
+// Named answers the event with the resource name. The error wraps eventlog.ErrNotFound
+// when there is none or the log no longer holds it.
+func (h *Hub) Named(ctx context.Context, name string) (*Event, error) {
 	e, err := h.named(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	return event.Decode(h.inc, h.event(e).Record())
+	return h.event(e), nil
 }
 
 // named answers the readable entry of an event's resource name.

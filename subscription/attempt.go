@@ -56,7 +56,7 @@ func (h *home) expire(hd *hold) {
 func (h *home) fail(hd *hold, how ending, reason string) {
 	var failed bool
 	hd.tally, failed = hd.ended(how, !hd.shared)
-	h.memos.put(hd.key, memo{hand: uint64(hd.HandOut), verdict: Retry, outcome: Expired, by: hd.consumer, releases: hd.releases})
+	h.memos.put(hd.key, memo{hand: uint64(hd.HandOut), verdict: Retry, outcome: Expired, by: hd.consumer, releases: hd.releases, reason: reason})
 	hd.last = hd.consumer
 	h.withdraw(hd)
 	var delay time.Duration

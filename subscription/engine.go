@@ -130,6 +130,7 @@ type Parking interface {
 	Put(ctx context.Context, uid, once string, in queue.ParkedEntry) error
 	Replay(ctx context.Context, uid string, in queue.ParkedEntry) error
 	Next(ctx context.Context, uid string, from uint64) (queue.ParkedEntry, error)
+	Last(ctx context.Context, uid string, seq uint64, replayed bool) (queue.ParkedEntry, error)
 	Count(ctx context.Context, uid string) (int, error)
 	QueueNames(ctx context.Context, prefix string) ([]string, error)
 	Owners(ctx context.Context) ([]string, error)

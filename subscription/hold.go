@@ -2,6 +2,7 @@ package subscription
 
 import (
 	"container/heap"
+	"strings"
 	"time"
 
 	"github.com/hookstream/hookstream/event"
@@ -156,6 +157,8 @@ type memo struct {
 	// its next hand-out.
 	by       *consumer
 	releases int
+	// reason of the last attempt that failed, as far as it is remembered.
+	reason string
 }
 
 // final reports whether the message must not be handed out again.
@@ -171,11 +174,18 @@ type memos struct {
 // maxMemos bounds what a home remembers.
 const maxMemos = 16 << 10
 
+// maxMemoReason bounds what it remembers of each reason.
+const maxMemoReason = 128
+
 func (m *memos) put(k key, v memo) {
 	if m.of == nil {
 		m.of = make(map[key]memo)
 	}
-	if _, ok := m.of[k]; !ok {
+	old, ok := m.of[k]
+	if v.reason = strings.Clone(v.reason[:min(len(v.reason), maxMemoReason)]); v.reason == "" {
+		v.reason = old.reason
+	}
+	if !ok {
 		if len(m.keys) < maxMemos {
 			m.keys = append(m.keys, k)
 		} else {

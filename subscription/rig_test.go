@@ -37,6 +37,7 @@ type rig struct {
 type gateway struct {
 	*subscription.Manager
 	engine *jetstream.Engine
+	hub    *hub.Hub
 	stop   func()
 }
 
@@ -101,7 +102,7 @@ func openGatewayOn(t testing.TB, e *jetstream.Engine, o subscription.Options) *g
 	}
 	stop := sync.OnceFunc(func() { m.Close(); cancel(); wg.Wait() })
 	t.Cleanup(stop)
-	return &gateway{Manager: m, engine: e, stop: stop}
+	return &gateway{Manager: m, engine: e, hub: h, stop: stop}
 }
 
 // onBoth runs a test on the embedded engine and on a cluster of three.

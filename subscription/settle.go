@@ -428,7 +428,7 @@ func (h *home) orphaned(hd *hold) {
 // generation says nothing of the same event in this one: it comes again.
 func (h *home) finish(s settlement, outcome Outcome) {
 	hd := s.hold
-	m := memo{hand: uint64(hd.HandOut), verdict: s.Verdict, outcome: outcome, by: hd.consumer, releases: hd.releases}
+	m := memo{hand: uint64(hd.HandOut), verdict: s.Verdict, outcome: outcome, by: hd.consumer, releases: hd.releases, reason: s.Reason}
 	if m.final() {
 		h.m.tallies.settled(hd.queue.Name, hd.seq)
 		if hd.replay {
@@ -479,7 +479,7 @@ func (h *home) effect(some []settlement, sent time.Time, ok []bool) {
 // gateway has ceased to hand out meanwhile.
 func (h *home) stay(s settlement) {
 	hd := s.hold
-	h.memos.put(hd.key, memo{hand: uint64(hd.HandOut), verdict: s.Verdict, outcome: Done})
+	h.memos.put(hd.key, memo{hand: uint64(hd.HandOut), verdict: s.Verdict, outcome: Done, reason: s.Reason})
 	hd.last = hd.consumer
 	h.withdraw(hd)
 	if h.lanes.serving() {
@@ -514,6 +514,7 @@ const (
 	askState     = "state"
 	askTurns     = "turns"
 	askFates     = "fates"
+	askStandings = "standings"
 	tellReplayed = "replayed"
 	tellHello    = "hello"
 	tellBye      = "bye"
@@ -525,7 +526,7 @@ func (m *Manager) listen() (err error) {
 	}
 	m.peers.since = time.Now()
 	for question, answer := range map[string]func([]byte) []byte{
-		askSettle: m.answerSettle, askClaim: m.answerClaim, askState: m.answerState, askTurns: m.answerTurns, askFates: m.answerFates,
+		askSettle: m.answerSettle, askClaim: m.answerClaim, askState: m.answerState, askTurns: m.answerTurns, askFates: m.answerFates, askStandings: m.answerStandings,
 		tellReplayed: m.hearReplayed, tellHello: m.peers.hear, tellBye: m.peers.leave,
 	} {
 		if err := m.bus.Serve(question, answer); err != nil {

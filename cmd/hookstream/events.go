@@ -16,6 +16,7 @@ import (
 // eventsCommand groups what looks at single events. `tail` follows them.
 type eventsCommand struct {
 	Get   eventGetCommand   `cmd:"" help:"Show one event."`
+	Show  eventShowCommand  `cmd:"" help:"Show what has become of one event, with each subscription."`
 	List  eventListCommand  `cmd:"" help:"List events that were published, the newest first."`
 	Count eventCountCommand `cmd:"" help:"Count events by hour and by how their origin was proved."`
 }

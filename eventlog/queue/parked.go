@@ -163,6 +163,23 @@ func (p *Parked) next(ctx context.Context, filter string, from uint64) (ParkedEn
 	return parkedEntry(m.Sequence, m.Time, m.Header, m.Data)
 }
 
+// Last answers the latest entry of the subscription for an event, among those that are
+// parked or those that are replayed, or ErrNotFound.
+func (p *Parked) Last(ctx context.Context, uid string, seq uint64, replayed bool) (ParkedEntry, error) {
+	prefix := engine.SubjectParked
+	if replayed {
+		prefix = engine.SubjectReplays
+	}
+	m, err := p.js.GetLastMsgForSubject(ctx, engine.Tokens(prefix, uid, strconv.FormatUint(seq, 10)))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return ParkedEntry{}, eventlog.ErrNotFound
+	}
+	if err != nil {
+		return ParkedEntry{}, engine.Unavailable("parked", err)
+	}
+	return parkedEntry(m.Sequence, m.Time, m.Header, m.Data)
+}
+
 func parkedEntry(id uint64, at time.Time, h nats.Header, data []byte) (out ParkedEntry, err error) {
 	out = ParkedEntry{ID: id, Time: at, Record: event.Record{Data: data}}
 	seq, err1 := strconv.ParseUint(h.Get(headerParkedSeq), 10, 64)

@@ -67,6 +67,23 @@ func (p parking) Next(ctx context.Context, uid string, from uint64) (queue.Parke
 	return <-answer, nil
 }
 
+func (p parking) Last(ctx context.Context, uid string, seq uint64, replayed bool) (queue.ParkedEntry, error) {
+	answer := make(chan queue.ParkedEntry, 1)
+	err := p.e.request(ctx, func() error {
+		for _, e := range slices.Backward(p.e.s.parked) {
+			if e.uid == uid && e.replay == replayed && e.Record.Seq == seq {
+				answer <- e.ParkedEntry
+				return nil
+			}
+		}
+		return eventlog.ErrNotFound
+	})
+	if err != nil {
+		return queue.ParkedEntry{}, err
+	}
+	return <-answer, nil
+}
+
 func (p parking) Count(ctx context.Context, uid string) (int, error) {
 	answer := make(chan int, 1)
 	err := p.e.request(ctx, func() error {

@@ -78,6 +78,84 @@ func (CursorExpiredPolicy) EnumDescriptor() ([]byte, []int) {
 	return file_hookstream_v1_event_service_proto_rawDescGZIP(), []int{0}
 }
 
+// State is what has become of the event.
+type EventDelivery_State int32
+
+const (
+	// Never sent.
+	EventDelivery_STATE_UNSPECIFIED EventDelivery_State = 0
+	// It was handed out, and whether it was settled cannot be told: `reason` says
+	// why.
+	EventDelivery_STATE_UNKNOWN EventDelivery_State = 1
+	// The selector of the subscription, as it is now, does not select it.
+	EventDelivery_STATE_NOT_SELECTED EventDelivery_State = 2
+	// It was published before the place where the subscription was created, or
+	// sought to last, and is not handed out.
+	EventDelivery_STATE_BEFORE_START EventDelivery_State = 3
+	// It waits to be handed out, and no attempt has failed.
+	EventDelivery_STATE_PENDING EventDelivery_State = 4
+	// It was handed out and is not settled: a consumer has it, or had it and it waits
+	// for its next attempt, or it was given back before one did.
+	EventDelivery_STATE_OUTSTANDING EventDelivery_State = 5
+	// It is settled for good: acknowledged or skipped, or passed over by a selector
+	// that did not select it when its turn came. What is kept does not tell these
+	// apart.
+	EventDelivery_STATE_SETTLED EventDelivery_State = 6
+	// It was set aside: `parked_delivery`.
+	EventDelivery_STATE_PARKED EventDelivery_State = 7
+)
+
+// Enum value maps for EventDelivery_State.
+var (
+	EventDelivery_State_name = map[int32]string{
+		0: "STATE_UNSPECIFIED",
+		1: "STATE_UNKNOWN",
+		2: "STATE_NOT_SELECTED",
+		3: "STATE_BEFORE_START",
+		4: "STATE_PENDING",
+		5: "STATE_OUTSTANDING",
+		6: "STATE_SETTLED",
+		7: "STATE_PARKED",
+	}
+	EventDelivery_State_value = map[string]int32{
+		"STATE_UNSPECIFIED":  0,
+		"STATE_UNKNOWN":      1,
+		"STATE_NOT_SELECTED": 2,
+		"STATE_BEFORE_START": 3,
+		"STATE_PENDING":      4,
+		"STATE_OUTSTANDING":  5,
+		"STATE_SETTLED":      6,
+		"STATE_PARKED":       7,
+	}
+)
+
+func (x EventDelivery_State) Enum() *EventDelivery_State {
+	p := new(EventDelivery_State)
+	*p = x
+	return p
+}
+
+func (x EventDelivery_State) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (EventDelivery_State) Descriptor() protoreflect.EnumDescriptor {
+	return file_hookstream_v1_event_service_proto_enumTypes[1].Descriptor()
+}
+
+func (EventDelivery_State) Type() protoreflect.EnumType {
+	return &file_hookstream_v1_event_service_proto_enumTypes[1]
+}
+
+func (x EventDelivery_State) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use EventDelivery_State.Descriptor instead.
+func (EventDelivery_State) EnumDescriptor() ([]byte, []int) {
+	return file_hookstream_v1_event_service_proto_rawDescGZIP(), []int{18, 0}
+}
+
 // Outcome is what became of checking again.
 type VerifyEventResponse_Outcome int32
 
@@ -119,11 +197,11 @@ func (x VerifyEventResponse_Outcome) String() string {
 }
 
 func (VerifyEventResponse_Outcome) Descriptor() protoreflect.EnumDescriptor {
-	return file_hookstream_v1_event_service_proto_enumTypes[1].Descriptor()
+	return file_hookstream_v1_event_service_proto_enumTypes[2].Descriptor()
 }
 
 func (VerifyEventResponse_Outcome) Type() protoreflect.EnumType {
-	return &file_hookstream_v1_event_service_proto_enumTypes[1]
+	return &file_hookstream_v1_event_service_proto_enumTypes[2]
 }
 
 func (x VerifyEventResponse_Outcome) Number() protoreflect.EnumNumber {
@@ -132,7 +210,7 @@ func (x VerifyEventResponse_Outcome) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use VerifyEventResponse_Outcome.Descriptor instead.
 func (VerifyEventResponse_Outcome) EnumDescriptor() ([]byte, []int) {
-	return file_hookstream_v1_event_service_proto_rawDescGZIP(), []int{17, 0}
+	return file_hookstream_v1_event_service_proto_rawDescGZIP(), []int{20, 0}
 }
 
 // SubscribeRequest says which events to stream, from where to where, and how.
@@ -1521,6 +1599,237 @@ func (x *CountEventsResponse) GetUnindexedEvents() int64 {
 	return 0
 }
 
+// ListEventDeliveriesRequest names an event.
+type ListEventDeliveriesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `events/{event}`.
+	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	// The most subscriptions in a page. 100 by default; more than 1,000 is 1,000.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// `next_page_token` of the page before.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListEventDeliveriesRequest) Reset() {
+	*x = ListEventDeliveriesRequest{}
+	mi := &file_hookstream_v1_event_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListEventDeliveriesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListEventDeliveriesRequest) ProtoMessage() {}
+
+func (x *ListEventDeliveriesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hookstream_v1_event_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListEventDeliveriesRequest.ProtoReflect.Descriptor instead.
+func (*ListEventDeliveriesRequest) Descriptor() ([]byte, []int) {
+	return file_hookstream_v1_event_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ListEventDeliveriesRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *ListEventDeliveriesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListEventDeliveriesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListEventDeliveriesResponse is one page.
+type ListEventDeliveriesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One for each subscription.
+	Deliveries []*EventDelivery `protobuf:"bytes,1,rep,name=deliveries,proto3" json:"deliveries,omitempty"`
+	// What to give for the next page. Empty: this is the last.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListEventDeliveriesResponse) Reset() {
+	*x = ListEventDeliveriesResponse{}
+	mi := &file_hookstream_v1_event_service_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListEventDeliveriesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListEventDeliveriesResponse) ProtoMessage() {}
+
+func (x *ListEventDeliveriesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hookstream_v1_event_service_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListEventDeliveriesResponse.ProtoReflect.Descriptor instead.
+func (*ListEventDeliveriesResponse) Descriptor() ([]byte, []int) {
+	return file_hookstream_v1_event_service_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ListEventDeliveriesResponse) GetDeliveries() []*EventDelivery {
+	if x != nil {
+		return x.Deliveries
+	}
+	return nil
+}
+
+func (x *ListEventDeliveriesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// EventDelivery is how one event stands with one subscription.
+type EventDelivery struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `subscriptions/{subscription}`.
+	Subscription string `protobuf:"bytes,1,opt,name=subscription,proto3" json:"subscription,omitempty"`
+	// What has become of it.
+	State EventDelivery_State `protobuf:"varint,2,opt,name=state,proto3,enum=hookstream.v1.EventDelivery_State" json:"state,omitempty"`
+	// Attempts that failed, and the one that is under way. Unset when that is not known:
+	// of what is settled it is not kept.
+	Attempts *int32 `protobuf:"varint,3,opt,name=attempts,proto3,oneof" json:"attempts,omitempty"`
+	// Why the last attempt failed, or the event was parked, as far as a gateway
+	// remembers, at least the beginning of it; of STATE_UNKNOWN why that is so.
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The client that has it, or of a parked one had it last.
+	ClientId string `protobuf:"bytes,5,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
+	// Until when the client that has it must settle it.
+	AckDeadline *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=ack_deadline,json=ackDeadline,proto3" json:"ack_deadline,omitempty"`
+	// The parked delivery of the event, if there is one. It may be from before a
+	// seek, in another state than STATE_PARKED.
+	ParkedDelivery string `protobuf:"bytes,7,opt,name=parked_delivery,json=parkedDelivery,proto3" json:"parked_delivery,omitempty"`
+	// When that was parked.
+	ParkTime      *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=park_time,json=parkTime,proto3" json:"park_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EventDelivery) Reset() {
+	*x = EventDelivery{}
+	mi := &file_hookstream_v1_event_service_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EventDelivery) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EventDelivery) ProtoMessage() {}
+
+func (x *EventDelivery) ProtoReflect() protoreflect.Message {
+	mi := &file_hookstream_v1_event_service_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EventDelivery.ProtoReflect.Descriptor instead.
+func (*EventDelivery) Descriptor() ([]byte, []int) {
+	return file_hookstream_v1_event_service_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *EventDelivery) GetSubscription() string {
+	if x != nil {
+		return x.Subscription
+	}
+	return ""
+}
+
+func (x *EventDelivery) GetState() EventDelivery_State {
+	if x != nil {
+		return x.State
+	}
+	return EventDelivery_STATE_UNSPECIFIED
+}
+
+func (x *EventDelivery) GetAttempts() int32 {
+	if x != nil && x.Attempts != nil {
+		return *x.Attempts
+	}
+	return 0
+}
+
+func (x *EventDelivery) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *EventDelivery) GetClientId() string {
+	if x != nil {
+		return x.ClientId
+	}
+	return ""
+}
+
+func (x *EventDelivery) GetAckDeadline() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AckDeadline
+	}
+	return nil
+}
+
+func (x *EventDelivery) GetParkedDelivery() string {
+	if x != nil {
+		return x.ParkedDelivery
+	}
+	return ""
+}
+
+func (x *EventDelivery) GetParkTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ParkTime
+	}
+	return nil
+}
+
 // VerifyEventRequest names an event.
 type VerifyEventRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1532,7 +1841,7 @@ type VerifyEventRequest struct {
 
 func (x *VerifyEventRequest) Reset() {
 	*x = VerifyEventRequest{}
-	mi := &file_hookstream_v1_event_service_proto_msgTypes[16]
+	mi := &file_hookstream_v1_event_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1544,7 +1853,7 @@ func (x *VerifyEventRequest) String() string {
 func (*VerifyEventRequest) ProtoMessage() {}
 
 func (x *VerifyEventRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_v1_event_service_proto_msgTypes[16]
+	mi := &file_hookstream_v1_event_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1557,7 +1866,7 @@ func (x *VerifyEventRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyEventRequest.ProtoReflect.Descriptor instead.
 func (*VerifyEventRequest) Descriptor() ([]byte, []int) {
-	return file_hookstream_v1_event_service_proto_rawDescGZIP(), []int{16}
+	return file_hookstream_v1_event_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *VerifyEventRequest) GetName() string {
@@ -1590,7 +1899,7 @@ type VerifyEventResponse struct {
 
 func (x *VerifyEventResponse) Reset() {
 	*x = VerifyEventResponse{}
-	mi := &file_hookstream_v1_event_service_proto_msgTypes[17]
+	mi := &file_hookstream_v1_event_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1602,7 +1911,7 @@ func (x *VerifyEventResponse) String() string {
 func (*VerifyEventResponse) ProtoMessage() {}
 
 func (x *VerifyEventResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_v1_event_service_proto_msgTypes[17]
+	mi := &file_hookstream_v1_event_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1615,7 +1924,7 @@ func (x *VerifyEventResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyEventResponse.ProtoReflect.Descriptor instead.
 func (*VerifyEventResponse) Descriptor() ([]byte, []int) {
-	return file_hookstream_v1_event_service_proto_rawDescGZIP(), []int{17}
+	return file_hookstream_v1_event_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *VerifyEventResponse) GetOutcome() VerifyEventResponse_Outcome {
@@ -1670,7 +1979,7 @@ type CountEventsResponse_HourlyCount struct {
 
 func (x *CountEventsResponse_HourlyCount) Reset() {
 	*x = CountEventsResponse_HourlyCount{}
-	mi := &file_hookstream_v1_event_service_proto_msgTypes[18]
+	mi := &file_hookstream_v1_event_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1682,7 +1991,7 @@ func (x *CountEventsResponse_HourlyCount) String() string {
 func (*CountEventsResponse_HourlyCount) ProtoMessage() {}
 
 func (x *CountEventsResponse_HourlyCount) ProtoReflect() protoreflect.Message {
-	mi := &file_hookstream_v1_event_service_proto_msgTypes[18]
+	mi := &file_hookstream_v1_event_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1730,7 +2039,7 @@ var File_hookstream_v1_event_service_proto protoreflect.FileDescriptor
 
 const file_hookstream_v1_event_service_proto_rawDesc = "" +
 	"\n" +
-	"!hookstream/v1/event_service.proto\x12\rhookstream.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19hookstream/v1/event.proto\x1a hookstream/v1/event_export.proto\x1a\"hookstream/v1/event_selector.proto\x1a hookstream/v1/subscription.proto\"\xd2\x06\n" +
+	"!hookstream/v1/event_service.proto\x12\rhookstream.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19hookstream/v1/event.proto\x1a\"hookstream/v1/event_selector.proto\x1a hookstream/v1/subscription.proto\"\xd2\x06\n" +
 	"\x10SubscribeRequest\x12m\n" +
 	"\fsubscription\x18\x01 \x01(\tBI\xfaA\x1d\n" +
 	"\x1bhookstream.dev/Subscription\xbaH&r$2\"^(subscriptions/[a-z0-9-]{1,63})?$R\fsubscription\x128\n" +
@@ -1835,7 +2144,39 @@ const file_hookstream_v1_event_service_proto_rawDesc = "" +
 	"start_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x12'\n" +
 	"\x0fverified_events\x18\x02 \x01(\x03R\x0everifiedEvents\x12#\n" +
 	"\rfailed_events\x18\x03 \x01(\x03R\ffailedEvents\x12!\n" +
-	"\fother_events\x18\x04 \x01(\x03R\votherEvents\"e\n" +
+	"\fother_events\x18\x04 \x01(\x03R\votherEvents\"\xc0\x01\n" +
+	"\x1aListEventDeliveriesRequest\x12S\n" +
+	"\x06parent\x18\x01 \x01(\tB;\xe0A\x02\xfaA\x16\n" +
+	"\x14hookstream.dev/Event\xbaH\x1cr\x1a2\x18^events/[a-z0-9-]{1,64}$R\x06parent\x12$\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\tpageToken\"\x83\x01\n" +
+	"\x1bListEventDeliveriesResponse\x12<\n" +
+	"\n" +
+	"deliveries\x18\x01 \x03(\v2\x1c.hookstream.v1.EventDeliveryR\n" +
+	"deliveries\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xea\x04\n" +
+	"\rEventDelivery\x12D\n" +
+	"\fsubscription\x18\x01 \x01(\tB \xfaA\x1d\n" +
+	"\x1bhookstream.dev/SubscriptionR\fsubscription\x128\n" +
+	"\x05state\x18\x02 \x01(\x0e2\".hookstream.v1.EventDelivery.StateR\x05state\x12\x1f\n" +
+	"\battempts\x18\x03 \x01(\x05H\x00R\battempts\x88\x01\x01\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x1b\n" +
+	"\tclient_id\x18\x05 \x01(\tR\bclientId\x12=\n" +
+	"\fack_deadline\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\vackDeadline\x12K\n" +
+	"\x0fparked_delivery\x18\a \x01(\tB\"\xfaA\x1f\n" +
+	"\x1dhookstream.dev/ParkedDeliveryR\x0eparkedDelivery\x127\n" +
+	"\tpark_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\bparkTime\"\xb0\x01\n" +
+	"\x05State\x12\x15\n" +
+	"\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n" +
+	"\rSTATE_UNKNOWN\x10\x01\x12\x16\n" +
+	"\x12STATE_NOT_SELECTED\x10\x02\x12\x16\n" +
+	"\x12STATE_BEFORE_START\x10\x03\x12\x11\n" +
+	"\rSTATE_PENDING\x10\x04\x12\x15\n" +
+	"\x11STATE_OUTSTANDING\x10\x05\x12\x11\n" +
+	"\rSTATE_SETTLED\x10\x06\x12\x10\n" +
+	"\fSTATE_PARKED\x10\aB\v\n" +
+	"\t_attempts\"e\n" +
 	"\x12VerifyEventRequest\x12O\n" +
 	"\x04name\x18\x01 \x01(\tB;\xe0A\x02\xfaA\x16\n" +
 	"\x14hookstream.dev/Event\xbaH\x1cr\x1a2\x18^events/[a-z0-9-]{1,64}$R\x04name\"\xe5\x02\n" +
@@ -1853,15 +2194,15 @@ const file_hookstream_v1_event_service_proto_rawDesc = "" +
 	"\x13CursorExpiredPolicy\x12%\n" +
 	"!CURSOR_EXPIRED_POLICY_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aCURSOR_EXPIRED_POLICY_FAIL\x10\x01\x12*\n" +
-	"&CURSOR_EXPIRED_POLICY_SKIP_TO_EARLIEST\x10\x022\xce\x05\n" +
+	"&CURSOR_EXPIRED_POLICY_SKIP_TO_EARLIEST\x10\x022\xfa\x05\n" +
 	"\fEventService\x12\x89\x01\n" +
-	"\tSubscribe\x12\x1f.hookstream.v1.SubscribeRequest\x1a .hookstream.v1.SubscribeResponse\"7\x82\xd3\xe4\x93\x021:\x01*Z\x16\x12\x14/v1/events:subscribe\"\x14/v1/events:subscribe0\x01\x12t\n" +
-	"\fExportEvents\x12\".hookstream.v1.ExportEventsRequest\x1a#.hookstream.v1.ExportEventsResponse\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/events:export0\x01\x12d\n" +
+	"\tSubscribe\x12\x1f.hookstream.v1.SubscribeRequest\x1a .hookstream.v1.SubscribeResponse\"7\x82\xd3\xe4\x93\x021:\x01*Z\x16\x12\x14/v1/events:subscribe\"\x14/v1/events:subscribe0\x01\x12d\n" +
 	"\bGetEvent\x12\x1e.hookstream.v1.GetEventRequest\x1a\x14.hookstream.v1.Event\"\"\xdaA\x04name\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/{name=events/*}\x12e\n" +
 	"\n" +
 	"ListEvents\x12 .hookstream.v1.ListEventsRequest\x1a!.hookstream.v1.ListEventsResponse\"\x12\x82\xd3\xe4\x93\x02\f\x12\n" +
 	"/v1/events\x12n\n" +
-	"\vCountEvents\x12!.hookstream.v1.CountEventsRequest\x1a\".hookstream.v1.CountEventsResponse\"\x18\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/events:count\x12\x7f\n" +
+	"\vCountEvents\x12!.hookstream.v1.CountEventsRequest\x1a\".hookstream.v1.CountEventsResponse\"\x18\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/events:count\x12\x9f\x01\n" +
+	"\x13ListEventDeliveries\x12).hookstream.v1.ListEventDeliveriesRequest\x1a*.hookstream.v1.ListEventDeliveriesResponse\"1\xdaA\x06parent\x82\xd3\xe4\x93\x02\"\x12 /v1/{parent=events/*}/deliveries\x12\x7f\n" +
 	"\vVerifyEvent\x12!.hookstream.v1.VerifyEventRequest\x1a\".hookstream.v1.VerifyEventResponse\")\xdaA\x04name\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v1/{name=events/*}:verifyB\xcb\x01\n" +
 	"\x11dev.hookstream.v1B\x11EventServiceProtoP\x01Z?github.com/hookstream/hookstream/gen/hookstream/v1;hookstreamv1\xa2\x02\x03HKS\xaa\x02\rHookstream.V1\xba\x02\fHookstreamV1\xca\x02\rHookstream\\V1\xe2\x02\x19Hookstream\\V1\\GPBMetadata\xea\x02\x0eHookstream::V1b\x06proto3"
 
@@ -1877,94 +2218,100 @@ func file_hookstream_v1_event_service_proto_rawDescGZIP() []byte {
 	return file_hookstream_v1_event_service_proto_rawDescData
 }
 
-var file_hookstream_v1_event_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_hookstream_v1_event_service_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_hookstream_v1_event_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_hookstream_v1_event_service_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_hookstream_v1_event_service_proto_goTypes = []any{
 	(CursorExpiredPolicy)(0),                // 0: hookstream.v1.CursorExpiredPolicy
-	(VerifyEventResponse_Outcome)(0),        // 1: hookstream.v1.VerifyEventResponse.Outcome
-	(*SubscribeRequest)(nil),                // 2: hookstream.v1.SubscribeRequest
-	(*FlowControl)(nil),                     // 3: hookstream.v1.FlowControl
-	(*SubscribeResponse)(nil),               // 4: hookstream.v1.SubscribeResponse
-	(*Opened)(nil),                          // 5: hookstream.v1.Opened
-	(*DeliveryBatch)(nil),                   // 6: hookstream.v1.DeliveryBatch
-	(*Delivery)(nil),                        // 7: hookstream.v1.Delivery
-	(*Heartbeat)(nil),                       // 8: hookstream.v1.Heartbeat
-	(*CaughtUp)(nil),                        // 9: hookstream.v1.CaughtUp
-	(*FellBehind)(nil),                      // 10: hookstream.v1.FellBehind
-	(*Gap)(nil),                             // 11: hookstream.v1.Gap
-	(*Draining)(nil),                        // 12: hookstream.v1.Draining
-	(*GetEventRequest)(nil),                 // 13: hookstream.v1.GetEventRequest
-	(*ListEventsRequest)(nil),               // 14: hookstream.v1.ListEventsRequest
-	(*ListEventsResponse)(nil),              // 15: hookstream.v1.ListEventsResponse
-	(*CountEventsRequest)(nil),              // 16: hookstream.v1.CountEventsRequest
-	(*CountEventsResponse)(nil),             // 17: hookstream.v1.CountEventsResponse
-	(*VerifyEventRequest)(nil),              // 18: hookstream.v1.VerifyEventRequest
-	(*VerifyEventResponse)(nil),             // 19: hookstream.v1.VerifyEventResponse
-	(*CountEventsResponse_HourlyCount)(nil), // 20: hookstream.v1.CountEventsResponse.HourlyCount
-	(*EventSelector)(nil),                   // 21: hookstream.v1.EventSelector
-	(*timestamppb.Timestamp)(nil),           // 22: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),             // 23: google.protobuf.Duration
-	(EventView)(0),                          // 24: hookstream.v1.EventView
-	(*Subscription)(nil),                    // 25: hookstream.v1.Subscription
-	(SubscriptionPhase)(0),                  // 26: hookstream.v1.SubscriptionPhase
-	(*Event)(nil),                           // 27: hookstream.v1.Event
-	(*ExportEventsRequest)(nil),             // 28: hookstream.v1.ExportEventsRequest
-	(*ExportEventsResponse)(nil),            // 29: hookstream.v1.ExportEventsResponse
+	(EventDelivery_State)(0),                // 1: hookstream.v1.EventDelivery.State
+	(VerifyEventResponse_Outcome)(0),        // 2: hookstream.v1.VerifyEventResponse.Outcome
+	(*SubscribeRequest)(nil),                // 3: hookstream.v1.SubscribeRequest
+	(*FlowControl)(nil),                     // 4: hookstream.v1.FlowControl
+	(*SubscribeResponse)(nil),               // 5: hookstream.v1.SubscribeResponse
+	(*Opened)(nil),                          // 6: hookstream.v1.Opened
+	(*DeliveryBatch)(nil),                   // 7: hookstream.v1.DeliveryBatch
+	(*Delivery)(nil),                        // 8: hookstream.v1.Delivery
+	(*Heartbeat)(nil),                       // 9: hookstream.v1.Heartbeat
+	(*CaughtUp)(nil),                        // 10: hookstream.v1.CaughtUp
+	(*FellBehind)(nil),                      // 11: hookstream.v1.FellBehind
+	(*Gap)(nil),                             // 12: hookstream.v1.Gap
+	(*Draining)(nil),                        // 13: hookstream.v1.Draining
+	(*GetEventRequest)(nil),                 // 14: hookstream.v1.GetEventRequest
+	(*ListEventsRequest)(nil),               // 15: hookstream.v1.ListEventsRequest
+	(*ListEventsResponse)(nil),              // 16: hookstream.v1.ListEventsResponse
+	(*CountEventsRequest)(nil),              // 17: hookstream.v1.CountEventsRequest
+	(*CountEventsResponse)(nil),             // 18: hookstream.v1.CountEventsResponse
+	(*ListEventDeliveriesRequest)(nil),      // 19: hookstream.v1.ListEventDeliveriesRequest
+	(*ListEventDeliveriesResponse)(nil),     // 20: hookstream.v1.ListEventDeliveriesResponse
+	(*EventDelivery)(nil),                   // 21: hookstream.v1.EventDelivery
+	(*VerifyEventRequest)(nil),              // 22: hookstream.v1.VerifyEventRequest
+	(*VerifyEventResponse)(nil),             // 23: hookstream.v1.VerifyEventResponse
+	(*CountEventsResponse_HourlyCount)(nil), // 24: hookstream.v1.CountEventsResponse.HourlyCount
+	(*EventSelector)(nil),                   // 25: hookstream.v1.EventSelector
+	(*timestamppb.Timestamp)(nil),           // 26: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),             // 27: google.protobuf.Duration
+	(EventView)(0),                          // 28: hookstream.v1.EventView
+	(*Subscription)(nil),                    // 29: hookstream.v1.Subscription
+	(SubscriptionPhase)(0),                  // 30: hookstream.v1.SubscriptionPhase
+	(*Event)(nil),                           // 31: hookstream.v1.Event
 }
 var file_hookstream_v1_event_service_proto_depIdxs = []int32{
-	21, // 0: hookstream.v1.SubscribeRequest.selector:type_name -> hookstream.v1.EventSelector
-	22, // 1: hookstream.v1.SubscribeRequest.at_time:type_name -> google.protobuf.Timestamp
-	22, // 2: hookstream.v1.SubscribeRequest.until_time:type_name -> google.protobuf.Timestamp
-	3,  // 3: hookstream.v1.SubscribeRequest.flow_control:type_name -> hookstream.v1.FlowControl
-	23, // 4: hookstream.v1.SubscribeRequest.heartbeat_interval:type_name -> google.protobuf.Duration
-	24, // 5: hookstream.v1.SubscribeRequest.view:type_name -> hookstream.v1.EventView
+	25, // 0: hookstream.v1.SubscribeRequest.selector:type_name -> hookstream.v1.EventSelector
+	26, // 1: hookstream.v1.SubscribeRequest.at_time:type_name -> google.protobuf.Timestamp
+	26, // 2: hookstream.v1.SubscribeRequest.until_time:type_name -> google.protobuf.Timestamp
+	4,  // 3: hookstream.v1.SubscribeRequest.flow_control:type_name -> hookstream.v1.FlowControl
+	27, // 4: hookstream.v1.SubscribeRequest.heartbeat_interval:type_name -> google.protobuf.Duration
+	28, // 5: hookstream.v1.SubscribeRequest.view:type_name -> hookstream.v1.EventView
 	0,  // 6: hookstream.v1.SubscribeRequest.on_cursor_expired:type_name -> hookstream.v1.CursorExpiredPolicy
-	23, // 7: hookstream.v1.FlowControl.max_batch_wait:type_name -> google.protobuf.Duration
-	5,  // 8: hookstream.v1.SubscribeResponse.opened:type_name -> hookstream.v1.Opened
-	6,  // 9: hookstream.v1.SubscribeResponse.batch:type_name -> hookstream.v1.DeliveryBatch
-	8,  // 10: hookstream.v1.SubscribeResponse.heartbeat:type_name -> hookstream.v1.Heartbeat
-	9,  // 11: hookstream.v1.SubscribeResponse.caught_up:type_name -> hookstream.v1.CaughtUp
-	10, // 12: hookstream.v1.SubscribeResponse.fell_behind:type_name -> hookstream.v1.FellBehind
-	11, // 13: hookstream.v1.SubscribeResponse.gap:type_name -> hookstream.v1.Gap
-	12, // 14: hookstream.v1.SubscribeResponse.draining:type_name -> hookstream.v1.Draining
-	3,  // 15: hookstream.v1.Opened.flow_control:type_name -> hookstream.v1.FlowControl
-	23, // 16: hookstream.v1.Opened.heartbeat_interval:type_name -> google.protobuf.Duration
-	24, // 17: hookstream.v1.Opened.view:type_name -> hookstream.v1.EventView
-	25, // 18: hookstream.v1.Opened.subscription:type_name -> hookstream.v1.Subscription
-	26, // 19: hookstream.v1.Opened.phase:type_name -> hookstream.v1.SubscriptionPhase
-	7,  // 20: hookstream.v1.DeliveryBatch.deliveries:type_name -> hookstream.v1.Delivery
-	27, // 21: hookstream.v1.Delivery.event:type_name -> hookstream.v1.Event
-	22, // 22: hookstream.v1.Delivery.ack_deadline:type_name -> google.protobuf.Timestamp
-	22, // 23: hookstream.v1.Heartbeat.send_time:type_name -> google.protobuf.Timestamp
-	26, // 24: hookstream.v1.Heartbeat.phase:type_name -> hookstream.v1.SubscriptionPhase
-	22, // 25: hookstream.v1.CaughtUp.send_time:type_name -> google.protobuf.Timestamp
-	22, // 26: hookstream.v1.Gap.resume_time:type_name -> google.protobuf.Timestamp
-	23, // 27: hookstream.v1.Draining.grace_period:type_name -> google.protobuf.Duration
-	24, // 28: hookstream.v1.GetEventRequest.view:type_name -> hookstream.v1.EventView
-	24, // 29: hookstream.v1.ListEventsRequest.view:type_name -> hookstream.v1.EventView
-	27, // 30: hookstream.v1.ListEventsResponse.events:type_name -> hookstream.v1.Event
-	22, // 31: hookstream.v1.ListEventsResponse.search_time:type_name -> google.protobuf.Timestamp
-	20, // 32: hookstream.v1.CountEventsResponse.hours:type_name -> hookstream.v1.CountEventsResponse.HourlyCount
-	1,  // 33: hookstream.v1.VerifyEventResponse.outcome:type_name -> hookstream.v1.VerifyEventResponse.Outcome
-	22, // 34: hookstream.v1.VerifyEventResponse.secret_retire_time:type_name -> google.protobuf.Timestamp
-	22, // 35: hookstream.v1.CountEventsResponse.HourlyCount.start_time:type_name -> google.protobuf.Timestamp
-	2,  // 36: hookstream.v1.EventService.Subscribe:input_type -> hookstream.v1.SubscribeRequest
-	28, // 37: hookstream.v1.EventService.ExportEvents:input_type -> hookstream.v1.ExportEventsRequest
-	13, // 38: hookstream.v1.EventService.GetEvent:input_type -> hookstream.v1.GetEventRequest
-	14, // 39: hookstream.v1.EventService.ListEvents:input_type -> hookstream.v1.ListEventsRequest
-	16, // 40: hookstream.v1.EventService.CountEvents:input_type -> hookstream.v1.CountEventsRequest
-	18, // 41: hookstream.v1.EventService.VerifyEvent:input_type -> hookstream.v1.VerifyEventRequest
-	4,  // 42: hookstream.v1.EventService.Subscribe:output_type -> hookstream.v1.SubscribeResponse
-	29, // 43: hookstream.v1.EventService.ExportEvents:output_type -> hookstream.v1.ExportEventsResponse
-	27, // 44: hookstream.v1.EventService.GetEvent:output_type -> hookstream.v1.Event
-	15, // 45: hookstream.v1.EventService.ListEvents:output_type -> hookstream.v1.ListEventsResponse
-	17, // 46: hookstream.v1.EventService.CountEvents:output_type -> hookstream.v1.CountEventsResponse
-	19, // 47: hookstream.v1.EventService.VerifyEvent:output_type -> hookstream.v1.VerifyEventResponse
-	42, // [42:48] is the sub-list for method output_type
-	36, // [36:42] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	27, // 7: hookstream.v1.FlowControl.max_batch_wait:type_name -> google.protobuf.Duration
+	6,  // 8: hookstream.v1.SubscribeResponse.opened:type_name -> hookstream.v1.Opened
+	7,  // 9: hookstream.v1.SubscribeResponse.batch:type_name -> hookstream.v1.DeliveryBatch
+	9,  // 10: hookstream.v1.SubscribeResponse.heartbeat:type_name -> hookstream.v1.Heartbeat
+	10, // 11: hookstream.v1.SubscribeResponse.caught_up:type_name -> hookstream.v1.CaughtUp
+	11, // 12: hookstream.v1.SubscribeResponse.fell_behind:type_name -> hookstream.v1.FellBehind
+	12, // 13: hookstream.v1.SubscribeResponse.gap:type_name -> hookstream.v1.Gap
+	13, // 14: hookstream.v1.SubscribeResponse.draining:type_name -> hookstream.v1.Draining
+	4,  // 15: hookstream.v1.Opened.flow_control:type_name -> hookstream.v1.FlowControl
+	27, // 16: hookstream.v1.Opened.heartbeat_interval:type_name -> google.protobuf.Duration
+	28, // 17: hookstream.v1.Opened.view:type_name -> hookstream.v1.EventView
+	29, // 18: hookstream.v1.Opened.subscription:type_name -> hookstream.v1.Subscription
+	30, // 19: hookstream.v1.Opened.phase:type_name -> hookstream.v1.SubscriptionPhase
+	8,  // 20: hookstream.v1.DeliveryBatch.deliveries:type_name -> hookstream.v1.Delivery
+	31, // 21: hookstream.v1.Delivery.event:type_name -> hookstream.v1.Event
+	26, // 22: hookstream.v1.Delivery.ack_deadline:type_name -> google.protobuf.Timestamp
+	26, // 23: hookstream.v1.Heartbeat.send_time:type_name -> google.protobuf.Timestamp
+	30, // 24: hookstream.v1.Heartbeat.phase:type_name -> hookstream.v1.SubscriptionPhase
+	26, // 25: hookstream.v1.CaughtUp.send_time:type_name -> google.protobuf.Timestamp
+	26, // 26: hookstream.v1.Gap.resume_time:type_name -> google.protobuf.Timestamp
+	27, // 27: hookstream.v1.Draining.grace_period:type_name -> google.protobuf.Duration
+	28, // 28: hookstream.v1.GetEventRequest.view:type_name -> hookstream.v1.EventView
+	28, // 29: hookstream.v1.ListEventsRequest.view:type_name -> hookstream.v1.EventView
+	31, // 30: hookstream.v1.ListEventsResponse.events:type_name -> hookstream.v1.Event
+	26, // 31: hookstream.v1.ListEventsResponse.search_time:type_name -> google.protobuf.Timestamp
+	24, // 32: hookstream.v1.CountEventsResponse.hours:type_name -> hookstream.v1.CountEventsResponse.HourlyCount
+	21, // 33: hookstream.v1.ListEventDeliveriesResponse.deliveries:type_name -> hookstream.v1.EventDelivery
+	1,  // 34: hookstream.v1.EventDelivery.state:type_name -> hookstream.v1.EventDelivery.State
+	26, // 35: hookstream.v1.EventDelivery.ack_deadline:type_name -> google.protobuf.Timestamp
+	26, // 36: hookstream.v1.EventDelivery.park_time:type_name -> google.protobuf.Timestamp
+	2,  // 37: hookstream.v1.VerifyEventResponse.outcome:type_name -> hookstream.v1.VerifyEventResponse.Outcome
+	26, // 38: hookstream.v1.VerifyEventResponse.secret_retire_time:type_name -> google.protobuf.Timestamp
+	26, // 39: hookstream.v1.CountEventsResponse.HourlyCount.start_time:type_name -> google.protobuf.Timestamp
+	3,  // 40: hookstream.v1.EventService.Subscribe:input_type -> hookstream.v1.SubscribeRequest
+	14, // 41: hookstream.v1.EventService.GetEvent:input_type -> hookstream.v1.GetEventRequest
+	15, // 42: hookstream.v1.EventService.ListEvents:input_type -> hookstream.v1.ListEventsRequest
+	17, // 43: hookstream.v1.EventService.CountEvents:input_type -> hookstream.v1.CountEventsRequest
+	19, // 44: hookstream.v1.EventService.ListEventDeliveries:input_type -> hookstream.v1.ListEventDeliveriesRequest
+	22, // 45: hookstream.v1.EventService.VerifyEvent:input_type -> hookstream.v1.VerifyEventRequest
+	5,  // 46: hookstream.v1.EventService.Subscribe:output_type -> hookstream.v1.SubscribeResponse
+	31, // 47: hookstream.v1.EventService.GetEvent:output_type -> hookstream.v1.Event
+	16, // 48: hookstream.v1.EventService.ListEvents:output_type -> hookstream.v1.ListEventsResponse
+	18, // 49: hookstream.v1.EventService.CountEvents:output_type -> hookstream.v1.CountEventsResponse
+	20, // 50: hookstream.v1.EventService.ListEventDeliveries:output_type -> hookstream.v1.ListEventDeliveriesResponse
+	23, // 51: hookstream.v1.EventService.VerifyEvent:output_type -> hookstream.v1.VerifyEventResponse
+	46, // [46:52] is the sub-list for method output_type
+	40, // [40:46] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_hookstream_v1_event_service_proto_init() }
@@ -1973,7 +2320,6 @@ func file_hookstream_v1_event_service_proto_init() {
 		return
 	}
 	file_hookstream_v1_event_proto_init()
-	file_hookstream_v1_event_export_proto_init()
 	file_hookstream_v1_event_selector_proto_init()
 	file_hookstream_v1_subscription_proto_init()
 	file_hookstream_v1_event_service_proto_msgTypes[0].OneofWrappers = []any{
@@ -1994,13 +2340,14 @@ func file_hookstream_v1_event_service_proto_init() {
 		(*SubscribeResponse_Gap)(nil),
 		(*SubscribeResponse_Draining)(nil),
 	}
+	file_hookstream_v1_event_service_proto_msgTypes[18].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookstream_v1_event_service_proto_rawDesc), len(file_hookstream_v1_event_service_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   19,
+			NumEnums:      3,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

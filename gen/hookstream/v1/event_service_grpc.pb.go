@@ -19,12 +19,12 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	EventService_Subscribe_FullMethodName    = "/hookstream.v1.EventService/Subscribe"
-	EventService_ExportEvents_FullMethodName = "/hookstream.v1.EventService/ExportEvents"
-	EventService_GetEvent_FullMethodName     = "/hookstream.v1.EventService/GetEvent"
-	EventService_ListEvents_FullMethodName   = "/hookstream.v1.EventService/ListEvents"
-	EventService_CountEvents_FullMethodName  = "/hookstream.v1.EventService/CountEvents"
-	EventService_VerifyEvent_FullMethodName  = "/hookstream.v1.EventService/VerifyEvent"
+	EventService_Subscribe_FullMethodName           = "/hookstream.v1.EventService/Subscribe"
+	EventService_GetEvent_FullMethodName            = "/hookstream.v1.EventService/GetEvent"
+	EventService_ListEvents_FullMethodName          = "/hookstream.v1.EventService/ListEvents"
+	EventService_CountEvents_FullMethodName         = "/hookstream.v1.EventService/CountEvents"
+	EventService_ListEventDeliveries_FullMethodName = "/hookstream.v1.EventService/ListEventDeliveries"
+	EventService_VerifyEvent_FullMethodName         = "/hookstream.v1.EventService/VerifyEvent"
 )
 
 // EventServiceClient is the client API for EventService service.
@@ -59,31 +59,8 @@ type EventServiceClient interface {
 	// Over REST the stream is newline-delimited JSON, one object `{"result": …}`
 	// a line and `{"error": …}` last when it fails; with
 	// `Accept: text/event-stream` it is server-sent events whose id is the
-	// cursor. With `Accept: application/cloudevents+json` a line is a CloudEvent,
-	// of an event or of another frame; with both, so is the data of a
-	// server-sent event.
+	// cursor.
 	Subscribe(ctx context.Context, in *SubscribeRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SubscribeResponse], error)
-	// Exports events in the order of the log, as they are kept: the request with the
-	// headers that are kept and the body byte for byte, verification and proof. It
-	// ends with what was published when it began.
-	//
-	// The first message is `start`, the last of an export that is whole is `end`: one
-	// without it was cut, and goes on after the last cursor that came.
-	//
-	// FAILED_PRECONDITION with the reason SENSITIVE_FIELDS_WITHHELD when an event is of
-	// a source that does not include sensitive fields, unless
-	// `include_sensitive_fields` is set: an export shows bodies. OUT_OF_RANGE with
-	// CURSOR_EXPIRED and DATA_LOSS with CURSOR_UNKNOWN as for Subscribe.
-	//
-	// A message holds one event, which may be larger than the 4 MiB that gRPC clients
-	// receive unless told otherwise.
-	//
-	// Over REST an export is newline-delimited JSON, a message a line, and
-	// `{"error": …}` last when it fails; with `Accept: application/cloudevents+json`
-	// a CloudEvent a line, and with
-	// `Accept: application/cloudevents-batch+protobuf` one
-	// `io.cloudevents.v1.CloudEventBatch`.
-	ExportEvents(ctx context.Context, in *ExportEventsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportEventsResponse], error)
 	// Gets one event.
 	//
 	// NOT_FOUND when there is no such event or the log no longer holds it.
@@ -109,6 +86,15 @@ type EventServiceClient interface {
 	// the events: a pattern or a kind in `entity`, a pattern in `id`, or either of
 	// them negated.
 	CountEvents(ctx context.Context, in *CountEventsRequest, opts ...grpc.CallOption) (*CountEventsResponse, error)
+	// Lists what has become of an event: how it stands with each subscription, by the
+	// id of the subscription.
+	//
+	// Each is answered by what the queues and the gateways know at that moment. Who has
+	// settled what is not kept for ever, and on a cluster not of every event: what
+	// cannot be told is STATE_UNKNOWN, and `reason` says why.
+	//
+	// NOT_FOUND when there is no such event or the log no longer holds it.
+	ListEventDeliveries(ctx context.Context, in *ListEventDeliveriesRequest, opts ...grpc.CallOption) (*ListEventDeliveriesResponse, error)
 	// Checks again, from what is kept with an event, that its sender vouched for
 	// it: a signature with the secrets of its source, those no longer accepted
 	// included; a token by the answer that the sender's API gave. Asks nobody and
@@ -145,25 +131,6 @@ func (c *eventServiceClient) Subscribe(ctx context.Context, in *SubscribeRequest
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type EventService_SubscribeClient = grpc.ServerStreamingClient[SubscribeResponse]
 
-func (c *eventServiceClient) ExportEvents(ctx context.Context, in *ExportEventsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportEventsResponse], error) {
-	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &EventService_ServiceDesc.Streams[1], EventService_ExportEvents_FullMethodName, cOpts...)
-	if err != nil {
-		return nil, err
-	}
-	x := &grpc.GenericClientStream[ExportEventsRequest, ExportEventsResponse]{ClientStream: stream}
-	if err := x.ClientStream.SendMsg(in); err != nil {
-		return nil, err
-	}
-	if err := x.ClientStream.CloseSend(); err != nil {
-		return nil, err
-	}
-	return x, nil
-}
-
-// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
-type EventService_ExportEventsClient = grpc.ServerStreamingClient[ExportEventsResponse]
-
 func (c *eventServiceClient) GetEvent(ctx context.Context, in *GetEventRequest, opts ...grpc.CallOption) (*Event, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(Event)
@@ -188,6 +155,16 @@ func (c *eventServiceClient) CountEvents(ctx context.Context, in *CountEventsReq
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(CountEventsResponse)
 	err := c.cc.Invoke(ctx, EventService_CountEvents_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *eventServiceClient) ListEventDeliveries(ctx context.Context, in *ListEventDeliveriesRequest, opts ...grpc.CallOption) (*ListEventDeliveriesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListEventDeliveriesResponse)
+	err := c.cc.Invoke(ctx, EventService_ListEventDeliveries_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -236,31 +213,8 @@ type EventServiceServer interface {
 	// Over REST the stream is newline-delimited JSON, one object `{"result": …}`
 	// a line and `{"error": …}` last when it fails; with
 	// `Accept: text/event-stream` it is server-sent events whose id is the
-	// cursor. With `Accept: application/cloudevents+json` a line is a CloudEvent,
-	// of an event or of another frame; with both, so is the data of a
-	// server-sent event.
+	// cursor.
 	Subscribe(*SubscribeRequest, grpc.ServerStreamingServer[SubscribeResponse]) error
-	// Exports events in the order of the log, as they are kept: the request with the
-	// headers that are kept and the body byte for byte, verification and proof. It
-	// ends with what was published when it began.
-	//
-	// The first message is `start`, the last of an export that is whole is `end`: one
-	// without it was cut, and goes on after the last cursor that came.
-	//
-	// FAILED_PRECONDITION with the reason SENSITIVE_FIELDS_WITHHELD when an event is of
-	// a source that does not include sensitive fields, unless
-	// `include_sensitive_fields` is set: an export shows bodies. OUT_OF_RANGE with
-	// CURSOR_EXPIRED and DATA_LOSS with CURSOR_UNKNOWN as for Subscribe.
-	//
-	// A message holds one event, which may be larger than the 4 MiB that gRPC clients
-	// receive unless told otherwise.
-	//
-	// Over REST an export is newline-delimited JSON, a message a line, and
-	// `{"error": …}` last when it fails; with `Accept: application/cloudevents+json`
-	// a CloudEvent a line, and with
-	// `Accept: application/cloudevents-batch+protobuf` one
-	// `io.cloudevents.v1.CloudEventBatch`.
-	ExportEvents(*ExportEventsRequest, grpc.ServerStreamingServer[ExportEventsResponse]) error
 	// Gets one event.
 	//
 	// NOT_FOUND when there is no such event or the log no longer holds it.
@@ -286,6 +240,15 @@ type EventServiceServer interface {
 	// the events: a pattern or a kind in `entity`, a pattern in `id`, or either of
 	// them negated.
 	CountEvents(context.Context, *CountEventsRequest) (*CountEventsResponse, error)
+	// Lists what has become of an event: how it stands with each subscription, by the
+	// id of the subscription.
+	//
+	// Each is answered by what the queues and the gateways know at that moment. Who has
+	// settled what is not kept for ever, and on a cluster not of every event: what
+	// cannot be told is STATE_UNKNOWN, and `reason` says why.
+	//
+	// NOT_FOUND when there is no such event or the log no longer holds it.
+	ListEventDeliveries(context.Context, *ListEventDeliveriesRequest) (*ListEventDeliveriesResponse, error)
 	// Checks again, from what is kept with an event, that its sender vouched for
 	// it: a signature with the secrets of its source, those no longer accepted
 	// included; a token by the answer that the sender's API gave. Asks nobody and
@@ -306,9 +269,6 @@ type UnimplementedEventServiceServer struct{}
 func (UnimplementedEventServiceServer) Subscribe(*SubscribeRequest, grpc.ServerStreamingServer[SubscribeResponse]) error {
 	return status.Error(codes.Unimplemented, "method Subscribe not implemented")
 }
-func (UnimplementedEventServiceServer) ExportEvents(*ExportEventsRequest, grpc.ServerStreamingServer[ExportEventsResponse]) error {
-	return status.Error(codes.Unimplemented, "method ExportEvents not implemented")
-}
 func (UnimplementedEventServiceServer) GetEvent(context.Context, *GetEventRequest) (*Event, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetEvent not implemented")
 }
@@ -317,6 +277,9 @@ func (UnimplementedEventServiceServer) ListEvents(context.Context, *ListEventsRe
 }
 func (UnimplementedEventServiceServer) CountEvents(context.Context, *CountEventsRequest) (*CountEventsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CountEvents not implemented")
+}
+func (UnimplementedEventServiceServer) ListEventDeliveries(context.Context, *ListEventDeliveriesRequest) (*ListEventDeliveriesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListEventDeliveries not implemented")
 }
 func (UnimplementedEventServiceServer) VerifyEvent(context.Context, *VerifyEventRequest) (*VerifyEventResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method VerifyEvent not implemented")
@@ -352,17 +315,6 @@ func _EventService_Subscribe_Handler(srv interface{}, stream grpc.ServerStream) 
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type EventService_SubscribeServer = grpc.ServerStreamingServer[SubscribeResponse]
-
-func _EventService_ExportEvents_Handler(srv interface{}, stream grpc.ServerStream) error {
-	m := new(ExportEventsRequest)
-	if err := stream.RecvMsg(m); err != nil {
-		return err
-	}
-	return srv.(EventServiceServer).ExportEvents(m, &grpc.GenericServerStream[ExportEventsRequest, ExportEventsResponse]{ServerStream: stream})
-}
-
-// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
-type EventService_ExportEventsServer = grpc.ServerStreamingServer[ExportEventsResponse]
 
 func _EventService_GetEvent_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetEventRequest)
@@ -418,6 +370,24 @@ func _EventService_CountEvents_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _EventService_ListEventDeliveries_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListEventDeliveriesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EventServiceServer).ListEventDeliveries(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: EventService_ListEventDeliveries_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EventServiceServer).ListEventDeliveries(ctx, req.(*ListEventDeliveriesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _EventService_VerifyEvent_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(VerifyEventRequest)
 	if err := dec(in); err != nil {
@@ -456,6 +426,10 @@ var EventService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _EventService_CountEvents_Handler,
 		},
 		{
+			MethodName: "ListEventDeliveries",
+			Handler:    _EventService_ListEventDeliveries_Handler,
+		},
+		{
 			MethodName: "VerifyEvent",
 			Handler:    _EventService_VerifyEvent_Handler,
 		},
@@ -464,11 +438,6 @@ var EventService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "Subscribe",
 			Handler:       _EventService_Subscribe_Handler,
-			ServerStreams: true,
-		},
-		{
-			StreamName:    "ExportEvents",
-			Handler:       _EventService_ExportEvents_Handler,
 			ServerStreams: true,
 		},
 	},
