@@ -241,6 +241,8 @@ func (a *App) openHub(context.Context) error {
 		Sensitive:  a.includedKinds,
 		Sources:    a.sourceNames,
 		MaxStreams: a.opts.MaxStreams,
+		Index:      a.index,
+		Holes:      a.engine.Holes,
 		Logger:     a.logger,
 	})
 	if err != nil {
@@ -249,6 +251,14 @@ func (a *App) openHub(context.Context) error {
 	a.hub = h
 	a.metrics.hub(h)
 	return nil
+}
+
+// index has streams pass over what they do not want, by the history.
+func (a *App) index(wanted func(event.Parts) bool) func(uint64) uint64 {
+	if a.history == nil {
+		return nil
+	}
+	return a.history.Finder(wanted)
 }
 
 // openHistory opens what lists of events are answered from. It lies beside the index,

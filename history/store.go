@@ -120,8 +120,14 @@ func (s *Store) Await(ctx context.Context, seq uint64, atMost time.Duration) uin
 
 // Apply adds records of the log from a position on, which must follow what is known, up
 // to and with through: what is not among them is not there. ErrElsewhere: they do not
-// follow. Another error is of the disk; what was given is known all the same.
+// follow. Another error is of the disk; what was given is known all the same, unless
+// maxUnwritten segments wait for the disk.
 func (s *Store) Apply(from uint64, recs []event.Record, through uint64) error {
+	if len(s.unwritten()) >= maxUnwritten {
+		if err := s.write(); err != nil {
+			return err
+		}
+	}
 	type hashed struct {
 		Row
 		entity, id uint64
@@ -225,17 +231,24 @@ func (s *Store) views() ([]view, uint64) {
 	defer s.mu.RUnlock()
 	out := make([]view, 0, len(s.segments))
 	for i, g := range s.segments {
-		v := view{segment: g, sealed: g.sealed}
-		if c := g.columns.Load(); c != nil {
-			copied := *c // what is added later lies behind
-			v.columns = &copied
-		}
+		v := viewNow(g)
 		if i == len(s.segments)-1 {
 			v.hours = slices.Clone(v.hours)
 		}
 		out = append(out, v)
 	}
 	return out, s.first
+}
+
+// viewNow answers a segment as it is; its hours are those of the segment. The caller
+// holds mu.
+func viewNow(g *segment) view {
+	v := view{segment: g, sealed: g.sealed}
+	if c := g.columns.Load(); c != nil {
+		copied := *c // what is added later lies behind
+		v.columns = &copied
+	}
+	return v
 }
 
 // Drop forgets what the log no longer holds: all before first, of which nothing more
@@ -277,20 +290,28 @@ func (s *Store) damaged(g *segment, err error) {
 	}
 }
 
-// write takes sealed segments to the disk. One that is refused stays in memory until
-// the next is due.
-func (s *Store) write() error {
-	s.writing.Lock()
-	defer s.writing.Unlock()
+// maxUnwritten bounds the sealed segments in memory, of some 2 MB each: with as many,
+// nothing more is known until the disk has taken them.
+const maxUnwritten = 4
+
+// unwritten are the sealed segments that are not on the disk.
+func (s *Store) unwritten() (due []*segment) {
 	s.mu.RLock()
-	var due []*segment
+	defer s.mu.RUnlock()
 	for _, g := range s.segments[:max(len(s.segments), 1)-1] {
 		if g.columns.Load() != nil {
 			due = append(due, g)
 		}
 	}
-	s.mu.RUnlock()
-	for _, g := range due {
+	return due
+}
+
+// write takes sealed segments to the disk. One that is refused stays in memory until
+// it is tried again.
+func (s *Store) write() error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	for _, g := range s.unwritten() {
 		if err := s.writeSegment(g); err != nil {
 			return fmt.Errorf("write history: %w", err)
 		}

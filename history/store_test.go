@@ -429,3 +429,79 @@ func TestDiskRefuses(t *testing.T) {
 		t.Errorf("%d files", len(files))
 	}
 }
+
+// A disk that is full for long costs a bounded amount of memory: what is beyond is not
+// taken, and is when there is room again.
+func TestDiskIsFullForLong(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, 0)
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	refused := false
+	for to := uint64(few / 4); to < 20*few && !refused; to += few / 4 {
+		var recs []event.Record
+		before := s.Applied()
+		for seq := before + 1; seq <= to; seq++ {
+			recs = append(recs, record(t, seq, start, sample(int(seq))))
+		}
+		refused = s.Apply(before+1, recs, to) != nil && s.Applied() == before
+	}
+	if n := len(s.unwritten()); !refused || n != maxUnwritten {
+		t.Errorf("%d segments are in memory, refused: %v", n, refused)
+	}
+	if known := s.Applied(); len(candidates(t, s, "")) != int(known) {
+		t.Error("what is in memory is not answered")
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	fill(t, s, 7*few)
+	if files, _ := filepath.Glob(filepath.Join(dir, "*"+suffix)); len(files) != 6 || len(candidates(t, s, "")) != 7*few {
+		t.Errorf("%d files, %d known", len(files), len(candidates(t, s, "")))
+	}
+}
+
+// A finder answers what a scan of the rows would, and stops at everything that is no
+// event, be it on the disk or in memory.
+func TestFinder(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		s := open(t, t.TempDir(), 0)
+		s.span = 64
+		last := rapid.Uint64Range(1, 400).Draw(rt, "last")
+		rare := make(map[uint64]bool)
+		there := make(map[uint64]bool)
+		var recs []event.Record
+		for seq := uint64(1); seq <= last; seq++ {
+			e := sample(1)
+			switch rapid.IntRange(0, 30).Draw(rt, "kind") {
+			case 0:
+				continue // nothing
+			case 1:
+				recs = append(recs, event.Record{Seq: seq, Time: start, Lost: true})
+				continue
+			case 2:
+				e.Source, rare[seq] = "sources/rare", true
+			}
+			there[seq] = true
+			recs = append(recs, record(t, seq, start, e))
+		}
+		if err := s.Apply(1, recs, last); err != nil {
+			rt.Fatal(err)
+		}
+		first := rapid.Uint64Range(1, last).Draw(rt, "first")
+		if err := s.Drop(first); err != nil {
+			rt.Fatal(err)
+		}
+		next := s.Finder(func(p event.Parts) bool { return string(p.Source) == "sources/rare" })
+		for from := rapid.Uint64Range(0, last).Draw(rt, "from"); from <= last; from += rapid.Uint64Range(1, 50).Draw(rt, "step") {
+			want := from
+			for want >= first && there[want] && !rare[want] {
+				want++
+			}
+			if got := next(from); got != want {
+				rt.Fatalf("from %d of %d to %d: %d, want %d", from, first, last, got, want)
+			}
+		}
+	})
+}

@@ -40,6 +40,7 @@ type chunks struct {
 	maxBytes int64
 	used     atomic.Int64
 	reads    atomic.Int64
+	skips    atomic.Int64 // runs of the log that streams passed over
 	flight   singleflight.Group
 	running  chan struct{} // holds a token for each prefetch that runs
 	entered  atomic.Uint64 // the chunk of which somebody last asked for one event
@@ -117,7 +118,14 @@ func (c *chunks) find(pos uint64) (*part, uint64) {
 // read reads the log from a position to the end of its chunk. Callers at the
 // same time share one read, which outlives any of them.
 func (c *chunks) read(ctx context.Context, from uint64) (*part, error) {
-	done := c.flight.DoChan(strconv.FormatUint(from, 36), func() (any, error) { return c.fetch(from) })
+	return c.once(ctx, from, chunkEnd(from))
+}
+
+// once reads the log from a position to before another of the same chunk, once for all
+// who want the same.
+func (c *chunks) once(ctx context.Context, from, end uint64) (*part, error) {
+	key := strconv.FormatUint(from, 36) + "-" + strconv.FormatUint(end, 36)
+	done := c.flight.DoChan(key, func() (any, error) { return c.fetch(from, end) })
 	select {
 	case result := <-done:
 		if result.Err != nil {
@@ -129,8 +137,7 @@ func (c *chunks) read(ctx context.Context, from uint64) (*part, error) {
 	}
 }
 
-func (c *chunks) fetch(from uint64) (*part, error) {
-	end := chunkEnd(from)
+func (c *chunks) fetch(from, end uint64) (*part, error) {
 	c.reads.Add(1)
 	recs, err := c.hub.log.Read(c.hub.ctx, from, int(end-from), chunkReadBytes)
 	if err != nil {

@@ -48,6 +48,12 @@ type Options struct {
 	// MaxStreams bounds the open streams. 0: 10,000.
 	MaxStreams int
 
+	// Index has streams pass over what they do not want, and Holes answers which runs of
+	// numbers behind its first event the log has no events for, in order. nil: streams
+	// read everything.
+	Index Index
+	Holes func(ctx context.Context) ([]eventlog.Missing, error)
+
 	// Logger receives what an operator should know. nil: nothing.
 	Logger *slog.Logger
 }
@@ -71,6 +77,9 @@ func (o *Options) setDefaults() {
 	if o.Sources == nil {
 		o.Sources = func() []string { return nil }
 	}
+	if o.Holes == nil {
+		o.Index = nil
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -89,6 +98,7 @@ type Hub struct {
 	ring     *ring
 	chunks   *chunks
 	bounds   question.Shared[struct{}, eventlog.Bounds]
+	whole    question.Shared[struct{}, whole]
 	scratch  sync.Pool // of *[]*entry
 
 	ctx    context.Context // ends with Run
@@ -126,6 +136,7 @@ func New(o Options) (*Hub, error) {
 		sent()
 		return h.log.Bounds(h.ctx)
 	}
+	h.whole.Ask = h.askWhole
 	h.scratch.New = func() any { s := make([]*entry, 0, pageEvents); return &s }
 	h.streams.init(o.MaxStreams)
 	h.ctx, h.cancel = context.WithCancel(context.Background())

@@ -36,6 +36,7 @@ type stream struct {
 	memo     map[*route]*routeMemo
 	pages    uint64
 	inRow    int // chunks of the log that it has read one after the other
+	skipping skipping
 	batch    batch
 	sentAt   time.Time
 	sentPos  uint64 // position of the last frame's cursor
@@ -58,7 +59,7 @@ var errStop = errors.New("hub: the stop is reached")
 // send, that of the log (eventlog.ErrUnavailable), ErrDraining,
 // ErrTooManyStreams, ErrCursorExpired, ErrCursorUnknown or a *WithheldError.
 func (h *Hub) Stream(ctx context.Context, req Request, send func(Frame) error) error {
-	s := &stream{hub: h, req: req, send: send, memo: make(map[*route]*routeMemo)}
+	s := &stream{hub: h, req: req, send: send, memo: make(map[*route]*routeMemo), skipping: h.skipper(req.Selector)}
 	if err := h.checkView(req.View, req.Selector); err != nil {
 		return err
 	}
@@ -264,7 +265,15 @@ func (s *stream) readLog(ctx context.Context) error {
 			return err
 		}
 	}
-	p, err := s.hub.chunks.load(ctx, s.pos)
+	skipped, err := s.skip(ctx)
+	if err != nil {
+		return err
+	}
+	load := s.hub.chunks.load
+	if skipped {
+		load = s.hub.chunks.few
+	}
+	p, err := load(ctx, s.pos)
 	if err != nil {
 		return err
 	}
@@ -283,6 +292,10 @@ func (s *stream) readLog(ctx context.Context) error {
 	defer s.hub.chunks.trim()
 	if err := s.look(ctx, es, p.next); err != nil {
 		return err // nobody goes on
+	}
+	if skipped {
+		s.inRow = 0
+		return nil
 	}
 	s.inRow++
 	s.hub.chunks.ahead(s.pos, s.inRow, &s.req)
