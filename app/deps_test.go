@@ -45,7 +45,7 @@ var arrows = map[string][]string{
 	"request":      {"eventlog", "history/query"},
 	"hub":          {"event", "eventlog", "internal/question", "provider"},
 	"subscription": {"event", "eventlog", "eventlog/queue", "eventlog/store", "hub", "internal/question", "setting"},
-	"server":       {"cloudevent", "event", "eventlog", "history", "hub", "internal/jsonline", "provider", "request", "server/listing", "source", "subscription"},
+	"server":       {"cloudevent", "event", "eventlog", "history", "history/query", "hub", "internal/jsonline", "provider", "request", "server/listing", "source", "subscription"},
 	// Events as CloudEvents.
 	"cloudevent": {"internal/jsonline"},
 	// JSON that every reader takes for one line.

@@ -20,10 +20,12 @@ const (
 	keyEntity       = "entity"
 	keyID           = "id"
 	keyVerification = "verification"
+	keyText         = "text"
 )
 
 // Language is what events can be searched by.
 var Language = query.Language{
+	Content: true,
 	Keys: []query.Key{
 		{Name: keySource},
 		{Name: keyProvider},
@@ -33,6 +35,7 @@ var Language = query.Language{
 		{Name: keyType},
 		{Name: keyEntity},
 		{Name: keyID, Aliases: []string{"name", "provider_event_id"}},
+		{Name: keyText, Aliases: []string{"body"}},
 		{Name: keyVerification, Aliases: []string{"status", "verification.state"}, Kind: query.Word, Values: stateNames[1:]},
 		{Name: "after", Aliases: []string{"since"}, Kind: query.Time},
 		{Name: "before", Aliases: []string{"until"}, Kind: query.Time},
@@ -47,7 +50,15 @@ type Filter struct {
 	states        []query.Term
 	entities, ids []query.Term
 	incarnation   event.Incarnation
+
+	// Words are to be found in the content of an event, and CEL is an expression that
+	// must hold: neither is known here, and Match says nothing of them.
+	Words []query.Term
+	CEL   string
 }
+
+// LooksInside reports whether the content of an event has to be looked at.
+func (f *Filter) LooksInside() bool { return len(f.Words) > 0 || f.CEL != "" }
 
 // ParseFilter reads a line of Language. What it says of time is relative to now; inc is
 // that of the log, whose events have names. The error is a *query.Error.
@@ -56,9 +67,11 @@ func ParseFilter(line string, now time.Time, inc event.Incarnation) (*Filter, er
 	if err != nil {
 		return nil, err
 	}
-	f := &Filter{after: q.After, before: q.Before, incarnation: inc}
+	f := &Filter{after: q.After, before: q.Before, incarnation: inc, CEL: q.CEL}
 	for _, t := range q.Terms {
 		switch t.Key {
+		case "", keyText:
+			f.Words = append(f.Words, t)
 		case keyEntity:
 			f.entities = append(f.entities, t)
 		case keyID:

@@ -105,6 +105,9 @@ type Count struct {
 // Exact reports whether Candidates answers nothing that Match refuses: only then can
 // be counted without looking.
 func (f *Filter) Exact() bool {
+	if f.LooksInside() {
+		return false
+	}
 	for _, t := range slices.Concat(f.entities, f.ids) {
 		if t.Not {
 			return false

@@ -24,7 +24,7 @@ func (s *EventService) CountEvents(ctx context.Context, req *hookstreamv1.CountE
 	}
 	if !filter.Exact() {
 		var v violations
-		v.add("filter", "entity and id are counted by the whole id alone: not with a kind, a * or a -")
+		v.add("filter", "entity and id are counted by the whole id alone: not with a kind, a * or a -; and words of the content, and cel:, are not counted")
 		return nil, v.err()
 	}
 	out := &hookstreamv1.CountEventsResponse{UnindexedEvents: s.catchUp(ctx)}

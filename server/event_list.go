@@ -57,6 +57,7 @@ type eventPage struct {
 	list        string    // in page tokens
 	asked       time.Time // when the first page was
 	filter      *history.Filter
+	content     *contentFilter // nil: it is not looked at
 	oldestFirst bool
 	from        uint64
 	size        int
@@ -97,7 +98,8 @@ func (s *EventService) eventPage(req *hookstreamv1.ListEventsRequest) (*eventPag
 	if p.filter, err = history.ParseFilter(req.GetFilter(), p.asked, s.hub.Incarnation()); err != nil {
 		return nil, badFilter(err)
 	}
-	return p, nil
+	p.content, err = s.contentFilter(p.filter)
+	return p, err
 }
 
 // badFilter says what is wrong with a filter.
@@ -109,19 +111,21 @@ func badFilter(err error) error {
 
 // fill looks at candidates until the page is full or the time is over.
 func (p *eventPage) fill(ctx context.Context, s *EventService) error {
-	deadline := time.Now().Add(searchTime)
+	deadline := time.Now().Add(s.searchTime)
+	last := uint64(0)
 	for seq, err := range s.history.Candidates(p.filter, p.from, p.oldestFirst) {
 		if err != nil {
 			return errHistory(err)
 		}
-		e, err := s.hub.Find(ctx, seq)
+		e, err := p.find(ctx, s, seq, last)
+		last = seq
 		if errors.Is(err, eventlog.ErrNotFound) {
 			continue // dropped meanwhile
 		}
 		if err != nil {
 			return err
 		}
-		full, err := p.look(e)
+		full, err := p.look(ctx, e)
 		switch {
 		case err != nil:
 			return err
@@ -137,11 +141,26 @@ func (p *eventPage) fill(ctx context.Context, s *EventService) error {
 	return nil
 }
 
+// nearEvents is how near one candidate must be to the one before that what lies around
+// it is read with it: others will follow.
+const nearEvents = 64
+
+// find answers the event at a position, after one at last.
+func (p *eventPage) find(ctx context.Context, s *EventService, seq, last uint64) (*hub.Event, error) {
+	if p.content != nil && max(seq, last)-min(seq, last) <= nearEvents {
+		return s.hub.At(ctx, seq)
+	}
+	return s.hub.Find(ctx, seq)
+}
+
 // look adds an event to the page if it is as asked. full: it belongs to the next.
-func (p *eventPage) look(e *hub.Event) (full bool, err error) {
+func (p *eventPage) look(ctx context.Context, e *hub.Event) (full bool, err error) {
 	row, ok := history.RowOf(e.Record())
-	if !ok || !p.filter.Match(row) {
+	if !ok || !p.filter.Match(row) || p.content != nil && !p.content.matches(ctx, e) {
 		return false, nil
+	}
+	if ctx.Err() != nil {
+		return false, context.Cause(ctx) // it may be why nothing matched
 	}
 	if len(p.out.Events) == p.size {
 		return true, nil

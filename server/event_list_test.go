@@ -288,29 +288,31 @@ func TestSearchEndsInTime(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		req := &hookstreamv1.ListEventsRequest{Filter: "entity:k/*1*"} // 1, 10 and 11
-		var got []string
-		pages := 0
-		for first := true; first || req.PageToken != ""; first = false {
-			pages++
-			began := time.Now()
-			page, err := w.service.ListEvents(t.Context(), req)
-			if err != nil {
-				t.Fatal(err)
+		for order, want := range map[string][]string{"publish_time desc": {"k/11", "k/10", "k/1"}, "publish_time": {"k/1", "k/10", "k/11"}} {
+			req := &hookstreamv1.ListEventsRequest{Filter: "entity:k/*1*", OrderBy: order} // 1, 10 and 11
+			var got []string
+			pages := 0
+			for first := true; first || req.PageToken != ""; first = false {
+				pages++
+				began := time.Now()
+				page, err := w.service.ListEvents(t.Context(), req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if took := time.Since(began); took > searchTime+time.Second {
+					t.Errorf("a page took %s", took)
+				}
+				if (page.SearchTime != nil) != (page.NextPageToken != "") {
+					t.Errorf("the search has come to %v, and goes on at %q", page.SearchTime, page.NextPageToken)
+				}
+				for _, e := range page.Events {
+					got = append(got, e.GetEntity())
+				}
+				req.PageToken = page.NextPageToken
 			}
-			if took := time.Since(began); took > searchTime+time.Second {
-				t.Errorf("a page took %s", took)
+			if diff := cmp.Diff(want, got); diff != "" || pages < 3 {
+				t.Errorf("%s: %d pages: %s", order, pages, diff)
 			}
-			if (page.SearchTime != nil) != (page.NextPageToken != "") {
-				t.Errorf("the search has come to %v, and goes on at %q", page.SearchTime, page.NextPageToken)
-			}
-			for _, e := range page.Events {
-				got = append(got, e.GetEntity())
-			}
-			req.PageToken = page.NextPageToken
-		}
-		if diff := cmp.Diff([]string{"k/11", "k/10", "k/1"}, got); diff != "" || pages < 3 {
-			t.Errorf("%d pages: %s", pages, diff)
 		}
 		cancel()
 		<-ended
@@ -340,7 +342,7 @@ func TestCountEvents(t *testing.T) {
 				t.Errorf("%q: %d, by hours %d, want %d", line, out.TotalEvents, hours, want)
 			}
 		}
-		for _, line := range []string{"entity:a/*", "entity:signature_requests/3", "-entity:3", "id:a*"} {
+		for _, line := range []string{"entity:a/*", "entity:signature_requests/3", "-entity:3", "id:a*", "lease", "text:lease", `cel:event.topic == "signer"`} {
 			_, err := w.service.CountEvents(t.Context(), &hookstreamv1.CountEventsRequest{Filter: line})
 			wantStatus(t, statusOf(t.Context(), slog.New(slog.DiscardHandler), err), codes.InvalidArgument, "REQUEST_INVALID")
 		}

@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"log/slog"
+	"time"
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/history"
@@ -40,6 +41,7 @@ type EventService struct {
 	recheck       func(*hookstreamv1.Event) *hookstreamv1.VerifyEventResponse
 	version       string
 	logger        *slog.Logger
+	searchTime    time.Duration
 }
 
 // NewEventService prepares the service. The hub's Run is the caller's.
@@ -55,7 +57,7 @@ func NewEventService(o EventServiceOptions) (*EventService, error) {
 			return &hookstreamv1.VerifyEventResponse{Outcome: hookstreamv1.VerifyEventResponse_OUTCOME_UNKNOWN, Reason: "source_gone"}
 		}
 	}
-	return &EventService{hub: o.Hub, subscriptions: o.Subscriptions, history: o.History, recheck: o.Recheck, version: o.Version, logger: o.Logger}, nil
+	return &EventService{hub: o.Hub, subscriptions: o.Subscriptions, history: o.History, recheck: o.Recheck, version: o.Version, logger: o.Logger, searchTime: searchTime}, nil
 }
 
 // viewOf answers the view that is asked for.

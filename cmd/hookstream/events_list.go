@@ -16,7 +16,7 @@ import (
 // A search says which events are meant. It does not come from the environment: a
 // filter of tail and of subscriptions is another language.
 type search struct {
-	Filter string `help:"Only events that fit: words key:value, which must all hold, of source, provider, environment, topic, action, type, entity, id, verification, after, before. - negates a word, a comma separates alternatives, * stands for anything." placeholder:"FILTER" variable:"none"`
+	Filter string `help:"Only events that fit: words key:value, which must all hold, of source, provider, environment, topic, action, type, entity, id, verification, after, before; words without a key are looked for in the content, and cel: takes the rest as an expression. - negates a word, a comma separates alternatives, * stands for anything." placeholder:"FILTER" variable:"none"`
 }
 
 // refused says of what is wrong with a filter that it is the flag's.
@@ -53,7 +53,9 @@ func (c *eventListCommand) Run(ctx context.Context, p *program) error {
 		return usageError{errors.New("--limit must not be negative")}
 	}
 	return c.call(ctx, func(ctx context.Context, conn *grpc.ClientConn) error {
-		found, err := c.find(ctx, hookstreamv1.NewEventServiceClient(conn))
+		found, err := c.find(ctx, hookstreamv1.NewEventServiceClient(conn), func(upTo string) {
+			fmt.Fprintf(p.stderr, "looked up to %s, going on\n", upTo)
+		})
 		if err != nil {
 			return c.refused(err)
 		}
@@ -71,8 +73,9 @@ func (c *eventListCommand) Run(ctx context.Context, p *program) error {
 	})
 }
 
-// find goes through pages until there are enough.
-func (c *eventListCommand) find(ctx context.Context, client hookstreamv1.EventServiceClient) (*hookstreamv1.ListEventsResponse, error) {
+// find goes through pages until there are enough, and says how far it has looked where
+// that takes long.
+func (c *eventListCommand) find(ctx context.Context, client hookstreamv1.EventServiceClient, looked func(upTo string)) (*hookstreamv1.ListEventsResponse, error) {
 	req := &hookstreamv1.ListEventsRequest{Filter: c.Filter, View: views[c.View]}
 	if c.Oldest {
 		req.OrderBy = "publish_time"
@@ -89,6 +92,9 @@ func (c *eventListCommand) find(ctx context.Context, client hookstreamv1.EventSe
 		}
 		out.Events = append(out.Events, page.Events...)
 		out.UnindexedEvents = page.UnindexedEvents
+		if page.SearchTime != nil && page.NextPageToken != "" {
+			looked(timeOf(page.SearchTime))
+		}
 		if req.PageToken = page.NextPageToken; req.PageToken == "" || c.Limit > 0 && len(out.Events) >= c.Limit {
 			return out, nil
 		}

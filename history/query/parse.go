@@ -59,9 +59,6 @@ func special(r rune) bool {
 	return unicode.IsSpace(r) || strings.ContainsRune(`",:=!<>()`, r)
 }
 
-// operators are words that say how others are joined.
-var operators = []string{"AND", "OR", "NOT"}
-
 // term reads one word, or what joins words.
 func (p *parser) term() error {
 	start, not := p.at, false

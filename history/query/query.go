@@ -119,53 +119,6 @@ type Error struct {
 
 func (e *Error) Error() string { return fmt.Sprintf("column %d: %s", e.Column, e.Reason) }
 
-// String answers a line that means the same at any time: what was relative to now is
-// not any more. Equal queries have equal strings if their terms are in one order.
-func (q *Query) String() string {
-	var words []string
-	for _, bound := range []struct {
-		key string
-		at  time.Time
-	}{{"after", q.After}, {"before", q.Before}} {
-		if !bound.at.IsZero() {
-			words = append(words, bound.key+":"+bound.at.UTC().Format(time.RFC3339Nano))
-		}
-	}
-	for _, t := range q.Terms {
-		words = append(words, t.String())
-	}
-	if q.CEL != "" {
-		words = append(words, "cel:"+q.CEL)
-	}
-	return strings.Join(words, " ")
-}
-
-// String answers the term as it would be written.
-func (t Term) String() string {
-	var b strings.Builder
-	if t.Not {
-		b.WriteByte('-')
-	}
-	if t.Key != "" {
-		b.WriteString(t.Key + ":")
-	}
-	for i, v := range t.Values {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString(quoted(string(v)))
-	}
-	return b.String()
-}
-
-// quoted is a value as it can be written anywhere.
-func quoted(value string) string {
-	if value != "" && !strings.ContainsFunc(value, special) && !strings.HasPrefix(value, "-") && !slices.Contains(operators, value) {
-		return value
-	}
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(value) + `"`
-}
-
 // unknown names the key that was meant, if one is near.
 func (l Language) unknown(name string) string {
 	var known []string

@@ -1324,6 +1324,13 @@ type ListEventsRequest struct {
 	// `after` and `before` bound the time of publishing: `2h`, `3d` ago, `2026-11-28`
 	// or `2026-11-28T09:00:00Z`.
 	//
+	// A word without a key, or of the key `text`, is looked for in the content: it is
+	// part of a text of the event as a caller is shown it, fields of the payload and,
+	// where the source includes sensitive fields, the body; capitals do not matter.
+	// `cel:` takes the rest of the line as an expression, as `EventSelector.filter` has
+	// it. For either, events are read, those alone that fit the other words: the search
+	// may take several pages, see `search_time`.
+	//
 	// A `-` before a word negates it, a comma separates values of which one must
 	// hold, a `*` in a value stands for any characters, and a value in double quotes
 	// may hold spaces. `=`, `!=`, `AND` and `NOT` are understood as in AIP-160, and

@@ -83,8 +83,8 @@ type EventServiceClient interface {
 	// was proved: for a chart.
 	//
 	// INVALID_ARGUMENT when a filter asks for what cannot be counted without reading
-	// the events: a pattern or a kind in `entity`, a pattern in `id`, or either of
-	// them negated.
+	// the events: a pattern or a kind in `entity`, a pattern in `id`, either of
+	// them negated, or the content.
 	CountEvents(ctx context.Context, in *CountEventsRequest, opts ...grpc.CallOption) (*CountEventsResponse, error)
 	// Lists what has become of an event: how it stands with each subscription, by the
 	// id of the subscription.
@@ -237,8 +237,8 @@ type EventServiceServer interface {
 	// was proved: for a chart.
 	//
 	// INVALID_ARGUMENT when a filter asks for what cannot be counted without reading
-	// the events: a pattern or a kind in `entity`, a pattern in `id`, or either of
-	// them negated.
+	// the events: a pattern or a kind in `entity`, a pattern in `id`, either of
+	// them negated, or the content.
 	CountEvents(context.Context, *CountEventsRequest) (*CountEventsResponse, error)
 	// Lists what has become of an event: how it stands with each subscription, by the
 	// id of the subscription.
