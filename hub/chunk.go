@@ -23,6 +23,8 @@ const (
 	chunkReadBytes = 4 << 20
 	// prefetchAhead is how many chunks are read before they are asked for.
 	prefetchAhead = 2
+	// prefetchBehind is the same for who goes backwards.
+	prefetchBehind = 4
 	// maxPrefetches bounds the reads that nobody waits for yet.
 	maxPrefetches = 8
 )
@@ -225,15 +227,22 @@ func (c *chunks) prefetch(pos uint64) {
 	chunk := pos / chunkEvents
 	for n := chunk; n < chunk+prefetchAhead; n++ {
 		from := max(n*chunkEvents, 1)
-		if from+chunkEvents > ring || c.cached(n) {
+		if from+chunkEvents > ring {
 			continue
 		}
-		select {
-		case c.running <- struct{}{}:
-			go c.readAhead(from)
-		default:
-			return
-		}
+		c.startReading(n)
+	}
+}
+
+// startReading reads a chunk for those who come, unless too many are being read.
+func (c *chunks) startReading(chunk uint64) {
+	if c.cached(chunk) {
+		return
+	}
+	select {
+	case c.running <- struct{}{}:
+		go c.readAhead(max(chunk*chunkEvents, 1))
+	default:
 	}
 }
 

@@ -72,10 +72,17 @@ func (c *chunks) ahead(pos uint64, inRow int, req *Request) {
 }
 
 // goesOn reads on for somebody who reads by position and may do so in order: so
-// it seems when the chunk before has been read, too.
+// it seems when the chunk before has been read, too. Who searches goes backwards.
 func (c *chunks) goesOn(pos uint64) {
 	chunk := pos / chunkEvents
-	if c.entered.Swap(chunk) == chunk {
+	switch c.entered.Swap(chunk) {
+	case chunk:
+		return
+	case chunk + 1:
+		for n := uint64(1); n <= min(chunk, prefetchBehind); n++ {
+			c.startReading(chunk - n)
+		}
+		c.trim()
 		return
 	}
 	inRow := 0

@@ -201,3 +201,32 @@ func bounds(t *testing.T, l *memlog.Log) eventlog.Bounds {
 	}
 	return b
 }
+
+// secondLog takes a second to read.
+type secondLog struct{ *memlog.Log }
+
+func (l secondLog) Read(ctx context.Context, seq uint64, n, maxBytes int) ([]event.Record, error) {
+	time.Sleep(time.Second)
+	return l.Log.Read(ctx, seq, n, maxBytes)
+}
+
+// Who goes backwards through the log hardly waits for it.
+func TestWhatLiesBeforeIsReadAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLog()
+		const n = 40 * chunkEvents
+		for range n {
+			put(t, l, sample{})
+		}
+		h := running(t, newHub(t, secondLog{l}))
+		began := time.Now()
+		for seq := uint64(n); seq > 0; seq-- {
+			if e, err := h.At(t.Context(), seq); err != nil || e.Seq() != seq {
+				t.Fatalf("%d: %v, %v", seq, e, err)
+			}
+		}
+		if took := time.Since(began); took > 20*time.Second {
+			t.Errorf("40 chunks took %s, at a second each", took)
+		}
+	})
+}
