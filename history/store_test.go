@@ -468,7 +468,7 @@ func TestFinder(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		s := open(t, t.TempDir(), 0)
 		s.span = 64
-		last := rapid.Uint64Range(1, 400).Draw(rt, "last")
+		last := rapid.Uint64Range(1, 150).Draw(rt, "last")
 		rare := make(map[uint64]bool)
 		there := make(map[uint64]bool)
 		var recs []event.Record

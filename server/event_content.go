@@ -34,13 +34,18 @@ func (s *EventService) contentFilter(f *history.Filter) (*contentFilter, error) 
 	if !f.LooksInside() {
 		return nil, nil
 	}
-	out := new(contentFilter)
+	out, values := new(contentFilter), 0
 	for _, t := range f.Words {
 		w := word{Term: searched.Term{Not: t.Not}}
 		for _, v := range t.Values {
 			lower := strings.ToLower(string(v))
 			w.Values = append(w.Values, searched.Pattern("*"+lower+"*"))
 			w.pieces = append(w.pieces, longestPlain(lower))
+		}
+		if values += len(t.Values); values > searched.MaxTerms {
+			var v violations
+			v.add("filter", "more than %d words are looked for in the content, alternatives included", searched.MaxTerms)
+			return nil, v.err()
 		}
 		out.words = append(out.words, w)
 	}

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -73,7 +75,7 @@ func TestWordsOfTheContent(t *testing.T) {
 			t.Errorf("%s: %q, want %q", line, got, want)
 		}
 	}
-	for _, line := range []string{`cel:event.nothing == 1`, `cel:event.`, `cel:`, `cel:"x"`} {
+	for _, line := range []string{`cel:event.nothing == 1`, `cel:event.`, `cel:`, `cel:"x"`, "text:a" + strings.Repeat(",a", 64)} {
 		_, err := w.service.ListEvents(t.Context(), &hookstreamv1.ListEventsRequest{Filter: line})
 		wantStatus(t, statusOf(t.Context(), slog.New(slog.DiscardHandler), err), codes.InvalidArgument, "REQUEST_INVALID")
 	}
@@ -113,6 +115,31 @@ func TestWordsAreLookedForInTime(t *testing.T) {
 			if events != 2 || pages < 40 {
 				t.Errorf("%s: %d events in %d pages", order, events, pages)
 			}
+		}
+	})
+}
+
+// Searches of the content take turns, and who gives up waiting is told. Lists that look
+// into no event do not wait.
+func TestSearchesTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := listedWorld(t)
+		w.put(t, "open", `{"eventId": "word"}`)
+		synctest.Wait()
+		for range maxSearches {
+			w.service.searches <- struct{}{}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := w.service.ListEvents(ctx, &hookstreamv1.ListEventsRequest{Filter: "word"}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+		if page, err := w.service.ListEvents(t.Context(), &hookstreamv1.ListEventsRequest{Filter: "source:open"}); err != nil || len(page.Events) != 1 {
+			t.Error(page, err)
+		}
+		<-w.service.searches
+		if got := w.found(t, "word"); got != "1" || len(w.service.searches) != maxSearches-1 {
+			t.Errorf("%q, %d run", got, len(w.service.searches))
 		}
 	})
 }

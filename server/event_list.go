@@ -24,6 +24,10 @@ import (
 // several.
 const searchTime = 2 * time.Second
 
+// maxSearches bounds how many searches of the content run at a time: each may keep a
+// processor busy for its time. Others wait.
+const maxSearches = 2
+
 // ListEvents answers a page of the events that are as a filter says.
 func (s *EventService) ListEvents(ctx context.Context, req *hookstreamv1.ListEventsRequest) (*hookstreamv1.ListEventsResponse, error) {
 	if s.history == nil {
@@ -37,6 +41,14 @@ func (s *EventService) ListEvents(ctx context.Context, req *hookstreamv1.ListEve
 		return nil, err
 	}
 	p.out.UnindexedEvents = s.catchUp(ctx)
+	if p.content != nil {
+		select {
+		case s.searches <- struct{}{}:
+			defer func() { <-s.searches }()
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
 	if err := p.fill(ctx, s); err != nil {
 		return nil, err
 	}

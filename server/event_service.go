@@ -42,6 +42,7 @@ type EventService struct {
 	version       string
 	logger        *slog.Logger
 	searchTime    time.Duration
+	searches      chan struct{} // holds a token for each search of the content that runs
 }
 
 // NewEventService prepares the service. The hub's Run is the caller's.
@@ -57,7 +58,10 @@ func NewEventService(o EventServiceOptions) (*EventService, error) {
 			return &hookstreamv1.VerifyEventResponse{Outcome: hookstreamv1.VerifyEventResponse_OUTCOME_UNKNOWN, Reason: "source_gone"}
 		}
 	}
-	return &EventService{hub: o.Hub, subscriptions: o.Subscriptions, history: o.History, recheck: o.Recheck, version: o.Version, logger: o.Logger, searchTime: searchTime}, nil
+	return &EventService{
+		hub: o.Hub, subscriptions: o.Subscriptions, history: o.History, recheck: o.Recheck, version: o.Version, logger: o.Logger,
+		searchTime: searchTime, searches: make(chan struct{}, maxSearches),
+	}, nil
 }
 
 // viewOf answers the view that is asked for.

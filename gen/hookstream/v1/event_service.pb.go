@@ -1326,7 +1326,8 @@ type ListEventsRequest struct {
 	//
 	// A word without a key, or of the key `text`, is looked for in the content: it is
 	// part of a text of the event as a caller is shown it, fields of the payload and,
-	// where the source includes sensitive fields, the body; capitals do not matter.
+	// where the source includes sensitive fields, the body; capitals do not matter. 64
+	// of them at most, alternatives included.
 	// `cel:` takes the rest of the line as an expression, as `EventSelector.filter` has
 	// it. For either, events are read, those alone that fit the other words: the search
 	// may take several pages, see `search_time`.
