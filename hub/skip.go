@@ -78,34 +78,34 @@ func (s *Selector) routes() bool {
 
 // skip goes past events that the index knows and the selector does not want, up to the
 // last of them: it is looked at, so that the cursor knows its time. It reports whether it
-// went past any.
-func (s *stream) skip(ctx context.Context) (bool, error) {
+// went past any: when the log does not say what is missing, everything is read.
+func (s *stream) skip(ctx context.Context) bool {
 	if s.skipping.next == nil || s.hole > 0 {
-		return false, nil
+		return false
 	}
 	ring, _ := s.hub.ring.span()
 	end, err := s.skipEnd(ctx, ring)
 	if err != nil || end < s.pos+worthSkip {
-		return false, err
+		return false
 	}
 	to := min(s.skipping.next(s.pos), end)
 	if to < s.pos+worthSkip {
-		return false, nil
+		return false
 	}
 	if time.Since(s.skipping.sure) > sureFor {
 		now := time.Now()
 		if s.skipping.whole, err = s.hub.whole.Get(ctx, struct{}{}); err != nil {
-			return false, err
+			return false
 		}
 		s.skipping.sure = now
 	}
 	if to = min(to, s.skipping.whole.before(s.pos)); to < s.pos+worthSkip {
-		return false, nil
+		return false
 	}
 	s.hub.chunks.skips.Add(1)
 	s.pos, s.floating = to-1, false
 	s.moveCursor()
-	return true, nil
+	return true
 }
 
 // skipEnd answers where the stream ends, or the ring begins, which is looked at.

@@ -265,10 +265,7 @@ func (s *stream) readLog(ctx context.Context) error {
 			return err
 		}
 	}
-	skipped, err := s.skip(ctx)
-	if err != nil {
-		return err
-	}
+	skipped := s.skip(ctx)
 	load := s.hub.chunks.load
 	if skipped {
 		load = s.hub.chunks.few
