@@ -60,6 +60,7 @@ func TestWordsOfTheContent(t *testing.T) {
 		`body:left`:                          "1",
 		`été`:                                "3 4",
 		`"D'HABITATION ÉTÉ"`:                 "3 4",
+		`"bail d"`:                           "3 4",
 		`-lease`:                             "3 4 5 6",
 		`"only in the body"`:                 "2", // what is not shown of the other is not found
 		`NOT "only in the body"`:             "1 3 4 5 6",
