@@ -2047,7 +2047,7 @@ var File_hookstream_v1_event_service_proto protoreflect.FileDescriptor
 
 const file_hookstream_v1_event_service_proto_rawDesc = "" +
 	"\n" +
-	"!hookstream/v1/event_service.proto\x12\rhookstream.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19hookstream/v1/event.proto\x1a\"hookstream/v1/event_selector.proto\x1a hookstream/v1/subscription.proto\"\xd2\x06\n" +
+	"!hookstream/v1/event_service.proto\x12\rhookstream.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19hookstream/v1/event.proto\x1a hookstream/v1/event_export.proto\x1a\"hookstream/v1/event_selector.proto\x1a hookstream/v1/subscription.proto\"\xd2\x06\n" +
 	"\x10SubscribeRequest\x12m\n" +
 	"\fsubscription\x18\x01 \x01(\tBI\xfaA\x1d\n" +
 	"\x1bhookstream.dev/Subscription\xbaH&r$2\"^(subscriptions/[a-z0-9-]{1,63})?$R\fsubscription\x128\n" +
@@ -2202,9 +2202,10 @@ const file_hookstream_v1_event_service_proto_rawDesc = "" +
 	"\x13CursorExpiredPolicy\x12%\n" +
 	"!CURSOR_EXPIRED_POLICY_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aCURSOR_EXPIRED_POLICY_FAIL\x10\x01\x12*\n" +
-	"&CURSOR_EXPIRED_POLICY_SKIP_TO_EARLIEST\x10\x022\xfa\x05\n" +
+	"&CURSOR_EXPIRED_POLICY_SKIP_TO_EARLIEST\x10\x022\xf0\x06\n" +
 	"\fEventService\x12\x89\x01\n" +
-	"\tSubscribe\x12\x1f.hookstream.v1.SubscribeRequest\x1a .hookstream.v1.SubscribeResponse\"7\x82\xd3\xe4\x93\x021:\x01*Z\x16\x12\x14/v1/events:subscribe\"\x14/v1/events:subscribe0\x01\x12d\n" +
+	"\tSubscribe\x12\x1f.hookstream.v1.SubscribeRequest\x1a .hookstream.v1.SubscribeResponse\"7\x82\xd3\xe4\x93\x021:\x01*Z\x16\x12\x14/v1/events:subscribe\"\x14/v1/events:subscribe0\x01\x12t\n" +
+	"\fExportEvents\x12\".hookstream.v1.ExportEventsRequest\x1a#.hookstream.v1.ExportEventsResponse\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/events:export0\x01\x12d\n" +
 	"\bGetEvent\x12\x1e.hookstream.v1.GetEventRequest\x1a\x14.hookstream.v1.Event\"\"\xdaA\x04name\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/{name=events/*}\x12e\n" +
 	"\n" +
 	"ListEvents\x12 .hookstream.v1.ListEventsRequest\x1a!.hookstream.v1.ListEventsResponse\"\x12\x82\xd3\xe4\x93\x02\f\x12\n" +
@@ -2261,6 +2262,8 @@ var file_hookstream_v1_event_service_proto_goTypes = []any{
 	(*Subscription)(nil),                    // 29: hookstream.v1.Subscription
 	(SubscriptionPhase)(0),                  // 30: hookstream.v1.SubscriptionPhase
 	(*Event)(nil),                           // 31: hookstream.v1.Event
+	(*ExportEventsRequest)(nil),             // 32: hookstream.v1.ExportEventsRequest
+	(*ExportEventsResponse)(nil),            // 33: hookstream.v1.ExportEventsResponse
 }
 var file_hookstream_v1_event_service_proto_depIdxs = []int32{
 	25, // 0: hookstream.v1.SubscribeRequest.selector:type_name -> hookstream.v1.EventSelector
@@ -2304,19 +2307,21 @@ var file_hookstream_v1_event_service_proto_depIdxs = []int32{
 	26, // 38: hookstream.v1.VerifyEventResponse.secret_retire_time:type_name -> google.protobuf.Timestamp
 	26, // 39: hookstream.v1.CountEventsResponse.HourlyCount.start_time:type_name -> google.protobuf.Timestamp
 	3,  // 40: hookstream.v1.EventService.Subscribe:input_type -> hookstream.v1.SubscribeRequest
-	14, // 41: hookstream.v1.EventService.GetEvent:input_type -> hookstream.v1.GetEventRequest
-	15, // 42: hookstream.v1.EventService.ListEvents:input_type -> hookstream.v1.ListEventsRequest
-	17, // 43: hookstream.v1.EventService.CountEvents:input_type -> hookstream.v1.CountEventsRequest
-	19, // 44: hookstream.v1.EventService.ListEventDeliveries:input_type -> hookstream.v1.ListEventDeliveriesRequest
-	22, // 45: hookstream.v1.EventService.VerifyEvent:input_type -> hookstream.v1.VerifyEventRequest
-	5,  // 46: hookstream.v1.EventService.Subscribe:output_type -> hookstream.v1.SubscribeResponse
-	31, // 47: hookstream.v1.EventService.GetEvent:output_type -> hookstream.v1.Event
-	16, // 48: hookstream.v1.EventService.ListEvents:output_type -> hookstream.v1.ListEventsResponse
-	18, // 49: hookstream.v1.EventService.CountEvents:output_type -> hookstream.v1.CountEventsResponse
-	20, // 50: hookstream.v1.EventService.ListEventDeliveries:output_type -> hookstream.v1.ListEventDeliveriesResponse
-	23, // 51: hookstream.v1.EventService.VerifyEvent:output_type -> hookstream.v1.VerifyEventResponse
-	46, // [46:52] is the sub-list for method output_type
-	40, // [40:46] is the sub-list for method input_type
+	32, // 41: hookstream.v1.EventService.ExportEvents:input_type -> hookstream.v1.ExportEventsRequest
+	14, // 42: hookstream.v1.EventService.GetEvent:input_type -> hookstream.v1.GetEventRequest
+	15, // 43: hookstream.v1.EventService.ListEvents:input_type -> hookstream.v1.ListEventsRequest
+	17, // 44: hookstream.v1.EventService.CountEvents:input_type -> hookstream.v1.CountEventsRequest
+	19, // 45: hookstream.v1.EventService.ListEventDeliveries:input_type -> hookstream.v1.ListEventDeliveriesRequest
+	22, // 46: hookstream.v1.EventService.VerifyEvent:input_type -> hookstream.v1.VerifyEventRequest
+	5,  // 47: hookstream.v1.EventService.Subscribe:output_type -> hookstream.v1.SubscribeResponse
+	33, // 48: hookstream.v1.EventService.ExportEvents:output_type -> hookstream.v1.ExportEventsResponse
+	31, // 49: hookstream.v1.EventService.GetEvent:output_type -> hookstream.v1.Event
+	16, // 50: hookstream.v1.EventService.ListEvents:output_type -> hookstream.v1.ListEventsResponse
+	18, // 51: hookstream.v1.EventService.CountEvents:output_type -> hookstream.v1.CountEventsResponse
+	20, // 52: hookstream.v1.EventService.ListEventDeliveries:output_type -> hookstream.v1.ListEventDeliveriesResponse
+	23, // 53: hookstream.v1.EventService.VerifyEvent:output_type -> hookstream.v1.VerifyEventResponse
+	47, // [47:54] is the sub-list for method output_type
+	40, // [40:47] is the sub-list for method input_type
 	40, // [40:40] is the sub-list for extension type_name
 	40, // [40:40] is the sub-list for extension extendee
 	0,  // [0:40] is the sub-list for field type_name
@@ -2328,6 +2333,7 @@ func file_hookstream_v1_event_service_proto_init() {
 		return
 	}
 	file_hookstream_v1_event_proto_init()
+	file_hookstream_v1_event_export_proto_init()
 	file_hookstream_v1_event_selector_proto_init()
 	file_hookstream_v1_subscription_proto_init()
 	file_hookstream_v1_event_service_proto_msgTypes[0].OneofWrappers = []any{

@@ -20,6 +20,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	EventService_Subscribe_FullMethodName           = "/hookstream.v1.EventService/Subscribe"
+	EventService_ExportEvents_FullMethodName        = "/hookstream.v1.EventService/ExportEvents"
 	EventService_GetEvent_FullMethodName            = "/hookstream.v1.EventService/GetEvent"
 	EventService_ListEvents_FullMethodName          = "/hookstream.v1.EventService/ListEvents"
 	EventService_CountEvents_FullMethodName         = "/hookstream.v1.EventService/CountEvents"
@@ -59,8 +60,31 @@ type EventServiceClient interface {
 	// Over REST the stream is newline-delimited JSON, one object `{"result": …}`
 	// a line and `{"error": …}` last when it fails; with
 	// `Accept: text/event-stream` it is server-sent events whose id is the
-	// cursor.
+	// cursor. With `Accept: application/cloudevents+json` a line is a CloudEvent,
+	// of an event or of another frame; with both, so is the data of a
+	// server-sent event.
 	Subscribe(ctx context.Context, in *SubscribeRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SubscribeResponse], error)
+	// Exports events in the order of the log, as they are kept: the request with the
+	// headers that are kept and the body byte for byte, verification and proof. It
+	// ends with what was published when it began.
+	//
+	// The first message is `start`, the last of an export that is whole is `end`: one
+	// without it was cut, and goes on after the last cursor that came.
+	//
+	// FAILED_PRECONDITION with the reason SENSITIVE_FIELDS_WITHHELD when an event is of
+	// a source that does not include sensitive fields, unless
+	// `include_sensitive_fields` is set: an export shows bodies. OUT_OF_RANGE with
+	// CURSOR_EXPIRED and DATA_LOSS with CURSOR_UNKNOWN as for Subscribe.
+	//
+	// A message holds one event, which may be larger than the 4 MiB that gRPC clients
+	// receive unless told otherwise.
+	//
+	// Over REST an export is newline-delimited JSON, a message a line, and
+	// `{"error": …}` last when it fails; with `Accept: application/cloudevents+json`
+	// a CloudEvent a line, and with
+	// `Accept: application/cloudevents-batch+protobuf` one
+	// `io.cloudevents.v1.CloudEventBatch`.
+	ExportEvents(ctx context.Context, in *ExportEventsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportEventsResponse], error)
 	// Gets one event.
 	//
 	// NOT_FOUND when there is no such event or the log no longer holds it.
@@ -130,6 +154,25 @@ func (c *eventServiceClient) Subscribe(ctx context.Context, in *SubscribeRequest
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type EventService_SubscribeClient = grpc.ServerStreamingClient[SubscribeResponse]
+
+func (c *eventServiceClient) ExportEvents(ctx context.Context, in *ExportEventsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportEventsResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &EventService_ServiceDesc.Streams[1], EventService_ExportEvents_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ExportEventsRequest, ExportEventsResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type EventService_ExportEventsClient = grpc.ServerStreamingClient[ExportEventsResponse]
 
 func (c *eventServiceClient) GetEvent(ctx context.Context, in *GetEventRequest, opts ...grpc.CallOption) (*Event, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -213,8 +256,31 @@ type EventServiceServer interface {
 	// Over REST the stream is newline-delimited JSON, one object `{"result": …}`
 	// a line and `{"error": …}` last when it fails; with
 	// `Accept: text/event-stream` it is server-sent events whose id is the
-	// cursor.
+	// cursor. With `Accept: application/cloudevents+json` a line is a CloudEvent,
+	// of an event or of another frame; with both, so is the data of a
+	// server-sent event.
 	Subscribe(*SubscribeRequest, grpc.ServerStreamingServer[SubscribeResponse]) error
+	// Exports events in the order of the log, as they are kept: the request with the
+	// headers that are kept and the body byte for byte, verification and proof. It
+	// ends with what was published when it began.
+	//
+	// The first message is `start`, the last of an export that is whole is `end`: one
+	// without it was cut, and goes on after the last cursor that came.
+	//
+	// FAILED_PRECONDITION with the reason SENSITIVE_FIELDS_WITHHELD when an event is of
+	// a source that does not include sensitive fields, unless
+	// `include_sensitive_fields` is set: an export shows bodies. OUT_OF_RANGE with
+	// CURSOR_EXPIRED and DATA_LOSS with CURSOR_UNKNOWN as for Subscribe.
+	//
+	// A message holds one event, which may be larger than the 4 MiB that gRPC clients
+	// receive unless told otherwise.
+	//
+	// Over REST an export is newline-delimited JSON, a message a line, and
+	// `{"error": …}` last when it fails; with `Accept: application/cloudevents+json`
+	// a CloudEvent a line, and with
+	// `Accept: application/cloudevents-batch+protobuf` one
+	// `io.cloudevents.v1.CloudEventBatch`.
+	ExportEvents(*ExportEventsRequest, grpc.ServerStreamingServer[ExportEventsResponse]) error
 	// Gets one event.
 	//
 	// NOT_FOUND when there is no such event or the log no longer holds it.
@@ -269,6 +335,9 @@ type UnimplementedEventServiceServer struct{}
 func (UnimplementedEventServiceServer) Subscribe(*SubscribeRequest, grpc.ServerStreamingServer[SubscribeResponse]) error {
 	return status.Error(codes.Unimplemented, "method Subscribe not implemented")
 }
+func (UnimplementedEventServiceServer) ExportEvents(*ExportEventsRequest, grpc.ServerStreamingServer[ExportEventsResponse]) error {
+	return status.Error(codes.Unimplemented, "method ExportEvents not implemented")
+}
 func (UnimplementedEventServiceServer) GetEvent(context.Context, *GetEventRequest) (*Event, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetEvent not implemented")
 }
@@ -315,6 +384,17 @@ func _EventService_Subscribe_Handler(srv interface{}, stream grpc.ServerStream) 
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type EventService_SubscribeServer = grpc.ServerStreamingServer[SubscribeResponse]
+
+func _EventService_ExportEvents_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ExportEventsRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(EventServiceServer).ExportEvents(m, &grpc.GenericServerStream[ExportEventsRequest, ExportEventsResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type EventService_ExportEventsServer = grpc.ServerStreamingServer[ExportEventsResponse]
 
 func _EventService_GetEvent_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetEventRequest)
@@ -438,6 +518,11 @@ var EventService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "Subscribe",
 			Handler:       _EventService_Subscribe_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "ExportEvents",
+			Handler:       _EventService_ExportEvents_Handler,
 			ServerStreams: true,
 		},
 	},
