@@ -47,7 +47,7 @@ var arrows = map[string][]string{
 	"subscription": {"event", "eventlog", "eventlog/queue", "eventlog/store", "hub", "internal/question", "setting"},
 	"server":       {"cloudevent", "event", "eventlog", "history", "history/query", "hub", "internal/jsonline", "provider", "request", "server/listing", "source", "subscription"},
 	// Events as CloudEvents.
-	"cloudevent": {"internal/jsonline"},
+	"cloudevent": {"event", "internal/jsonline"},
 	// JSON that every reader takes for one line.
 	"internal/jsonline": {},
 	// Filters and orders of lists: they know protobuf and none of our resources.
@@ -71,7 +71,7 @@ var arrows = map[string][]string{
 	"bench/baseline": {"event"},
 	"bench":          {"bench/baseline", "bench/load", "simulator"},
 
-	"cmd/hookstream": {"app", "backup", "bench", "client", "event", "eventlog", "eventlog/jetstream", "ingress", "provider", "setting", "simulator", "source", "subscription"},
+	"cmd/hookstream": {"app", "backup", "bench", "client", "cloudevent", "event", "eventlog", "eventlog/jetstream", "ingress", "internal/jsonline", "provider", "setting", "simulator", "source", "subscription"},
 
 	// Only for tests.
 	"eventlog/logtest":             {"event", "eventlog", "eventlog/jetstream"},

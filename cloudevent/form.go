@@ -7,10 +7,10 @@ import (
 	"time"
 
 	"github.com/cloudevents/sdk-go/binding/format/protobuf/v2/pb"
-	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/hookstream/hookstream/event"
 	"github.com/hookstream/hookstream/internal/jsonline"
 )
 
@@ -105,13 +105,10 @@ func attribute(value any) *pb.CloudEventAttributeValue {
 	return &pb.CloudEventAttributeValue{Attr: &pb.CloudEventAttributeValue_CeString{CeString: text}}
 }
 
-// batchEvents is the field of CloudEventBatch that holds its events.
-const batchEvents = 1
-
 // AppendBatch appends the event as one of a CloudEventBatch: all of them, one behind
 // the other, are the batch, which is thereby written as it comes.
 func (e *Event) AppendBatch(b []byte) ([]byte, error) {
 	m := e.Proto()
-	b = protowire.AppendVarint(protowire.AppendTag(b, batchEvents, protowire.BytesType), uint64(proto.Size(m)))
+	b = event.AppendCloudEventHead(b, proto.Size(m))
 	return proto.MarshalOptions{Deterministic: true, UseCachedSize: true}.MarshalAppend(b, m)
 }

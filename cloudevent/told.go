@@ -44,6 +44,9 @@ func (s *Stream) Tell(kind, cursor string, m proto.Message) (*Event, error) {
 // An Exporter answers the messages of an export as CloudEvents.
 type Exporter struct{ stream *Stream }
 
+// Failure answers what an export says that ends early.
+func (x *Exporter) Failure(st proto.Message) (*Event, error) { return x.stream.Tell("failure", "", st) }
+
 // Of answers a message of an export, the first of which is its start. The body of an
 // event is the data, byte for byte; the headers and the proof are not there: the
 // NDJSON form has them.

@@ -40,6 +40,15 @@ func Name(inc Incarnation, seq uint64) string {
 	return namePrefix + inc.String() + "-" + strconv.FormatUint(seq, 10)
 }
 
+// NameOf answers the name of the event at seq: the one that is kept with it, when it
+// was imported, else its position's.
+func NameOf[T string | []byte](inc Incarnation, seq uint64, kept T) string {
+	if len(kept) > 0 {
+		return string(kept)
+	}
+	return Name(inc, seq)
+}
+
 // ErrNameInvalid says that a string is not the name of an event.
 var ErrNameInvalid = errors.New("not the name of an event")
 

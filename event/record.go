@@ -20,6 +20,9 @@ type Record struct {
 	Time time.Time
 	// Data is the event as Encode wrote it. Not to be changed.
 	Data []byte
+	// Marks are what the log tells repetitions of the event by, for another log to
+	// which it is brought; nil where the log does not show them.
+	Marks []byte
 	// Lost: something was here once and is lost. There is no Data.
 	Lost bool
 }
@@ -56,15 +59,15 @@ const Spare = 48
 const Form = 1
 
 // Encode answers the form in which an event is kept: its number, then the wire
-// form of hookstream.v1.Event without name and payload, which are derived, with
-// the raw request and then the proof last. A view of the event is then made by
+// form of hookstream.v1.Event without name and payload, which are derived (an event
+// that was imported has the name that it had), with the raw request and then the proof last. A view of the event is then made by
 // joining pieces, and an event is marshalled once in its life.
 //
 // The raw request is given apart, e.Raw is nil; raw may be nil. The slice has
 // room for Spare bytes behind it.
 func Encode(e *hookstreamv1.Event, raw *hookstreamv1.RawRequest) ([]byte, error) {
-	if e.Name != "" || e.Payload != nil || e.Raw != nil {
-		return nil, errors.New("event: name and payload are derived, and raw is given apart")
+	if e.Name != "" && e.ImportTime == nil || e.Payload != nil || e.Raw != nil {
+		return nil, errors.New("event: the name, but for one that was imported, and the payload are derived, and raw is given apart")
 	}
 	var w wire
 	var metaRoom, headRoom, proofRoom [512]byte
@@ -107,6 +110,9 @@ type Parts struct {
 	Raw []byte
 	// Proof is that of the field `proof`.
 	Proof []byte
+	// Name is the resource name of an event that was imported; that of all others is
+	// their position's.
+	Name []byte
 	// Source is the resource name; the others are as in hookstream.v1.Event.
 	Source, Provider, Environment, Topic, Action, Type []byte
 	// Entity and ProviderEventID are as there, too.
@@ -216,6 +222,8 @@ func (p *Parts) mendType() {
 
 func (p *Parts) set(num protowire.Number, v []byte) {
 	switch num {
+	case fieldName:
+		p.Name = v
 	case fieldSource:
 		p.Source = v
 	case fieldProvider:
@@ -255,6 +263,6 @@ func Decode(inc Incarnation, r Record) (*hookstreamv1.Event, error) {
 	if dotted(e.Topic, e.Action, e.Type) {
 		e.Type = e.Topic
 	}
-	e.Name = Name(inc, r.Seq)
+	e.Name = NameOf(inc, r.Seq, e.Name)
 	return e, nil
 }

@@ -17,6 +17,7 @@ type wire struct {
 }
 
 func (w *wire) event(b []byte, e *hookstreamv1.Event) []byte {
+	b = w.text(b, fieldName, e.Name)
 	b = w.text(b, fieldSource, e.Source)
 	b = w.text(b, fieldProvider, e.Provider)
 	b = w.text(b, fieldEnvironment, e.Environment)
@@ -40,6 +41,7 @@ func (w *wire) event(b []byte, e *hookstreamv1.Event) []byte {
 	for _, path := range e.OmittedFields {
 		b = w.element(b, fieldOmitted, path)
 	}
+	b = w.time(b, 19, e.ImportTime)
 	return b
 }
 

@@ -43,6 +43,10 @@ func AppendBatchHead(b []byte, size int) []byte { return appendHead(b, FieldResp
 // DeliveryBatch.deliveries, which has size bytes.
 func AppendDeliveryHead(b []byte, size int) []byte { return appendHead(b, FieldBatchDeliveries, size) }
 
+// AppendCloudEventHead appends what stands before an event of an
+// io.cloudevents.v1.CloudEventBatch, which has size bytes.
+func AppendCloudEventHead(b []byte, size int) []byte { return appendHead(b, 1, size) }
+
 // DeliverySize is how many bytes an element has whose content has size.
 func DeliverySize(size int) int { return sizeBytes(FieldBatchDeliveries, size) }
 

@@ -11,7 +11,7 @@ import (
 // fields may come in any order and from anywhere, so that the metadata, marshalled
 // when the event was kept, are never marshalled again.
 type View struct {
-	// Name is the resource name.
+	// Name is the resource name; empty when Meta has it.
 	Name string
 	// Meta, Raw and Proof are those of Parts; Raw and Proof may be left out.
 	Meta, Raw, Proof []byte
@@ -27,7 +27,10 @@ type View struct {
 
 // Size is how many bytes AppendTo appends.
 func (v *View) Size() int {
-	n := sizeBytes(fieldName, len(v.Name)) + len(v.Meta) + len(v.Raw) + len(v.Proof)
+	n := len(v.Meta) + len(v.Raw) + len(v.Proof)
+	if v.Name != "" {
+		n += sizeBytes(fieldName, len(v.Name))
+	}
 	if v.State != 0 {
 		n += protowire.SizeTag(fieldState) + protowire.SizeVarint(uint64(v.State))
 	}
@@ -46,7 +49,7 @@ func (v *View) Size() int {
 // AppendTo appends the event.
 func (v *View) AppendTo(b []byte) []byte {
 	var w wire
-	b = w.element(b, fieldName, v.Name)
+	b = w.text(b, fieldName, v.Name)
 	b = append(b, v.Meta...)
 	b = w.number(b, fieldState, int64(v.State))
 	for _, path := range v.Redacted {

@@ -50,11 +50,39 @@ type Filter struct {
 	states        []query.Term
 	entities, ids []query.Term
 	incarnation   event.Incarnation
+	places        map[query.Pattern]uint64 // of events with names of other logs
 
 	// Words are to be found in the content of an event, and CEL is an expression that
 	// must hold: neither is known here, and Match says nothing of them.
 	Words []query.Term
 	CEL   string
+}
+
+// Locate asks where the events are that are named by the names of other logs: those
+// that were imported. It is called before the filter is used.
+func (f *Filter) Locate(position func(name string) (seq uint64, ok bool)) {
+	for _, t := range f.ids {
+		for _, v := range t.Values {
+			name := nameOf(v)
+			if inc, _, err := event.ParseName(name); err != nil || inc == f.incarnation {
+				continue
+			}
+			if seq, ok := position(name); ok {
+				if f.places == nil {
+					f.places = make(map[query.Pattern]uint64)
+				}
+				f.places[v] = seq
+			}
+		}
+	}
+}
+
+// nameOf answers the name of an event that is named with or without its collection.
+func nameOf(v query.Pattern) string {
+	if strings.HasPrefix(string(v), "events/") {
+		return string(v)
+	}
+	return "events/" + string(v)
 }
 
 // LooksInside reports whether the content of an event has to be looked at.
@@ -138,13 +166,11 @@ func (f *Filter) idMatches(t query.Term, r Row) bool {
 	})
 }
 
-// position answers the position of an event that is named, with or without its
-// collection.
+// position answers the position of an event that is named.
 func (f *Filter) position(v query.Pattern) (uint64, bool) {
-	name := string(v)
-	if !strings.HasPrefix(name, "events/") {
-		name = "events/" + name
+	if seq, ok := f.places[v]; ok {
+		return seq, true
 	}
-	inc, seq, err := event.ParseName(name)
+	inc, seq, err := event.ParseName(nameOf(v))
 	return seq, err == nil && inc == f.incarnation
 }

@@ -19,6 +19,7 @@ type entry struct {
 	seq   uint64
 	time  time.Time
 	route *route // nil when the record is not an event: lost, or of no known form
+	name  []byte // of an event that was imported
 	data  []byte // the record; the others are parts of it
 	meta  []byte
 	raw   []byte
@@ -62,7 +63,8 @@ func (h *Hub) newEntry(rec event.Record, account *atomic.Int64) *entry {
 			h.logger.Error("a record of the log is not an event and is left out", "seq", rec.Seq, "err", err)
 		}
 	} else {
-		e.route, e.data, e.meta, e.raw, e.proof = h.routes.of(parts), rec.Data, parts.Meta, parts.Raw, parts.Proof
+		e.route, e.name = h.routes.of(parts), parts.Name
+		e.data, e.meta, e.raw, e.proof = rec.Data, parts.Meta, parts.Raw, parts.Proof
 	}
 	e.grow(int64(len(rec.Data)) + entryOverhead)
 	return e
@@ -181,6 +183,6 @@ func (h *Hub) message(e *entry) *hookstreamv1.Event {
 	// Split has walked these bytes, so that an error can only be text that is not
 	// UTF-8: the fields before it are there.
 	_ = proto.Unmarshal(e.meta, m)
-	m.Name = event.Name(h.inc, e.seq)
+	m.Name = event.NameOf(h.inc, e.seq, m.Name)
 	return m
 }

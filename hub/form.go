@@ -102,7 +102,10 @@ type pieces struct {
 // pieces chooses what is shown of the event. Its payload may be in room. The
 // caller holds e.mu.
 func (h *Hub) pieces(e *entry, f form, room []byte) pieces {
-	p := pieces{View: event.View{Name: event.Name(h.inc, e.seq), Meta: e.meta}}
+	p := pieces{View: event.View{Meta: e.meta}}
+	if e.name == nil {
+		p.Name = event.Name(h.inc, e.seq)
+	}
 	if f.typed() {
 		h.addTyped(&p, e, f.shown(), room)
 	}

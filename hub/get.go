@@ -7,7 +7,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/hookstream/hookstream/event"
-	"github.com/hookstream/hookstream/eventlog"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
 
@@ -49,9 +48,9 @@ func (h *Hub) Named(ctx context.Context, name string) (*Event, error) {
 
 // named answers the readable entry of an event's resource name.
 func (h *Hub) named(ctx context.Context, name string) (*entry, error) {
-	inc, seq, err := event.ParseName(name)
-	if err != nil || inc != h.inc {
-		return nil, fmt.Errorf("%s: %w", name, eventlog.ErrNotFound)
+	seq, err := h.Position(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	e, err := h.at(ctx, seq)
 	if err != nil {

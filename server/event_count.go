@@ -27,6 +27,9 @@ func (s *EventService) CountEvents(ctx context.Context, req *hookstreamv1.CountE
 		v.add("filter", "entity and id are counted by the whole id alone: not with a kind, a * or a -; and words of the content, and cel:, are not counted")
 		return nil, v.err()
 	}
+	if err := locate(ctx, s.hub, filter); err != nil {
+		return nil, err
+	}
 	out := &hookstreamv1.CountEventsResponse{UnindexedEvents: s.catchUp(ctx)}
 	counts, err := s.history.CountByHour(filter)
 	if err != nil {

@@ -20,6 +20,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/descriptorpb"
+
+	"github.com/hookstream/hookstream/cloudevent"
 )
 
 // services are all of ours that are linked in.
@@ -184,6 +186,9 @@ func TestOpenAPISaysWhatIsAnswered(t *testing.T) {
 			}
 			if path == backupPath {
 				want = []string{(jsonLines{}).contentType()}
+			}
+			if path == exportPath {
+				want = []string{cloudevent.MediaProtoBatch, ndjson}
 			}
 			if got := slices.Sorted(maps.Keys(op.Responses["200"].Content)); !slices.Equal(got, want) {
 				t.Errorf("%s %s answers %v, want %v", method, path, got, want)

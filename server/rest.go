@@ -44,8 +44,8 @@ func (m *restMarshaler) NewEncoder(w io.Writer) runtime.Encoder {
 	})
 }
 
-// newREST makes the REST face of the services behind conn, and of subscribe.
-func newREST(conn *grpc.ClientConn, subscribe subscriber) (http.Handler, error) {
+// newREST makes the REST face of the services behind conn, and of the streams of s.
+func newREST(conn *grpc.ClientConn, s *Server) (http.Handler, error) {
 	mux := newRESTMux()
 	for _, register := range []func(context.Context, *runtime.ServeMux, *grpc.ClientConn) error{
 		hookstreamv1.RegisterSourceServiceHandler,
@@ -62,12 +62,13 @@ func newREST(conn *grpc.ClientConn, subscribe subscriber) (http.Handler, error) 
 	routes := http.NewServeMux()
 	routes.Handle(subscribePath, &restStream{
 		mux:          mux,
-		subscribe:    subscribe,
+		subscribe:    s.subscribe,
 		cache:        new(jsonCache),
 		turns:        newTurns(),
 		frameTimeout: frameTimeout,
 	})
 	routes.Handle(backupPath, linesWhileRead(mux))
+	routes.Handle(exportPath, &restExport{mux: mux, export: s.export, frameTimeout: frameTimeout})
 	routes.Handle("/", unaryDeadlines(headAsGet(mux)))
 	return onlyAllowed(readBody(bodyTimeout, routes)), nil
 }

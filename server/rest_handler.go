@@ -28,7 +28,7 @@ type HTTPOptions struct {
 // Handler is the HTTP face: REST under /v1, the schema and its docs page, and
 // what opts adds. It can be made once Server is, and works until Stop.
 func (s *Server) Handler(opts HTTPOptions) (http.Handler, error) {
-	rest, err := newREST(s.conn, s.subscribe)
+	rest, err := newREST(s.conn, s)
 	if err != nil {
 		return nil, err
 	}

@@ -23,10 +23,20 @@ type subscriber func(ctx context.Context, req *hookstreamv1.SubscribeRequest, se
 // goes through, but over no connection: on one, each stream that is not read holds
 // frames of its own, and nothing of them could be shared.
 func (s *Server) subscribe(ctx context.Context, req *hookstreamv1.SubscribeRequest, send func(any) error) error {
+	return s.stream(ctx, "Subscribe", req, send)
+}
+
+// export is the same of EventService.ExportEvents.
+func (s *Server) export(ctx context.Context, req *hookstreamv1.ExportEventsRequest, send func(any) error) error {
+	return s.stream(ctx, "ExportEvents", req, send)
+}
+
+// stream runs a method of EventService that answers a stream.
+func (s *Server) stream(ctx context.Context, method string, req proto.Message, send func(any) error) error {
 	desc := &hookstreamv1.EventService_ServiceDesc
-	i := slices.IndexFunc(desc.Streams, func(d grpc.StreamDesc) bool { return d.StreamName == "Subscribe" })
+	i := slices.IndexFunc(desc.Streams, func(d grpc.StreamDesc) bool { return d.StreamName == method })
 	handler := desc.Streams[i].Handler
-	info := &grpc.StreamServerInfo{FullMethod: hookstreamv1.EventService_Subscribe_FullMethodName, IsServerStream: true}
+	info := &grpc.StreamServerInfo{FullMethod: "/" + desc.ServiceName + "/" + method, IsServerStream: true}
 	for _, around := range slices.Backward(s.streamInterceptors()) {
 		next := handler
 		handler = func(srv any, stream grpc.ServerStream) error { return around(srv, stream, info, next) }
@@ -51,7 +61,7 @@ func (inProcess) String() string  { return inProcessNetwork }
 // localStream is a stream without a connection.
 type localStream struct {
 	ctx  context.Context
-	req  *hookstreamv1.SubscribeRequest
+	req  proto.Message
 	send func(any) error
 
 	// mu is held while a message is sent. As on a connection, one may be under way

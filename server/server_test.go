@@ -231,6 +231,10 @@ func (f *fakeEvents) GetEvent(ctx context.Context, req *hookstreamv1.GetEventReq
 	return f.get(ctx, req)
 }
 
+func (*fakeEvents) ExportEvents(*hookstreamv1.ExportEventsRequest, grpc.ServerStreamingServer[hookstreamv1.ExportEventsResponse]) error {
+	return nil
+}
+
 // withEvents gives the gateway a way out.
 func withEvents(f *fakeEvents) func(*Options, *HTTPOptions) {
 	return func(o *Options, _ *HTTPOptions) { o.Events = f }

@@ -26,6 +26,7 @@ type commands struct {
 	Backup       backupCommand       `cmd:"" help:"Make a backup of a gateway that runs, of all that it keeps."`
 	VerifyBackup verifyBackupCommand `cmd:"" help:"Say whether a backup is whole and as it was written."`
 	Restore      restoreCommand      `cmd:"" help:"Make a data directory of a backup, in an empty one."`
+	Import       importCommand       `cmd:"" help:"Bring what events export wrote into the empty log of a data directory that no gateway uses."`
 
 	Bench      benchCommand      `cmd:"" help:"Measure this gateway on this machine, beside what the machine could do at best."`
 	Completion completionCommand `cmd:"" help:"Print what a shell needs to complete commands, flags and their values."`

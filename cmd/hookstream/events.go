@@ -19,6 +19,8 @@ type eventsCommand struct {
 	Show  eventShowCommand  `cmd:"" help:"Show what has become of one event, with each subscription."`
 	List  eventListCommand  `cmd:"" help:"List events that were published, the newest first."`
 	Count eventCountCommand `cmd:"" help:"Count events by hour and by how their origin was proved."`
+
+	Export eventExportCommand `cmd:"" help:"Write events as they are kept, bodies included, to standard output."`
 }
 
 type eventGetCommand struct {
@@ -68,6 +70,7 @@ func (p *program) printEvent(e *hookstreamv1.Event) error {
 		property{"provider event id", e.GetProviderEventId()},
 		property{"occurred", timeOf(e.GetOccurTime())},
 		property{"received", timeOf(e.GetReceiveTime())},
+		property{"imported", timeOf(e.GetImportTime())},
 		property{"verification", verificationOf(e.GetVerification())},
 		property{"decoded", strings.ToLower(strings.TrimPrefix(e.GetDecodeState().String(), "DECODE_STATE_"))},
 		property{"possible duplicate of", e.GetPossibleDuplicateOf()},

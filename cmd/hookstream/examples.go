@@ -58,6 +58,8 @@ var examples = withProviders(map[string][]string{
 	"requests show":               {"hookstream requests show requests/3f1d2c4b5a697887"},
 	"requests reverify":           {"hookstream requests reverify --filter source:billing"},
 	"requests promote":            {"hookstream requests promote --filter source:billing --validate-only", "hookstream requests promote --filter 'source:billing after:1d'"},
+	"events export":               {"hookstream events export >events.ndjson", "hookstream events export --filter 'source:billing after:7d' --format cloudevents"},
+	"import":                      {"hookstream import events.ndjson --data-dir new-data"},
 	"providers":                   {"hookstream providers"},
 	"event-types":                 {"hookstream event-types --filter 'stage = STAGE_LIVE'"},
 	"verify kept":                 {"hookstream verify --event events/h2k4q7a-12"},

@@ -53,6 +53,12 @@ func keptEvent(kept []byte) []byte {
 	return kept[:n:n]
 }
 
+// keptMarks answers key and content of a stored form.
+func keptMarks(kept []byte) []byte {
+	from := len(kept) - keptTail
+	return kept[from+keptKey : from+keptEnd : from+keptEnd]
+}
+
 // stamp writes the time into a stored form.
 func stamp(kept []byte, nanos int64) {
 	binary.BigEndian.PutUint64(kept[len(kept)-keptTail:], uint64(nanos))
@@ -126,6 +132,6 @@ func unkeep(r event.Record) (event.Record, index.Entry, error) {
 		Key:     index.Hash(tail[keptKey:keptContent]),
 		Content: index.Hash(tail[keptContent:keptEnd]),
 	}
-	r.Data = keptEvent(r.Data)
+	r.Data, r.Marks = keptEvent(r.Data), keptMarks(r.Data)
 	return r, e, nil
 }

@@ -50,7 +50,7 @@ func (f *tailBacklog) put(entries []*pending) {
 	for _, r := range entries {
 		if r.err == nil && r.msg != nil {
 			t := time.Unix(0, r.nanos).UTC()
-			f.recs = append(f.recs, event.Record{Seq: r.got.Seq, Time: t, Data: keptEvent(r.msg.Data)})
+			f.recs = append(f.recs, event.Record{Seq: r.got.Seq, Time: t, Data: keptEvent(r.msg.Data), Marks: keptMarks(r.msg.Data)})
 			f.entries = append(f.entries, index.Entry{Seq: r.got.Seq, Time: t, Key: r.key, Content: r.content})
 		}
 	}

@@ -193,6 +193,20 @@ func renameParameter(operation object, from, to string) bool {
 	return false
 }
 
+// export describes the forms of an export.
+func export(ok, content object, frame, text string) {
+	content["application/x-ndjson"] = object{"schema": object{
+		"description": "One line: a message or, last, `error` with a google.rpc.Status, why the export failed. A CloudEvent when `Accept` is application/cloudevents+json.",
+		"anyOf": []any{object{"$ref": "#/components/schemas/" + frame}, object{"type": "object", "properties": object{
+			"error": object{"$ref": "#/components/schemas/google.rpc.Status"},
+		}}},
+	}}
+	content["application/cloudevents-batch+protobuf"] = object{"schema": object{
+		"type": "string", "format": "binary", "description": "One io.cloudevents.v1.CloudEventBatch, when `Accept` asks for it.",
+	}}
+	ok["description"] = text + " The content is a message a line."
+}
+
 // answer describes what an operation answers: its errors, and its stream if it is
 // one.
 func answer(operation, schemas object) {
@@ -214,6 +228,10 @@ func answer(operation, schemas object) {
 		"properties":  line["properties"],
 	}
 	delete(content, "application/json")
+	if operation["operationId"] == "EventService_ExportEvents" {
+		export(ok, content, frame, text)
+		return
+	}
 	content["application/x-ndjson"] = object{"schema": object{"$ref": "#/components/schemas/" + frame + ".Line"}}
 	if id, _ := operation["operationId"].(string); !strings.HasPrefix(id, "EventService_Subscribe") {
 		ok["description"] = text + " The content is one line a frame."

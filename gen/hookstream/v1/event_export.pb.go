@@ -33,9 +33,9 @@ type ExportEventsRequest struct {
 	AfterCursor string `protobuf:"bytes,2,opt,name=after_cursor,json=afterCursor,proto3" json:"after_cursor,omitempty"`
 	// Export events of sources that do not include sensitive fields as well: whoever
 	// asks gets to see what these sources withhold from other views.
-	IncludeSensitiveFields bool `protobuf:"varint,3,opt,name=include_sensitive_fields,json=includeSensitiveFields,proto3" json:"include_sensitive_fields,omitempty"`
-	unknownFields          protoimpl.UnknownFields
-	sizeCache              protoimpl.SizeCache
+	IncludeWithheld bool `protobuf:"varint,3,opt,name=include_withheld,json=includeWithheld,proto3" json:"include_withheld,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *ExportEventsRequest) Reset() {
@@ -82,9 +82,9 @@ func (x *ExportEventsRequest) GetAfterCursor() string {
 	return ""
 }
 
-func (x *ExportEventsRequest) GetIncludeSensitiveFields() bool {
+func (x *ExportEventsRequest) GetIncludeWithheld() bool {
 	if x != nil {
-		return x.IncludeSensitiveFields
+		return x.IncludeWithheld
 	}
 	return false
 }
@@ -499,11 +499,11 @@ var File_hookstream_v1_event_export_proto protoreflect.FileDescriptor
 
 const file_hookstream_v1_event_export_proto_rawDesc = "" +
 	"\n" +
-	" hookstream/v1/event_export.proto\x12\rhookstream.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19hookstream/v1/event.proto\"\x9e\x01\n" +
+	" hookstream/v1/event_export.proto\x12\rhookstream.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19hookstream/v1/event.proto\"\x8f\x01\n" +
 	"\x13ExportEventsRequest\x12 \n" +
 	"\x06filter\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\x06filter\x12+\n" +
-	"\fafter_cursor\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\vafterCursor\x128\n" +
-	"\x18include_sensitive_fields\x18\x03 \x01(\bR\x16includeSensitiveFields\"\x96\x02\n" +
+	"\fafter_cursor\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\vafterCursor\x12)\n" +
+	"\x10include_withheld\x18\x03 \x01(\bR\x0fincludeWithheld\"\x96\x02\n" +
 	"\x14ExportEventsResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x05R\aversion\x12\x16\n" +
 	"\x06cursor\x18\x02 \x01(\tR\x06cursor\x122\n" +

@@ -73,7 +73,7 @@ type EventServiceClient interface {
 	//
 	// FAILED_PRECONDITION with the reason SENSITIVE_FIELDS_WITHHELD when an event is of
 	// a source that does not include sensitive fields, unless
-	// `include_sensitive_fields` is set: an export shows bodies. OUT_OF_RANGE with
+	// `include_withheld` is set: an export shows bodies. OUT_OF_RANGE with
 	// CURSOR_EXPIRED and DATA_LOSS with CURSOR_UNKNOWN as for Subscribe.
 	//
 	// A message holds one event, which may be larger than the 4 MiB that gRPC clients
@@ -269,7 +269,7 @@ type EventServiceServer interface {
 	//
 	// FAILED_PRECONDITION with the reason SENSITIVE_FIELDS_WITHHELD when an event is of
 	// a source that does not include sensitive fields, unless
-	// `include_sensitive_fields` is set: an export shows bodies. OUT_OF_RANGE with
+	// `include_withheld` is set: an export shows bodies. OUT_OF_RANGE with
 	// CURSOR_EXPIRED and DATA_LOSS with CURSOR_UNKNOWN as for Subscribe.
 	//
 	// A message holds one event, which may be larger than the 4 MiB that gRPC clients
