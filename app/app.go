@@ -25,6 +25,7 @@ import (
 	"github.com/hookstream/hookstream/hub"
 	"github.com/hookstream/hookstream/ingress"
 	"github.com/hookstream/hookstream/provider"
+	"github.com/hookstream/hookstream/replay"
 	"github.com/hookstream/hookstream/server"
 	"github.com/hookstream/hookstream/source"
 	"github.com/hookstream/hookstream/subscription"
@@ -44,6 +45,7 @@ type App struct {
 	hub       *hub.Hub
 	history   *history.Store
 	subs      *subscription.Manager
+	replays   *replay.Manager
 	closeSubs func()
 	server    *server.Server
 
@@ -79,7 +81,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	}()
 	// In the order of dependence; Close goes the other way.
 	for _, step := range []func(context.Context) error{
-		a.listen, a.openPProf, a.openEngine, a.openSources, a.openRequests, a.openIngress, a.openHub, a.openHistory, a.openSubscriptions, a.openServer,
+		a.listen, a.openPProf, a.openEngine, a.openSources, a.openRequests, a.openIngress, a.openHub, a.openHistory, a.openSubscriptions, a.openReplays, a.openServer,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -296,6 +298,24 @@ func (a *App) openSubscriptions(ctx context.Context) (err error) {
 	return nil
 }
 
+// openReplays opens what hands events out again. It is closed before the subscriptions are.
+func (a *App) openReplays(ctx context.Context) error {
+	bucket, err := a.engine.Bucket(ctx, subscription.BucketName)
+	if err != nil {
+		return err
+	}
+	a.replays, err = replay.Open(ctx, replay.Options{
+		Bucket: bucket, Subscriptions: a.subs, Hub: a.hub, History: a.history, Embedded: a.engine.Embedded(), Logger: a.logger,
+	})
+	if err != nil {
+		return err
+	}
+	a.metrics.replays(a.replays)
+	closeSubs := a.closeSubs
+	a.closeSubs = sync.OnceFunc(func() { a.replays.Close(); closeSubs() })
+	return nil
+}
+
 func (a *App) openServer(context.Context) error {
 	events, err := server.NewEventService(server.EventServiceOptions{
 		Hub: a.hub, Subscriptions: a.subs, History: a.history, Recheck: a.recheck, Version: Version, Logger: a.logger,
@@ -312,6 +332,7 @@ func (a *App) openServer(context.Context) error {
 		Subscriptions: a.subs,
 		Hub:           a.hub,
 		Requests:      a.requests,
+		Replays:       a.replays,
 		Backup: func(ctx context.Context, rate int64, to server.BackupWriter) error {
 			return a.engine.Backup(ctx, rate, to)
 		},

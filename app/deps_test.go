@@ -45,11 +45,12 @@ var arrows = map[string][]string{
 	"request":      {"eventlog", "history/query"},
 	"hub":          {"event", "eventlog", "internal/question", "provider"},
 	"subscription": {"event", "eventlog", "eventlog/queue", "eventlog/store", "hub", "internal/question", "setting"},
-	"server":       {"cloudevent", "event", "eventlog", "history", "history/query", "hub", "internal/jsonline", "provider", "request", "server/listing", "source", "subscription"},
+	"server":       {"cloudevent", "event", "eventlog", "history", "history/query", "hub", "internal/jsonline", "provider", "replay", "request", "server/listing", "source", "subscription"},
 	// Events as CloudEvents.
 	"cloudevent": {"event", "internal/jsonline"},
 	// JSON that every reader takes for one line.
 	"internal/jsonline": {},
+	"replay":            {"event", "eventlog", "eventlog/store", "history", "hub", "subscription"},
 	// Filters and orders of lists: they know protobuf and none of our resources.
 	"server/listing": {},
 
@@ -63,7 +64,6 @@ var arrows = map[string][]string{
 
 	"app": {
 		"conns", "event", "eventlog", "eventlog/jetstream", "eventlog/queue", "source", "ingress", "provider/yousign/simulate", "provider/ignisign/simulate",
-		"provider", "request", "server", "history", "hub", "subscription",
 	},
 
 	// Measures from outside: processes and the network.

@@ -16,6 +16,7 @@ import (
 	"github.com/hookstream/hookstream/hub"
 	"github.com/hookstream/hookstream/ingress"
 	"github.com/hookstream/hookstream/provider"
+	"github.com/hookstream/hookstream/replay"
 	"github.com/hookstream/hookstream/request"
 	"github.com/hookstream/hookstream/server"
 )
@@ -144,6 +145,18 @@ func (m *metrics) refused(stats func() request.Stats) {
 // history shows how far what lists are answered from follows the log.
 func (m *metrics) history(h *history.Store) {
 	m.gauge("hookstream_history_lag_events", "Newest events of the log that lists of events do not show yet.", func() float64 { return float64(h.Lag()) })
+}
+
+// replays shows what is handed out again.
+func (m *metrics) replays(r *replay.Manager) {
+	for _, state := range []replay.State{replay.Running, replay.Paused} {
+		m.factory.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "hookstream_replays", Help: "Replays that are not over, of all gateways.", ConstLabels: prometheus.Labels{"state": string(state)},
+		}, func() float64 { return float64(r.Count(state)) })
+	}
+	m.factory.NewCounterFunc(prometheus.CounterOpts{
+		Name: "hookstream_replay_queued_events_total", Help: "Events that this gateway queued to be handed out again.",
+	}, func() float64 { return float64(r.Queued()) })
 }
 
 func (m *metrics) commit(stream string, entries int, publish, sync time.Duration) {

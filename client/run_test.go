@@ -592,6 +592,30 @@ func testAnEventIsHandledOnceAtATime(t *testing.T) {
 	r.stop(t)
 }
 
+// What a replay hands out is an event of its own: one that comes while the same event is
+// being handled takes no verdict from it, nor it from that of another replay.
+func TestReplaysOfAnEventAreAcknowledgedEach(t *testing.T) {
+	synctest.Test(t, testReplaysOfAnEventAreAcknowledgedEach)
+}
+
+func testReplaysOfAnEventAreAcknowledgedEach(t *testing.T) {
+	frames := []*frame{lent()}
+	for n, replay := range []string{"", "subscriptions/crm/replays/one", "subscriptions/crm/replays/two"} {
+		f := hand(fmt.Sprintf("a%d", n+1))
+		d := f.GetBatch().GetDeliveries()[0]
+		d.Attempt, d.HandOut, d.Replayed, d.Replay = 1, int64(n+1), replay != "", replay
+		frames = append(frames, f)
+	}
+	d := newDesk(t, lives(frames...))
+	r := run(t, d, client.RunOptions{}, func(context.Context, *delivery) error {
+		time.Sleep(5 * time.Second)
+		return nil
+	})
+	later(time.Minute)
+	want(t, d.heard(), "ack a1", "ack a2", "ack a3")
+	r.stop(t)
+}
+
 // The same when it comes back between the verdict and the answer to it.
 func TestAnEventThatComesBackWhileItIsAcknowledged(t *testing.T) {
 	synctest.Test(t, testAnEventThatComesBackWhileItIsAcknowledged)

@@ -6,17 +6,18 @@ import (
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 )
 
-// An identity tells the deliveries of one event apart.
+// An identity tells the deliveries of one event apart. What a replay hands out is an event
+// of its own: whoever asked for it wants it handled, whatever becomes of others.
 type identity struct {
-	event    string
-	number   int64 // Delivery.hand_out; 0: the gateway is older than that field
+	event    string // its name, and that of the replay
+	number   int64  // Delivery.hand_out; 0: the gateway is older than that field
 	attempt  int32
 	replayed bool
 	token    string // as it was handed out
 }
 
 func identityOf(d *hookstreamv1.Delivery) identity {
-	return identity{d.GetEvent().GetName(), d.GetHandOut(), d.GetAttempt(), d.GetReplayed(), d.GetAckToken()}
+	return identity{d.GetEvent().GetName() + d.GetReplay(), d.GetHandOut(), d.GetAttempt(), d.GetReplayed(), d.GetAckToken()}
 }
 
 // numbered reports whether both are of a gateway that numbers them.

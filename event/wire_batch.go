@@ -24,6 +24,7 @@ const (
 	fieldDeliveryDeadline = 5
 	fieldDeliveryReplayed = 6
 	fieldDeliveryHandOut  = 7
+	fieldDeliveryReplay   = 8
 )
 
 // AppendResponseCursor appends the cursor of a SubscribeResponse.
@@ -64,6 +65,7 @@ type Handed struct {
 	HandOut  int64
 	Deadline time.Time
 	Replayed bool
+	Replay   string
 }
 
 // AppendTo appends the fields of hookstream.v1.Delivery.
@@ -73,7 +75,8 @@ func (h Handed) AppendTo(b []byte) []byte {
 	b = w.number(b, fieldDeliveryAttempt, int64(h.Attempt))
 	b = w.timestamp(b, fieldDeliveryDeadline, h.Deadline.Unix(), h.Deadline.Nanosecond())
 	b = w.truth(b, fieldDeliveryReplayed, h.Replayed)
-	return w.number(b, fieldDeliveryHandOut, h.HandOut)
+	b = w.number(b, fieldDeliveryHandOut, h.HandOut)
+	return w.text(b, fieldDeliveryReplay, h.Replay)
 }
 
 // ReadHead answers the field that b begins with, the size of its content, and how

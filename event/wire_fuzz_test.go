@@ -216,9 +216,10 @@ func (d *dice) handed(t *testing.T) ([]byte, *hookstreamv1.Delivery) {
 	h := event.Handed{
 		AckToken: d.text(), Attempt: d.roll(200), HandOut: int64(d.roll(200)), Replayed: d.roll(1) == 1,
 		Deadline: time.Unix(int64(d.roll(200))<<d.roll(24), int64(d.roll(200))<<d.roll(21)),
+		Replay:   d.text(),
 	}
 	want := &hookstreamv1.Delivery{
-		AckToken: h.AckToken, Attempt: int32(h.Attempt), HandOut: h.HandOut, Replayed: h.Replayed, AckDeadline: timestamppb.New(h.Deadline),
+		AckToken: h.AckToken, Attempt: int32(h.Attempt), HandOut: h.HandOut, Replayed: h.Replayed, Replay: h.Replay, AckDeadline: timestamppb.New(h.Deadline),
 	}
 	plain, err := proto.MarshalOptions{Deterministic: true}.Marshal(want)
 	if err != nil {

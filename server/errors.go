@@ -20,6 +20,7 @@ import (
 	"github.com/hookstream/hookstream/eventlog"
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/hub"
+	"github.com/hookstream/hookstream/replay"
 	"github.com/hookstream/hookstream/source"
 	"github.com/hookstream/hookstream/subscription"
 )
@@ -167,6 +168,14 @@ var knownErrors = []knownError{
 	{
 		subscription.ErrUnreadable, codes.Unavailable, hookstreamv1.ErrorReason_ERROR_REASON_STORE_UNAVAILABLE,
 		"the subscription is kept in a form that this gateway cannot read: a newer one wrote it; upgrade this gateway",
+	},
+	{replay.ErrNotFound, codes.NotFound, hookstreamv1.ErrorReason_ERROR_REASON_RESOURCE_NOT_FOUND, ""},
+	{replay.ErrExists, codes.AlreadyExists, hookstreamv1.ErrorReason_ERROR_REASON_RESOURCE_EXISTS, ""},
+	{replay.ErrOver, codes.FailedPrecondition, hookstreamv1.ErrorReason_ERROR_REASON_REPLAY_OVER, "the replay is over"},
+	{replay.ErrTooMany, codes.ResourceExhausted, hookstreamv1.ErrorReason_ERROR_REASON_TOO_MANY_REPLAYS, ""},
+	{
+		replay.ErrBehind, codes.Unavailable, hookstreamv1.ErrorReason_ERROR_REASON_STORE_UNAVAILABLE,
+		"the history of this gateway does not know the newest events yet",
 	},
 	{ErrNotSupportedByProvider, codes.FailedPrecondition, hookstreamv1.ErrorReason_ERROR_REASON_NOT_SUPPORTED_BY_PROVIDER, ""},
 	{eventlog.ErrNotFound, codes.NotFound, hookstreamv1.ErrorReason_ERROR_REASON_RESOURCE_NOT_FOUND, "not found"},

@@ -22,6 +22,7 @@ import (
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/hub"
+	"github.com/hookstream/hookstream/replay"
 	"github.com/hookstream/hookstream/source"
 	"github.com/hookstream/hookstream/subscription"
 )
@@ -43,6 +44,8 @@ type Options struct {
 	// events. nil: there is no such service.
 	Subscriptions *subscription.Manager
 	Hub           *hub.Hub
+	// Replays hand events out again. nil: nobody can ask for it.
+	Replays *replay.Manager
 
 	// Requests are what RequestService shows. nil: there is no such service.
 	Requests Requests
@@ -165,7 +168,9 @@ func (s *Server) register(server *grpc.Server) {
 	hookstreamv1.RegisterEventServiceServer(g, s.opts.Events)
 	hookstreamv1.RegisterAdminServiceServer(g, &adminService{backup: s.opts.Backup})
 	if s.opts.Subscriptions != nil {
-		hookstreamv1.RegisterSubscriptionServiceServer(g, &subscriptionService{manager: s.opts.Subscriptions, hub: s.opts.Hub})
+		hookstreamv1.RegisterSubscriptionServiceServer(g, &subscriptionService{
+			manager: s.opts.Subscriptions, hub: s.opts.Hub, replays: s.opts.Replays,
+		})
 	}
 	if s.opts.Requests != nil {
 		hookstreamv1.RegisterRequestServiceServer(g, &requestService{requests: s.opts.Requests, logger: s.opts.Logger})

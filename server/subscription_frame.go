@@ -81,5 +81,5 @@ func (b *deliveryBatch) pull() (*hookstreamv1.PullResponse, error) {
 
 // handed is what of a delivery no other stream shares.
 func handed(d subscription.Delivery) event.Handed {
-	return event.Handed{AckToken: d.Token, Attempt: d.Attempt, HandOut: d.HandOut, Deadline: d.Deadline, Replayed: d.Replayed}
+	return event.Handed{AckToken: d.Token, Attempt: d.Attempt, HandOut: d.HandOut, Deadline: d.Deadline, Replayed: d.Replayed, Replay: d.Replay}
 }

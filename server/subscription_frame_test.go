@@ -1,6 +1,7 @@
 package server
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -26,7 +27,7 @@ func someDeliveries(t *testing.T, n int) []subscription.Delivery {
 			t.Fatal(err)
 		}
 		out = append(out, subscription.Delivery{
-			Token: "token-" + string(rune('a'+i)), Attempt: 1 + 200*i, Deadline: times[i%len(times)], Replayed: i%2 == 1, HandOut: 1<<60 + int64(i), Event: e,
+			Token: "token-" + string(rune('a'+i)), Attempt: 1 + 200*i, Deadline: times[i%len(times)], Replayed: i%2 == 1, Replay: strings.Repeat("r", i%3*40), HandOut: 1<<60 + int64(i), Event: e,
 		})
 	}
 	return out
@@ -42,7 +43,7 @@ func wantBatch(t *testing.T, ds []subscription.Delivery, view hookstreamv1.Event
 		}
 		out.Deliveries = append(out.Deliveries, &hookstreamv1.Delivery{
 			Cursor: d.Event.Cursor().String(), Event: e, AckToken: d.Token,
-			Attempt: int32(d.Attempt), AckDeadline: timestamppb.New(d.Deadline), Replayed: d.Replayed, HandOut: d.HandOut,
+			Attempt: int32(d.Attempt), AckDeadline: timestamppb.New(d.Deadline), Replayed: d.Replayed, Replay: d.Replay, HandOut: d.HandOut,
 		})
 	}
 	return out

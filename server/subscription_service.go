@@ -5,6 +5,7 @@ import (
 
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/hub"
+	"github.com/hookstream/hookstream/replay"
 	"github.com/hookstream/hookstream/subscription"
 )
 
@@ -14,6 +15,7 @@ type subscriptionService struct {
 
 	manager *subscription.Manager
 	hub     *hub.Hub
+	replays *replay.Manager // nil: none can be begun
 }
 
 const subscriptionsPrefix = "subscriptions/"

@@ -16,6 +16,7 @@ import (
 	hookstreamv1 "github.com/hookstream/hookstream/gen/hookstream/v1"
 	"github.com/hookstream/hookstream/hub"
 	"github.com/hookstream/hookstream/provider"
+	"github.com/hookstream/hookstream/replay"
 	"github.com/hookstream/hookstream/source"
 	"github.com/hookstream/hookstream/subscription"
 )
@@ -63,14 +64,24 @@ func startSubscriptionsWith(t *testing.T, so subscription.Options, change ...fun
 		t.Fatal(err)
 	}
 	t.Cleanup(w.manager.Close)
+	past := historyOf(t, w.engine.Events(), w.engine.Events().Incarnation())
+	bucket, err := w.engine.Bucket(t.Context(), subscription.BucketName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	replays, err := replay.Open(t.Context(), replay.Options{Bucket: bucket, Subscriptions: w.manager, Hub: h, History: past, Embedded: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(replays.Close)
 	events, err := NewEventService(EventServiceOptions{
-		Hub: h, Subscriptions: w.manager, History: historyOf(t, w.engine.Events(), w.engine.Events().Incarnation()), Version: "v1.2.3",
+		Hub: h, Subscriptions: w.manager, History: past, Version: "v1.2.3",
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.gateway = start(t, func(o *Options, _ *HTTPOptions) {
-		o.Sources, o.Events, o.Subscriptions, o.Hub = w.openSources(), events, w.manager, h
+		o.Sources, o.Events, o.Subscriptions, o.Hub, o.Replays = w.openSources(), events, w.manager, h, replays
 	})
 	w.subs = hookstreamv1.NewSubscriptionServiceClient(w.conn)
 	return w

@@ -224,6 +224,12 @@ func (h *home) decideOn(a arrival, f finding) {
 			h.memos.put(a.key, skippedMemo)
 		}
 		h.skip(a)
+	case h.m.withdrawn.has(h.uid, a.hand.Entry):
+		if h.isNew(a) {
+			h.memos.put(a.key, skippedMemo)
+			go h.m.forget(a.seq)
+		}
+		h.skip(a)
 	case f.err != nil, !f.selected && h.ctx.Err() != nil: // who is interrupted matches nothing
 		if h.wanted(a) {
 			h.recount()

@@ -267,7 +267,7 @@ func (h *home) handOver(c *consumer, events, bytes int) []Delivery {
 		}
 		size += int(hd.size)
 		h.give(hd, now, latest)
-		out = append(out, Delivery{Attempt: hd.attempt(), HandOut: hd.HandOut, Deadline: hd.deadline, Replayed: hd.replay, Event: hd.event})
+		out = append(out, Delivery{Attempt: hd.attempt(), HandOut: hd.HandOut, Deadline: hd.deadline, Replayed: hd.replay, Replay: hd.replayOf(h.sub), Event: hd.event})
 		tokens = append(tokens, h.tokenOf(hd))
 	}
 	clear(c.box[:n])

@@ -28,9 +28,11 @@ type Delivery struct {
 	HandOut int64
 	// Deadline is when it must be settled or extended.
 	Deadline time.Time
-	// Replayed: it had been parked.
+	// Replayed: it had been parked, or is of a Replay.
 	Replayed bool
-	Event    *hub.Event
+	// Replay is the name of the replay that hands it out: see ReplayName.
+	Replay string
+	Event  *hub.Event
 }
 
 // ConsumerOptions say who consumes, and how much it takes.

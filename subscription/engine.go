@@ -129,6 +129,9 @@ type Pin interface {
 type Parking interface {
 	Put(ctx context.Context, uid, once string, in queue.ParkedEntry) error
 	Replay(ctx context.Context, uid string, in queue.ParkedEntry) error
+	Feed(ctx context.Context, uid, replay string, rec event.Record) error
+	Fed(ctx context.Context, uid string) (map[string]int, error)
+	NextFed(ctx context.Context, uid string, from uint64) (queue.ParkedEntry, error)
 	Next(ctx context.Context, uid string, from uint64) (queue.ParkedEntry, error)
 	Last(ctx context.Context, uid string, seq uint64, replayed bool) (queue.ParkedEntry, error)
 	Count(ctx context.Context, uid string) (int, error)

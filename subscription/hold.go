@@ -95,6 +95,14 @@ func (h *hold) record() event.Record {
 	return h.event.Record()
 }
 
+// replayOf answers the name of the replay that a hold is of, if it is of one.
+func (h *hold) replayOf(sub *Subscription) string {
+	if h.entry == nil || h.entry.Replay == "" {
+		return ""
+	}
+	return ReplayName(sub.ID, h.entry.Replay)
+}
+
 // clock says which holds need attention when, the earliest first. A hold is in it
 // once at most, and no longer than it is held: deadlines may be an hour away, and
 // most deliveries are settled at once.

@@ -63,6 +63,7 @@ type Manager struct {
 	gaps      *gaps
 	unwatch   func() // ends hearing of what the log drops
 	asking    asking
+	withdrawn withdrawals
 	inquiries question.Shared[string, func(context.Context) error] // by id of a subscription
 	// strays are queues that belong to nobody, as far as the last sweep knew, and when
 	// one saw them first. They are the sweep's alone.
@@ -82,7 +83,8 @@ type Manager struct {
 }
 
 const (
-	bucketName          = "SUBSCRIPTIONS"
+	// BucketName is where subscriptions are kept, and replays beside them.
+	BucketName          = "SUBSCRIPTIONS"
 	defaultMaxConsumers = 10_000
 	// DefaultPeerTimeout is about what gRPC needs to find a connection dead.
 	DefaultPeerTimeout = 80 * time.Second
@@ -140,7 +142,7 @@ func (m *Manager) open(ctx context.Context) (err error) {
 	if m.parked, err = m.engine.OpenParked(ctx); err != nil {
 		return err
 	}
-	bucket, err := m.engine.Bucket(ctx, bucketName)
+	bucket, err := m.engine.Bucket(ctx, BucketName)
 	if err != nil {
 		return err
 	}

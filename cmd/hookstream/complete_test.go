@@ -33,6 +33,8 @@ func TestCandidates(t *testing.T) {
 		"trigger yousign ":                 nil,
 		"completion z":                     {"zsh"},
 		"subscriptions parked p":           {"purge"},
+		"subscriptions replays c":          {"cancel"},
+		"events replay --ra":               {"--rate"},
 		"sources list --fi":                {"--filter"},
 		"subscriptions parked list --or":   {"--order-by"},
 		"event-types --or":                 {"--order-by"},

@@ -21,6 +21,7 @@ type eventsCommand struct {
 	Count eventCountCommand `cmd:"" help:"Count events by hour and by how their origin was proved."`
 
 	Export eventExportCommand `cmd:"" help:"Write events as they are kept, bodies included, to standard output."`
+	Replay eventReplayCommand `cmd:"" help:"Hand events out again, to the consumers of one subscription."`
 }
 
 type eventGetCommand struct {

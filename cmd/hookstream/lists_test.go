@@ -96,6 +96,15 @@ func (longLists) ListParkedDeliveries(_ context.Context, req *hookstreamv1.ListP
 	return page, err
 }
 
+func (longLists) ListReplays(_ context.Context, req *hookstreamv1.ListReplaysRequest) (*hookstreamv1.ListReplaysResponse, error) {
+	n, next, err := listed(req)
+	page := &hookstreamv1.ListReplaysResponse{NextPageToken: next}
+	if n > 0 {
+		page.Replays = []*hookstreamv1.Replay{{Name: fmt.Sprintf("subscriptions/crm/replays/item-%d", n)}}
+	}
+	return page, err
+}
+
 func (longLists) ListProviders(_ context.Context, req *hookstreamv1.ListProvidersRequest) (*hookstreamv1.ListProvidersResponse, error) {
 	n, next, err := listed(req)
 	page := &hookstreamv1.ListProvidersResponse{NextPageToken: next}
@@ -137,7 +146,7 @@ func TestListsHaveAllPages(t *testing.T) {
 			continue
 		}
 		lists++
-		if slices.Contains(path, "parked") {
+		if slices.Contains(path, "parked") || slices.Contains(path, "replays") {
 			path = append(path, "crm")
 		}
 		for _, form := range []string{"text", "wide", "json", "yaml"} {

@@ -27,6 +27,8 @@ type subscriptionsCommand struct {
 	Pull   subscriptionPullCommand   `cmd:"" help:"Take some deliveries. They stay this consumer's until their deadline."`
 	Ack    subscriptionAckCommand    `cmd:"" help:"Say what becomes of deliveries, by their tokens."`
 	Parked parkedCommand             `cmd:"" help:"Look at what was given up, hand it out again, or forget it."`
+
+	Replays replaysCommand `cmd:"" help:"Look after replays, which events replay begins."`
 }
 
 // A subscriptionArgument names a subscription.

@@ -46,6 +46,8 @@ type ParkedEntry struct {
 	ClientID string
 	// HandOut is the number of its last delivery.
 	HandOut int64
+	// Replay is the id of the replay that hands it out; empty when it had been parked.
+	Replay string
 	// Time is when it was kept here.
 	Time time.Time
 }
@@ -57,6 +59,7 @@ const (
 	headerReason     = "Hookstream-Reason"
 	headerClient     = "Hookstream-Client"
 	headerHandOut    = "Hookstream-Hand-Out"
+	headerReplay     = "Hookstream-Replay"
 )
 
 // OpenParked opens what was parked.
@@ -89,8 +92,17 @@ func (p *Parked) message(prefix, uid string, in ParkedEntry) *nats.Msg {
 	set(headerReason, strconv.Quote(in.Reason)) // a header ends with a line
 	set(headerHandOut, strconv.FormatInt(in.HandOut, 10))
 	set(headerClient, strconv.Quote(in.ClientID))
-	return &nats.Msg{Subject: engine.Tokens(prefix, uid, strconv.FormatUint(in.Record.Seq, 10)), Header: h, Data: in.Record.Data}
+	last := strconv.FormatUint(in.Record.Seq, 10)
+	if in.Replay != "" {
+		set(headerReplay, in.Replay)
+		last += replayMark + in.Replay
+	}
+	return &nats.Msg{Subject: engine.Tokens(prefix, uid, last), Header: h, Data: in.Record.Data}
 }
+
+// replayMark stands between the number of an event and the id of its replay in a
+// subject. An id begins with a letter.
+const replayMark = "-"
 
 // Put keeps an entry of the subscription with the uid, and returns when it is
 // durable. once names it: putting it again within some minutes keeps one. When the
@@ -134,6 +146,39 @@ func (p *Parked) room(ctx context.Context, n int64) error {
 // returns when it is durable.
 func (p *Parked) Replay(ctx context.Context, uid string, in ParkedEntry) error {
 	return p.put(ctx, engine.SubjectReplays, uid, fmt.Sprintf("replay-%s-%d", uid, in.ID), in)
+}
+
+// Feed puts an event of the log where the subscription's replay queue hands it out, for
+// the replay with the id, and returns when it is durable. Feeding it again within some
+// minutes keeps one. The error is that of Put: what is fed takes room, too.
+func (p *Parked) Feed(ctx context.Context, uid, replay string, rec event.Record) error {
+	if err := p.room(ctx, int64(len(rec.Data))); err != nil {
+		return err
+	}
+	return p.put(ctx, engine.SubjectReplays, uid, fmt.Sprintf("feed-%s-%s-%d", uid, replay, rec.Seq), ParkedEntry{Record: rec, Replay: replay})
+}
+
+// Fed answers how many entries of each replay lie here, by its id: those that are not
+// settled, and some that are.
+func (p *Parked) Fed(ctx context.Context, uid string) (map[string]int, error) {
+	info, err := p.js.Info(ctx, jetstream.WithSubjectFilter(engine.Tokens(engine.SubjectReplays, uid)+".*"))
+	if err != nil {
+		return nil, engine.Unavailable("parked", err)
+	}
+	out := make(map[string]int)
+	for subject, n := range info.State.Subjects {
+		last := subject[strings.LastIndexByte(subject, '.')+1:]
+		if _, replay, ok := strings.Cut(last, replayMark); ok {
+			out[replay] += int(n)
+		}
+	}
+	return out, nil
+}
+
+// NextFed answers the first entry that lies at the subscription's replay queue and whose
+// number is at least from, or ErrNotFound.
+func (p *Parked) NextFed(ctx context.Context, uid string, from uint64) (ParkedEntry, error) {
+	return p.next(ctx, engine.Tokens(engine.SubjectReplays, uid)+".*", from)
 }
 
 func (p *Parked) put(ctx context.Context, prefix, uid, once string, in ParkedEntry) error {
@@ -189,7 +234,7 @@ func parkedEntry(id uint64, at time.Time, h nats.Header, data []byte) (out Parke
 	client, err5 := strconv.Unquote(h.Get(headerClient))
 	out.Record.Seq, out.Record.Time = seq, time.Unix(0, nanos)
 	out.HandOut, _ = strconv.ParseInt(h.Get(headerHandOut), 10, 64) // not there in what older versions kept
-	out.Attempts, out.Reason, out.ClientID = attempts, reason, client
+	out.Attempts, out.Reason, out.ClientID, out.Replay = attempts, reason, client, h.Get(headerReplay)
 	return out, errors.Join(err1, err2, err3, err4, err5)
 }
 

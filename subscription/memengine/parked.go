@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hookstream/hookstream/event"
 	"github.com/hookstream/hookstream/eventlog"
 	"github.com/hookstream/hookstream/eventlog/queue"
 	"github.com/hookstream/hookstream/subscription"
@@ -35,6 +36,28 @@ func (p parking) Replay(ctx context.Context, uid string, in queue.ParkedEntry) e
 	return p.put(ctx, uid, fmt.Sprintf("replay-%s-%d", uid, in.ID), true, in)
 }
 
+func (p parking) Feed(ctx context.Context, uid, replay string, rec event.Record) error {
+	return p.put(ctx, uid, fmt.Sprintf("feed-%s-%s-%d", uid, replay, rec.Seq), true, queue.ParkedEntry{Record: rec, Replay: replay})
+}
+
+func (p parking) Fed(ctx context.Context, uid string) (map[string]int, error) {
+	answer := make(chan map[string]int, 1)
+	err := p.e.request(ctx, func() error {
+		n := make(map[string]int)
+		for _, e := range p.e.s.parked {
+			if e.uid == uid && e.Replay != "" {
+				n[e.Replay]++
+			}
+		}
+		answer <- n
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return <-answer, nil
+}
+
 func (p parking) put(ctx context.Context, uid, once string, replay bool, in queue.ParkedEntry) error {
 	return p.e.request(ctx, func() error {
 		s := p.e.s
@@ -51,10 +74,18 @@ func (p parking) put(ctx context.Context, uid, once string, replay bool, in queu
 }
 
 func (p parking) Next(ctx context.Context, uid string, from uint64) (queue.ParkedEntry, error) {
+	return p.next(ctx, uid, false, from)
+}
+
+func (p parking) NextFed(ctx context.Context, uid string, from uint64) (queue.ParkedEntry, error) {
+	return p.next(ctx, uid, true, from)
+}
+
+func (p parking) next(ctx context.Context, uid string, replay bool, from uint64) (queue.ParkedEntry, error) {
 	answer := make(chan queue.ParkedEntry, 1)
 	err := p.e.request(ctx, func() error {
 		for _, e := range p.e.s.parked {
-			if e.uid == uid && !e.replay && e.ID >= from {
+			if e.uid == uid && e.replay == replay && e.ID >= from {
 				answer <- e.ParkedEntry
 				return nil
 			}

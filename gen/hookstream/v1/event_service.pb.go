@@ -901,13 +901,17 @@ type Delivery struct {
 	Attempt int32 `protobuf:"varint,4,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	// When the delivery must be settled or extended, by the gateway's clock.
 	AckDeadline *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=ack_deadline,json=ackDeadline,proto3" json:"ack_deadline,omitempty"`
-	// The event had been parked, and an operator had it handed out again.
+	// An operator had the event handed out again: it had been parked, or is one of
+	// `replay`.
 	Replayed bool `protobuf:"varint,6,opt,name=replayed,proto3" json:"replayed,omitempty"`
 	// Tells the deliveries of one event apart: higher than in every earlier
 	// delivery of the event by this subscription, not always by one. A consumer
 	// that still works on an event with a lower number works on a delivery that is
 	// over.
-	HandOut       int64 `protobuf:"varint,7,opt,name=hand_out,json=handOut,proto3" json:"hand_out,omitempty"`
+	HandOut int64 `protobuf:"varint,7,opt,name=hand_out,json=handOut,proto3" json:"hand_out,omitempty"`
+	// The replay that hands it out, `subscriptions/{subscription}/replays/{replay}`.
+	// Empty when none does: `SubscriptionService.ReplayEvents`.
+	Replay        string `protobuf:"bytes,8,opt,name=replay,proto3" json:"replay,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -989,6 +993,13 @@ func (x *Delivery) GetHandOut() int64 {
 		return x.HandOut
 	}
 	return 0
+}
+
+func (x *Delivery) GetReplay() string {
+	if x != nil {
+		return x.Replay
+	}
+	return ""
 }
 
 // Heartbeat is sent when there is nothing else to send.
@@ -2098,7 +2109,7 @@ const file_hookstream_v1_event_service_proto_rawDesc = "" +
 	"\rDeliveryBatch\x127\n" +
 	"\n" +
 	"deliveries\x18\x01 \x03(\v2\x17.hookstream.v1.DeliveryR\n" +
-	"deliveries\"\xfb\x01\n" +
+	"deliveries\"\xaf\x02\n" +
 	"\bDelivery\x12\x16\n" +
 	"\x06cursor\x18\x01 \x01(\tR\x06cursor\x12*\n" +
 	"\x05event\x18\x02 \x01(\v2\x14.hookstream.v1.EventR\x05event\x12\x1b\n" +
@@ -2106,7 +2117,9 @@ const file_hookstream_v1_event_service_proto_rawDesc = "" +
 	"\aattempt\x18\x04 \x01(\x05R\aattempt\x12=\n" +
 	"\fack_deadline\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\vackDeadline\x12\x1a\n" +
 	"\breplayed\x18\x06 \x01(\bR\breplayed\x12\x19\n" +
-	"\bhand_out\x18\a \x01(\x03R\ahandOut\"\x9b\x01\n" +
+	"\bhand_out\x18\a \x01(\x03R\ahandOut\x122\n" +
+	"\x06replay\x18\b \x01(\tB\x1a\xfaA\x17\n" +
+	"\x15hookstream.dev/ReplayR\x06replay\"\x9b\x01\n" +
 	"\tHeartbeat\x127\n" +
 	"\tsend_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\bsendTime\x12\x1d\n" +
 	"\n" +

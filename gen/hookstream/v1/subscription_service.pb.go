@@ -1908,11 +1908,432 @@ func (x *PurgeParkedDeliveriesResponse) GetPurgedCount() int64 {
 	return 0
 }
 
+// ReplayEventsRequest says which events to hand out again, and to whom.
+type ReplayEventsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `subscriptions/{subscription}` whose consumers are handed the events.
+	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	// The id: 1 to 63 lower-case letters, digits and hyphens, first a letter, last no
+	// hyphen. Empty: one is made.
+	ReplayId string `protobuf:"bytes,2,opt,name=replay_id,json=replayId,proto3" json:"replay_id,omitempty"`
+	// Which events, in the language of `ListEventsRequest.filter`. What it says of
+	// how long ago counts from now.
+	Filter string `protobuf:"bytes,3,opt,name=filter,proto3" json:"filter,omitempty"`
+	// Which events, by their names. At most 1,000.
+	//
+	// NOT_FOUND when the log does not hold one of them, INVALID_ARGUMENT when the
+	// subscription does not select one of them.
+	Names []string `protobuf:"bytes,4,rep,name=names,proto3" json:"names,omitempty"`
+	// How many events to queue each second, at most: 1 to 100,000. 0: as fast as they
+	// are settled.
+	EventsPerSecond int32 `protobuf:"varint,5,opt,name=events_per_second,json=eventsPerSecond,proto3" json:"events_per_second,omitempty"`
+	// Answer what the replay would be, with how many events it has found, but begin
+	// none.
+	ValidateOnly  bool `protobuf:"varint,6,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplayEventsRequest) Reset() {
+	*x = ReplayEventsRequest{}
+	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplayEventsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplayEventsRequest) ProtoMessage() {}
+
+func (x *ReplayEventsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplayEventsRequest.ProtoReflect.Descriptor instead.
+func (*ReplayEventsRequest) Descriptor() ([]byte, []int) {
+	return file_hookstream_v1_subscription_service_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *ReplayEventsRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *ReplayEventsRequest) GetReplayId() string {
+	if x != nil {
+		return x.ReplayId
+	}
+	return ""
+}
+
+func (x *ReplayEventsRequest) GetFilter() string {
+	if x != nil {
+		return x.Filter
+	}
+	return ""
+}
+
+func (x *ReplayEventsRequest) GetNames() []string {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
+func (x *ReplayEventsRequest) GetEventsPerSecond() int32 {
+	if x != nil {
+		return x.EventsPerSecond
+	}
+	return 0
+}
+
+func (x *ReplayEventsRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+// GetReplayRequest names a replay.
+type GetReplayRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `subscriptions/{subscription}/replays/{replay}`.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetReplayRequest) Reset() {
+	*x = GetReplayRequest{}
+	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetReplayRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetReplayRequest) ProtoMessage() {}
+
+func (x *GetReplayRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetReplayRequest.ProtoReflect.Descriptor instead.
+func (*GetReplayRequest) Descriptor() ([]byte, []int) {
+	return file_hookstream_v1_subscription_service_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *GetReplayRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// PauseReplayRequest names a replay.
+type PauseReplayRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `subscriptions/{subscription}/replays/{replay}`.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PauseReplayRequest) Reset() {
+	*x = PauseReplayRequest{}
+	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PauseReplayRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PauseReplayRequest) ProtoMessage() {}
+
+func (x *PauseReplayRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PauseReplayRequest.ProtoReflect.Descriptor instead.
+func (*PauseReplayRequest) Descriptor() ([]byte, []int) {
+	return file_hookstream_v1_subscription_service_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *PauseReplayRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// ResumeReplayRequest names a replay.
+type ResumeReplayRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `subscriptions/{subscription}/replays/{replay}`.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResumeReplayRequest) Reset() {
+	*x = ResumeReplayRequest{}
+	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResumeReplayRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResumeReplayRequest) ProtoMessage() {}
+
+func (x *ResumeReplayRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResumeReplayRequest.ProtoReflect.Descriptor instead.
+func (*ResumeReplayRequest) Descriptor() ([]byte, []int) {
+	return file_hookstream_v1_subscription_service_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ResumeReplayRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// CancelReplayRequest names a replay.
+type CancelReplayRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `subscriptions/{subscription}/replays/{replay}`.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelReplayRequest) Reset() {
+	*x = CancelReplayRequest{}
+	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelReplayRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelReplayRequest) ProtoMessage() {}
+
+func (x *CancelReplayRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelReplayRequest.ProtoReflect.Descriptor instead.
+func (*CancelReplayRequest) Descriptor() ([]byte, []int) {
+	return file_hookstream_v1_subscription_service_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *CancelReplayRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// ListReplaysRequest asks for a page of replays.
+type ListReplaysRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `subscriptions/{subscription}`.
+	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	// The most replays to answer. 100 by default; more than 1,000 counts as 1,000.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// `next_page_token` of the answer before. Empty: the first page.
+	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Which to answer, as AIP-160 writes it: `state = STATE_RUNNING`. Empty: all. At most
+	// 2,000 characters.
+	Filter string `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
+	// The fields to order by, as `create_time desc`. By name unless said otherwise. At
+	// most 256 characters.
+	OrderBy       string `protobuf:"bytes,5,opt,name=order_by,json=orderBy,proto3" json:"order_by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListReplaysRequest) Reset() {
+	*x = ListReplaysRequest{}
+	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListReplaysRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListReplaysRequest) ProtoMessage() {}
+
+func (x *ListReplaysRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListReplaysRequest.ProtoReflect.Descriptor instead.
+func (*ListReplaysRequest) Descriptor() ([]byte, []int) {
+	return file_hookstream_v1_subscription_service_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *ListReplaysRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *ListReplaysRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListReplaysRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListReplaysRequest) GetFilter() string {
+	if x != nil {
+		return x.Filter
+	}
+	return ""
+}
+
+func (x *ListReplaysRequest) GetOrderBy() string {
+	if x != nil {
+		return x.OrderBy
+	}
+	return ""
+}
+
+// ListReplaysResponse is a page of replays.
+type ListReplaysResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The replays.
+	Replays []*Replay `protobuf:"bytes,1,rep,name=replays,proto3" json:"replays,omitempty"`
+	// Token of the next page. Empty: this is the last.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListReplaysResponse) Reset() {
+	*x = ListReplaysResponse{}
+	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListReplaysResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListReplaysResponse) ProtoMessage() {}
+
+func (x *ListReplaysResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hookstream_v1_subscription_service_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListReplaysResponse.ProtoReflect.Descriptor instead.
+func (*ListReplaysResponse) Descriptor() ([]byte, []int) {
+	return file_hookstream_v1_subscription_service_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *ListReplaysResponse) GetReplays() []*Replay {
+	if x != nil {
+		return x.Replays
+	}
+	return nil
+}
+
+func (x *ListReplaysResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 var File_hookstream_v1_subscription_service_proto protoreflect.FileDescriptor
 
 const file_hookstream_v1_subscription_service_proto_rawDesc = "" +
 	"\n" +
-	"(hookstream/v1/subscription_service.proto\x12\rhookstream.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19hookstream/v1/event.proto\x1a!hookstream/v1/event_service.proto\x1a hookstream/v1/subscription.proto\"\x97\x03\n" +
+	"(hookstream/v1/subscription_service.proto\x12\rhookstream.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19hookstream/v1/event.proto\x1a!hookstream/v1/event_service.proto\x1a\x1ahookstream/v1/replay.proto\x1a hookstream/v1/subscription.proto\"\x97\x03\n" +
 	"\x19CreateSubscriptionRequest\x12T\n" +
 	"\x0fsubscription_id\x18\x01 \x01(\tB+\xe0A\x02\xbaH%r#2!^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$R\x0esubscriptionId\x12D\n" +
 	"\fsubscription\x18\x02 \x01(\v2\x1b.hookstream.v1.SubscriptionB\x03\xe0A\x02R\fsubscription\x12#\n" +
@@ -2049,7 +2470,40 @@ const file_hookstream_v1_subscription_service_proto_rawDesc = "" +
 	"\rvalidate_only\x18\x04 \x01(\bR\fvalidateOnly:]\xbaHZ\x1aX\n" +
 	"\x17parked_deliveries.which\x12\x18give either names or all\x1a#this.all != (this.names.size() > 0)\"B\n" +
 	"\x1dPurgeParkedDeliveriesResponse\x12!\n" +
-	"\fpurged_count\x18\x01 \x01(\x03R\vpurgedCount*\xcc\x01\n" +
+	"\fpurged_count\x18\x01 \x01(\x03R\vpurgedCount\"\x8c\x04\n" +
+	"\x13ReplayEventsRequest\x12a\n" +
+	"\x06parent\x18\x01 \x01(\tBI\xe0A\x02\xfaA\x1d\n" +
+	"\x1bhookstream.dev/Subscription\xbaH#r!2\x1f^subscriptions/[a-z0-9-]{1,63}$R\x06parent\x12H\n" +
+	"\treplay_id\x18\x02 \x01(\tB+\xbaH(r&2$^([a-z]([a-z0-9-]{0,61}[a-z0-9])?)?$R\breplayId\x12 \n" +
+	"\x06filter\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\x06filter\x12A\n" +
+	"\x05names\x18\x04 \x03(\tB+\xfaA\x16\n" +
+	"\x14hookstream.dev/Event\xbaH\x0f\x92\x01\f\x10\xe8\a\"\ar\x05\x10\x01\x18\x80\x01R\x05names\x127\n" +
+	"\x11events_per_second\x18\x05 \x01(\x05B\v\xbaH\b\x1a\x06\x18\xa0\x8d\x06(\x00R\x0feventsPerSecond\x12#\n" +
+	"\rvalidate_only\x18\x06 \x01(\bR\fvalidateOnly:\x84\x01\xbaH\x80\x01\x1a~\n" +
+	"\x13replay_events.which\x127give either names or a filter; type:* finds every event\x1a.(this.filter != '') != (this.names.size() > 0)\"\x83\x01\n" +
+	"\x10GetReplayRequest\x12o\n" +
+	"\x04name\x18\x01 \x01(\tB[\xe0A\x02\xfaA\x17\n" +
+	"\x15hookstream.dev/Replay\xbaH;r927^subscriptions/[a-z0-9-]{1,63}/replays/[a-z0-9-]{1,63}$R\x04name\"\x85\x01\n" +
+	"\x12PauseReplayRequest\x12o\n" +
+	"\x04name\x18\x01 \x01(\tB[\xe0A\x02\xfaA\x17\n" +
+	"\x15hookstream.dev/Replay\xbaH;r927^subscriptions/[a-z0-9-]{1,63}/replays/[a-z0-9-]{1,63}$R\x04name\"\x86\x01\n" +
+	"\x13ResumeReplayRequest\x12o\n" +
+	"\x04name\x18\x01 \x01(\tB[\xe0A\x02\xfaA\x17\n" +
+	"\x15hookstream.dev/Replay\xbaH;r927^subscriptions/[a-z0-9-]{1,63}/replays/[a-z0-9-]{1,63}$R\x04name\"\x86\x01\n" +
+	"\x13CancelReplayRequest\x12o\n" +
+	"\x04name\x18\x01 \x01(\tB[\xe0A\x02\xfaA\x17\n" +
+	"\x15hookstream.dev/Replay\xbaH;r927^subscriptions/[a-z0-9-]{1,63}/replays/[a-z0-9-]{1,63}$R\x04name\"\x8d\x02\n" +
+	"\x12ListReplaysRequest\x12a\n" +
+	"\x06parent\x18\x01 \x01(\tBI\xe0A\x02\xfaA\x1d\n" +
+	"\x1bhookstream.dev/Subscription\xbaH#r!2\x1f^subscriptions/[a-z0-9-]{1,63}$R\x06parent\x12$\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\tpageToken\x12 \n" +
+	"\x06filter\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xd0\x0fR\x06filter\x12#\n" +
+	"\border_by\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\aorderBy\"n\n" +
+	"\x13ListReplaysResponse\x12/\n" +
+	"\areplays\x18\x01 \x03(\v2\x15.hookstream.v1.ReplayR\areplays\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*\xcc\x01\n" +
 	"\n" +
 	"AckOutcome\x12\x1b\n" +
 	"\x17ACK_OUTCOME_UNSPECIFIED\x10\x00\x12\x14\n" +
@@ -2058,7 +2512,7 @@ const file_hookstream_v1_subscription_service_proto_rawDesc = "" +
 	"\x13ACK_OUTCOME_EXPIRED\x10\x03\x12\x17\n" +
 	"\x13ACK_OUTCOME_INVALID\x10\x04\x12$\n" +
 	" ACK_OUTCOME_SUBSCRIPTION_DELETED\x10\x05\x12\x1b\n" +
-	"\x17ACK_OUTCOME_UNAVAILABLE\x10\x062\xbc\x12\n" +
+	"\x17ACK_OUTCOME_UNAVAILABLE\x10\x062\xef\x18\n" +
 	"\x13SubscriptionService\x12\xa3\x01\n" +
 	"\x12CreateSubscription\x12(.hookstream.v1.CreateSubscriptionRequest\x1a\x1b.hookstream.v1.Subscription\"F\xdaA\x1csubscription,subscription_id\x82\xd3\xe4\x93\x02!:\fsubscription\"\x11/v1/subscriptions\x12\xad\x01\n" +
 	"\x12EnsureSubscription\x12(.hookstream.v1.EnsureSubscriptionRequest\x1a).hookstream.v1.EnsureSubscriptionResponse\"B\xdaA\x1csubscription,subscription_id\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/subscriptions:ensure\x12\x80\x01\n" +
@@ -2074,7 +2528,13 @@ const file_hookstream_v1_subscription_service_proto_rawDesc = "" +
 	"\x14GetSubscriptionState\x12*.hookstream.v1.GetSubscriptionStateRequest\x1a .hookstream.v1.SubscriptionState\"/\xdaA\x04name\x82\xd3\xe4\x93\x02\"\x12 /v1/{name=subscriptions/*/state}\x12\xaf\x01\n" +
 	"\x14ListParkedDeliveries\x12*.hookstream.v1.ListParkedDeliveriesRequest\x1a+.hookstream.v1.ListParkedDeliveriesResponse\">\xdaA\x06parent\x82\xd3\xe4\x93\x02/\x12-/v1/{parent=subscriptions/*}/parkedDeliveries\x12\xbf\x01\n" +
 	"\x16ReplayParkedDeliveries\x12,.hookstream.v1.ReplayParkedDeliveriesRequest\x1a-.hookstream.v1.ReplayParkedDeliveriesResponse\"H\xdaA\x06parent\x82\xd3\xe4\x93\x029:\x01*\"4/v1/{parent=subscriptions/*}/parkedDeliveries:replay\x12\xbb\x01\n" +
-	"\x15PurgeParkedDeliveries\x12+.hookstream.v1.PurgeParkedDeliveriesRequest\x1a,.hookstream.v1.PurgeParkedDeliveriesResponse\"G\xdaA\x06parent\x82\xd3\xe4\x93\x028:\x01*\"3/v1/{parent=subscriptions/*}/parkedDeliveries:purgeB\xd2\x01\n" +
+	"\x15PurgeParkedDeliveries\x12+.hookstream.v1.PurgeParkedDeliveriesRequest\x1a,.hookstream.v1.PurgeParkedDeliveriesResponse\"G\xdaA\x06parent\x82\xd3\xe4\x93\x028:\x01*\"3/v1/{parent=subscriptions/*}/parkedDeliveries:purge\x12\x8a\x01\n" +
+	"\fReplayEvents\x12\".hookstream.v1.ReplayEventsRequest\x1a\x15.hookstream.v1.Replay\"?\xdaA\rparent,filter\x82\xd3\xe4\x93\x02):\x01*\"$/v1/{parent=subscriptions/*}/replays\x12x\n" +
+	"\tGetReplay\x12\x1f.hookstream.v1.GetReplayRequest\x1a\x15.hookstream.v1.Replay\"3\xdaA\x04name\x82\xd3\xe4\x93\x02&\x12$/v1/{name=subscriptions/*/replays/*}\x12\x8b\x01\n" +
+	"\vListReplays\x12!.hookstream.v1.ListReplaysRequest\x1a\".hookstream.v1.ListReplaysResponse\"5\xdaA\x06parent\x82\xd3\xe4\x93\x02&\x12$/v1/{parent=subscriptions/*}/replays\x12\x85\x01\n" +
+	"\vPauseReplay\x12!.hookstream.v1.PauseReplayRequest\x1a\x15.hookstream.v1.Replay\"<\xdaA\x04name\x82\xd3\xe4\x93\x02/:\x01*\"*/v1/{name=subscriptions/*/replays/*}:pause\x12\x88\x01\n" +
+	"\fResumeReplay\x12\".hookstream.v1.ResumeReplayRequest\x1a\x15.hookstream.v1.Replay\"=\xdaA\x04name\x82\xd3\xe4\x93\x020:\x01*\"+/v1/{name=subscriptions/*/replays/*}:resume\x12\x88\x01\n" +
+	"\fCancelReplay\x12\".hookstream.v1.CancelReplayRequest\x1a\x15.hookstream.v1.Replay\"=\xdaA\x04name\x82\xd3\xe4\x93\x020:\x01*\"+/v1/{name=subscriptions/*/replays/*}:cancelB\xd2\x01\n" +
 	"\x11dev.hookstream.v1B\x18SubscriptionServiceProtoP\x01Z?github.com/hookstream/hookstream/gen/hookstream/v1;hookstreamv1\xa2\x02\x03HKS\xaa\x02\rHookstream.V1\xba\x02\fHookstreamV1\xca\x02\rHookstream\\V1\xe2\x02\x19Hookstream\\V1\\GPBMetadata\xea\x02\x0eHookstream::V1b\x06proto3"
 
 var (
@@ -2090,7 +2550,7 @@ func file_hookstream_v1_subscription_service_proto_rawDescGZIP() []byte {
 }
 
 var file_hookstream_v1_subscription_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_hookstream_v1_subscription_service_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_hookstream_v1_subscription_service_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_hookstream_v1_subscription_service_proto_goTypes = []any{
 	(AckOutcome)(0),                        // 0: hookstream.v1.AckOutcome
 	(Settlement_Verdict)(0),                // 1: hookstream.v1.Settlement.Verdict
@@ -2118,75 +2578,96 @@ var file_hookstream_v1_subscription_service_proto_goTypes = []any{
 	(*ReplayParkedDeliveriesResponse)(nil), // 23: hookstream.v1.ReplayParkedDeliveriesResponse
 	(*PurgeParkedDeliveriesRequest)(nil),   // 24: hookstream.v1.PurgeParkedDeliveriesRequest
 	(*PurgeParkedDeliveriesResponse)(nil),  // 25: hookstream.v1.PurgeParkedDeliveriesResponse
-	(*Subscription)(nil),                   // 26: hookstream.v1.Subscription
-	(*timestamppb.Timestamp)(nil),          // 27: google.protobuf.Timestamp
-	(*fieldmaskpb.FieldMask)(nil),          // 28: google.protobuf.FieldMask
-	(*durationpb.Duration)(nil),            // 29: google.protobuf.Duration
-	(EventView)(0),                         // 30: hookstream.v1.EventView
-	(*Delivery)(nil),                       // 31: hookstream.v1.Delivery
-	(*Gap)(nil),                            // 32: hookstream.v1.Gap
-	(*ParkedDelivery)(nil),                 // 33: hookstream.v1.ParkedDelivery
-	(*emptypb.Empty)(nil),                  // 34: google.protobuf.Empty
-	(*SubscriptionState)(nil),              // 35: hookstream.v1.SubscriptionState
+	(*ReplayEventsRequest)(nil),            // 26: hookstream.v1.ReplayEventsRequest
+	(*GetReplayRequest)(nil),               // 27: hookstream.v1.GetReplayRequest
+	(*PauseReplayRequest)(nil),             // 28: hookstream.v1.PauseReplayRequest
+	(*ResumeReplayRequest)(nil),            // 29: hookstream.v1.ResumeReplayRequest
+	(*CancelReplayRequest)(nil),            // 30: hookstream.v1.CancelReplayRequest
+	(*ListReplaysRequest)(nil),             // 31: hookstream.v1.ListReplaysRequest
+	(*ListReplaysResponse)(nil),            // 32: hookstream.v1.ListReplaysResponse
+	(*Subscription)(nil),                   // 33: hookstream.v1.Subscription
+	(*timestamppb.Timestamp)(nil),          // 34: google.protobuf.Timestamp
+	(*fieldmaskpb.FieldMask)(nil),          // 35: google.protobuf.FieldMask
+	(*durationpb.Duration)(nil),            // 36: google.protobuf.Duration
+	(EventView)(0),                         // 37: hookstream.v1.EventView
+	(*Delivery)(nil),                       // 38: hookstream.v1.Delivery
+	(*Gap)(nil),                            // 39: hookstream.v1.Gap
+	(*ParkedDelivery)(nil),                 // 40: hookstream.v1.ParkedDelivery
+	(*Replay)(nil),                         // 41: hookstream.v1.Replay
+	(*emptypb.Empty)(nil),                  // 42: google.protobuf.Empty
+	(*SubscriptionState)(nil),              // 43: hookstream.v1.SubscriptionState
 }
 var file_hookstream_v1_subscription_service_proto_depIdxs = []int32{
-	26, // 0: hookstream.v1.CreateSubscriptionRequest.subscription:type_name -> hookstream.v1.Subscription
-	27, // 1: hookstream.v1.CreateSubscriptionRequest.at_time:type_name -> google.protobuf.Timestamp
-	26, // 2: hookstream.v1.EnsureSubscriptionRequest.subscription:type_name -> hookstream.v1.Subscription
-	27, // 3: hookstream.v1.EnsureSubscriptionRequest.at_time:type_name -> google.protobuf.Timestamp
-	26, // 4: hookstream.v1.EnsureSubscriptionResponse.subscription:type_name -> hookstream.v1.Subscription
-	26, // 5: hookstream.v1.ListSubscriptionsResponse.subscriptions:type_name -> hookstream.v1.Subscription
-	26, // 6: hookstream.v1.UpdateSubscriptionRequest.subscription:type_name -> hookstream.v1.Subscription
-	28, // 7: hookstream.v1.UpdateSubscriptionRequest.update_mask:type_name -> google.protobuf.FieldMask
-	27, // 8: hookstream.v1.SeekSubscriptionRequest.at_time:type_name -> google.protobuf.Timestamp
-	29, // 9: hookstream.v1.PullRequest.wait:type_name -> google.protobuf.Duration
-	30, // 10: hookstream.v1.PullRequest.view:type_name -> hookstream.v1.EventView
-	31, // 11: hookstream.v1.PullResponse.deliveries:type_name -> hookstream.v1.Delivery
-	32, // 12: hookstream.v1.PullResponse.gap:type_name -> hookstream.v1.Gap
+	33, // 0: hookstream.v1.CreateSubscriptionRequest.subscription:type_name -> hookstream.v1.Subscription
+	34, // 1: hookstream.v1.CreateSubscriptionRequest.at_time:type_name -> google.protobuf.Timestamp
+	33, // 2: hookstream.v1.EnsureSubscriptionRequest.subscription:type_name -> hookstream.v1.Subscription
+	34, // 3: hookstream.v1.EnsureSubscriptionRequest.at_time:type_name -> google.protobuf.Timestamp
+	33, // 4: hookstream.v1.EnsureSubscriptionResponse.subscription:type_name -> hookstream.v1.Subscription
+	33, // 5: hookstream.v1.ListSubscriptionsResponse.subscriptions:type_name -> hookstream.v1.Subscription
+	33, // 6: hookstream.v1.UpdateSubscriptionRequest.subscription:type_name -> hookstream.v1.Subscription
+	35, // 7: hookstream.v1.UpdateSubscriptionRequest.update_mask:type_name -> google.protobuf.FieldMask
+	34, // 8: hookstream.v1.SeekSubscriptionRequest.at_time:type_name -> google.protobuf.Timestamp
+	36, // 9: hookstream.v1.PullRequest.wait:type_name -> google.protobuf.Duration
+	37, // 10: hookstream.v1.PullRequest.view:type_name -> hookstream.v1.EventView
+	38, // 11: hookstream.v1.PullResponse.deliveries:type_name -> hookstream.v1.Delivery
+	39, // 12: hookstream.v1.PullResponse.gap:type_name -> hookstream.v1.Gap
 	16, // 13: hookstream.v1.AcknowledgeRequest.settlements:type_name -> hookstream.v1.Settlement
 	1,  // 14: hookstream.v1.Settlement.verdict:type_name -> hookstream.v1.Settlement.Verdict
-	29, // 15: hookstream.v1.Settlement.delay:type_name -> google.protobuf.Duration
-	29, // 16: hookstream.v1.Settlement.extension:type_name -> google.protobuf.Duration
+	36, // 15: hookstream.v1.Settlement.delay:type_name -> google.protobuf.Duration
+	36, // 16: hookstream.v1.Settlement.extension:type_name -> google.protobuf.Duration
 	18, // 17: hookstream.v1.AcknowledgeResponse.results:type_name -> hookstream.v1.AckResult
 	0,  // 18: hookstream.v1.AckResult.outcome:type_name -> hookstream.v1.AckOutcome
-	27, // 19: hookstream.v1.AckResult.ack_deadline:type_name -> google.protobuf.Timestamp
-	30, // 20: hookstream.v1.ListParkedDeliveriesRequest.view:type_name -> hookstream.v1.EventView
-	33, // 21: hookstream.v1.ListParkedDeliveriesResponse.parked_deliveries:type_name -> hookstream.v1.ParkedDelivery
-	2,  // 22: hookstream.v1.SubscriptionService.CreateSubscription:input_type -> hookstream.v1.CreateSubscriptionRequest
-	3,  // 23: hookstream.v1.SubscriptionService.EnsureSubscription:input_type -> hookstream.v1.EnsureSubscriptionRequest
-	5,  // 24: hookstream.v1.SubscriptionService.GetSubscription:input_type -> hookstream.v1.GetSubscriptionRequest
-	6,  // 25: hookstream.v1.SubscriptionService.ListSubscriptions:input_type -> hookstream.v1.ListSubscriptionsRequest
-	8,  // 26: hookstream.v1.SubscriptionService.UpdateSubscription:input_type -> hookstream.v1.UpdateSubscriptionRequest
-	9,  // 27: hookstream.v1.SubscriptionService.DeleteSubscription:input_type -> hookstream.v1.DeleteSubscriptionRequest
-	10, // 28: hookstream.v1.SubscriptionService.PauseSubscription:input_type -> hookstream.v1.PauseSubscriptionRequest
-	11, // 29: hookstream.v1.SubscriptionService.ResumeSubscription:input_type -> hookstream.v1.ResumeSubscriptionRequest
-	12, // 30: hookstream.v1.SubscriptionService.SeekSubscription:input_type -> hookstream.v1.SeekSubscriptionRequest
-	13, // 31: hookstream.v1.SubscriptionService.Pull:input_type -> hookstream.v1.PullRequest
-	15, // 32: hookstream.v1.SubscriptionService.Acknowledge:input_type -> hookstream.v1.AcknowledgeRequest
-	19, // 33: hookstream.v1.SubscriptionService.GetSubscriptionState:input_type -> hookstream.v1.GetSubscriptionStateRequest
-	20, // 34: hookstream.v1.SubscriptionService.ListParkedDeliveries:input_type -> hookstream.v1.ListParkedDeliveriesRequest
-	22, // 35: hookstream.v1.SubscriptionService.ReplayParkedDeliveries:input_type -> hookstream.v1.ReplayParkedDeliveriesRequest
-	24, // 36: hookstream.v1.SubscriptionService.PurgeParkedDeliveries:input_type -> hookstream.v1.PurgeParkedDeliveriesRequest
-	26, // 37: hookstream.v1.SubscriptionService.CreateSubscription:output_type -> hookstream.v1.Subscription
-	4,  // 38: hookstream.v1.SubscriptionService.EnsureSubscription:output_type -> hookstream.v1.EnsureSubscriptionResponse
-	26, // 39: hookstream.v1.SubscriptionService.GetSubscription:output_type -> hookstream.v1.Subscription
-	7,  // 40: hookstream.v1.SubscriptionService.ListSubscriptions:output_type -> hookstream.v1.ListSubscriptionsResponse
-	26, // 41: hookstream.v1.SubscriptionService.UpdateSubscription:output_type -> hookstream.v1.Subscription
-	34, // 42: hookstream.v1.SubscriptionService.DeleteSubscription:output_type -> google.protobuf.Empty
-	26, // 43: hookstream.v1.SubscriptionService.PauseSubscription:output_type -> hookstream.v1.Subscription
-	26, // 44: hookstream.v1.SubscriptionService.ResumeSubscription:output_type -> hookstream.v1.Subscription
-	26, // 45: hookstream.v1.SubscriptionService.SeekSubscription:output_type -> hookstream.v1.Subscription
-	14, // 46: hookstream.v1.SubscriptionService.Pull:output_type -> hookstream.v1.PullResponse
-	17, // 47: hookstream.v1.SubscriptionService.Acknowledge:output_type -> hookstream.v1.AcknowledgeResponse
-	35, // 48: hookstream.v1.SubscriptionService.GetSubscriptionState:output_type -> hookstream.v1.SubscriptionState
-	21, // 49: hookstream.v1.SubscriptionService.ListParkedDeliveries:output_type -> hookstream.v1.ListParkedDeliveriesResponse
-	23, // 50: hookstream.v1.SubscriptionService.ReplayParkedDeliveries:output_type -> hookstream.v1.ReplayParkedDeliveriesResponse
-	25, // 51: hookstream.v1.SubscriptionService.PurgeParkedDeliveries:output_type -> hookstream.v1.PurgeParkedDeliveriesResponse
-	37, // [37:52] is the sub-list for method output_type
-	22, // [22:37] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	34, // 19: hookstream.v1.AckResult.ack_deadline:type_name -> google.protobuf.Timestamp
+	37, // 20: hookstream.v1.ListParkedDeliveriesRequest.view:type_name -> hookstream.v1.EventView
+	40, // 21: hookstream.v1.ListParkedDeliveriesResponse.parked_deliveries:type_name -> hookstream.v1.ParkedDelivery
+	41, // 22: hookstream.v1.ListReplaysResponse.replays:type_name -> hookstream.v1.Replay
+	2,  // 23: hookstream.v1.SubscriptionService.CreateSubscription:input_type -> hookstream.v1.CreateSubscriptionRequest
+	3,  // 24: hookstream.v1.SubscriptionService.EnsureSubscription:input_type -> hookstream.v1.EnsureSubscriptionRequest
+	5,  // 25: hookstream.v1.SubscriptionService.GetSubscription:input_type -> hookstream.v1.GetSubscriptionRequest
+	6,  // 26: hookstream.v1.SubscriptionService.ListSubscriptions:input_type -> hookstream.v1.ListSubscriptionsRequest
+	8,  // 27: hookstream.v1.SubscriptionService.UpdateSubscription:input_type -> hookstream.v1.UpdateSubscriptionRequest
+	9,  // 28: hookstream.v1.SubscriptionService.DeleteSubscription:input_type -> hookstream.v1.DeleteSubscriptionRequest
+	10, // 29: hookstream.v1.SubscriptionService.PauseSubscription:input_type -> hookstream.v1.PauseSubscriptionRequest
+	11, // 30: hookstream.v1.SubscriptionService.ResumeSubscription:input_type -> hookstream.v1.ResumeSubscriptionRequest
+	12, // 31: hookstream.v1.SubscriptionService.SeekSubscription:input_type -> hookstream.v1.SeekSubscriptionRequest
+	13, // 32: hookstream.v1.SubscriptionService.Pull:input_type -> hookstream.v1.PullRequest
+	15, // 33: hookstream.v1.SubscriptionService.Acknowledge:input_type -> hookstream.v1.AcknowledgeRequest
+	19, // 34: hookstream.v1.SubscriptionService.GetSubscriptionState:input_type -> hookstream.v1.GetSubscriptionStateRequest
+	20, // 35: hookstream.v1.SubscriptionService.ListParkedDeliveries:input_type -> hookstream.v1.ListParkedDeliveriesRequest
+	22, // 36: hookstream.v1.SubscriptionService.ReplayParkedDeliveries:input_type -> hookstream.v1.ReplayParkedDeliveriesRequest
+	24, // 37: hookstream.v1.SubscriptionService.PurgeParkedDeliveries:input_type -> hookstream.v1.PurgeParkedDeliveriesRequest
+	26, // 38: hookstream.v1.SubscriptionService.ReplayEvents:input_type -> hookstream.v1.ReplayEventsRequest
+	27, // 39: hookstream.v1.SubscriptionService.GetReplay:input_type -> hookstream.v1.GetReplayRequest
+	31, // 40: hookstream.v1.SubscriptionService.ListReplays:input_type -> hookstream.v1.ListReplaysRequest
+	28, // 41: hookstream.v1.SubscriptionService.PauseReplay:input_type -> hookstream.v1.PauseReplayRequest
+	29, // 42: hookstream.v1.SubscriptionService.ResumeReplay:input_type -> hookstream.v1.ResumeReplayRequest
+	30, // 43: hookstream.v1.SubscriptionService.CancelReplay:input_type -> hookstream.v1.CancelReplayRequest
+	33, // 44: hookstream.v1.SubscriptionService.CreateSubscription:output_type -> hookstream.v1.Subscription
+	4,  // 45: hookstream.v1.SubscriptionService.EnsureSubscription:output_type -> hookstream.v1.EnsureSubscriptionResponse
+	33, // 46: hookstream.v1.SubscriptionService.GetSubscription:output_type -> hookstream.v1.Subscription
+	7,  // 47: hookstream.v1.SubscriptionService.ListSubscriptions:output_type -> hookstream.v1.ListSubscriptionsResponse
+	33, // 48: hookstream.v1.SubscriptionService.UpdateSubscription:output_type -> hookstream.v1.Subscription
+	42, // 49: hookstream.v1.SubscriptionService.DeleteSubscription:output_type -> google.protobuf.Empty
+	33, // 50: hookstream.v1.SubscriptionService.PauseSubscription:output_type -> hookstream.v1.Subscription
+	33, // 51: hookstream.v1.SubscriptionService.ResumeSubscription:output_type -> hookstream.v1.Subscription
+	33, // 52: hookstream.v1.SubscriptionService.SeekSubscription:output_type -> hookstream.v1.Subscription
+	14, // 53: hookstream.v1.SubscriptionService.Pull:output_type -> hookstream.v1.PullResponse
+	17, // 54: hookstream.v1.SubscriptionService.Acknowledge:output_type -> hookstream.v1.AcknowledgeResponse
+	43, // 55: hookstream.v1.SubscriptionService.GetSubscriptionState:output_type -> hookstream.v1.SubscriptionState
+	21, // 56: hookstream.v1.SubscriptionService.ListParkedDeliveries:output_type -> hookstream.v1.ListParkedDeliveriesResponse
+	23, // 57: hookstream.v1.SubscriptionService.ReplayParkedDeliveries:output_type -> hookstream.v1.ReplayParkedDeliveriesResponse
+	25, // 58: hookstream.v1.SubscriptionService.PurgeParkedDeliveries:output_type -> hookstream.v1.PurgeParkedDeliveriesResponse
+	41, // 59: hookstream.v1.SubscriptionService.ReplayEvents:output_type -> hookstream.v1.Replay
+	41, // 60: hookstream.v1.SubscriptionService.GetReplay:output_type -> hookstream.v1.Replay
+	32, // 61: hookstream.v1.SubscriptionService.ListReplays:output_type -> hookstream.v1.ListReplaysResponse
+	41, // 62: hookstream.v1.SubscriptionService.PauseReplay:output_type -> hookstream.v1.Replay
+	41, // 63: hookstream.v1.SubscriptionService.ResumeReplay:output_type -> hookstream.v1.Replay
+	41, // 64: hookstream.v1.SubscriptionService.CancelReplay:output_type -> hookstream.v1.Replay
+	44, // [44:65] is the sub-list for method output_type
+	23, // [23:44] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_hookstream_v1_subscription_service_proto_init() }
@@ -2196,6 +2677,7 @@ func file_hookstream_v1_subscription_service_proto_init() {
 	}
 	file_hookstream_v1_event_proto_init()
 	file_hookstream_v1_event_service_proto_init()
+	file_hookstream_v1_replay_proto_init()
 	file_hookstream_v1_subscription_proto_init()
 	file_hookstream_v1_subscription_service_proto_msgTypes[0].OneofWrappers = []any{
 		(*CreateSubscriptionRequest_Latest)(nil),
@@ -2221,7 +2703,7 @@ func file_hookstream_v1_subscription_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hookstream_v1_subscription_service_proto_rawDesc), len(file_hookstream_v1_subscription_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   24,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -35,6 +35,12 @@ const (
 	SubscriptionService_ListParkedDeliveries_FullMethodName   = "/hookstream.v1.SubscriptionService/ListParkedDeliveries"
 	SubscriptionService_ReplayParkedDeliveries_FullMethodName = "/hookstream.v1.SubscriptionService/ReplayParkedDeliveries"
 	SubscriptionService_PurgeParkedDeliveries_FullMethodName  = "/hookstream.v1.SubscriptionService/PurgeParkedDeliveries"
+	SubscriptionService_ReplayEvents_FullMethodName           = "/hookstream.v1.SubscriptionService/ReplayEvents"
+	SubscriptionService_GetReplay_FullMethodName              = "/hookstream.v1.SubscriptionService/GetReplay"
+	SubscriptionService_ListReplays_FullMethodName            = "/hookstream.v1.SubscriptionService/ListReplays"
+	SubscriptionService_PauseReplay_FullMethodName            = "/hookstream.v1.SubscriptionService/PauseReplay"
+	SubscriptionService_ResumeReplay_FullMethodName           = "/hookstream.v1.SubscriptionService/ResumeReplay"
+	SubscriptionService_CancelReplay_FullMethodName           = "/hookstream.v1.SubscriptionService/CancelReplay"
 )
 
 // SubscriptionServiceClient is the client API for SubscriptionService service.
@@ -102,6 +108,38 @@ type SubscriptionServiceClient interface {
 	ReplayParkedDeliveries(ctx context.Context, in *ReplayParkedDeliveriesRequest, opts ...grpc.CallOption) (*ReplayParkedDeliveriesResponse, error)
 	// Forgets parked deliveries.
 	PurgeParkedDeliveries(ctx context.Context, in *PurgeParkedDeliveriesRequest, opts ...grpc.CallOption) (*PurgeParkedDeliveriesResponse, error)
+	// Hands events of the log out again, to the consumers of one subscription: those
+	// that are named, or all that a filter finds. It answers at once; what follows is
+	// an operation with progress, which a restart does not end. Which events it is, is
+	// fixed now: what is published later is not among them.
+	//
+	// Deliveries of a replay name it, and are settled like others; new events are
+	// handed out meanwhile. What the subscription does not select is passed over, and
+	// counted. With `validate_only` it answers how many events it would be.
+	//
+	// ALREADY_EXISTS when the id is taken: who gives one may say it again without
+	// beginning a second. RESOURCE_EXHAUSTED with the reason TOO_MANY_REPLAYS when 100
+	// replays of the subscription are not over.
+	ReplayEvents(ctx context.Context, in *ReplayEventsRequest, opts ...grpc.CallOption) (*Replay, error)
+	// Gets a replay, and how far it is.
+	GetReplay(ctx context.Context, in *GetReplayRequest, opts ...grpc.CallOption) (*Replay, error)
+	// Lists the replays of a subscription by their ids. Those that are over are listed
+	// for seven days, the last 100 of them.
+	ListReplays(ctx context.Context, in *ListReplaysRequest, opts ...grpc.CallOption) (*ListReplaysResponse, error)
+	// Has a replay queue no more events until `ResumeReplay`. Those that it has queued,
+	// at most 500, are handed out all the same. No error when it is paused already.
+	//
+	// FAILED_PRECONDITION with the reason REPLAY_OVER when it is over.
+	PauseReplay(ctx context.Context, in *PauseReplayRequest, opts ...grpc.CallOption) (*Replay, error)
+	// Has a replay go on. No error when it is not paused.
+	//
+	// FAILED_PRECONDITION with the reason REPLAY_OVER when it is over.
+	ResumeReplay(ctx context.Context, in *ResumeReplayRequest, opts ...grpc.CallOption) (*Replay, error)
+	// Ends a replay. What it has queued and no gateway has taken up is not handed out any
+	// more; deliveries in force can be settled. No error when it is cancelled already.
+	//
+	// FAILED_PRECONDITION with the reason REPLAY_OVER when it is over otherwise.
+	CancelReplay(ctx context.Context, in *CancelReplayRequest, opts ...grpc.CallOption) (*Replay, error)
 }
 
 type subscriptionServiceClient struct {
@@ -262,6 +300,66 @@ func (c *subscriptionServiceClient) PurgeParkedDeliveries(ctx context.Context, i
 	return out, nil
 }
 
+func (c *subscriptionServiceClient) ReplayEvents(ctx context.Context, in *ReplayEventsRequest, opts ...grpc.CallOption) (*Replay, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Replay)
+	err := c.cc.Invoke(ctx, SubscriptionService_ReplayEvents_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *subscriptionServiceClient) GetReplay(ctx context.Context, in *GetReplayRequest, opts ...grpc.CallOption) (*Replay, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Replay)
+	err := c.cc.Invoke(ctx, SubscriptionService_GetReplay_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *subscriptionServiceClient) ListReplays(ctx context.Context, in *ListReplaysRequest, opts ...grpc.CallOption) (*ListReplaysResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListReplaysResponse)
+	err := c.cc.Invoke(ctx, SubscriptionService_ListReplays_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *subscriptionServiceClient) PauseReplay(ctx context.Context, in *PauseReplayRequest, opts ...grpc.CallOption) (*Replay, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Replay)
+	err := c.cc.Invoke(ctx, SubscriptionService_PauseReplay_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *subscriptionServiceClient) ResumeReplay(ctx context.Context, in *ResumeReplayRequest, opts ...grpc.CallOption) (*Replay, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Replay)
+	err := c.cc.Invoke(ctx, SubscriptionService_ResumeReplay_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *subscriptionServiceClient) CancelReplay(ctx context.Context, in *CancelReplayRequest, opts ...grpc.CallOption) (*Replay, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Replay)
+	err := c.cc.Invoke(ctx, SubscriptionService_CancelReplay_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // SubscriptionServiceServer is the server API for SubscriptionService service.
 // All implementations must embed UnimplementedSubscriptionServiceServer
 // for forward compatibility.
@@ -327,6 +425,38 @@ type SubscriptionServiceServer interface {
 	ReplayParkedDeliveries(context.Context, *ReplayParkedDeliveriesRequest) (*ReplayParkedDeliveriesResponse, error)
 	// Forgets parked deliveries.
 	PurgeParkedDeliveries(context.Context, *PurgeParkedDeliveriesRequest) (*PurgeParkedDeliveriesResponse, error)
+	// Hands events of the log out again, to the consumers of one subscription: those
+	// that are named, or all that a filter finds. It answers at once; what follows is
+	// an operation with progress, which a restart does not end. Which events it is, is
+	// fixed now: what is published later is not among them.
+	//
+	// Deliveries of a replay name it, and are settled like others; new events are
+	// handed out meanwhile. What the subscription does not select is passed over, and
+	// counted. With `validate_only` it answers how many events it would be.
+	//
+	// ALREADY_EXISTS when the id is taken: who gives one may say it again without
+	// beginning a second. RESOURCE_EXHAUSTED with the reason TOO_MANY_REPLAYS when 100
+	// replays of the subscription are not over.
+	ReplayEvents(context.Context, *ReplayEventsRequest) (*Replay, error)
+	// Gets a replay, and how far it is.
+	GetReplay(context.Context, *GetReplayRequest) (*Replay, error)
+	// Lists the replays of a subscription by their ids. Those that are over are listed
+	// for seven days, the last 100 of them.
+	ListReplays(context.Context, *ListReplaysRequest) (*ListReplaysResponse, error)
+	// Has a replay queue no more events until `ResumeReplay`. Those that it has queued,
+	// at most 500, are handed out all the same. No error when it is paused already.
+	//
+	// FAILED_PRECONDITION with the reason REPLAY_OVER when it is over.
+	PauseReplay(context.Context, *PauseReplayRequest) (*Replay, error)
+	// Has a replay go on. No error when it is not paused.
+	//
+	// FAILED_PRECONDITION with the reason REPLAY_OVER when it is over.
+	ResumeReplay(context.Context, *ResumeReplayRequest) (*Replay, error)
+	// Ends a replay. What it has queued and no gateway has taken up is not handed out any
+	// more; deliveries in force can be settled. No error when it is cancelled already.
+	//
+	// FAILED_PRECONDITION with the reason REPLAY_OVER when it is over otherwise.
+	CancelReplay(context.Context, *CancelReplayRequest) (*Replay, error)
 	mustEmbedUnimplementedSubscriptionServiceServer()
 }
 
@@ -381,6 +511,24 @@ func (UnimplementedSubscriptionServiceServer) ReplayParkedDeliveries(context.Con
 }
 func (UnimplementedSubscriptionServiceServer) PurgeParkedDeliveries(context.Context, *PurgeParkedDeliveriesRequest) (*PurgeParkedDeliveriesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method PurgeParkedDeliveries not implemented")
+}
+func (UnimplementedSubscriptionServiceServer) ReplayEvents(context.Context, *ReplayEventsRequest) (*Replay, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReplayEvents not implemented")
+}
+func (UnimplementedSubscriptionServiceServer) GetReplay(context.Context, *GetReplayRequest) (*Replay, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetReplay not implemented")
+}
+func (UnimplementedSubscriptionServiceServer) ListReplays(context.Context, *ListReplaysRequest) (*ListReplaysResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListReplays not implemented")
+}
+func (UnimplementedSubscriptionServiceServer) PauseReplay(context.Context, *PauseReplayRequest) (*Replay, error) {
+	return nil, status.Error(codes.Unimplemented, "method PauseReplay not implemented")
+}
+func (UnimplementedSubscriptionServiceServer) ResumeReplay(context.Context, *ResumeReplayRequest) (*Replay, error) {
+	return nil, status.Error(codes.Unimplemented, "method ResumeReplay not implemented")
+}
+func (UnimplementedSubscriptionServiceServer) CancelReplay(context.Context, *CancelReplayRequest) (*Replay, error) {
+	return nil, status.Error(codes.Unimplemented, "method CancelReplay not implemented")
 }
 func (UnimplementedSubscriptionServiceServer) mustEmbedUnimplementedSubscriptionServiceServer() {}
 func (UnimplementedSubscriptionServiceServer) testEmbeddedByValue()                             {}
@@ -673,6 +821,114 @@ func _SubscriptionService_PurgeParkedDeliveries_Handler(srv interface{}, ctx con
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SubscriptionService_ReplayEvents_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReplayEventsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SubscriptionServiceServer).ReplayEvents(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SubscriptionService_ReplayEvents_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SubscriptionServiceServer).ReplayEvents(ctx, req.(*ReplayEventsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SubscriptionService_GetReplay_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetReplayRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SubscriptionServiceServer).GetReplay(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SubscriptionService_GetReplay_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SubscriptionServiceServer).GetReplay(ctx, req.(*GetReplayRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SubscriptionService_ListReplays_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListReplaysRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SubscriptionServiceServer).ListReplays(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SubscriptionService_ListReplays_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SubscriptionServiceServer).ListReplays(ctx, req.(*ListReplaysRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SubscriptionService_PauseReplay_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PauseReplayRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SubscriptionServiceServer).PauseReplay(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SubscriptionService_PauseReplay_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SubscriptionServiceServer).PauseReplay(ctx, req.(*PauseReplayRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SubscriptionService_ResumeReplay_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ResumeReplayRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SubscriptionServiceServer).ResumeReplay(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SubscriptionService_ResumeReplay_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SubscriptionServiceServer).ResumeReplay(ctx, req.(*ResumeReplayRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SubscriptionService_CancelReplay_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CancelReplayRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SubscriptionServiceServer).CancelReplay(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SubscriptionService_CancelReplay_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SubscriptionServiceServer).CancelReplay(ctx, req.(*CancelReplayRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // SubscriptionService_ServiceDesc is the grpc.ServiceDesc for SubscriptionService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -739,6 +995,30 @@ var SubscriptionService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "PurgeParkedDeliveries",
 			Handler:    _SubscriptionService_PurgeParkedDeliveries_Handler,
+		},
+		{
+			MethodName: "ReplayEvents",
+			Handler:    _SubscriptionService_ReplayEvents_Handler,
+		},
+		{
+			MethodName: "GetReplay",
+			Handler:    _SubscriptionService_GetReplay_Handler,
+		},
+		{
+			MethodName: "ListReplays",
+			Handler:    _SubscriptionService_ListReplays_Handler,
+		},
+		{
+			MethodName: "PauseReplay",
+			Handler:    _SubscriptionService_PauseReplay_Handler,
+		},
+		{
+			MethodName: "ResumeReplay",
+			Handler:    _SubscriptionService_ResumeReplay_Handler,
+		},
+		{
+			MethodName: "CancelReplay",
+			Handler:    _SubscriptionService_CancelReplay_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
