@@ -74,12 +74,15 @@ const (
 	// Deliveries of the stream expired, and for the gateway's `--peer-timeout` nothing
 	// was settled: nobody seems to be there. UNAVAILABLE.
 	ErrorReason_ERROR_REASON_CONSUMER_UNRESPONSIVE ErrorReason = 21
+	// No backup is made: another one is being made, or the gateway is on a NATS
+	// cluster. FAILED_PRECONDITION.
+	ErrorReason_ERROR_REASON_BACKUP_REFUSED ErrorReason = 22
 	// The replay is over and cannot be paused, resumed or cancelled.
 	// FAILED_PRECONDITION.
-	ErrorReason_ERROR_REASON_REPLAY_OVER ErrorReason = 22
+	ErrorReason_ERROR_REASON_REPLAY_OVER ErrorReason = 23
 	// As many replays of the subscription as there may be are not over.
 	// RESOURCE_EXHAUSTED.
-	ErrorReason_ERROR_REASON_TOO_MANY_REPLAYS ErrorReason = 23
+	ErrorReason_ERROR_REASON_TOO_MANY_REPLAYS ErrorReason = 24
 )
 
 // Enum value maps for ErrorReason.
@@ -105,8 +108,9 @@ var (
 		19: "ERROR_REASON_SUBSCRIPTION_DELETED",
 		20: "ERROR_REASON_SOURCE_DIFFERS",
 		21: "ERROR_REASON_CONSUMER_UNRESPONSIVE",
-		22: "ERROR_REASON_REPLAY_OVER",
-		23: "ERROR_REASON_TOO_MANY_REPLAYS",
+		22: "ERROR_REASON_BACKUP_REFUSED",
+		23: "ERROR_REASON_REPLAY_OVER",
+		24: "ERROR_REASON_TOO_MANY_REPLAYS",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":               0,
@@ -129,8 +133,9 @@ var (
 		"ERROR_REASON_SUBSCRIPTION_DELETED":      19,
 		"ERROR_REASON_SOURCE_DIFFERS":            20,
 		"ERROR_REASON_CONSUMER_UNRESPONSIVE":     21,
-		"ERROR_REASON_REPLAY_OVER":               22,
-		"ERROR_REASON_TOO_MANY_REPLAYS":          23,
+		"ERROR_REASON_BACKUP_REFUSED":            22,
+		"ERROR_REASON_REPLAY_OVER":               23,
+		"ERROR_REASON_TOO_MANY_REPLAYS":          24,
 	}
 )
 
@@ -165,7 +170,7 @@ var File_hookstream_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_hookstream_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	" hookstream/v1/error_reason.proto\x12\rhookstream.v1*\x99\x06\n" +
+	" hookstream/v1/error_reason.proto\x12\rhookstream.v1*\xba\x06\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_REQUEST_INVALID\x10\x01\x12\x1f\n" +
@@ -187,9 +192,10 @@ const file_hookstream_v1_error_reason_proto_rawDesc = "" +
 	"!ERROR_REASON_SUBSCRIPTION_DIFFERS\x10\x12\x12%\n" +
 	"!ERROR_REASON_SUBSCRIPTION_DELETED\x10\x13\x12\x1f\n" +
 	"\x1bERROR_REASON_SOURCE_DIFFERS\x10\x14\x12&\n" +
-	"\"ERROR_REASON_CONSUMER_UNRESPONSIVE\x10\x15\x12\x1c\n" +
-	"\x18ERROR_REASON_REPLAY_OVER\x10\x16\x12!\n" +
-	"\x1dERROR_REASON_TOO_MANY_REPLAYS\x10\x17\"\x04\b\x0e\x10\x0e\"\x04\b\x11\x10\x11B\xca\x01\n" +
+	"\"ERROR_REASON_CONSUMER_UNRESPONSIVE\x10\x15\x12\x1f\n" +
+	"\x1bERROR_REASON_BACKUP_REFUSED\x10\x16\x12\x1c\n" +
+	"\x18ERROR_REASON_REPLAY_OVER\x10\x17\x12!\n" +
+	"\x1dERROR_REASON_TOO_MANY_REPLAYS\x10\x18\"\x04\b\x0e\x10\x0e\"\x04\b\x11\x10\x11B\xca\x01\n" +
 	"\x11dev.hookstream.v1B\x10ErrorReasonProtoP\x01Z?github.com/hookstream/hookstream/gen/hookstream/v1;hookstreamv1\xa2\x02\x03HKS\xaa\x02\rHookstream.V1\xba\x02\fHookstreamV1\xca\x02\rHookstream\\V1\xe2\x02\x19Hookstream\\V1\\GPBMetadata\xea\x02\x0eHookstream::V1b\x06proto3"
 
 var (
