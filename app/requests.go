@@ -264,7 +264,7 @@ func told(format string, args ...any) string {
 func (q *requests) Examine(ctx context.Context, r *request.Request, v *hookstreamv1.RequestVerdict) {
 	defer func() {
 		if p := recover(); p != nil {
-			q.a.logger.Error("panic while examining a request", slog.Any("panic", p), "request", r.ID)
+			q.a.logger.Error("panic while examining a request", "panic", p, "request", r.ID)
 		}
 	}()
 	src, err := q.a.sources.Get(r.Source)

@@ -139,8 +139,12 @@ func sayTheSame(t *testing.T, seed uint64) (skipped int) {
 	indexed := running(t, newHub(t, l, withIndex(l, index)))
 	for n := range 8 {
 		in := []*hookstreamv1.EventSelector{
-			{Sources: []string{"rare"}}, {Types: []string{"*.activated"}}, {Types: []string{"nothing"}}, {Environments: []string{"nowhere"}},
-			{Sources: []string{"rare", "common"}, Filter: `event.yousign.event_id == "7"`}, nil,
+			{Sources: []string{"rare"}},
+			{Types: []string{"*.activated"}},
+			{Types: []string{"nothing"}},
+			{Environments: []string{"nowhere"}},
+			{Sources: []string{"rare", "common"}, Filter: `event.yousign.event_id == "7"`},
+			nil,
 		}[rnd.IntN(6)]
 		req := request(t, plain, earliest, func(r *Request) {
 			r.Stop, r.Heartbeat, r.SkipExpired = Stop{AtHead: true}, time.Hour, rnd.IntN(4) > 0

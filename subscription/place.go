@@ -128,10 +128,10 @@ func (m *Manager) lookForGap(ctx context.Context, sub *Subscription, now looks) 
 	// What the queue had passed and is dropped it may have passed by without a word. What it
 	// had not, and is dropped by now, it may have handed out meanwhile.
 	first := max(now.first, min(b.First, st.Last+1))
-	gap, sure := span{max(was.last+1, v.UpTo), first}, true
+	gap := span{max(was.last+1, v.UpTo), first}
 	if parts := (spans{v.clear(q)}).without(gap); len(parts) > 0 {
-		var lost []span
-		if lost, sure = m.notHandedOut(ctx, q, sub, was, st, first); !sure {
+		lost, sure := m.notHandedOut(ctx, q, sub, was, st, first)
+		if !sure {
 			if (known || !m.engine.Embedded()) && m.gaps.waitsFor(q) {
 				return errUnsure
 			}

@@ -23,7 +23,7 @@ func readExport(name string, fn func(*hookstreamv1.ExportEventsResponse) error) 
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	r := bufio.NewReaderSize(f, 1<<20)
 	for n := 1; ; n++ {
 		line, err := r.ReadBytes('\n')
