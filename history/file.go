@@ -187,7 +187,7 @@ func (s *Store) loadSegment(path string) (*segment, error) {
 	for _, hr := range h.Hours {
 		g.hours = append(g.hours, hour{hr.Start, hr.Counts})
 	}
-	return g, g.place.load(&file{f, g.place})
+	return g, g.place.load(&file{path, f, g.place})
 }
 
 // maxHeader bounds what is read of a damaged file.
@@ -289,18 +289,30 @@ func pages(hashes []uint64, offsets []uint16) (out []byte, fences []uint64) {
 	return out, fences
 }
 
-// file reads the columns of a sealed segment.
+// file reads the columns of a sealed segment. It is opened when something is read that
+// does not lie in memory: a look-up goes through hundreds of segments that say nothing.
 type file struct {
-	f *os.File
+	path string
+	f    *os.File // nil: not opened
 	*place
 }
 
-func (s *Store) open(g *segment) (*file, error) {
-	f, err := os.Open(s.path(g))
-	if err != nil {
-		return nil, err
+func (f *file) readAt(b []byte, at int64) (err error) {
+	if f.f == nil {
+		if f.f, err = os.Open(f.path); err != nil {
+			return err
+		}
 	}
-	return &file{f, g.place}, nil
+	if _, err := f.f.ReadAt(b, f.base+at); err != nil {
+		return fmt.Errorf("%w: %w", errDamaged, err)
+	}
+	return nil
+}
+
+func (f *file) close() {
+	if f.f != nil {
+		_ = f.f.Close() // only read
+	}
 }
 
 func (f *file) read(n int) ([]byte, error) {
@@ -309,8 +321,8 @@ func (f *file) read(n int) ([]byte, error) {
 		return nil, errDamaged
 	}
 	b := make([]byte, p.Len)
-	if _, err := f.f.ReadAt(b, f.base+p.At); err != nil {
-		return nil, fmt.Errorf("%w: %w", errDamaged, err)
+	if err := f.readAt(b, p.At); err != nil {
+		return nil, err
 	}
 	if crc32.Checksum(b, castagnoli) != p.Sum {
 		return nil, errDamaged
@@ -350,8 +362,8 @@ func (f *file) find(kind hashKind, hash uint64, to *set) error {
 	at, _ := slices.BinarySearch(fences, hash) // the first that begins with it, or behind it
 	for n := max(at, 1) - 1; n < len(fences) && fences[n] <= hash; n++ {
 		page := make([]byte, pageSize)
-		if _, err := f.f.ReadAt(page, f.base+f.parts[partEntities+int(kind)].At+int64(n)*pageSize); err != nil {
-			return fmt.Errorf("%w: %w", errDamaged, err)
+		if err := f.readAt(page, f.parts[partEntities+int(kind)].At+int64(n)*pageSize); err != nil {
+			return err
 		}
 		if binary.LittleEndian.Uint32(page[pageData:]) != crc32.Checksum(page[:pageData], castagnoli) {
 			return errDamaged

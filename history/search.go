@@ -75,11 +75,9 @@ func (s *Store) read(v view, fn func(reader) error) error {
 	if v.columns != nil {
 		return fn(v.columns)
 	}
-	opened, err := s.open(v.segment)
-	if err == nil {
-		defer func() { _ = opened.f.Close() }()
-		err = fn(opened)
-	}
+	f := &file{path: s.path(v.segment), place: v.place}
+	defer f.close()
+	err := fn(f)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && !s.has(v.segment):
 		return nil // dropped meanwhile
