@@ -64,6 +64,7 @@ var arrows = map[string][]string{
 
 	"app": {
 		"conns", "event", "eventlog", "eventlog/jetstream", "eventlog/queue", "source", "ingress", "provider/yousign/simulate", "provider/ignisign/simulate",
+		"provider", "server", "history", "hub", "replay", "request", "subscription",
 	},
 
 	// Measures from outside: processes and the network.

@@ -19,6 +19,8 @@ var formless = map[string]string{
 	"subscriptions delete": "the same",
 	"bench run":            "--json writes its report to a file beside the table",
 	"bench baseline":       "for bench itself",
+	"events export":        "--format says in what form",
+	"import":               "a line that says what came in",
 	"completion":           "a script",
 	"man":                  "a page",
 	"version":              "a line",
