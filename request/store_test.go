@@ -196,7 +196,7 @@ func TestAFloodPushesOutNobodyElse(t *testing.T) {
 			}
 			synctest.Test(t, func(t *testing.T) {
 				b := newBucket()
-				s := open(t, b, func(o *request.Options) { o.Slots = when.slots })
+				s := open(t, b, func(o *request.Options) { o.Slots, o.Queue, o.Rate = when.slots, 256, 20 })
 				came := 0
 				for n := range 1000 {
 					for i := range when.flood {
