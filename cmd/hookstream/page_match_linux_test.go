@@ -15,6 +15,7 @@ var varying = []struct {
 }{
 	{`/([a-z2-7]{26})\b`, `[a-z2-7]{26}`, true},            // the end of an ingress path
 	{`events/(\w{7}-\d+)`, `\w{7}-\d+`, true},              //
+	{`requests/([0-9a-f]{16})`, `[0-9a-f]{16}`, true},      //
 	{`\b(A[\w-]{29})\b`, `A[\w-]{29}`, true},               // a cursor
 	{`"streamId": ?"(\w{16})"`, `\w{16}`, false},           //
 	{`200 [\w.]+ ([0-9a-f-]{36})`, `[0-9a-f-]{36}`, false}, // the id of what trigger sends
