@@ -52,6 +52,7 @@ var examples = withProviders(map[string][]string{
 	"subscriptions parked replay":  {"hookstream subscriptions parked replay crm --all"},
 	"subscriptions parked purge":   {"hookstream subscriptions parked purge crm --all --validate-only"},
 	"events get":                   {"hookstream events get events/h2k4q7a-12", "hookstream events get h2k4q7a-12 --raw-body"},
+	"events show":                  {"hookstream events show events/h2k4q7a-12"},
 	"events list":                  {"hookstream events list", "hookstream events list --filter 'source:billing type:signer.* after:2h'", "hookstream events list --filter 'entity:3f1d2c4b' --limit 0 -o name"},
 	"events count":                 {"hookstream events count --filter 'after:1d -verification:verified'"},
 	"requests list":                {"hookstream requests list", "hookstream requests list --filter 'source:billing cause:forged after:2h' -o wide"},
@@ -70,6 +71,9 @@ var examples = withProviders(map[string][]string{
 	"version":                      {"hookstream version"},
 	"events replay":                {"hookstream events replay events/h2k4q7a-12 --to crm", "hookstream events replay --to crm --filter 'entity:3f1d2c4b' --validate-only", "hookstream events replay --to crm --filter 'type:signer.* after:2h' --rate 50 --id outage"},
 	"subscriptions replays list":   {"hookstream subscriptions replays list crm", "hookstream subscriptions replays list crm --filter 'state = STATE_RUNNING'"},
+	"subscriptions replays get":    {"hookstream subscriptions replays get crm outage"},
+	"subscriptions replays pause":  {"hookstream subscriptions replays pause crm outage"},
+	"subscriptions replays resume": {"hookstream subscriptions replays resume crm outage"},
 	"subscriptions replays cancel": {"hookstream subscriptions replays cancel crm outage"},
 })
 

@@ -161,7 +161,7 @@ func TestListsHaveAllPages(t *testing.T) {
 			}
 		}
 	}
-	if lists != 7 {
+	if lists != 8 {
 		t.Errorf("%d lists", lists)
 	}
 }

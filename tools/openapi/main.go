@@ -222,15 +222,15 @@ func answer(operation, schemas object) {
 	content := child(ok, "content")
 	line := child(child(content, "application/json"), "schema")
 	frame := strings.TrimPrefix(child(child(line, "properties"), "result")["$ref"].(string), "#/components/schemas/")
-	schemas[frame+".Line"] = object{
-		"type":        "object",
-		"description": "One line of a stream: a frame, or, last, why the stream failed.",
-		"properties":  line["properties"],
-	}
 	delete(content, "application/json")
 	if operation["operationId"] == "EventService_ExportEvents" {
 		export(ok, content, frame, text)
 		return
+	}
+	schemas[frame+".Line"] = object{
+		"type":        "object",
+		"description": "One line of a stream: a frame, or, last, why the stream failed.",
+		"properties":  line["properties"],
 	}
 	content["application/x-ndjson"] = object{"schema": object{"$ref": "#/components/schemas/" + frame + ".Line"}}
 	if id, _ := operation["operationId"].(string); !strings.HasPrefix(id, "EventService_Subscribe") {
