@@ -1,11 +1,14 @@
 package history
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/hookstream/hookstream/event"
+	"github.com/hookstream/hookstream/eventlog"
 	"github.com/hookstream/hookstream/history/query"
 )
 
@@ -59,22 +62,29 @@ type Filter struct {
 }
 
 // Locate asks where the events are that are named by the names of other logs: those
-// that were imported. It is called before the filter is used.
-func (f *Filter) Locate(position func(name string) (seq uint64, ok bool)) {
+// that were imported. It is called before the filter is used. Position wraps
+// eventlog.ErrNotFound when there is none; its other errors are answered.
+func (f *Filter) Locate(ctx context.Context, position func(ctx context.Context, name string) (seq uint64, err error)) error {
 	for _, t := range f.ids {
 		for _, v := range t.Values {
 			name := nameOf(v)
 			if inc, _, err := event.ParseName(name); err != nil || inc == f.incarnation {
 				continue
 			}
-			if seq, ok := position(name); ok {
-				if f.places == nil {
-					f.places = make(map[query.Pattern]uint64)
-				}
-				f.places[v] = seq
+			seq, err := position(ctx, name)
+			switch {
+			case errors.Is(err, eventlog.ErrNotFound):
+				continue
+			case err != nil:
+				return err
 			}
+			if f.places == nil {
+				f.places = make(map[query.Pattern]uint64)
+			}
+			f.places[v] = seq
 		}
 	}
+	return nil
 }
 
 // nameOf answers the name of an event that is named with or without its collection.
@@ -88,10 +98,24 @@ func nameOf(v query.Pattern) string {
 // LooksInside reports whether the content of an event has to be looked at.
 func (f *Filter) LooksInside() bool { return len(f.Words) > 0 || f.CEL != "" }
 
-// ParseFilter reads a line of Language. What it says of time is relative to now; inc is
-// that of the log, whose events have names. The error is a *query.Error.
+// facts is Language without what only the content of an event says.
+var facts = query.Language{Keys: slices.DeleteFunc(slices.Clone(Language.Keys), func(k query.Key) bool { return k.Name == keyText })}
+
+// ParseFilter reads a line of Language that asks nothing of the content of events: Match
+// decides it. What it says of time is relative to now; inc is that of the log, whose events
+// have names. The error is a *query.Error.
 func ParseFilter(line string, now time.Time, inc event.Incarnation) (*Filter, error) {
-	q, err := Language.Parse(line, now)
+	return parse(facts, line, now, inc)
+}
+
+// ParseSearch is ParseFilter for a line that may ask of the content, too: whoever calls it
+// looks at Words and CEL.
+func ParseSearch(line string, now time.Time, inc event.Incarnation) (*Filter, error) {
+	return parse(Language, line, now, inc)
+}
+
+func parse(l query.Language, line string, now time.Time, inc event.Incarnation) (*Filter, error) {
+	q, err := l.Parse(line, now)
 	if err != nil {
 		return nil, err
 	}

@@ -9,10 +9,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hookstream/hookstream/event"
 	"github.com/hookstream/hookstream/eventlog"
 	"github.com/hookstream/hookstream/eventlog/store"
 	"github.com/hookstream/hookstream/history"
+	"github.com/hookstream/hookstream/hub"
 	"github.com/hookstream/hookstream/subscription"
 )
 
@@ -72,11 +72,11 @@ func (m *Manager) Create(ctx context.Context, req Request) (*Replay, error) {
 // name takes the events that were named. Each must be there and be selected.
 func (m *Manager) name(ctx context.Context, sub *subscription.Subscription, r *Replay, names []string) error {
 	for _, name := range names {
-		inc, seq, err := event.ParseName(name)
-		if err != nil || inc != m.Hub.Incarnation() {
-			return &NamedError{Name: name, Gone: true}
+		seq, err := m.Hub.Position(ctx, name)
+		var e *hub.Event
+		if err == nil {
+			e, err = m.Hub.Find(ctx, seq)
 		}
-		e, err := m.Hub.Find(ctx, seq)
 		switch {
 		case errors.Is(err, eventlog.ErrNotFound), err == nil && !e.Readable():
 			return &NamedError{Name: name, Gone: true}
@@ -107,7 +107,7 @@ const (
 
 // count finds how many events fit the filter.
 func (m *Manager) count(ctx context.Context, r *Replay) error {
-	f, err := r.filter(m)
+	f, err := r.filter(ctx, m)
 	if err != nil {
 		return err
 	}
@@ -153,8 +153,12 @@ func (m *Manager) fits(ctx context.Context, f *history.Filter, seq uint64) (bool
 }
 
 // filter reads the filter of a replay. What it says of time is relative to its beginning.
-func (r *Replay) filter(m *Manager) (*history.Filter, error) {
-	return history.ParseFilter(r.Filter, r.CreateTime, m.Hub.Incarnation())
+func (r *Replay) filter(ctx context.Context, m *Manager) (*history.Filter, error) {
+	f, err := history.ParseFilter(r.Filter, r.CreateTime, m.Hub.Incarnation())
+	if err != nil {
+		return nil, err
+	}
+	return f, f.Locate(ctx, m.Hub.Position)
 }
 
 // Get answers a replay, and how far it is.

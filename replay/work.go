@@ -238,7 +238,7 @@ func (w *worker) begin() (err error) {
 		return err
 	}
 	if w.r.Filter != "" {
-		if w.filter, err = w.r.filter(w.m); err != nil {
+		if w.filter, err = w.r.filter(ctx, w.m); err != nil {
 			return err
 		}
 		if w.m.History == nil || w.m.History.Applied() < w.r.Through {

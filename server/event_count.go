@@ -24,10 +24,10 @@ func (s *EventService) CountEvents(ctx context.Context, req *hookstreamv1.CountE
 	}
 	if !filter.Exact() {
 		var v violations
-		v.add("filter", "entity and id are counted by the whole id alone: not with a kind, a * or a -; and words of the content, and cel:, are not counted")
+		v.add("filter", "entity and id are counted by the whole id alone: not with a kind, a * or a -")
 		return nil, v.err()
 	}
-	if err := locate(ctx, s.hub, filter); err != nil {
+	if err := filter.Locate(ctx, s.hub.Position); err != nil {
 		return nil, err
 	}
 	out := &hookstreamv1.CountEventsResponse{UnindexedEvents: s.catchUp(ctx)}

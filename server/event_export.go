@@ -54,7 +54,7 @@ func (x *export) begin(ctx context.Context, version string) (err error) {
 	if x.filter, err = history.ParseFilter(x.req.GetFilter(), now, x.hub.Incarnation()); err != nil {
 		return badFilter(err)
 	}
-	if err := locate(ctx, x.hub, x.filter); err != nil {
+	if err := x.filter.Locate(ctx, x.hub.Position); err != nil {
 		return err
 	}
 	var after *event.Cursor

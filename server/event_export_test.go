@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -111,6 +112,21 @@ func TestExportOfWhatAFilterSays(t *testing.T) {
 	for filter, cursor := range map[string]string{"sorce:x": "", "": "nonsense"} {
 		if _, err := w.exported(t, &hookstreamv1.ExportEventsRequest{Filter: filter, AfterCursor: cursor}); status.Code(err) != codes.InvalidArgument {
 			t.Errorf("%q, %q: %v", filter, cursor, err)
+		}
+	}
+}
+
+// What asks of the content is refused where the content is not looked at.
+func TestExportAndCountAskNothingOfTheContent(t *testing.T) {
+	w := listedWorld(t)
+	w.put(t, "open", "one")
+	w.known(t)
+	g := start(t, withService(w))
+	for _, filter := range []string{"words", `"two words"`, "-words", "text:words", "text = words", "cel:true", "source:open cel:false"} {
+		for _, path := range []string{"/v1/events:export", "/v1/events:count"} {
+			if code, _, body := g.do(t, "GET", path+"?filter="+url.QueryEscape(filter), ""); code != 400 || !strings.Contains(body, "filter") {
+				t.Errorf("%s by %s: %d %s", path, filter, code, body)
+			}
 		}
 	}
 }

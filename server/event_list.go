@@ -40,7 +40,7 @@ func (s *EventService) ListEvents(ctx context.Context, req *hookstreamv1.ListEve
 	if err != nil {
 		return nil, err
 	}
-	if err := locate(ctx, s.hub, p.filter); err != nil {
+	if err := p.filter.Locate(ctx, s.hub.Position); err != nil {
 		return nil, err
 	}
 	p.out.UnindexedEvents = s.catchUp(ctx)
@@ -110,23 +110,11 @@ func (s *EventService) eventPage(req *hookstreamv1.ListEventsRequest) (*eventPag
 		p.asked = time.Unix(0, asked)
 	}
 	var err error
-	if p.filter, err = history.ParseFilter(req.GetFilter(), p.asked, s.hub.Incarnation()); err != nil {
+	if p.filter, err = history.ParseSearch(req.GetFilter(), p.asked, s.hub.Incarnation()); err != nil {
 		return nil, badFilter(err)
 	}
 	p.content, err = s.contentFilter(p.filter)
 	return p, err
-}
-
-// locate finds the events that a filter names by the names of other logs.
-func locate(ctx context.Context, h *hub.Hub, f *history.Filter) (err error) {
-	f.Locate(func(name string) (uint64, bool) {
-		seq, failed := h.Position(ctx, name)
-		if failed != nil && !errors.Is(failed, eventlog.ErrNotFound) {
-			err = failed
-		}
-		return seq, failed == nil
-	})
-	return err
 }
 
 // badFilter says what is wrong with a filter.

@@ -26,7 +26,8 @@ const (
 // ExportEventsRequest says which events to export.
 type ExportEventsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which events, as in ListEventsRequest. Empty: all.
+	// Which events, as in ListEventsRequest, but for words of the content and `cel:`.
+	// Empty: all.
 	Filter string `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
 	// Go on after the message that carried this cursor. Empty: with the oldest event
 	// that the log holds.

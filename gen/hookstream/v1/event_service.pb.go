@@ -1511,7 +1511,8 @@ func (x *ListEventsResponse) GetSearchTime() *timestamppb.Timestamp {
 // CountEventsRequest says which events to count.
 type CountEventsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which events, as in ListEventsRequest. Empty: all.
+	// Which events, as in ListEventsRequest, but for words of the content and `cel:`.
+	// Empty: all.
 	Filter        string `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -1916,8 +1916,8 @@ type ReplayEventsRequest struct {
 	// The id: 1 to 63 lower-case letters, digits and hyphens, first a letter, last no
 	// hyphen. Empty: one is made.
 	ReplayId string `protobuf:"bytes,2,opt,name=replay_id,json=replayId,proto3" json:"replay_id,omitempty"`
-	// Which events, in the language of `ListEventsRequest.filter`. What it says of
-	// how long ago counts from now.
+	// Which events, in the language of `ListEventsRequest.filter`, but for words of the
+	// content and `cel:`. What it says of how long ago counts from now.
 	Filter string `protobuf:"bytes,3,opt,name=filter,proto3" json:"filter,omitempty"`
 	// Which events, by their names. At most 1,000.
 	//
