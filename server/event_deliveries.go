@@ -26,6 +26,13 @@ func (s *EventService) ListEventDeliveries(ctx context.Context, req *hookstreamv
 	if err := check(req).err(); err != nil {
 		return nil, err
 	}
+	list, after := "eventDeliveries/"+req.GetParent(), ""
+	if token := req.GetPageToken(); token != "" {
+		var ok bool
+		if after, ok = parsePageToken(list, token); !ok {
+			return nil, errPageToken()
+		}
+	}
 	e, err := s.hub.Named(ctx, req.GetParent())
 	if err != nil {
 		return nil, noEvent(req.GetParent(), err)
@@ -34,12 +41,8 @@ func (s *EventService) ListEventDeliveries(ctx context.Context, req *hookstreamv
 	if s.subscriptions == nil {
 		return out, nil
 	}
-	subs, list := s.subscriptions.List(), "eventDeliveries/"+req.GetParent()
-	if token := req.GetPageToken(); token != "" {
-		after, ok := parsePageToken(list, token)
-		if !ok {
-			return nil, errPageToken()
-		}
+	subs := s.subscriptions.List()
+	if after != "" {
 		first := slices.IndexFunc(subs, func(sub *subscription.Subscription) bool { return sub.ID > after })
 		if first < 0 {
 			return out, nil

@@ -266,13 +266,14 @@ func TestAForeignPageHasNoEffects(t *testing.T) {
 func TestPagesOfEveryList(t *testing.T) {
 	w := startSubscriptions(t)
 	w.create("none", &hookstreamv1.Subscription{})
+	w.put(1)
 	lists := 0
 	for _, r := range restRules() {
 		if r.request.Fields().ByName("page_token") == nil || r.httpMethod != "GET" {
 			continue
 		}
 		lists++
-		path := r.example()
+		path := strings.Replace(r.example(), "events/none", w.firstEvent(), 1)
 		for _, token := range []string{"%00%ff", "%ff", "%00", "nonsense", "!", "%20", "AAAA", "%F0%9F%98%80", pageToken("others", "x"), pageToken("", ""), strings.Repeat("A", 4097)} {
 			code, _, body := w.do(t, "GET", path+"?pageToken="+token, "")
 			if code != 400 || !strings.Contains(body, "REQUEST_INVALID") {
@@ -295,6 +296,7 @@ func TestPagesOfEveryList(t *testing.T) {
 func TestPagesOfEveryListOverGRPC(t *testing.T) {
 	w := startSubscriptions(t)
 	w.create("none", &hookstreamv1.Subscription{})
+	w.put(1)
 	lists := 0
 	protoregistry.GlobalFiles.RangeFilesByPackage("hookstream.v1", func(file protoreflect.FileDescriptor) bool {
 		for i := range file.Services().Len() {
@@ -321,7 +323,11 @@ func checkPages(t *testing.T, w *subscriptionWorld, method protoreflect.MethodDe
 		req.Set(fields.ByName("page_token"), protoreflect.ValueOfString(token))
 		req.Set(fields.ByName("page_size"), protoreflect.ValueOfInt32(size))
 		if parent := fields.ByName("parent"); parent != nil {
-			req.Set(parent, protoreflect.ValueOfString("subscriptions/none"))
+			of := "subscriptions/none"
+			if method.Name() == "ListEventDeliveries" {
+				of = w.firstEvent()
+			}
+			req.Set(parent, protoreflect.ValueOfString(of))
 		}
 		name := fmt.Sprintf("/%s/%s", method.Parent().FullName(), method.Name())
 		return w.conn.Invoke(t.Context(), name, req, dynamicpb.NewMessage(method.Output()))

@@ -136,6 +136,11 @@ func (w *subscriptionWorld) put(n int) (ids []string) {
 	return ids
 }
 
+// firstEvent is the name of the first event that was put.
+func (w *subscriptionWorld) firstEvent() string {
+	return event.Name(w.engine.Events().Incarnation(), 1)
+}
+
 func (w *subscriptionWorld) putEvent(source, topic, action, body string) (id string) {
 	w.t.Helper()
 	w.appends++
