@@ -42,5 +42,5 @@ func (w *Watched[T]) round(_ struct{}, sent func()) (proven func(context.Context
 	ctx, cancel := context.WithTimeout(context.Background(), roundLimit)
 	defer cancel()
 	proven = w.opts.Bucket.Proof()
-	return proven, w.opts.Bucket.Latest(ctx, w.Seen(), func(c eventlog.Change) { _ = w.apply(c) })
+	return proven, w.opts.Bucket.Latest(ctx, w.Seen(), func(c eventlog.Change) { _ = w.apply(c, w.news(c)) })
 }

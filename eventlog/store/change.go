@@ -28,9 +28,7 @@ func (w *Watched[T]) Create(ctx context.Context, id string, value T) (Item[T], e
 // inForce has everyone on this gateway know of a change that was made here: the watch
 // may tell of it only later.
 func (w *Watched[T]) inForce(id string, c eventlog.Change) error {
-	// Of what is seen the watch has told, and perhaps of what followed. The revision of a
-	// deletion is not known: see Delete.
-	_ = w.applyItem(c, func() bool { return c.Value == nil || w.Seen() < c.Revision })
+	_ = w.applyItem(c, w.news(c))
 	w.announce(0)
 	w.delivering.Lock()
 	defer w.delivering.Unlock()

@@ -215,19 +215,31 @@ func TestWhatWasDeletedMeanwhileStaysSo(t *testing.T) {
 // overtaken is a bucket whose answers are overtaken by what happens meanwhile.
 type overtaken struct {
 	*bucket
-	meanwhile func()
+	before, meanwhile func()
 }
 
 func (o *overtaken) Now(ctx context.Context, key string) (eventlog.Change, error) {
+	o.before()
 	c, err := o.bucket.Now(ctx, key)
 	o.meanwhile()
 	return c, err
 }
 
+func (o *overtaken) Latest(ctx context.Context, after uint64, fn func(eventlog.Change)) error {
+	var all []eventlog.Change
+	o.before()
+	err := o.bucket.Latest(ctx, after, func(c eventlog.Change) { all = append(all, c) })
+	o.meanwhile()
+	for _, c := range all {
+		fn(c)
+	}
+	return err
+}
+
 // What is made anew while somebody is told that it was deleted is not deleted by that.
 func TestAnAnswerOfBeforeDeletesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := &overtaken{newBucket(), func() {}}
+		b := &overtaken{newBucket(), func() {}, func() {}}
 		b.write("a", "one")
 		w := open(t, options(b))
 		b.write("a", "")
@@ -243,4 +255,33 @@ func TestAnAnswerOfBeforeDeletesNothing(t *testing.T) {
 			t.Errorf("there is %q", item.Value)
 		}
 	})
+}
+
+// What is deleted while somebody is told that it is there does not come back by that: the
+// watch, which told of the deletion, would never take it away again.
+func TestAnAnswerOfBeforeBringsNothingBack(t *testing.T) {
+	for name, ask := range map[string]func(*store.Watched[string], context.Context) error{
+		"of one": func(w *store.Watched[string], ctx context.Context) error { return w.Refresh(ctx, "a") },
+		"of all": func(w *store.Watched[string], ctx context.Context) error {
+			return w.CatchUp(ctx, func() bool { return true })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := &overtaken{newBucket(), func() {}, func() {}}
+				w := open(t, options(b))
+				b.before = func() { b.write("a", "one") }
+				b.meanwhile = func() {
+					b.write("a", "")
+					synctest.Wait() // the watch has told of it
+				}
+				if err := ask(w, t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if item, ok := w.Get("a"); ok {
+					t.Errorf("there is %q", item.Value)
+				}
+			})
+		})
+	}
 }

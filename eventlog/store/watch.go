@@ -43,7 +43,7 @@ func (w *Watched[T]) watch(ctx context.Context, onReady func(), strict bool) (re
 		if !ready {
 			present[c.Key] = c.Value != nil
 		}
-		if err := w.apply(c); err != nil && strict && !ready {
+		if err := w.apply(c, nil); err != nil && strict && !ready {
 			cancel(err) // the first cause is the one that is kept
 		}
 		w.heard(c.Revision)
@@ -61,9 +61,10 @@ func (w *Watched[T]) watch(ctx context.Context, onReady func(), strict bool) (re
 	return ready, err
 }
 
-// apply puts one change of the bucket in force. The error is that of Decode: whoever
-// waits for the revision goes on all the same.
-func (w *Watched[T]) apply(c eventlog.Change) error {
+// apply puts one change of the bucket in force, an item only if the condition holds, when
+// there is one. The error is that of Decode: whoever waits for the revision goes on all the
+// same.
+func (w *Watched[T]) apply(c eventlog.Change, when func() bool) error {
 	if w.opts.IsID != nil && !w.opts.IsID(c.Key) {
 		w.opts.Other(c)
 		w.announce(c.Revision)
@@ -71,7 +72,7 @@ func (w *Watched[T]) apply(c eventlog.Change) error {
 	}
 	// Only after all was told: a change is in force when everyone knows it.
 	defer w.announce(c.Revision)
-	return w.applyItem(c, nil)
+	return w.applyItem(c, when)
 }
 
 // applyItem puts a change of an id in force, whoever told of it, unless it is no news, or
@@ -93,6 +94,13 @@ func (w *Watched[T]) applyItem(c eventlog.Change, when func() bool) error {
 		w.bury(c)
 	}
 	return nil
+}
+
+// news is the condition for what somebody else tells of than the watch. Of what is seen
+// that has told, and perhaps of what followed: what was deleted since would never be
+// taken away again. The revision of a deletion may not be known.
+func (w *Watched[T]) news(c eventlog.Change) func() bool {
+	return func() bool { return c.Value == nil || w.Seen() < c.Revision }
 }
 
 // bury notes a deletion until the watch tells of it, or of what followed.
@@ -131,7 +139,7 @@ func (w *Watched[T]) Refresh(ctx context.Context, id string) error {
 	case c.Value == nil:
 		c.Revision = max(c.Revision, known+1)
 	}
-	if w.applyItem(c, nil) != nil {
+	if w.applyItem(c, w.news(c)) != nil {
 		return w.Readable(id)
 	}
 	return nil
@@ -259,6 +267,9 @@ func (w *Watched[T]) Forget(id string) {
 	defer w.mu.Unlock()
 	old := w.items[id]
 	delete(w.items, id)
+	if old != nil {
+		w.seen = min(w.seen, old.Revision-1)
+	}
 	if w.opts.Index != nil {
 		w.opts.Index(id, old, nil)
 	}
