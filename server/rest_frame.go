@@ -183,7 +183,7 @@ func (o *frameWriter) write() error {
 // last when the stream fails.
 type jsonLines struct{}
 
-func (jsonLines) contentType() string { return "application/x-ndjson" }
+func (jsonLines) contentType() string { return ndjson }
 
 func (jsonLines) begin(*bytes.Buffer) {}
 

@@ -122,7 +122,7 @@ func (b *burst) send(group []*pending) (sent []*pending, err error) {
 		}
 	}
 	for i, r := range sent {
-		r.group, r.nanos = b.group, b.tick(r.restored)
+		r.group, r.nanos = b.group, b.tick(r.imported)
 		stamp(r.msg.Data, r.nanos)
 		if i == len(sent)-1 {
 			b.next++
@@ -140,10 +140,10 @@ func (b *burst) send(group []*pending) (sent []*pending, err error) {
 
 // tick answers the time for the next entry: later than the one before, whatever
 // the clock does, or for one of another log the time there.
-func (b *burst) tick(restored int64) int64 {
-	if restored != 0 {
-		b.clock = max(b.clock, restored)
-		return restored
+func (b *burst) tick(imported int64) int64 {
+	if imported != 0 {
+		b.clock = max(b.clock, imported)
+		return imported
 	}
 	b.clock = max(time.Now().UnixNano(), b.clock+1)
 	return b.clock

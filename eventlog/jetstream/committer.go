@@ -23,7 +23,7 @@ type pending struct {
 	// Of an event in an embedded log.
 	key, content index.Hash
 	nanos        int64  // its time
-	restored     int64  // the time that another log gave it; 0: it is new
+	imported     int64  // the time that another log gave it; 0: it is new
 	group        uint64 // it was sent with
 }
 

@@ -61,7 +61,7 @@ func (e *Engine) imported(a Imported) (*pending, error) {
 	if len(a.Data) > e.opts.MaxEntryBytes {
 		return nil, fmt.Errorf("%w: %d bytes", eventlog.ErrTooLarge, len(a.Data))
 	}
-	r := &pending{restored: a.Time.UnixNano(), done: make(chan struct{})}
+	r := &pending{imported: a.Time.UnixNano(), done: make(chan struct{})}
 	switch {
 	case len(a.Marks) == 2*len(index.Hash{}):
 		r.key, r.content = index.Hash(a.Marks[:len(index.Hash{})]), index.Hash(a.Marks[len(index.Hash{}):])
